@@ -1,0 +1,32 @@
+/* The command line: a thin client of the library. One file per command; main.c holds the table. */
+#ifndef MNO_CLI_H
+#define MNO_CLI_H
+
+#include "meanode/meanode.h"
+
+#include <stdatomic.h>
+
+typedef struct mno_command {
+  const char *name, *arguments, *summary;
+  int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit code */
+} mno_command;
+
+/* Set by SIGINT, SIGTERM and SIGUSR1 once main has installed the handlers: finish or drop what is in flight, exit 75. */
+extern atomic_int mno_stop_requested;
+void mno_catch_signals(void);
+
+/* Prints "meanode COMMAND: message" to stderr and returns the exit code of the status. */
+int mno_report(const char *command, mno_status status, const mno_error *err);
+
+/* A usage error: message, the command's usage line; returns 2. */
+int mno_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+int mno_command_run(int argc, char **argv);
+int mno_command_check(int argc, char **argv);
+int mno_command_status(int argc, char **argv);
+int mno_command_merge(int argc, char **argv);
+int mno_command_fit(int argc, char **argv);
+int mno_command_plot(int argc, char **argv);
+int mno_command_info(int argc, char **argv);
+
+#endif

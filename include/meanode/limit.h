@@ -1,0 +1,65 @@
+/* Limits: what networks converge to as L -> infinity, integrated with an error bar.
+ *
+ * Neural Mean ODE (MODEL: Chizat 2025): for each depth s a random unit Z_s = (u, v) drawn from the initial law,
+ *   dh/ds = alpha E[v rho(<u,h>/D)],   db/ds = -alpha E[u rho'(<u,h>/D) <v,b>/D],   h_0 = W_E x,  b_1 from the loss,
+ *   Z^{k+1} = Z^k - (1/alpha) (eta_u sum_i h_i rho' q_i, eta_v sum_i b_i rho).
+ * The solution is the fields h^k_s, b^k_s on Gauss-Legendre collocation nodes in depth. */
+#ifndef MEANODE_LIMIT_H
+#define MEANODE_LIMIT_H
+
+#include "meanode/plan.h"
+#include "meanode/status.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mno_limit_options {
+  mno_limit_kind kind;
+  double tolerance;       /* wanted relative RMS error of the output at every step; 0 with explicit sizes below */
+  double seconds;         /* time budget; 0: none */
+  double memory;          /* bytes; 0: what the machine has free */
+  const char *method;     /* NULL or "auto": the program chooses */
+  int64_t particles;      /* per node; 0: chosen */
+  int64_t nodes;          /* 0: chosen */
+  int64_t randomisations; /* 0: chosen */
+  uint64_t seed;          /* of the randomisations */
+  int threads;            /* 0: one per core; never changes the numbers */
+  const atomic_int *stop; /* may be NULL */
+} mno_limit_options;
+
+typedef struct mno_limit {
+  mno_limit_kind kind;
+  char method[64];      /* how it was computed, e.g. "sobol", "closure", "quadrature" */
+  char parameters[256]; /* its parameters in words: "particles 65536, nodes 6, randomisations 8, dimension 16" */
+  int certified;        /* 1: the estimated error is below the tolerance at every step */
+  size_t N, d_out, D, K, nodes;
+  double *depth;           /* [nodes] in (0, 1) */
+  double *loss;            /* [K+1] */
+  double *output;          /* [K+1][N][d_out] */
+  double *output_error;    /* [K+1] estimated RMS error of output / RMS of output */
+  double *embedding;       /* [K+1][N][D], h at s = 1 */
+  double *embedding_error; /* [K+1] the same for embedding */
+  double *state;           /* [K+1][nodes][N][D] h */
+  double *adjoint;         /* [K+1][nodes][N][D] b */
+  double seconds;          /* wall time */
+} mno_limit;
+
+/* Solves one limit of one problem. Errors: MNO_ERR_INPUT for an unknown method or one that does not apply (says why);
+ * MNO_ERR_MEMORY with the number; MNO_INTERRUPTED. A budget that ends the search early is not an error: certified = 0. */
+mno_status mno_limit_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err);
+
+mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **limit, mno_error *err); /* all NaN */
+void mno_limit_free(mno_limit *limit);
+
+const char *mno_limit_kind_name(mno_limit_kind kind);  /* "mean-ode", "tangent-ode", "largest" */
+const char *mno_limit_group_name(mno_limit_kind kind); /* "limit_mean_ode", ... */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

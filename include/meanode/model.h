@@ -1,0 +1,58 @@
+/* The model in names: what can be simulated. Formulas: Chizat, "The Hidden Width of Deep ResNets", arXiv 2509.10167.
+ *
+ *   h^0 = W_E x,   h^l = h^{l-1} + alpha/(L M) sum_j v^{j,l} rho(p),   p = <u^{j,l}, h^{l-1}>/D,   f(x) = W_U^T h^L / D
+ *   b^L = D dloss/dh^L,   b^{l-1} = b^l + alpha/(L M) sum_j u^{j,l} rho'(p) q,   q = <v^{j,l}, b^l>/D
+ *   u <- u - (eta_u/alpha) sum_i h_i rho'(p_i) q_i,   v <- v - (eta_v/alpha) sum_i b_i rho(p_i)
+ *
+ * Symbols: L depth, M hidden width, D embedding dimension, N samples, K gradient steps (step 0 is initialisation). */
+#ifndef MEANODE_MODEL_H
+#define MEANODE_MODEL_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum mno_precision { MNO_F64, MNO_F32 } mno_precision;
+
+/* X(enumerator, name in files, odd function?) */
+#define MNO_ACTIVATION_LIST(X)                                                                                              \
+  X(MNO_TANH, "tanh", 1)                                                                                                    \
+  X(MNO_ERF, "erf", 1)                                                                                                      \
+  X(MNO_GELU, "gelu", 0)                                                                                                    \
+  X(MNO_SILU, "silu", 0)                                                                                                    \
+  X(MNO_RELU, "relu", 0)                                                                                                    \
+  X(MNO_SOFTPLUS, "softplus", 0)                                                                                            \
+  X(MNO_SIN, "sin", 1)                                                                                                      \
+  X(MNO_IDENTITY, "identity", 1)
+
+typedef enum mno_activation {
+#define MNO_ACTIVATION_ENUMERATOR(name, text, odd) name,
+  MNO_ACTIVATION_LIST(MNO_ACTIVATION_ENUMERATOR)
+#undef MNO_ACTIVATION_ENUMERATOR
+      MNO_ACTIVATION_COUNT
+} mno_activation;
+
+typedef enum mno_loss {
+  MNO_SQUARED,      /* 1/(2 N d_out) sum_i |f(x_i) - y_i|^2 */
+  MNO_CROSS_ENTROPY /* mean over samples of -sum_c y_c log softmax(f)_c; rows of y sum to 1 */
+} mno_loss;
+
+const char *mno_activation_name(mno_activation activation);
+int mno_activation_is_odd(mno_activation activation);
+const char *mno_precision_name(mno_precision precision); /* "f64", "f32" */
+const char *mno_loss_name(mno_loss loss);
+
+/* rho and its derivatives of order 0..3 at p, to rounding; the reference for every vectorised version.
+ *   gelu is the exact p Phi(p); relu has rho'(0) = 0 and rho'' = rho''' = 0. */
+double mno_activation_derivative(mno_activation activation, int order, double p);
+
+/* Loss of outputs f (N x d_out) against targets y (N x d_out); when gradient (N x d_out) is not NULL it receives
+ * dloss/df_i for every sample: (f - y)/(N d_out), or (softmax(f) - y)/N. */
+double mno_loss_value(mno_loss loss, size_t N, size_t d_out, const double *f, const double *y, double *gradient);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,77 @@
+/* A plan: the flat list of what will be computed. Problems x (L, M, seed) = instances, each with an id that hashes
+ * everything which defines its numbers and nothing else (not its place in the sweep). */
+#ifndef MEANODE_PLAN_H
+#define MEANODE_PLAN_H
+
+#include "meanode/model.h"
+#include "meanode/status.h"
+#include "meanode/sweep.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One training problem: data, embeddings and hyper-parameters; what all its instances and its limits share. */
+typedef struct mno_problem {
+  size_t N, d_in, d_out, D;
+  size_t K; /* gradient steps */
+  double alpha, sigma_u, sigma_v, eta_u, eta_v;
+  mno_activation activation;
+  mno_loss loss;
+  double *x;         /* [N][d_in] */
+  double *y;         /* [N][d_out] */
+  double *w_embed;   /* W_E [D][d_in] */
+  double *w_unembed; /* W_U [D][d_out] */
+  uint64_t id;       /* hash of all of the above */
+} mno_problem;
+
+/* Which draws the units of an instance take. Unit j of layer l has flat index g = l M + j; it takes the draw of
+ * (layer g / width, unit g % width + offset), with v multiplied by sign. The plain instance is {M, 0, +1}. */
+typedef struct mno_draw {
+  int64_t width, offset;
+  int sign; /* +1 or -1 */
+} mno_draw;
+
+typedef struct mno_instance {
+  uint32_t problem; /* index into plan->problem */
+  int64_t L, M;
+  uint64_t seed;
+  mno_draw draw;
+  uint64_t id;
+} mno_instance;
+
+typedef struct mno_plan {
+  mno_precision precision;
+  size_t problem_count;
+  mno_problem *problem; /* [problem_count] */
+  size_t instance_count;
+  mno_instance *instance; /* [instance_count]; the index is the row of the result table */
+  size_t step_count;
+  int64_t *step; /* [step_count] recorded steps, increasing */
+  bool output, embedding;
+  mno_weights weights;
+  bool coupling, path, features;
+  const mno_sweep *sweep; /* borrowed */
+} mno_plan;
+
+/* Loads the data, draws the embeddings, multiplies out the sweep.
+ * Errors: MNO_ERR_INPUT for unreadable or malformed data (names file and dataset), for duplicates and for what this
+ * version cannot compute; MNO_ERR_MEMORY. The sweep must outlive the plan. */
+mno_status mno_plan_build(const mno_sweep *sweep, mno_precision precision, mno_plan **plan, mno_error *err);
+
+void mno_plan_free(mno_plan *plan);
+
+/* The id of one instance of a problem under a plan's precision. */
+uint64_t mno_instance_id(const mno_problem *problem, const mno_instance *instance, mno_precision precision);
+
+/* Floating point operations of one instance: (K + 1 forward passes, K backward passes and updates) ~ 12 N D M L K. */
+double mno_instance_flops(const mno_problem *problem, const mno_instance *instance);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,49 @@
+/* The main job: sweep -> plan -> limits -> instances -> result file. */
+#ifndef MEANODE_RUN_H
+#define MEANODE_RUN_H
+
+#include "meanode/plan.h"
+#include "meanode/status.h"
+#include "meanode/store.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mno_progress {
+  const char *phase;  /* "limit", "train" */
+  size_t done, total; /* limits or instances */
+  size_t diverged;
+  double work_done, work_total; /* modelled work in the same unit, for the time left */
+  double seconds;               /* since the phase began */
+} mno_progress;
+
+typedef struct mno_run_options {
+  const char *output;      /* result file */
+  const char *backend;     /* NULL: auto */
+  const char *limits_from; /* NULL, or a result file whose limits of the same problems are reused */
+  int threads;             /* 0: one per core */
+  int shard, shards;       /* compute the rows of shard (0..shards-1); shards 0 or 1: all */
+  mno_open_mode mode;
+  const char *command;                                           /* command line, for the file's history */
+  const atomic_int *stop;                                        /* may be NULL */
+  void (*progress)(void *context, const mno_progress *progress); /* may be NULL; called at most ~10 times a second */
+  void *context;
+} mno_run_options;
+
+typedef struct mno_run_summary {
+  size_t computed, diverged, skipped; /* instances: computed now, diverged among them, already in the file */
+  size_t limits_computed, limits_reused, limits_uncertified;
+  double limit_seconds, train_seconds;
+} mno_run_summary;
+
+/* Returns MNO_OK, MNO_DIVERGED, MNO_INTERRUPTED (what was finished is in the file) or an error. */
+mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run_summary *summary, mno_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,56 @@
+/* The store: results stream in from the kernels' threads, one writer thread owns the files. */
+#ifndef MEANODE_STORE_H
+#define MEANODE_STORE_H
+
+#include "meanode/limit.h"
+#include "meanode/plan.h"
+#include "meanode/record.h"
+#include "meanode/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mno_store mno_store;
+
+/* What the file says of its origin, beyond what the plan knows. */
+typedef struct mno_provenance {
+  const char *backend; /* "cpu" */
+  const char *device;  /* one line */
+  const char *command; /* command line, for the history attribute */
+} mno_provenance;
+
+typedef enum mno_open_mode {
+  MNO_CREATE, /* refuse an existing file */
+  MNO_FORCE,  /* replace an existing file */
+  MNO_RESUME  /* continue an existing file, or create it */
+} mno_open_mode;
+
+/* Opens the result file of a plan. Errors: MNO_ERR_USAGE if the file exists (MNO_CREATE) and MNO_ERR_INPUT if it belongs to
+ * another configuration (MNO_RESUME; the message shows the difference); MNO_ERR_IO. The plan must outlive the store. */
+mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_provenance *provenance, mno_open_mode mode,
+                          mno_store **store, mno_error *err);
+
+/* Is this row already there (after MNO_RESUME)? */
+bool mno_store_has(const mno_store *store, size_t row);
+
+/* The limit found in the file being resumed, or NULL; borrowed. */
+const mno_limit *mno_store_limit(const mno_store *store, size_t problem, mno_limit_kind kind);
+
+/* Writes a limit; must precede the records of its problem, whose errors are distances to the first limit. Copies. */
+mno_status mno_store_put_limit(mno_store *store, size_t problem, const mno_limit *limit, mno_error *err);
+
+/* Queues a record (ownership passes); any thread; never waits for the disk while the queue has room. Once writing has
+ * failed every call returns that failure. */
+mno_status mno_store_put(mno_store *store, mno_record *record, mno_error *err);
+
+/* Drains the queue, writes, closes, frees. Returns the first failure. */
+mno_status mno_store_close(mno_store *store, mno_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

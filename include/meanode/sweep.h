@@ -1,0 +1,138 @@
+/* A sweep: the configuration file, typed and validated; every value knows its line and column. */
+#ifndef MEANODE_SWEEP_H
+#define MEANODE_SWEEP_H
+
+#include "meanode/model.h"
+#include "meanode/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mno_mark {
+  int line, column; /* both from 1; line 0: the value is a default, not in the file */
+} mno_mark;
+
+typedef struct mno_integers {
+  size_t count;
+  int64_t *value; /* [count], distinct, in the order of the file */
+  mno_mark *mark; /* [count] */
+} mno_integers;
+
+typedef struct mno_reals {
+  size_t count;
+  double *value;  /* [count], distinct, in the order of the file */
+  mno_mark *mark; /* [count] */
+} mno_reals;
+
+typedef enum mno_data_kind { MNO_DATA_GAUSSIAN, MNO_DATA_DIGITS, MNO_DATA_FILE } mno_data_kind;
+
+typedef enum mno_limit_kind {
+  MNO_LIMIT_MEAN_ODE,    /* Neural Mean ODE: L -> infinity at fixed alpha */
+  MNO_LIMIT_TANGENT_ODE, /* Neural Tangent ODE: then alpha -> infinity */
+  MNO_LIMIT_LARGEST      /* the sweep's own largest network, averaged over seeds: the literature's habit */
+} mno_limit_kind;
+enum { MNO_LIMIT_KINDS = 3 };
+
+typedef enum mno_weights {
+  MNO_WEIGHTS_NONE = 0,
+  MNO_WEIGHTS_INITIAL = 1,
+  MNO_WEIGHTS_FINAL = 2,
+  MNO_WEIGHTS_BOTH = 3
+} mno_weights;
+
+/* Extra instances that estimate one constant with little variance (see fit.h). Bits: a list is allowed. */
+typedef enum mno_pairs {
+  MNO_PAIRS_NONE = 0,
+  MNO_PAIRS_REGROUP = 1,   /* the same units as (L, M) and (L/2, 2 M): isolates a */
+  MNO_PAIRS_JACKKNIFE = 2, /* the two halves of the units of each layer: isolates c */
+  MNO_PAIRS_ANTITHETIC = 4 /* v -> -v: sharpens seed averages */
+} mno_pairs;
+
+typedef struct mno_sweep {
+  char *path; /* as given; its folder is where relative data paths start */
+  char *text; /* the whole configuration, as read */
+  size_t text_length;
+
+  struct {
+    mno_data_kind kind;
+    int64_t samples; /* 0: all there are (digits, file) */
+    int64_t inputs, targets;
+    uint64_t seed; /* draws X, Y (gaussian), W_E, W_U (unless the file has them) */
+    char *path;    /* kind file: as written */
+    mno_mark mark, samples_mark, path_mark;
+  } data;
+
+  struct {
+    mno_activation activation;
+    mno_integers D;
+    mno_reals alpha;
+    double sigma_u, sigma_v;
+    mno_mark activation_mark;
+  } model;
+
+  struct {
+    int64_t steps; /* K >= 0 */
+    double eta_u, eta_v;
+    mno_loss loss;
+    mno_mark steps_mark, loss_mark;
+  } training;
+
+  struct {
+    size_t count; /* 0: kind none */
+    mno_limit_kind kind[MNO_LIMIT_KINDS];
+    mno_mark mark[MNO_LIMIT_KINDS];
+    double tolerance;       /* wanted relative RMS error of the output at every step */
+    double seconds;         /* time budget per limit; 0: none */
+    double memory;          /* memory budget, GiB; 0: what the machine has free */
+    char *method;           /* "auto", or the name of one method (limit.h) */
+    int64_t particles;      /* per depth node; 0: chosen by the program */
+    int64_t nodes;          /* depth nodes; 0: chosen by the program */
+    int64_t randomisations; /* 0: chosen by the program */
+    mno_mark tolerance_mark, method_mark;
+  } limit;
+
+  struct {
+    mno_integers L, M;
+    size_t seed_count;
+    uint64_t *seed; /* [seed_count], distinct */
+    mno_mark L_mark, M_mark, seeds_mark;
+    unsigned pairs; /* bits of mno_pairs */
+    mno_mark pairs_mark;
+  } sweep;
+
+  struct {
+    size_t step_count;
+    int64_t *step; /* [step_count], increasing, within 0..K */
+    bool output, embedding;
+    mno_weights weights;
+    bool coupling, path, features; /* diagnostics, see record.h */
+    mno_mark mark;
+  } record;
+} mno_sweep;
+
+/* Reads and validates a configuration file.
+ * Errors: MNO_ERR_IO if it cannot be read; MNO_ERR_INPUT with "file:line:column: message", the line and a caret. */
+mno_status mno_sweep_load(const char *path, mno_sweep **sweep, mno_error *err);
+
+/* The same from memory; name stands for the file in messages. */
+mno_status mno_sweep_parse(const char *text, size_t length, const char *name, mno_sweep **sweep, mno_error *err);
+
+void mno_sweep_free(mno_sweep *sweep);
+
+/* A configuration error found by a later stage: like mno_fail(err, MNO_ERR_INPUT, ...), with file, line and caret of mark.
+ */
+mno_status mno_sweep_fail(const mno_sweep *sweep, mno_mark mark, mno_error *err, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 4, 5)))
+#endif
+    ;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
