@@ -17,6 +17,7 @@ typedef struct mno_result_problem {
   char name[32]; /* "problem_0000" */
   size_t N, d_in, d_out, D;
   double alpha;
+  uint64_t id; /* mno_problem's id: same id, same limits */
   size_t run_count;
   size_t *row;        /* [run_count] row of the root table */
   size_t limit_count; /* limits in the file's order; the first is what errors refer to */
