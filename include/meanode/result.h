@@ -33,6 +33,7 @@ typedef struct mno_result {
   uint64_t *seed, *id;   /* [instance_count] */
   int64_t *problem;      /* [instance_count] */
   int8_t *status;        /* [instance_count] 0 done, 1 diverged, -1 missing */
+  mno_draw *draw;        /* [instance_count] which draws the units take; NULL: all plain */
   size_t step_count;
   int64_t *step; /* [step_count] */
   size_t problem_count;
