@@ -1,0 +1,28 @@
+/* Runs arranged as shapes x seeds. */
+#ifndef MNO_STATS_CELLS_H
+#define MNO_STATS_CELLS_H
+
+#include "meanode/fit.h"
+
+#include <stddef.h>
+
+/* A cell is a shape (L, M). Only plain draws; only cells with at least two seeds. */
+typedef struct mno_cells {
+  size_t size;          /* numbers per run */
+  size_t count;         /* cells, ordered by L, then M */
+  size_t seeds;         /* distinct seeds over all cells */
+  double *L, *M;        /* [count] */
+  size_t *n;            /* [count] seeds present */
+  const double **value; /* [count][seeds][size], NULL where missing; borrowed from the runs */
+  double *mean;         /* [count][size] over seeds */
+  size_t unusable;      /* runs left out: not finite (diverged) */
+  size_t lonely;        /* shapes left out: a single seed */
+} mno_cells;
+
+mno_status mno_cells_new(const mno_runs *runs, mno_cells **cells, mno_error *err);
+void mno_cells_free(mno_cells *cells);
+
+/* Number of different values in v [count]. */
+size_t mno_distinct(const double *v, size_t count);
+
+#endif
