@@ -11,6 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __CUDACC__
+#define MNO_HOST_DEVICE __host__ __device__
+#else
+#define MNO_HOST_DEVICE
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -22,7 +28,7 @@ typedef struct mno_problem {
   double alpha, sigma_u, sigma_v, eta_u, eta_v;
   mno_activation activation;
   mno_loss loss;
-  double *x;         /* [N][d_in] */
+  double *x;         /* [N][d_in]; the problems of a plan share x and y, those of equal D their embeddings */
   double *y;         /* [N][d_out] */
   double *w_embed;   /* W_E [D][d_in] */
   double *w_unembed; /* W_U [D][d_out] */
@@ -35,6 +41,14 @@ typedef struct mno_draw {
   int64_t width, offset;
   int sign; /* +1 or -1 */
 } mno_draw;
+
+/* The (layer, unit) of random.h from which unit j of layer l takes its u and v; layers and units count from 0. */
+MNO_HOST_DEVICE static inline int64_t mno_draw_layer(mno_draw draw, int64_t M, int64_t l, int64_t j) {
+  return (l * M + j) / draw.width;
+}
+MNO_HOST_DEVICE static inline int64_t mno_draw_unit(mno_draw draw, int64_t M, int64_t l, int64_t j) {
+  return (l * M + j) % draw.width + draw.offset;
+}
 
 typedef struct mno_instance {
   uint32_t problem; /* index into plan->problem */
@@ -58,14 +72,21 @@ typedef struct mno_plan {
   const mno_sweep *sweep; /* borrowed */
 } mno_plan;
 
-/* Loads the data, draws the embeddings, multiplies out the sweep.
+/* Loads the data, draws the embeddings, multiplies out the sweep: for every D, for every alpha a problem; in it the plain
+ * instances, for every L, for every M, for every seed, in the order of the file; then the instances that sweep.pairs adds:
+ *   regroup     (L/2, 2 M) with the units of (L, M), for every even L
+ *   jackknife   two of (L, M/2) with the first and the second half of the units of every layer of (L, M), for every even M
+ *   antithetic  every plain instance with v -> -v
+ * The first half of a jackknife is the plain (L, M/2). An instance that is there already is not added again.
  * Errors: MNO_ERR_INPUT for unreadable or malformed data (names file and dataset), for duplicates and for what this
  * version cannot compute; MNO_ERR_MEMORY. The sweep must outlive the plan. */
 mno_status mno_plan_build(const mno_sweep *sweep, mno_precision precision, mno_plan **plan, mno_error *err);
 
 void mno_plan_free(mno_plan *plan);
 
-/* The id of one instance of a problem under a plan's precision. */
+/* Ids are XXH3 (64 bits) of the defining values in a fixed little-endian layout: for a problem its shapes, hyper-parameters,
+ * data and embeddings; for an instance the problem's id, L, M, seed, draw and the plan's precision. */
+uint64_t mno_problem_id(const mno_problem *problem);
 uint64_t mno_instance_id(const mno_problem *problem, const mno_instance *instance, mno_precision precision);
 
 /* Floating point operations of one instance: (K + 1 forward passes, K backward passes and updates) ~ 12 N D M L K. */

@@ -1,4 +1,9 @@
-/* A sweep: the configuration file, typed and validated; every value knows its line and column. */
+/* A sweep: the configuration file, typed and validated; every value knows its line and column.
+ *
+ * Keys, ranges and defaults are one table, host/config/schema.c; README, "Configuration", explains them. Numbers are those
+ * of YAML 1.2 in decimal notation. Accepted sizes: L up to 10^7, M, D, N, inputs, targets up to 10^6, steps 0..10^6, a list
+ * of seeds within 0..2^63-1 or a count up to 10^6 (seeds 0..count-1), alpha within 1e-6..1e6. A grid {from, to, count,
+ * spacing: log | linear} stands wherever a list of sizes or of alpha does. */
 #ifndef MEANODE_SWEEP_H
 #define MEANODE_SWEEP_H
 
@@ -55,7 +60,7 @@ typedef enum mno_pairs {
 
 typedef struct mno_sweep {
   char *path; /* as given; its folder is where relative data paths start */
-  char *text; /* the whole configuration, as read */
+  char *text; /* [text_length + 1] the whole configuration, as read; no NUL inside */
   size_t text_length;
 
   struct {
@@ -89,7 +94,7 @@ typedef struct mno_sweep {
     double tolerance;       /* wanted relative RMS error of the output at every step */
     double seconds;         /* time budget per limit; 0: none */
     double memory;          /* memory budget, GiB; 0: what the machine has free */
-    char *method;           /* "auto", or the name of one method (limit.h) */
+    char *method;           /* "auto", or the name of one method (limit.h); checked there */
     int64_t particles;      /* per depth node; 0: chosen by the program */
     int64_t nodes;          /* depth nodes; 0: chosen by the program */
     int64_t randomisations; /* 0: chosen by the program */
@@ -111,7 +116,7 @@ typedef struct mno_sweep {
     bool output, embedding;
     mno_weights weights;
     bool coupling, path, features; /* diagnostics, see record.h */
-    mno_mark mark;
+    mno_mark mark, coupling_mark, path_mark, features_mark;
   } record;
 } mno_sweep;
 

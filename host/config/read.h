@@ -1,0 +1,21 @@
+/* Nodes of the tree -> values of a sweep, under the types and ranges of the schema. */
+#ifndef MNO_CONFIG_READ_H
+#define MNO_CONFIG_READ_H
+
+#include "config/schema.h"
+
+typedef struct mno_reader {
+  const mno_source *source;
+  mno_sweep *sweep;
+  mno_error *err;
+} mno_reader;
+
+/* Finds each of names in a map: key[i] is its key node (the value follows it) or NULL. Refuses unknown and repeated keys.
+ * where: the map's name in messages, "" for the whole file. */
+mno_status mno_read_keys(const mno_reader *r, const mno_node *map, const char *where, const char *const *names, size_t count,
+                         const mno_node **key /* [count] */);
+
+/* Reads one value into the sweep. MNO_FIELD_STEPS needs training.steps to be read before. */
+mno_status mno_read_value(const mno_reader *r, const mno_field *field, const mno_node *value);
+
+#endif

@@ -1,0 +1,237 @@
+#include "config/read.h"
+#include "core/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a configuration wrote: the key node of every field of the schema and of every section, NULL where it did not. */
+typedef struct written {
+  const mno_node *root;
+  const mno_node *section[MNO_SECTIONS];
+  const mno_node **field; /* [mno_schema_count] */
+} written;
+
+static size_t section_index(const char *name) {
+  size_t i = 0;
+  while (strcmp(mno_schema_sections[i].name, name) != 0) i++;
+  return i;
+}
+
+static const mno_node *find_key(const written *w, const char *section, const char *key) {
+  for (size_t f = 0; f < mno_schema_count; f++)
+    if (strcmp(mno_schema[f].section, section) == 0 && strcmp(mno_schema[f].key, key) == 0) return w->field[f];
+  return NULL;
+}
+
+/* Reads the keys of one section in the order of the file, without record.steps. */
+static mno_status read_section(const mno_reader *r, size_t section, const mno_node *map, written *w) {
+  const char *name = mno_schema_sections[section].name, *names[16];
+  const mno_node *key[16];
+  size_t field[16], count = 0;
+  for (size_t f = 0; f < mno_schema_count; f++) {
+    if (strcmp(mno_schema[f].section, name) != 0) continue;
+    field[count] = f;
+    names[count++] = mno_schema[f].key;
+  }
+  if (mno_node_is_null(map)) return MNO_OK;
+  if (map->kind != MNO_NODE_MAP)
+    return mno_source_fail(r->source, map->mark, r->err, "section %s holds %s; it needs lines \"key: value\", indented",
+                           name, mno_node_describe(map));
+  mno_status status = mno_read_keys(r, map, name, names, count, key);
+  for (size_t i = 0; i < count && status == MNO_OK; i++) w->field[field[i]] = key[i];
+  for (const mno_node *k = map->child; k && status == MNO_OK; k = k->next->next)
+    for (size_t i = 0; i < count && status == MNO_OK; i++)
+      if (key[i] == k && mno_schema[field[i]].type != MNO_FIELD_STEPS)
+        status = mno_read_value(r, &mno_schema[field[i]], k->next);
+  return status;
+}
+
+/* Defaults go through the same readers as what users write. */
+static mno_status read_default(const mno_reader *r, const mno_field *field) {
+  char text[32];
+  snprintf(text, sizeof text, "%s", field->fallback);
+  const mno_node node = {.kind = MNO_NODE_SCALAR, .text = text, .plain = true};
+  return mno_read_value(r, field, &node);
+}
+
+static mno_status fail_missing(const mno_reader *r, const written *w, const char *section, const char *key) {
+  char accepts[400] = "";
+  for (size_t f = 0; f < mno_schema_count; f++)
+    if (strcmp(mno_schema[f].section, section) == 0 && strcmp(mno_schema[f].key, key) == 0)
+      mno_field_accepts(&mno_schema[f], accepts, sizeof accepts);
+  const mno_node *place = w->section[section_index(section)];
+  return mno_source_fail(r->source, place->mark, r->err, "section %s has no key \"%s\"; accepted: %s", section, key,
+                         accepts);
+}
+
+/* Missing sections and keys; defaults. */
+static mno_status complete(const mno_reader *r, const written *w) {
+  for (size_t s = 0; s < MNO_SECTIONS; s++)
+    if (mno_schema_sections[s].required && !w->section[s])
+      return mno_source_fail(r->source, w->root ? w->root->mark : (mno_mark){1, 1}, r->err, "section \"%s\" is missing",
+                             mno_schema_sections[s].name);
+  for (size_t f = 0; f < mno_schema_count; f++) {
+    const mno_field *field = &mno_schema[f];
+    if (w->field[f] || field->type == MNO_FIELD_STEPS) continue;
+    if (field->required) return fail_missing(r, w, field->section, field->key);
+    mno_status status = field->fallback ? read_default(r, field) : MNO_OK;
+    if (status != MNO_OK) return status;
+  }
+  for (size_t f = 0; f < mno_schema_count; f++) {
+    const mno_field *field = &mno_schema[f];
+    if (field->type != MNO_FIELD_STEPS) continue;
+    mno_status status = w->field[f] ? mno_read_value(r, field, w->field[f]->next) : read_default(r, field);
+    if (status != MNO_OK) return status;
+  }
+  return MNO_OK;
+}
+
+/* Which keys of data go with which kind. */
+static mno_status check_data(const mno_reader *r, const written *w) {
+  static const char *const sizes[] = {"samples", "inputs", "targets"};
+  mno_sweep *sweep = r->sweep;
+  const mno_node *path = find_key(w, "data", "path"), *inputs = find_key(w, "data", "inputs"),
+                 *targets = find_key(w, "data", "targets");
+  if (path && sweep->data.kind != MNO_DATA_FILE)
+    return mno_source_fail(r->source, path->mark, r->err,
+                           "data.path goes with kind file only; remove it or write kind: file");
+  switch (sweep->data.kind) {
+  case MNO_DATA_GAUSSIAN:
+    for (size_t i = 0; i < 3; i++)
+      if (!find_key(w, "data", sizes[i])) return fail_missing(r, w, "data", sizes[i]);
+    break;
+  case MNO_DATA_DIGITS:
+    if (sweep->data.samples > MNO_DIGITS_SAMPLES)
+      return mno_source_fail(r->source, sweep->data.samples_mark, r->err, "the digits have %d samples; accepted: 1 to %d",
+                             MNO_DIGITS_SAMPLES, MNO_DIGITS_SAMPLES);
+    if (inputs && sweep->data.inputs != MNO_DIGITS_INPUTS)
+      return mno_source_fail(r->source, inputs->next->mark, r->err, "the digits have %d inputs; remove the key",
+                             MNO_DIGITS_INPUTS);
+    if (targets && sweep->data.targets != MNO_DIGITS_TARGETS)
+      return mno_source_fail(r->source, targets->next->mark, r->err, "the digits have %d targets; remove the key",
+                             MNO_DIGITS_TARGETS);
+    sweep->data.inputs = MNO_DIGITS_INPUTS;
+    sweep->data.targets = MNO_DIGITS_TARGETS;
+    break;
+  case MNO_DATA_FILE:
+    if (!path) return fail_missing(r, w, "data", "path");
+    if (inputs || targets)
+      return mno_source_fail(r->source, (inputs ? inputs : targets)->mark, r->err,
+                             "data.%s is read from the file; remove the key", inputs ? "inputs" : "targets");
+    break;
+  }
+  if (sweep->data.kind == MNO_DATA_GAUSSIAN && sweep->training.loss == MNO_CROSS_ENTROPY)
+    return mno_source_fail(r->source, sweep->training.loss_mark, r->err,
+                           "cross-entropy needs targets that are probabilities, which data of kind gaussian does not have; "
+                           "use kind digits or file, or loss: squared");
+  return MNO_OK;
+}
+
+static mno_status read_all(const mno_reader *r, written *w) {
+  mno_sweep *sweep = r->sweep;
+  const char *names[MNO_SECTIONS];
+  for (size_t s = 0; s < MNO_SECTIONS; s++) names[s] = mno_schema_sections[s].name;
+  const mno_node *root = w->root;
+  mno_mark start = root ? root->mark : (mno_mark){1, 1};
+  if (!root || mno_node_is_null(root))
+    return mno_source_fail(r->source, start, r->err,
+                           "the file is empty; a configuration has the sections data, model, training "
+                           "and sweep");
+  if (root->kind != MNO_NODE_MAP)
+    return mno_source_fail(r->source, start, r->err, "a configuration is made of sections \"name:\", but here is %s",
+                           mno_node_describe(root));
+  mno_status status = mno_read_keys(r, root, "", names, MNO_SECTIONS, w->section);
+  for (const mno_node *k = root->child; k && status == MNO_OK; k = k->next->next)
+    status = read_section(r, section_index(k->text), k->next, w);
+  if (status == MNO_OK) status = complete(r, w);
+  if (status == MNO_OK) status = check_data(r, w);
+  if (status != MNO_OK) return status;
+  const mno_node *data = w->section[section_index("data")], *record = w->section[section_index("record")];
+  sweep->data.mark = data->mark;
+  if (record) sweep->record.mark = record->mark;
+  return MNO_OK;
+}
+
+mno_status mno_sweep_parse(const char *text, size_t length, const char *name, mno_sweep **sweep, mno_error *err) {
+  const mno_source source = {name, text, length};
+  mno_status status = mno_source_check(&source, err);
+  if (status != MNO_OK) return status;
+  mno_node *root = NULL;
+  status = mno_tree_parse(&source, &root, err);
+  if (status != MNO_OK) return status;
+  mno_sweep *made = mno_alloc(1, sizeof *made);
+  written w = {.root = root, .field = mno_alloc(mno_schema_count, sizeof *w.field)};
+  if (made) {
+    made->path = strdup(name);
+    made->text = mno_alloc(length + 1, 1);
+    made->text_length = length;
+  }
+  if (made && made->text && made->path && w.field) {
+    memcpy(made->text, text, length);
+    const mno_reader reader = {&source, made, err};
+    status = read_all(&reader, &w);
+  } else {
+    status = mno_fail_memory(err, length + sizeof *made, "the configuration");
+  }
+  free(w.field);
+  mno_tree_free(root);
+  if (status == MNO_OK)
+    *sweep = made;
+  else
+    mno_sweep_free(made);
+  return status;
+}
+
+mno_status mno_sweep_load(const char *path, mno_sweep **sweep, mno_error *err) {
+  FILE *file = fopen(path, "rb");
+  if (!file) return mno_fail(err, MNO_ERR_IO, "%s: %s", path, strerror(errno));
+  size_t size = MNO_SOURCE_LIMIT + 1;
+  char *text = mno_alloc(size, 1);
+  if (!text) {
+    fclose(file);
+    return mno_fail_memory(err, size, "the configuration");
+  }
+  size_t length = fread(text, 1, size, file);
+  int failed = ferror(file) ? errno : 0;
+  fclose(file);
+  mno_status status;
+  if (failed)
+    status = mno_fail(err, MNO_ERR_IO, "%s: %s", path, strerror(failed));
+  else if (length == size)
+    status =
+        mno_fail(err, MNO_ERR_INPUT, "%s: the file has more than %d bytes; is it a configuration?", path, MNO_SOURCE_LIMIT);
+  else
+    status = mno_sweep_parse(text, length, path, sweep, err);
+  free(text);
+  return status;
+}
+
+void mno_sweep_free(mno_sweep *sweep) {
+  if (!sweep) return;
+  free(sweep->path);
+  free(sweep->text);
+  free(sweep->data.path);
+  free(sweep->model.D.value);
+  free(sweep->model.D.mark);
+  free(sweep->model.alpha.value);
+  free(sweep->model.alpha.mark);
+  free(sweep->limit.method);
+  free(sweep->sweep.L.value);
+  free(sweep->sweep.L.mark);
+  free(sweep->sweep.M.value);
+  free(sweep->sweep.M.mark);
+  free(sweep->sweep.seed);
+  free(sweep->record.step);
+  free(sweep);
+}
+
+mno_status mno_sweep_fail(const mno_sweep *sweep, mno_mark mark, mno_error *err, const char *format, ...) {
+  const mno_source source = {sweep->path, sweep->text, sweep->text_length};
+  va_list args;
+  va_start(args, format);
+  mno_status status = mno_source_vfail(&source, mark, err, format, args);
+  va_end(args);
+  return status;
+}

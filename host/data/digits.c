@@ -1,0 +1,64 @@
+#include "data/data.h"
+
+#include "core/memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <zlib.h>
+
+enum { SAMPLES = 1797, PIXELS = 64, CLASSES = 10, TEXT = 1 << 19 };
+
+/* data/digits.csv.gz, from digits_csv.c */
+extern const unsigned char mno_digits_csv_gz[], mno_digits_csv_gz_end[];
+
+/* Unpacks the table into text [TEXT]; returns its length or 0. */
+static size_t unpack(char *text) {
+  z_stream stream = {.next_in = (unsigned char *)mno_digits_csv_gz,
+                     .avail_in = (unsigned)(mno_digits_csv_gz_end - mno_digits_csv_gz),
+                     .next_out = (unsigned char *)text,
+                     .avail_out = TEXT - 1};
+  if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK) return 0;
+  int end = inflate(&stream, Z_FINISH);
+  inflateEnd(&stream);
+  text[stream.total_out] = '\0';
+  return end == Z_STREAM_END ? stream.total_out : 0;
+}
+
+mno_status mno_data_digits(const mno_sweep *sweep, mno_data *data, mno_error *err) {
+  char *text = mno_alloc(TEXT, 1);
+  double *pixel = mno_alloc((size_t)SAMPLES * PIXELS, sizeof *pixel);
+  int *class = mno_alloc(SAMPLES, sizeof *class);
+  size_t N = sweep->data.samples ? (size_t)sweep->data.samples : SAMPLES;
+  data->N = N;
+  data->d_in = PIXELS;
+  data->d_out = CLASSES;
+  data->x = mno_alloc(N * PIXELS, sizeof(double));
+  data->y = mno_alloc(N * CLASSES, sizeof(double));
+  mno_status status = MNO_OK;
+  if (!text || !pixel || !class || !data->x || !data->y)
+    status = mno_fail_memory(err, (size_t)SAMPLES * PIXELS * sizeof(double), "the digits");
+  else if (!unpack(text))
+    status = mno_fail(err, MNO_ERR_INTERNAL, "the digits inside this build are damaged; build again");
+  if (status == MNO_OK) {
+    char *p = text;
+    double sum = 0, squares = 0, count = (double)SAMPLES * PIXELS;
+    for (size_t i = 0; i < SAMPLES; i++) {
+      for (size_t j = 0; j < PIXELS; j++, p++) {
+        double v = (double)strtol(p, &p, 10);
+        pixel[i * PIXELS + j] = v;
+        sum += v;
+        squares += v * v;
+      }
+      class[i] = (int)strtol(p, &p, 10);
+    }
+    double mean = sum / count, deviation = sqrt(squares / count - mean * mean);
+    for (size_t i = 0; i < N; i++) {
+      for (size_t j = 0; j < PIXELS; j++) data->x[i * PIXELS + j] = (pixel[i * PIXELS + j] - mean) / deviation;
+      data->y[i * CLASSES + (size_t) class[i]] = 1;
+    }
+  }
+  free(text);
+  free(pixel);
+  free(class);
+  return status;
+}

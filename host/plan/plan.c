@@ -1,0 +1,246 @@
+#include "meanode/plan.h"
+
+#include "core/memory.h"
+#include "data/data.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+double mno_instance_flops(const mno_problem *problem, const mno_instance *instance) {
+  double products = (double)problem->N * (double)problem->D * (double)instance->M * (double)instance->L;
+  return products * (4 * (double)(problem->K + 1) + 8 * (double)problem->K);
+}
+
+void mno_plan_free(mno_plan *plan) {
+  if (!plan) return;
+  for (size_t p = 0; p < plan->problem_count; p++) {
+    const mno_problem *problem = &plan->problem[p];
+    if (p == 0) {
+      free(problem->x);
+      free(problem->y);
+    }
+    if (p == 0 || problem->w_embed != problem[-1].w_embed) {
+      free(problem->w_embed);
+      free(problem->w_unembed);
+    }
+  }
+  free(plan->problem);
+  free(plan->instance);
+  free(plan->step);
+  free(plan);
+}
+
+/* a b and a + b, or SIZE_MAX when it overflows. */
+static size_t product(size_t a, size_t b) {
+  size_t result;
+  return __builtin_mul_overflow(a, b, &result) ? SIZE_MAX : result;
+}
+
+static size_t sum(size_t a, size_t b) {
+  size_t result;
+  return __builtin_add_overflow(a, b, &result) ? SIZE_MAX : result;
+}
+
+static size_t largest(const mno_integers *list) {
+  int64_t most = 0;
+  for (size_t i = 0; i < list->count; i++) most = list->value[i] > most ? list->value[i] : most;
+  return (size_t)most;
+}
+
+/* Refuses sizes that cannot work, before anything of that size is allocated or computed. */
+static mno_status check_sizes(const mno_sweep *sweep, const mno_data *data, mno_error *err) {
+  size_t embeddings = 0, D = largest(&sweep->model.D), S = sweep->record.step_count, available = mno_memory_available();
+  for (size_t i = 0; i < sweep->model.D.count; i++)
+    embeddings = sum(embeddings, product((size_t)sweep->model.D.value[i], (data->d_in + data->d_out) * sizeof(double)));
+  if (embeddings > available) return mno_fail_memory(err, embeddings, "the embeddings W_E and W_U");
+  /* Larger than any machine; keeps sizes of one network within 64 bits everywhere. */
+  const size_t absurd = (size_t)1 << 50;
+  size_t units = product(largest(&sweep->sweep.L), largest(&sweep->sweep.M)),
+         weights = product(product(units, D), 2 * sizeof(double));
+  if (weights > absurd) return mno_fail_memory(err, weights, "the weights of the network of the largest L, M and D");
+  size_t copies = sweep->record.weights == MNO_WEIGHTS_BOTH ? 2 : sweep->record.weights != MNO_WEIGHTS_NONE;
+  size_t steps = product(product(product(S, data->N), sum(D, data->d_out)), sizeof(double));
+  size_t record = sum(steps, product(copies, weights));
+  if (record > available)
+    return mno_fail_memory(err, record,
+                           copies ? "the record of one network (steps, outputs, embeddings, weights)"
+                                  : "the record of one network (steps, outputs, embeddings)");
+  return MNO_OK;
+}
+
+/* What the header promises and this version does not compute. */
+static mno_status check_computed(const mno_sweep *sweep, mno_error *err) {
+  const struct {
+    bool wanted;
+    mno_mark mark;
+    const char *name;
+  } keys[] = {{sweep->record.coupling, sweep->record.coupling_mark, "coupling"},
+              {sweep->record.path, sweep->record.path_mark, "path"},
+              {sweep->record.features, sweep->record.features_mark, "features"}};
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    if (keys[i].wanted)
+      return mno_sweep_fail(sweep, keys[i].mark, err, "record.%s is not computed by this version; accepted: false",
+                            keys[i].name);
+  return MNO_OK;
+}
+
+/* Problems from sweep and data; takes x and y out of data. */
+static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, mno_data *data, mno_error *err) {
+  size_t alphas = sweep->model.alpha.count, count = product(sweep->model.D.count, alphas);
+  plan->problem = mno_alloc(count, sizeof *plan->problem);
+  if (!plan->problem) return mno_fail_memory(err, product(count, sizeof *plan->problem), "the problems");
+  double *x = data->x, *y = data->y;
+  data->x = data->y = NULL;
+  for (size_t p = 0; p < count; p++) {
+    size_t D = (size_t)sweep->model.D.value[p / alphas];
+    mno_problem *problem = &plan->problem[p];
+    *problem = (mno_problem){.N = data->N,
+                             .d_in = data->d_in,
+                             .d_out = data->d_out,
+                             .D = D,
+                             .K = (size_t)sweep->training.steps,
+                             .alpha = sweep->model.alpha.value[p % alphas],
+                             .sigma_u = sweep->model.sigma_u,
+                             .sigma_v = sweep->model.sigma_v,
+                             .eta_u = sweep->training.eta_u,
+                             .eta_v = sweep->training.eta_v,
+                             .activation = sweep->model.activation,
+                             .loss = sweep->training.loss,
+                             .x = x,
+                             .y = y};
+    plan->problem_count = p + 1;
+    if (p % alphas > 0) {
+      problem->w_embed = problem[-1].w_embed;
+      problem->w_unembed = problem[-1].w_unembed;
+    } else {
+      problem->w_embed = mno_alloc(D * data->d_in, sizeof(double));
+      problem->w_unembed = mno_alloc(D * data->d_out, sizeof(double));
+      if (!problem->w_embed || !problem->w_unembed)
+        return mno_fail_memory(err, D * (data->d_in + data->d_out) * sizeof(double), "the embeddings W_E and W_U");
+      mno_data_embed(sweep, data, D, problem->w_embed, problem->w_unembed);
+    }
+    problem->id = mno_problem_id(problem);
+  }
+  return MNO_OK;
+}
+
+/* Appends one instance for every seed. */
+static void add(mno_plan *plan, uint32_t problem, int64_t L, int64_t M, mno_draw draw) {
+  const mno_sweep *sweep = plan->sweep;
+  for (size_t s = 0; s < sweep->sweep.seed_count; s++) {
+    mno_instance *made = &plan->instance[plan->instance_count++];
+    *made = (mno_instance){.problem = problem, .L = L, .M = M, .seed = sweep->sweep.seed[s], .draw = draw};
+    made->id = mno_instance_id(&plan->problem[problem], made, plan->precision);
+  }
+}
+
+static void add_pairs(mno_plan *plan, uint32_t problem, int64_t L, int64_t M) {
+  unsigned pairs = plan->sweep->sweep.pairs;
+  if (pairs & MNO_PAIRS_REGROUP && L % 2 == 0) add(plan, problem, L / 2, 2 * M, (mno_draw){M, 0, 1});
+  if (pairs & MNO_PAIRS_JACKKNIFE && M % 2 == 0) {
+    add(plan, problem, L, M / 2, (mno_draw){M / 2, 0, 1});
+    add(plan, problem, L, M / 2, (mno_draw){M / 2, M / 2, 1});
+  }
+  if (pairs & MNO_PAIRS_ANTITHETIC) add(plan, problem, L, M, (mno_draw){M, 0, -1});
+}
+
+typedef struct place {
+  uint64_t id;
+  size_t row;
+} place;
+
+static int by_id(const void *a, const void *b) {
+  const place *x = a, *y = b;
+  if (x->id != y->id) return x->id < y->id ? -1 : 1;
+  return x->row < y->row ? -1 : x->row > y->row;
+}
+
+static bool same_instance(const mno_instance *a, const mno_instance *b) {
+  return a->problem == b->problem && a->L == b->L && a->M == b->M && a->seed == b->seed && a->draw.width == b->draw.width &&
+         a->draw.offset == b->draw.offset && a->draw.sign == b->draw.sign;
+}
+
+/* Drops instances that are there twice, which pairs may bring; the first stays. */
+static mno_status drop_repeated(mno_plan *plan, mno_error *err) {
+  size_t count = plan->instance_count;
+  place *places = mno_alloc(count, sizeof *places);
+  if (!places) return mno_fail_memory(err, product(count, sizeof *places), "the list of instances");
+  for (size_t i = 0; i < count; i++) places[i] = (place){plan->instance[i].id, i};
+  qsort(places, count, sizeof *places, by_id);
+  mno_status status = MNO_OK;
+  bool repeated = false;
+  size_t first = 0;
+  for (size_t i = 1; i < count && status == MNO_OK; i++) {
+    if (places[i].id != places[first].id) {
+      first = i;
+      continue;
+    }
+    mno_instance *again = &plan->instance[places[i].row];
+    if (!same_instance(&plan->instance[places[first].row], again))
+      status = mno_fail(err, MNO_ERR_INPUT,
+                        "two instances have the same id %016" PRIx64 " (problem %" PRIu32 " and %" PRIu32 "); "
+                        "change a seed of the sweep",
+                        again->id, plan->instance[places[first].row].problem, again->problem);
+    again->draw.sign = 0; /* marks it */
+    repeated = true;
+  }
+  free(places);
+  if (status != MNO_OK || !repeated) return status;
+  size_t kept = 0;
+  for (size_t i = 0; i < count; i++)
+    if (plan->instance[i].draw.sign != 0) plan->instance[kept++] = plan->instance[i];
+  plan->instance_count = kept;
+  return MNO_OK;
+}
+
+static mno_status make_instances(mno_plan *plan, mno_error *err) {
+  const mno_integers *L = &plan->sweep->sweep.L, *M = &plan->sweep->sweep.M;
+  unsigned pairs = plan->sweep->sweep.pairs;
+  size_t shapes = 0;
+  for (size_t l = 0; l < L->count; l++)
+    for (size_t m = 0; m < M->count; m++)
+      shapes += 1 + (pairs & MNO_PAIRS_REGROUP && L->value[l] % 2 == 0) +
+                2 * (size_t)(pairs & MNO_PAIRS_JACKKNIFE && M->value[m] % 2 == 0) + !!(pairs & MNO_PAIRS_ANTITHETIC);
+  size_t count = product(product(shapes, plan->sweep->sweep.seed_count), plan->problem_count);
+  size_t bytes = product(count, sizeof(mno_instance) + sizeof(place));
+  if (bytes > mno_memory_available()) return mno_fail_memory(err, bytes, "the list of instances");
+  plan->instance = mno_alloc(count, sizeof *plan->instance);
+  if (!plan->instance) return mno_fail_memory(err, bytes, "the list of instances");
+  for (uint32_t p = 0; p < plan->problem_count; p++) {
+    for (size_t l = 0; l < L->count; l++)
+      for (size_t m = 0; m < M->count; m++) add(plan, p, L->value[l], M->value[m], (mno_draw){M->value[m], 0, 1});
+    for (size_t l = 0; l < L->count; l++)
+      for (size_t m = 0; m < M->count; m++) add_pairs(plan, p, L->value[l], M->value[m]);
+  }
+  return drop_repeated(plan, err);
+}
+
+mno_status mno_plan_build(const mno_sweep *sweep, mno_precision precision, mno_plan **plan, mno_error *err) {
+  mno_status status = check_computed(sweep, err);
+  if (status != MNO_OK) return status;
+  mno_data *data = NULL;
+  mno_plan *made = mno_alloc(1, sizeof *made);
+  if (!made) return mno_fail_memory(err, sizeof *made, "the plan");
+  made->precision = precision;
+  made->sweep = sweep;
+  made->output = sweep->record.output;
+  made->embedding = sweep->record.embedding;
+  made->weights = sweep->record.weights;
+  made->step_count = sweep->record.step_count;
+  made->step = mno_alloc(made->step_count, sizeof *made->step);
+  if (made->step)
+    memcpy(made->step, sweep->record.step, made->step_count * sizeof *made->step);
+  else
+    status = mno_fail_memory(err, made->step_count * sizeof *made->step, "the plan");
+  if (status == MNO_OK) status = mno_data_load(sweep, &data, err);
+  if (status == MNO_OK) status = check_sizes(sweep, data, err);
+  if (status == MNO_OK) status = make_problems(made, sweep, data, err);
+  if (status == MNO_OK) status = make_instances(made, err);
+  mno_data_free(data);
+  if (status == MNO_OK)
+    *plan = made;
+  else
+    mno_plan_free(made);
+  return status;
+}
