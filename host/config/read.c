@@ -315,6 +315,7 @@ static mno_status read_seeds(const mno_reader *r, const mno_field *field, const 
   mno_field_accepts(field, accepts, sizeof accepts);
   entry *e = NULL;
   size_t count = 0;
+  if (node->kind == MNO_NODE_MAP) return refuse(r, node, name, "", accepts);
   if (node->kind == MNO_NODE_SCALAR) {
     int64_t number = 0;
     mno_status status = read_integer(r, node, name, field->from, field->to, accepts, &number);
