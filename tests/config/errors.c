@@ -122,9 +122,6 @@ static const fault faults[] = {
     {2, "  kind: file\n  path: a.h5", 5, 3, "data.inputs is read from the file; remove the key", NULL},
     {2, "  kind: file\n  path: \"\"", 3, 9, "data.path is \"\"; accepted: text that is not empty", NULL},
     {2, "  kind: digits", 4, 11, "the digits have 64 inputs", NULL},
-    /* sections */
-    {23, "sweep: 3\nx:", 23, 8, "section sweep holds a number", NULL},
-    {1, "data: [1]\nx:", 2, 1, "unknown key \"x\"", NULL},
     /* YAML */
     {11, "\talpha: 1", 11, 1, "not valid YAML", "indent with spaces"},
     {11, "  alpha: [1", 12, 1, "not valid YAML", NULL},
@@ -232,6 +229,9 @@ static void texts_that_are_no_configuration(void **state) {
                {"null\n", 5, "the file is empty"},
                {"a\n", 2, "here is text"},
                {"[1]\n", 4, "here is a list"},
+               {"sweep: 3\n", 9, "test.yaml:1:8: section sweep holds a number"},
+               {"data: [1]\n", 10, "test.yaml:1:7: section data holds a list"},
+               {"x: 1\n", 5, "unknown key \"x\"; accepted: data, model, training, limit, sweep, record"},
                {"data\0: 1\n", 9, "control character U+0000"},
                {"\xff\xfe"
                 "d\0",
