@@ -37,11 +37,14 @@ typedef struct mno_limit {
   char method[64];      /* how it was computed, e.g. "sobol", "closure", "quadrature" */
   char parameters[256]; /* its parameters in words: "particles 65536, nodes 6, randomisations 8, dimension 16" */
   int certified;        /* 1: the estimated error is below the tolerance at every step */
+  int64_t diverged;     /* first step without a finite solution (NaN from there on), -1: none */
+  int64_t degrees;      /* degrees of freedom of the standard errors (randomisations - 1); 0: deterministic */
   size_t N, d_out, D, K, nodes;
   double *depth;           /* [nodes] in (0, 1) */
   double *loss;            /* [K+1] */
   double *output;          /* [K+1][N][d_out] */
   double *output_error;    /* [K+1] estimated RMS error of output / RMS of output */
+  double *output_stderr;   /* [K+1][N][d_out] standard error of each output, depth error included */
   double *embedding;       /* [K+1][N][D], h at s = 1 */
   double *embedding_error; /* [K+1] the same for embedding */
   double *state;           /* [K+1][nodes][N][D] h */
@@ -49,7 +52,10 @@ typedef struct mno_limit {
   double seconds;          /* wall time */
 } mno_limit;
 
-/* Solves one limit of one problem. Errors: MNO_ERR_INPUT for an unknown method or one that does not apply (says why);
+/* Methods for the Mean ODE: "closure" (identity activation: moments, no sampling), "sobol" (randomised quasi-Monte Carlo in the
+ * invariant subspace), "sobol-full" (the same in all D coordinates: checks the reduction).
+ *
+ * Solves one limit of one problem. Errors: MNO_ERR_INPUT for an unknown method or one that does not apply (says why);
  * MNO_ERR_MEMORY with the number; MNO_INTERRUPTED. A budget that ends the search early is not an error: certified = 0. */
 mno_status mno_limit_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err);
 

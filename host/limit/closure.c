@@ -1,0 +1,90 @@
+#include "limit/closure.h"
+
+#include "core/memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct closure {
+  size_t m, N, r;
+  double D;
+  double *A; /* [m][2r][2r] */
+  double *C; /* [m][r][r] E[v u^T] / D */
+} closure;
+
+static void drift(void *context, const double *h, double *F, double *J) {
+  const closure *c = context;
+  size_t r = c->r;
+  for (size_t j = 0; j < c->m; j++)
+    for (size_t i = 0; i < c->N; i++) {
+      const double *C = c->C + j * r * r, *x = h + (j * c->N + i) * r;
+      for (size_t a = 0; a < r; a++) {
+        double sum = 0;
+        for (size_t b = 0; b < r; b++) {
+          sum += C[a * r + b] * x[b];
+          J[((j * c->N + i) * r + a) * r + b] = C[a * r + b];
+        }
+        F[(j * c->N + i) * r + a] = sum;
+      }
+    }
+}
+
+/* One gradient step of every unit of node j, and E[v u^T] / D afterwards. row: [2 r]. */
+static void step(const closure *c, const mno_problem *problem, size_t j, const double *h, const double *b, double *S,
+                 double *next) {
+  size_t r = c->r, n = 2 * r;
+  double *A = c->A + j * n * n, eta_u = problem->eta_u / problem->alpha, eta_v = problem->eta_v / problem->alpha;
+  for (size_t a = 0; a < r; a++)
+    for (size_t e = 0; e < r; e++) {
+      double sum = 0;
+      for (size_t i = 0; i < c->N; i++) sum += h[i * r + a] * b[i * r + e];
+      S[a * r + e] = sum / c->D;
+    }
+  for (size_t a = 0; a < r; a++)
+    for (size_t col = 0; col < n; col++) {
+      double u = A[a * n + col], v = A[(r + a) * n + col];
+      for (size_t e = 0; e < r; e++) {
+        u -= eta_u * S[a * r + e] * A[(r + e) * n + col];
+        v -= eta_v * S[e * r + a] * A[e * n + col];
+      }
+      next[a * n + col] = u;
+      next[(r + a) * n + col] = v;
+    }
+  for (size_t e = 0; e < n * n; e++) A[e] = next[e];
+  for (size_t a = 0; a < r; a++)
+    for (size_t e = 0; e < r; e++) {
+      double sum = 0;
+      for (size_t col = 0; col < n; col++) {
+        double sigma = col < r ? problem->sigma_u : problem->sigma_v;
+        sum += A[(r + a) * n + col] * A[e * n + col] * sigma * sigma;
+      }
+      c->C[j * r * r + a * r + e] = sum; /* sigma^2 D / D */
+    }
+}
+
+mno_status mno_trajectory_closure(const mno_system *system, mno_trajectory *t, mno_error *err) {
+  const mno_problem *problem = system->problem;
+  size_t r = t->r, m = t->m, n = m * t->N * r, field = t->N * r, square = 4 * r * r;
+  size_t count = m * (square + r * r) + r * r + square + n + n * r;
+  double *block = mno_alloc(count, sizeof(double));
+  if (!block) return mno_fail_memory(err, count * sizeof(double), "the moment closure");
+  closure c = {m, t->N, r, (double)problem->D, block, block + m * square};
+  double *S = c.C + m * r * r, *next = S + r * r, *F = next + square, *J = F + n;
+  for (size_t j = 0; j < m; j++)
+    for (size_t a = 0; a < 2 * r; a++) c.A[j * square + a * 2 * r + a] = 1;
+  mno_trajectory_start(system, t);
+  for (size_t k = 1; k <= t->K && t->failed < 0; k++) {
+    if (system->stop && atomic_load(system->stop)) {
+      free(block);
+      return mno_fail(err, MNO_INTERRUPTED, "interrupted");
+    }
+    for (size_t j = 0; j < m; j++)
+      step(&c, problem, j, t->h + (k - 1) * n + j * field, t->b + (k - 1) * n + j * field, S, next);
+    mno_trajectory_guess(t, k, t->h + k * n);
+    double size = mno_collocation_forward(system->method, t->N, r, problem->alpha, system->reduction->h0, drift, &c, NULL,
+                                          system->tolerance, t->h + k * n, F, J, t->h1 + k * field);
+    if (!isfinite(size) || !mno_trajectory_finish(system, t, k, J, NULL)) mno_trajectory_forget(t, k);
+  }
+  free(block);
+  return MNO_OK;
+}

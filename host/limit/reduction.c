@@ -1,0 +1,207 @@
+#include "limit/reduction.h"
+
+#include "core/memory.h"
+
+#include <gsl/gsl_eigen.h>
+#include <math.h>
+#include <stdlib.h>
+
+int mno_reduction_valid(const mno_problem *problem, const char **why) {
+  *why = NULL;
+  switch (problem->activation) {
+  case MNO_TANH:
+  case MNO_ERF:
+  case MNO_GELU:
+  case MNO_SILU:
+  case MNO_RELU:
+  case MNO_SOFTPLUS:
+  case MNO_SIN:
+  case MNO_IDENTITY: break; /* entrywise in <u, h>: the argument uses nothing else */
+  default: *why = "the activation is not a function of <u, h> alone"; return 0;
+  }
+  switch (problem->loss) {
+  case MNO_SQUARED:
+  case MNO_CROSS_ENTROPY: return 1; /* functions of W_U^T h */
+  default: *why = "the loss is not a function of the output alone"; return 0;
+  }
+}
+
+/* Orthonormal basis of the columns of W_E and W_U by Gram-Schmidt with column pivoting; returns the rank. q [D][r]. */
+static size_t span(const mno_problem *problem, double *w /* [columns][D], destroyed */, double *q /* [rank][D] */) {
+  size_t D = problem->D, columns = problem->d_in + problem->d_out, rank = 0;
+  double largest = 0;
+  for (size_t a = 0; a < D; a++) {
+    for (size_t c = 0; c < problem->d_in; c++) w[c * D + a] = problem->w_embed[a * problem->d_in + c];
+    for (size_t c = 0; c < problem->d_out; c++) w[(problem->d_in + c) * D + a] = problem->w_unembed[a * problem->d_out + c];
+  }
+  while (rank < D && rank < columns) {
+    size_t best = 0;
+    double norm = -1;
+    for (size_t c = 0; c < columns; c++) {
+      double sum = 0;
+      for (size_t a = 0; a < D; a++) sum += w[c * D + a] * w[c * D + a];
+      if (sum > norm) norm = sum, best = c;
+    }
+    if (rank == 0) largest = norm;
+    if (!(norm > 1e-24 * largest)) break;
+    double *next = q + rank * D;
+    for (size_t a = 0; a < D; a++) next[a] = w[best * D + a];
+    for (int pass = 0; pass < 2; pass++) /* twice is enough for orthogonality to rounding */
+      for (size_t k = 0; k < rank; k++) {
+        double dot = 0;
+        for (size_t a = 0; a < D; a++) dot += q[k * D + a] * next[a];
+        for (size_t a = 0; a < D; a++) next[a] -= dot * q[k * D + a];
+      }
+    norm = 0;
+    for (size_t a = 0; a < D; a++) norm += next[a] * next[a];
+    for (size_t a = 0; a < D; a++) next[a] /= sqrt(norm);
+    for (size_t c = 0; c < columns; c++) {
+      double dot = 0;
+      for (size_t a = 0; a < D; a++) dot += next[a] * w[c * D + a];
+      for (size_t a = 0; a < D; a++) w[c * D + a] -= dot * next[a];
+    }
+    rank++;
+  }
+  return rank;
+}
+
+/* Principal axes of first (weight 1) and second (a tie-breaker), both [N][r]: rows of axes [r][r], most important first. */
+static int principal_axes(size_t N, size_t r, const double *first, const double *second, double *axes) {
+  gsl_matrix *covariance = gsl_matrix_calloc(r, r), *vectors = gsl_matrix_alloc(r, r);
+  gsl_vector *values = gsl_vector_alloc(r);
+  gsl_eigen_symmv_workspace *work = gsl_eigen_symmv_alloc(r);
+  int done = covariance && vectors && values && work;
+  if (done) {
+    double trace[2] = {1e-300, 1e-300};
+    for (size_t i = 0; i < N * r; i++) {
+      trace[0] += first[i] * first[i];
+      trace[1] += second[i] * second[i];
+    }
+    for (size_t i = 0; i < N; i++)
+      for (size_t a = 0; a < r; a++)
+        for (size_t b = 0; b < r; b++)
+          *gsl_matrix_ptr(covariance, a, b) +=
+              first[i * r + a] * first[i * r + b] / trace[0] + 1e-6 * second[i * r + a] * second[i * r + b] / trace[1];
+    gsl_eigen_symmv(covariance, values, vectors, work);
+    gsl_eigen_symmv_sort(values, vectors, GSL_EIGEN_SORT_VAL_DESC);
+    for (size_t a = 0; a < r; a++)
+      for (size_t b = 0; b < r; b++) axes[a * r + b] = gsl_matrix_get(vectors, b, a);
+  }
+  if (covariance) gsl_matrix_free(covariance);
+  if (vectors) gsl_matrix_free(vectors);
+  if (values) gsl_vector_free(values);
+  if (work) gsl_eigen_symmv_free(work);
+  return done;
+}
+
+/* out[i][a] = sum_b rows[a][b] x[i][b] */
+static void rotate(size_t N, size_t r, size_t columns, const double *rows, const double *x, double *out) {
+  for (size_t i = 0; i < N; i++)
+    for (size_t a = 0; a < r; a++) {
+      double sum = 0;
+      for (size_t b = 0; b < columns; b++) sum += rows[a * columns + b] * x[i * columns + b];
+      out[i * r + a] = sum;
+    }
+}
+
+mno_status mno_reduction_new(const mno_problem *problem, int full, mno_reduction *reduction, mno_error *err) {
+  size_t D = problem->D, N = problem->N, columns = problem->d_in + problem->d_out, d_out = problem->d_out;
+  const char *why;
+  if (!mno_reduction_valid(problem, &why)) full = 1;
+  size_t most = full || columns > D ? D : columns;
+  size_t kept = D * most + N * most + most * d_out + most * most;
+  size_t temporary = columns * D + most * D + N * D + N * most * 3 + most * most * 2 + N * d_out;
+  *reduction = (mno_reduction){0};
+  double *block = mno_alloc(kept, sizeof(double)), *scratch = mno_alloc(temporary, sizeof(double));
+  if (!block || !scratch) {
+    free(block);
+    free(scratch);
+    return mno_fail_memory(err, (kept + temporary) * sizeof(double), "the invariant subspace");
+  }
+  double *w = scratch, *q = w + columns * D, *states = q + most * D, *x = states + N * D, *b = x + N * most,
+         *ux = b + N * most, *turn = ux + N * most, *vturn = turn + most * most, *f = vturn + most * most;
+  reduction->basis = block;
+  for (size_t i = 0; i < N; i++)
+    for (size_t a = 0; a < D; a++)
+      for (size_t c = 0; c < problem->d_in; c++)
+        states[i * D + a] += problem->w_embed[a * problem->d_in + c] * problem->x[i * problem->d_in + c];
+  size_t r = D;
+  if (full) {
+    for (size_t a = 0; a < D; a++) q[a * D + a] = 1;
+  } else {
+    r = span(problem, w, q);
+    if (r == 0) q[0] = 1, r = 1; /* zero embeddings: any direction will do */
+  }
+  reduction->r = r;
+  reduction->h0 = block + D * r;
+  reduction->unembed = reduction->h0 + N * r;
+  reduction->axes = reduction->unembed + r * d_out;
+
+  /* States and b(1) of step 0 in the coordinates q; their principal axes; then everything in the axes of h. */
+  rotate(N, r, D, q, states, x);
+  for (size_t a = 0; a < r; a++)
+    for (size_t o = 0; o < d_out; o++)
+      for (size_t e = 0; e < D; e++) reduction->unembed[a * d_out + o] += q[a * D + e] * problem->w_unembed[e * d_out + o];
+  mno_reduction_output(problem, reduction, x, f, b);
+  int done = 1;
+  if (full)
+    for (size_t a = 0; a < r; a++) turn[a * r + a] = vturn[a * r + a] = 1;
+  else
+    done = principal_axes(N, r, x, b, turn) && principal_axes(N, r, b, x, vturn);
+  rotate(N, r, r, turn, x, reduction->h0);
+  rotate(r, r, r, turn, vturn, reduction->axes);
+  for (size_t e = 0; e < D; e++)
+    for (size_t a = 0; a < r; a++)
+      for (size_t c = 0; c < r; c++) reduction->basis[e * r + a] += turn[a * r + c] * q[c * D + e];
+  for (size_t a = 0; a < r; a++)
+    for (size_t o = 0; o < d_out; o++) {
+      double sum = 0;
+      for (size_t e = 0; e < D; e++) sum += reduction->basis[e * r + a] * problem->w_unembed[e * d_out + o];
+      reduction->unembed[a * d_out + o] = sum;
+    }
+  free(scratch);
+  if (!done) {
+    mno_reduction_free(reduction);
+    return mno_fail_memory(err, r * r * sizeof(double), "principal axes");
+  }
+  return MNO_OK;
+}
+
+void mno_reduction_free(mno_reduction *reduction) {
+  free(reduction->basis);
+  *reduction = (mno_reduction){0};
+}
+
+double mno_reduction_output(const mno_problem *problem, const mno_reduction *reduction, const double *h, double *f,
+                            double *b1) {
+  size_t N = problem->N, r = reduction->r, d_out = problem->d_out;
+  const double *w = reduction->unembed;
+  for (size_t i = 0; i < N; i++)
+    for (size_t o = 0; o < d_out; o++) {
+      double sum = 0;
+      for (size_t a = 0; a < r; a++) sum += w[a * d_out + o] * h[i * r + a];
+      f[i * d_out + o] = sum / (double)problem->D;
+    }
+  if (!b1) return mno_loss_value(problem->loss, N, d_out, f, problem->y, NULL);
+  double *gradient = mno_alloc(N * d_out, sizeof(double));
+  if (!gradient) return NAN;
+  double loss = mno_loss_value(problem->loss, N, d_out, f, problem->y, gradient);
+  for (size_t i = 0; i < N; i++)
+    for (size_t a = 0; a < r; a++) {
+      double sum = 0;
+      for (size_t o = 0; o < d_out; o++) sum += w[a * d_out + o] * gradient[i * d_out + o];
+      b1[i * r + a] = sum;
+    }
+  free(gradient);
+  return loss;
+}
+
+void mno_reduction_expand(const mno_reduction *reduction, size_t N, size_t D, const double *x, double *out) {
+  size_t r = reduction->r;
+  for (size_t i = 0; i < N; i++)
+    for (size_t e = 0; e < D; e++) {
+      double sum = 0;
+      for (size_t a = 0; a < r; a++) sum += reduction->basis[e * r + a] * x[i * r + a];
+      out[i * D + e] = sum;
+    }
+}

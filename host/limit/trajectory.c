@@ -1,0 +1,177 @@
+#include "limit/trajectory.h"
+
+#include "core/memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_CORRECTIONS = 30, MEASURE_EVERY = 5 };
+
+mno_status mno_trajectory_new(const mno_problem *problem, size_t r, size_t m, mno_trajectory *trajectory, mno_error *err) {
+  size_t steps = problem->K + 1, fields = steps * m * problem->N * r, ends = steps * problem->N * r;
+  *trajectory = (mno_trajectory){.m = m, .N = problem->N, .r = r, .K = problem->K, .failed = -1};
+  trajectory->h = mno_alloc(2 * (fields + ends), sizeof(double));
+  if (!trajectory->h) return mno_fail_memory(err, 2 * (fields + ends) * sizeof(double), "the fields of the limit");
+  for (size_t e = 0; e < 2 * (fields + ends); e++) trajectory->h[e] = NAN;
+  trajectory->b = trajectory->h + fields;
+  trajectory->h1 = trajectory->b + fields;
+  trajectory->b1 = trajectory->h1 + ends;
+  return MNO_OK;
+}
+
+void mno_trajectory_free(mno_trajectory *trajectory) {
+  free(trajectory->h);
+  *trajectory = (mno_trajectory){0};
+}
+
+void mno_trajectory_start(const mno_system *system, mno_trajectory *t) {
+  size_t field = t->N * t->r;
+  double *f = mno_alloc(t->N * system->problem->d_out, sizeof(double));
+  memcpy(t->h1, system->reduction->h0, field * sizeof(double));
+  if (f)
+    mno_reduction_output(system->problem, system->reduction, t->h1, f, t->b1);
+  else
+    t->failed = 0;
+  for (size_t j = 0; j < t->m; j++) {
+    memcpy(t->h + j * field, t->h1, field * sizeof(double));
+    memcpy(t->b + j * field, t->b1, field * sizeof(double));
+  }
+  free(f);
+}
+
+void mno_trajectory_guess(const mno_trajectory *t, size_t k, double *h) {
+  size_t n = t->m * t->N * t->r;
+  const double *one = t->h + (k - 1) * n, *two = k >= 2 ? one - n : one, *three = k >= 3 ? two - n : NULL;
+  for (size_t e = 0; e < n; e++) h[e] = three ? 3 * one[e] - 3 * two[e] + three[e] : 2 * one[e] - two[e];
+}
+
+int mno_trajectory_finish(const mno_system *system, mno_trajectory *t, size_t k, const double *J, const double *extra) {
+  size_t n = t->m * t->N * t->r, field = t->N * t->r;
+  double *f = mno_alloc(t->N * system->problem->d_out, sizeof(double));
+  if (!f) return 0;
+  double loss = mno_reduction_output(system->problem, system->reduction, t->h1 + k * field, f, t->b1 + k * field);
+  free(f);
+  return isfinite(loss) && mno_collocation_backward(system->method, t->N, t->r, system->problem->alpha, t->b1 + k * field, J,
+                                                    extra, t->b + k * n);
+}
+
+static double distance(const double *x, const double *y, size_t n) {
+  double difference = 0, size = 1e-300;
+  for (size_t e = 0; e < n; e++) {
+    difference += (x[e] - y[e]) * (x[e] - y[e]);
+    size += x[e] * x[e];
+  }
+  return sqrt(difference / size);
+}
+
+static void ensemble_drift(void *context, const double *h, double *F, double *J) {
+  mno_ensemble_pass(context, NULL, NULL, h, NULL, F, NULL, J);
+}
+
+/* Solves step k with the coarse ensemble and extra drifts; the guess is in t->h. F, J: those of the coarse ensemble. */
+static int solve(const mno_system *system, mno_trajectory *t, size_t k, mno_ensemble *ensemble, double tolerance,
+                 const double *extra_F, const double *extra_G, double *F, double *J) {
+  size_t n = t->m * t->N * t->r, field = t->N * t->r;
+  double size = mno_collocation_forward(system->method, t->N, t->r, system->problem->alpha, system->reduction->h0,
+                                        ensemble_drift, ensemble, extra_F, tolerance, t->h + k * n, F, J, t->h1 + k * field);
+  return isfinite(size) && mno_trajectory_finish(system, t, k, J, extra_G);
+}
+
+void mno_trajectory_forget(mno_trajectory *t, size_t k) {
+  size_t n = t->m * t->N * t->r, field = t->N * t->r;
+  for (size_t e = k * n; e < (t->K + 1) * n; e++) t->h[e] = t->b[e] = NAN;
+  for (size_t e = k * field; e < (t->K + 1) * field; e++) t->h1[e] = t->b1[e] = NAN;
+  t->failed = (int64_t)k;
+}
+
+static int stopped(const mno_system *system) { return system->stop && atomic_load(system->stop); }
+
+static mno_status newton(const mno_system *system, mno_ensemble *fine, mno_trajectory *t, double *work, mno_error *err) {
+  size_t n = t->m * t->N * t->r;
+  double *F = work, *J = work + n;
+  for (size_t k = 1; k <= t->K; k++) {
+    if (stopped(system)) return mno_fail(err, MNO_INTERRUPTED, "interrupted");
+    mno_ensemble_pass(fine, t->h + (k - 1) * n, t->b + (k - 1) * n, NULL, NULL, NULL, NULL, NULL);
+    mno_trajectory_guess(t, k, t->h + k * n);
+    if (!solve(system, t, k, fine, system->tolerance, NULL, NULL, F, J)) {
+      mno_trajectory_forget(t, k);
+      break;
+    }
+  }
+  return MNO_OK;
+}
+
+/* extra = fine - coarse at the fields h, b, where the coarse drift is F and its Jacobian J. */
+static void difference(const mno_trajectory *t, const double *fine_F, const double *fine_G, const double *F, const double *J,
+                       const double *b, double *extra_F, double *extra_G) {
+  size_t r = t->r;
+  for (size_t i = 0; i < t->m * t->N; i++)
+    for (size_t a = 0; a < r; a++) {
+      double adjoint = 0;
+      for (size_t c = 0; c < r; c++) adjoint += J[(i * r + c) * r + a] * b[i * r + c];
+      extra_F[i * r + a] = fine_F[i * r + a] - F[i * r + a];
+      extra_G[i * r + a] = fine_G[i * r + a] - adjoint;
+    }
+}
+
+static mno_status two_ensembles(const mno_system *system, mno_ensemble *fine, mno_ensemble *coarse, mno_trajectory *t,
+                                double *work, mno_error *err) {
+  size_t n = t->m * t->N * t->r;
+  double *F = work, *fine_F = F + n, *fine_G = fine_F + n, *extra_F = fine_G + n, *extra_G = extra_F + n,
+         *before_F = extra_G + n, *before_G = before_F + n, *at_h = before_G + n, *at_b = at_h + n, *J = at_b + n;
+  double contraction = 0, tight = fmin(1e-9, 1e-2 * system->tolerance);
+  for (size_t k = 1; k <= t->K; k++) {
+    if (stopped(system)) return mno_fail(err, MNO_INTERRUPTED, "interrupted");
+    const double *old_h = t->h + (k - 1) * n, *old_b = t->b + (k - 1) * n;
+    double *h = t->h + k * n, *b = t->b + k * n, last = NAN;
+    mno_ensemble_pass(coarse, old_h, old_b, NULL, NULL, NULL, NULL, NULL);
+    for (size_t e = 0; e < n; e++) { /* the difference of the ensembles is smooth in k: extrapolate it */
+      double now_F = 2 * extra_F[e] - before_F[e], now_G = 2 * extra_G[e] - before_G[e];
+      before_F[e] = extra_F[e];
+      before_G[e] = extra_G[e];
+      extra_F[e] = now_F;
+      extra_G[e] = now_G;
+    }
+    mno_trajectory_guess(t, k, h);
+    int solved = solve(system, t, k, coarse, tight, extra_F, extra_G, F, J);
+    for (int pass = 0; solved; pass++) {
+      memcpy(at_h, h, n * sizeof(double));
+      memcpy(at_b, b, n * sizeof(double));
+      mno_ensemble_pass(fine, pass ? NULL : old_h, pass ? NULL : old_b, h, b, fine_F, fine_G, NULL);
+      t->fine_passes++;
+      difference(t, fine_F, fine_G, F, J, b, extra_F, extra_G);
+      solved = solve(system, t, k, coarse, tight, extra_F, extra_G, F, J);
+      double change = fmax(distance(h, at_h, n), distance(b, at_b, n));
+      if (!solved || !isfinite(change)) {
+        solved = 0;
+      } else if (pass == 0) {
+        /* The remaining error is change times the contraction, which is measured now and then. */
+        if (change <= system->tolerance || (k % MEASURE_EVERY != 1 && 3 * contraction * change <= system->tolerance)) break;
+      } else {
+        contraction = pass == 1 ? fmin(change / last, 1) : contraction;
+        if (3 * contraction * change <= system->tolerance) break;
+        if (pass == MOST_CORRECTIONS) solved = 0;
+      }
+      last = change;
+    }
+    if (!solved) {
+      mno_trajectory_forget(t, k);
+      break;
+    }
+  }
+  return MNO_OK;
+}
+
+mno_status mno_trajectory_particles(const mno_system *system, mno_ensemble *fine, mno_ensemble *coarse, mno_trajectory *t,
+                                    mno_error *err) {
+  size_t n = t->m * t->N * t->r, count = 9 * n + n * t->r;
+  double *work = mno_alloc(count, sizeof(double));
+  if (!work) return mno_fail_memory(err, count * sizeof(double), "the collocation equations");
+  mno_trajectory_start(system, t);
+  mno_status status = MNO_OK;
+  if (t->failed < 0)
+    status = coarse ? two_ensembles(system, fine, coarse, t, work, err) : newton(system, fine, t, work, err);
+  free(work);
+  return status;
+}

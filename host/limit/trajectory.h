@@ -1,0 +1,55 @@
+/* The training dynamics of one discretised limit: K gradient steps on the fields of the collocation nodes. */
+#ifndef MNO_LIMIT_TRAJECTORY_H
+#define MNO_LIMIT_TRAJECTORY_H
+
+#include "limit/collocation.h"
+#include "limit/ensemble.h"
+#include "limit/reduction.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef struct mno_trajectory {
+  size_t m, N, r, K;
+  double *h, *b;      /* [K+1][m][N][r] */
+  double *h1, *b1;    /* [K+1][N][r] states at s = 1 */
+  int64_t failed;     /* first step without a finite solution, -1: none; its fields and the later ones are NaN */
+  size_t fine_passes; /* passes over the fine ensemble, those that only evaluate included */
+} mno_trajectory;
+
+mno_status mno_trajectory_new(const mno_problem *problem, size_t r, size_t m, mno_trajectory *trajectory, mno_error *err);
+void mno_trajectory_free(mno_trajectory *trajectory);
+
+/* A system whose drift is linear in its units' motion: what a step needs. The fields of step k-1 move the units; then the
+ * equations of step k are solved at the given tolerance. */
+typedef struct mno_system {
+  const mno_problem *problem;
+  const mno_reduction *reduction;
+  const mno_collocation *method;
+  double tolerance;       /* of the solution of the collocation equations, relative */
+  const atomic_int *stop; /* may be NULL */
+} mno_system;
+
+/* Step 0, which is known: h = h(0), b = b(1) at every depth. */
+void mno_trajectory_start(const mno_system *system, mno_trajectory *trajectory);
+
+/* The Mean ODE with particles. The drift of the fine ensemble is expensive, so the equations are solved for the drift of the
+ * coarse ensemble (another discretisation of the same law, trained on the same fields) plus its difference to the fine one,
+ * which hardly depends on the fields and is taken at the last solution: one or two passes over the fine ensemble per step.
+ * Without a coarse ensemble (NULL) Newton's method runs on the fine one. The ensembles hold the initial units, and are left
+ * trained. Errors: MNO_ERR_MEMORY, MNO_INTERRUPTED; a step without solution is not an error. */
+mno_status mno_trajectory_particles(const mno_system *system, mno_ensemble *fine, mno_ensemble *coarse,
+                                    mno_trajectory *trajectory, mno_error *err);
+
+/* Extrapolates the fields of the steps before k to step k: the guess of the solver. */
+void mno_trajectory_guess(const mno_trajectory *trajectory, size_t k, double *h /* [m][N][r] */);
+
+/* Stores the solution of step k given J there: computes output and loss gradient, solves the backward equation. 0: failed.
+ */
+int mno_trajectory_finish(const mno_system *system, mno_trajectory *trajectory, size_t k, const double *J,
+                          const double *extra);
+
+/* Step k and later ones have no finite solution. */
+void mno_trajectory_forget(mno_trajectory *trajectory, size_t k);
+
+#endif
