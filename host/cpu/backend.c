@@ -1,0 +1,225 @@
+/* The CPU backend: instances into batches, batches onto threads, longest first. */
+#define _GNU_SOURCE
+#include "cpu/cpu.h"
+
+#include "core/memory.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/* Flops per second and thread that the time model assumes: only ratios matter. */
+static double model_rate(const mno_cpu_kernels *kernels, mno_cpu_layout layout) {
+  double peak = kernels->lanes * 2 * 3e9;
+  return layout == MNO_CPU_SL ? 0.55 * peak : 0.65 * peak;
+}
+
+typedef struct batch_plan {
+  size_t first, count; /* range of sorted rows */
+  mno_cpu_layout layout;
+  size_t bytes;
+  double seconds;
+} batch_plan;
+
+typedef struct work {
+  const mno_job *job;
+  const mno_cpu_kernels *kernels;
+  size_t *rows; /* sorted so that a batch is a range */
+  batch_plan *batch;
+  size_t batch_count;
+  atomic_size_t next;
+  atomic_int halt; /* stop was asked for, or something failed */
+  pthread_mutex_t lock;
+  mno_status status;
+  mno_error error;
+} work;
+
+static const mno_problem *problem_of(const mno_plan *plan, size_t row) {
+  return &plan->problem[plan->instance[row].problem];
+}
+
+static mno_cpu_layout layout_of(const mno_plan *plan, size_t row) {
+  const mno_problem *p = problem_of(plan, row);
+  const mno_instance *i = &plan->instance[row];
+  return mno_cpu_layout_choose(p->D, (size_t)i->M, (size_t)i->L, p->N, plan->precision);
+}
+
+static mno_status no_kernels(mno_error *err) {
+  const char *isa = getenv("MEANODE_ISA");
+  return mno_fail(err, MNO_ERR_BACKEND, "MEANODE_ISA=%s: this processor or build has no such instruction set; use avx512, "
+                  "avx2 or portable, or leave it unset", isa ? isa : "");
+}
+
+static mno_status cpu_probe(char *description, size_t size) {
+  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(MNO_F64);
+  if (!kernels) {
+    mno_error err;
+    mno_status status = no_kernels(&err);
+    snprintf(description, size, "%.200s", err.message);
+    return status;
+  }
+  char model[128] = "processor";
+  FILE *file = fopen("/proc/cpuinfo", "r");
+  char line[256];
+  while (file && fgets(line, sizeof line, file))
+    if (sscanf(line, "model name : %127[^\n]", model) == 1) break;
+  if (file) fclose(file);
+  snprintf(description, size, "%s, %d cores, %s", model, mno_core_count(), kernels->name);
+  return MNO_OK;
+}
+
+static size_t cpu_memory(const mno_plan *plan, size_t row) {
+  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(plan->precision);
+  const mno_instance *i = &plan->instance[row];
+  return kernels ? kernels->bytes(problem_of(plan, row), (size_t)i->L, (size_t)i->M, layout_of(plan, row)) : 0;
+}
+
+static double cpu_seconds(const mno_plan *plan, size_t row) {
+  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(plan->precision);
+  if (!kernels) return 0;
+  return mno_instance_flops(problem_of(plan, row), &plan->instance[row]) / model_rate(kernels, layout_of(plan, row));
+}
+
+static const mno_plan *sorting; /* qsort has no context; guarded by sort_lock */
+static pthread_mutex_t sort_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int compare_rows(const void *a, const void *b) {
+  size_t x = *(const size_t *)a, y = *(const size_t *)b;
+  const mno_instance *i = &sorting->instance[x], *j = &sorting->instance[y];
+  if (i->problem != j->problem) return i->problem < j->problem ? -1 : 1;
+  if (i->L != j->L) return i->L < j->L ? -1 : 1;
+  if (i->M != j->M) return i->M < j->M ? -1 : 1;
+  return x < y ? -1 : x > y;
+}
+
+static int compare_batches(const void *a, const void *b) {
+  double x = ((const batch_plan *)a)->seconds, y = ((const batch_plan *)b)->seconds;
+  return x > y ? -1 : x < y;
+}
+
+static void make_batches(work *w) {
+  const mno_plan *plan = w->job->plan;
+  pthread_mutex_lock(&sort_lock);
+  sorting = plan;
+  qsort(w->rows, w->job->count, sizeof *w->rows, compare_rows);
+  pthread_mutex_unlock(&sort_lock);
+  for (size_t i = 0; i < w->job->count;) {
+    const mno_instance *first = &plan->instance[w->rows[i]];
+    mno_cpu_layout layout = layout_of(plan, w->rows[i]);
+    size_t most = layout == MNO_CPU_SL ? (size_t)w->kernels->lanes : 1, n = 1;
+    while (n < most && i + n < w->job->count) {
+      const mno_instance *other = &plan->instance[w->rows[i + n]];
+      if (other->problem != first->problem || other->L != first->L || other->M != first->M) break;
+      n++;
+    }
+    w->batch[w->batch_count++] = (batch_plan){i, n, layout, cpu_memory(plan, w->rows[i]),
+                                              cpu_seconds(plan, w->rows[i]) * (double)most};
+    i += n;
+  }
+  qsort(w->batch, w->batch_count, sizeof *w->batch, compare_batches);
+}
+
+static void fail(work *w, mno_status status, const mno_error *err) {
+  pthread_mutex_lock(&w->lock);
+  if (w->status == MNO_OK) {
+    w->status = status;
+    w->error = *err;
+  }
+  pthread_mutex_unlock(&w->lock);
+  atomic_store(&w->halt, 1);
+}
+
+/* Memory that a thread uses for one batch after the other, in huge pages where the system gives them. */
+typedef struct arena {
+  void *block;
+  size_t bytes;
+} arena;
+
+static bool arena_reserve(arena *a, size_t bytes) {
+  const size_t huge = (size_t)1 << 21;
+  bytes = (bytes + huge - 1) / huge * huge;
+  if (a->bytes >= bytes) return true;
+  if (a->block) munmap(a->block, a->bytes);
+  a->bytes = 0;
+  a->block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (a->block == MAP_FAILED) {
+    a->block = NULL;
+    return false;
+  }
+  a->bytes = bytes;
+  madvise(a->block, bytes, MADV_HUGEPAGE);
+  return true;
+}
+
+static mno_status run_batch(work *w, const batch_plan *b, arena *a, mno_error *err) {
+  const mno_plan *plan = w->job->plan;
+  const mno_instance *first = &plan->instance[w->rows[b->first]];
+  if (!arena_reserve(a, b->bytes)) return mno_fail_memory(err, b->bytes, "a batch of instances");
+  mno_cpu_batch batch = {.plan = plan, .problem = problem_of(plan, w->rows[b->first]), .L = (size_t)first->L,
+                         .M = (size_t)first->M, .count = b->count, .stop = w->job->stop, .halt = &w->halt, .arena = a->block};
+  mno_status status = MNO_OK;
+  for (size_t i = 0; i < b->count && status == MNO_OK; i++) {
+    batch.instance[i] = &plan->instance[w->rows[b->first + i]];
+    status = mno_record_new(plan, w->rows[b->first + i], &batch.record[i], err);
+  }
+  double start = mno_now();
+  if (status == MNO_OK) status = w->kernels->train(&batch, b->layout);
+  double seconds = (mno_now() - start) / (double)b->count;
+  for (size_t i = 0; i < b->count; i++) {
+    if (status != MNO_OK) {
+      mno_record_free(batch.record[i]);
+      continue;
+    }
+    batch.record[i]->seconds = seconds;
+    status = w->job->emit(w->job->context, batch.record[i], err);
+  }
+  return status;
+}
+
+static void *worker(void *context) {
+  work *w = context;
+  arena a = {0};
+  for (;;) {
+    size_t i = atomic_fetch_add(&w->next, 1);
+    if (i >= w->batch_count || atomic_load(&w->halt)) break;
+    mno_error err = {0};
+    mno_status status = run_batch(w, &w->batch[i], &a, &err);
+    if (status == MNO_INTERRUPTED) break;
+    if (status != MNO_OK) fail(w, status, &err);
+  }
+  if (a.block) munmap(a.block, a.bytes);
+  return NULL;
+}
+
+static mno_status cpu_run(const mno_job *job, mno_error *err) {
+  work w = {.job = job, .kernels = mno_cpu_kernels_choose(job->plan->precision), .lock = PTHREAD_MUTEX_INITIALIZER};
+  if (!w.kernels) return no_kernels(err);
+  if (job->count == 0) return MNO_OK;
+  int threads = job->threads > 0 ? job->threads : mno_core_count();
+  w.rows = mno_alloc(job->count, sizeof *w.rows);
+  w.batch = mno_alloc(job->count, sizeof *w.batch);
+  pthread_t *thread = mno_alloc((size_t)threads, sizeof *thread);
+  if (!w.rows || !w.batch || !thread) {
+    free(w.rows);
+    free(w.batch);
+    free(thread);
+    return mno_fail_memory(err, job->count * (sizeof *w.rows + sizeof *w.batch), "the list of batches");
+  }
+  for (size_t i = 0; i < job->count; i++) w.rows[i] = job->rows[i];
+  make_batches(&w);
+  if ((size_t)threads > w.batch_count) threads = (int)w.batch_count;
+  int started = 0;
+  while (started < threads && pthread_create(&thread[started], NULL, worker, &w) == 0) started++;
+  if (started == 0) worker(&w); /* no threads to be had: work in this one */
+  for (int i = 0; i < started; i++) pthread_join(thread[i], NULL);
+  if (w.status != MNO_OK && err) *err = w.error;
+  if (w.status == MNO_OK && job->stop && atomic_load(job->stop)) w.status = mno_fail(err, MNO_INTERRUPTED, "interrupted");
+  free(w.rows);
+  free(w.batch);
+  free(thread);
+  return w.status;
+}
+
+const mno_backend mno_backend_cpu = {
+    .name = "cpu", .priority = 0, .probe = cpu_probe, .run = cpu_run, .memory = cpu_memory, .seconds = cpu_seconds};

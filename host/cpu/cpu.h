@@ -1,0 +1,60 @@
+/* Seams inside the CPU backend: batches, and the kernel sets compiled once per instruction set and precision. */
+#ifndef MNO_CPU_CPU_H
+#define MNO_CPU_CPU_H
+
+#include "meanode/backend.h"
+
+#include <stdatomic.h>
+
+enum { MNO_CPU_LANES = 16 }; /* the most instances that one batch can hold */
+
+/* How an instance lies in memory; see the file of that name. */
+typedef enum mno_cpu_layout {
+  MNO_CPU_SL, /* seeds on lanes: a batch of instances that differ in seed or draw */
+  MNO_CPU_LAYOUTS
+} mno_cpu_layout;
+
+/* Instances of one problem, L and M that are trained together. */
+typedef struct mno_cpu_batch {
+  const mno_plan *plan;
+  const mno_problem *problem;
+  size_t L, M, count;
+  const mno_instance *instance[MNO_CPU_LANES]; /* [count] */
+  mno_record *record[MNO_CPU_LANES];           /* [count] */
+  const atomic_int *stop, *halt;               /* nonzero ends the work: the caller's wish (may be NULL), a failure */
+  void *arena;                                 /* 64-byte aligned, kernels->bytes(...) */
+} mno_cpu_batch;
+
+typedef struct mno_cpu_kernels {
+  const char *name; /* "avx512", "avx2", "portable" */
+  int lanes;        /* numbers in a vector */
+
+  /* Working set of a batch in that layout. */
+  size_t (*bytes)(const mno_problem *problem, size_t L, size_t M, mno_cpu_layout layout);
+
+  /* Trains the batch and fills its records. Returns MNO_OK, or MNO_INTERRUPTED if stop was seen. */
+  mno_status (*train)(const mno_cpu_batch *batch, mno_cpu_layout layout);
+
+  /* What the kernels compute with, number by number: rho and rho' at p, and the draws of meanode/random.h. */
+  void (*activate)(mno_activation activation, size_t count, const double *p, double *value, double *slope);
+  void (*normals)(uint64_t seed, uint32_t tensor, uint32_t layer, uint32_t unit, size_t count, double *out);
+  void (*words)(uint64_t seed, uint32_t tensor, uint32_t layer, uint32_t unit, uint32_t block, uint32_t words[4]);
+} mno_cpu_kernels;
+
+/* The kernels of a precision for this processor. MEANODE_ISA=avx512|avx2|portable in the environment asks for a lesser
+ * instruction set; NULL if this processor or build lacks it. */
+const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision);
+
+/* The same by name; NULL if there are none. */
+const mno_cpu_kernels *mno_cpu_kernels_named(mno_precision precision, const char *isa);
+
+/* A pure function of the shape and the precision. */
+mno_cpu_layout mno_cpu_layout_choose(size_t D, size_t M, size_t L, size_t N, mno_precision precision);
+
+/* End of a forward pass, in double whatever the precision: output and loss of h^L (h [N][D]), written to the record if
+ * step k is recorded; with b not NULL also b^L [N][D]. Scratch: f and gradient [N][d_out]. Returns false, and marks the
+ * record diverged, if the loss is not finite. */
+bool mno_cpu_step_end(const mno_plan *plan, mno_record *record, size_t k, const double *h, double *b, double *f,
+                      double *gradient);
+
+#endif

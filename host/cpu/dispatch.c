@@ -1,0 +1,43 @@
+/* Which kernels run here, and which layout an instance takes. */
+#include "cpu/cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef MNO_CPU_X86
+extern const mno_cpu_kernels mno_cpu_kernels_avx512_f64, mno_cpu_kernels_avx512_f32, mno_cpu_kernels_avx2_f64,
+    mno_cpu_kernels_avx2_f32;
+static int has_avx512(void) {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl");
+}
+static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#endif
+extern const mno_cpu_kernels mno_cpu_kernels_portable_f64, mno_cpu_kernels_portable_f32;
+static int has_portable(void) { return 1; }
+
+/* Best first. */
+static const struct {
+  const mno_cpu_kernels *kernels[2]; /* by mno_precision */
+  int (*supported)(void);
+} sets[] = {
+#ifdef MNO_CPU_X86
+    {{&mno_cpu_kernels_avx512_f64, &mno_cpu_kernels_avx512_f32}, has_avx512},
+    {{&mno_cpu_kernels_avx2_f64, &mno_cpu_kernels_avx2_f32}, has_avx2},
+#endif
+    {{&mno_cpu_kernels_portable_f64, &mno_cpu_kernels_portable_f32}, has_portable},
+};
+enum { SETS = sizeof sets / sizeof *sets };
+
+const mno_cpu_kernels *mno_cpu_kernels_named(mno_precision precision, const char *isa) {
+  for (size_t i = 0; i < SETS; i++)
+    if ((!isa || strcmp(sets[i].kernels[0]->name, isa) == 0) && sets[i].supported()) return sets[i].kernels[precision];
+  return NULL;
+}
+
+const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision) {
+  const char *isa = getenv("MEANODE_ISA");
+  return mno_cpu_kernels_named(precision, isa && *isa ? isa : NULL);
+}
+
+mno_cpu_layout mno_cpu_layout_choose(size_t D, size_t M, size_t L, size_t N, mno_precision precision) { return MNO_CPU_SL; }

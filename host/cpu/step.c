@@ -1,0 +1,48 @@
+#include "cpu/cpu.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Index of step k among the recorded ones, or -1. */
+static ptrdiff_t step_index(const mno_plan *plan, size_t k) {
+  size_t low = 0, high = plan->step_count;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    if (plan->step[middle] < (int64_t)k)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < plan->step_count && plan->step[low] == (int64_t)k ? (ptrdiff_t)low : -1;
+}
+
+bool mno_cpu_step_end(const mno_plan *plan, mno_record *record, size_t k, const double *h, double *b, double *f,
+                      double *gradient) {
+  const mno_problem *p = &plan->problem[plan->instance[record->row].problem];
+  size_t N = p->N, D = p->D, d_out = p->d_out;
+  memset(f, 0, N * d_out * sizeof *f);
+  for (size_t i = 0; i < N; i++) {
+    for (size_t d = 0; d < D; d++)
+      for (size_t o = 0; o < d_out; o++) f[i * d_out + o] += p->w_unembed[d * d_out + o] * h[i * D + d];
+    for (size_t o = 0; o < d_out; o++) f[i * d_out + o] /= (double)D;
+  }
+  double loss = mno_loss_value(p->loss, N, d_out, f, p->y, gradient);
+  if (!isfinite(loss)) {
+    record->outcome = MNO_INSTANCE_DIVERGED;
+    return false;
+  }
+  ptrdiff_t s = step_index(plan, k);
+  if (s >= 0) {
+    record->loss[s] = loss;
+    memcpy(record->output + (size_t)s * N * d_out, f, N * d_out * sizeof *f);
+    memcpy(record->embedding + (size_t)s * N * D, h, N * D * sizeof *h);
+  }
+  if (b)
+    for (size_t i = 0; i < N; i++)
+      for (size_t d = 0; d < D; d++) {
+        double sum = 0;
+        for (size_t o = 0; o < d_out; o++) sum += p->w_unembed[d * d_out + o] * gradient[i * d_out + o];
+        b[i * D + d] = sum;
+      }
+  return true;
+}
