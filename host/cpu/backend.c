@@ -47,8 +47,10 @@ static mno_cpu_layout layout_of(const mno_plan *plan, size_t row) {
 
 static mno_status no_kernels(mno_error *err) {
   const char *isa = getenv("MEANODE_ISA");
-  return mno_fail(err, MNO_ERR_BACKEND, "MEANODE_ISA=%s: this processor or build has no such instruction set; use avx512, "
-                  "avx2 or portable, or leave it unset", isa ? isa : "");
+  return mno_fail(err, MNO_ERR_BACKEND,
+                  "MEANODE_ISA=%s: this processor or build has no such instruction set; use avx512, "
+                  "avx2 or portable, or leave it unset",
+                  isa ? isa : "");
 }
 
 static mno_status cpu_probe(char *description, size_t size) {
@@ -113,8 +115,8 @@ static void make_batches(work *w) {
       if (other->problem != first->problem || other->L != first->L || other->M != first->M) break;
       n++;
     }
-    w->batch[w->batch_count++] = (batch_plan){i, n, layout, cpu_memory(plan, w->rows[i]),
-                                              cpu_seconds(plan, w->rows[i]) * (double)most};
+    w->batch[w->batch_count++] =
+        (batch_plan){i, n, layout, cpu_memory(plan, w->rows[i]), cpu_seconds(plan, w->rows[i]) * (double)most};
     i += n;
   }
   qsort(w->batch, w->batch_count, sizeof *w->batch, compare_batches);
@@ -156,8 +158,14 @@ static mno_status run_batch(work *w, const batch_plan *b, arena *a, mno_error *e
   const mno_plan *plan = w->job->plan;
   const mno_instance *first = &plan->instance[w->rows[b->first]];
   if (!arena_reserve(a, b->bytes)) return mno_fail_memory(err, b->bytes, "a batch of instances");
-  mno_cpu_batch batch = {.plan = plan, .problem = problem_of(plan, w->rows[b->first]), .L = (size_t)first->L,
-                         .M = (size_t)first->M, .count = b->count, .stop = w->job->stop, .halt = &w->halt, .arena = a->block};
+  mno_cpu_batch batch = {.plan = plan,
+                         .problem = problem_of(plan, w->rows[b->first]),
+                         .L = (size_t)first->L,
+                         .M = (size_t)first->M,
+                         .count = b->count,
+                         .stop = w->job->stop,
+                         .halt = &w->halt,
+                         .arena = a->block};
   mno_status status = MNO_OK;
   for (size_t i = 0; i < b->count && status == MNO_OK; i++) {
     batch.instance[i] = &plan->instance[w->rows[b->first + i]];

@@ -3,6 +3,7 @@
 #define MNO_CPU_CPU_H
 
 #include "meanode/backend.h"
+#include "meanode/random.h"
 
 #include <stdatomic.h>
 

@@ -130,7 +130,8 @@ INLINE ivec v_sign(vec a) { return (ivec)a & (ivec)v_set1(REAL_C(-0.0)); }
 INLINE vec v_abs(vec a) { return (vec)((ivec)a & ~(ivec)v_set1(REAL_C(-0.0))); }
 INLINE vec v_flip(vec b, ivec sign) { return (vec)((ivec)b ^ sign); }
 
-/* Nearest integer of |x| < 2^21 (float) or 2^50 (double) in one addition: adding 1.5 2^mantissa leaves it in the low bits. */
+/* Nearest integer of |x| < 2^21 (float) or 2^50 (double) in one addition: adding 1.5 2^mantissa leaves it in the low bits.
+ */
 #ifdef MNO_SIMD_F32
 #define V_ROUND_MAGIC 12582912.0f
 enum { V_MANTISSA = 23 };

@@ -14,8 +14,8 @@ enum { SL_COLUMNS = 5, SL_UPDATE_D = 2, SL_UPDATE_M = 4 };
 enum { SL_ROWS = 8 };
 
 /* acc[i][n] = sum_k a[i a_row + k a_next] x[k N + n]; ahead: a line of the next layer to fetch for each of a. */
-INLINE void sl_tile(const vec *a, size_t a_row, size_t a_next, const vec *x, size_t N, size_t depth, ptrdiff_t ahead, int rows,
-                    int columns, vec acc[SL_ROWS][SL_COLUMNS]) {
+INLINE void sl_tile(const vec *a, size_t a_row, size_t a_next, const vec *x, size_t N, size_t depth, ptrdiff_t ahead,
+                    int rows, int columns, vec acc[SL_ROWS][SL_COLUMNS]) {
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int n = 0; n < columns; n++) acc[i][n] = (vec){0};
   for (size_t k = 0; k < depth; k++, a += a_next, x += N) {
     vec w[SL_ROWS];
@@ -192,24 +192,60 @@ static void sl_state_set(const run *r, size_t lane, const double *in, real *h) {
 static void sl_forward(const run *r, size_t l, const real *h, real *t, real *dt, real *h_next) {
   const vec *u = (const vec *)(r->u + l * r->w_size), *v = (const vec *)(r->v + l * r->w_size);
   ptrdiff_t ahead = (ptrdiff_t)(r->D * r->M);
-  sl_pass p = {.a = u, .a_row = 1, .a_next = r->M, .rows = r->M, .depth = r->D, .N = r->N, .ahead = ahead,
-               .x = (const vec *)h, .out = (vec *)t, .scale = r->inv_D};
+  sl_pass p = {.a = u,
+               .a_row = 1,
+               .a_next = r->M,
+               .rows = r->M,
+               .depth = r->D,
+               .N = r->N,
+               .ahead = ahead,
+               .x = (const vec *)h,
+               .out = (vec *)t,
+               .scale = r->inv_D};
   sl_preactivation(&p);
   activate(r->problem->activation, (vec *)t, (vec *)dt, r->M * r->N);
-  sl_pass s = {.a = v, .a_row = r->M, .a_next = 1, .rows = r->D, .depth = r->M, .N = r->N, .ahead = ahead,
-               .x = (const vec *)t, .out = (vec *)h_next, .add = (const vec *)h, .scale = r->branch};
+  sl_pass s = {.a = v,
+               .a_row = r->M,
+               .a_next = 1,
+               .rows = r->D,
+               .depth = r->M,
+               .N = r->N,
+               .ahead = ahead,
+               .x = (const vec *)t,
+               .out = (vec *)h_next,
+               .add = (const vec *)h,
+               .scale = r->branch};
   sl_state(&s);
 }
 
 static void sl_backward(run *r, size_t l, const real *h, const real *t, const real *dt, const real *b, real *b_next) {
   vec *u = (vec *)(r->u + l * r->w_size), *v = (vec *)(r->v + l * r->w_size), *g = (vec *)r->scratch;
   ptrdiff_t ahead = -(ptrdiff_t)(r->D * r->M);
-  sl_pass q = {.a = v, .a_row = 1, .a_next = r->M, .rows = r->M, .depth = r->D, .N = r->N, .ahead = ahead,
-               .x = (const vec *)b, .out = g, .rho = (const vec *)t, .add = (const vec *)dt, .scale = r->inv_D,
+  sl_pass q = {.a = v,
+               .a_row = 1,
+               .a_next = r->M,
+               .rows = r->M,
+               .depth = r->D,
+               .N = r->N,
+               .ahead = ahead,
+               .x = (const vec *)b,
+               .out = g,
+               .rho = (const vec *)t,
+               .add = (const vec *)dt,
+               .scale = r->inv_D,
                .kind = r->kind};
   sl_gradient(&q);
-  sl_pass s = {.a = u, .a_row = r->M, .a_next = 1, .rows = r->D, .depth = r->M, .N = r->N, .ahead = ahead, .x = g,
-               .out = (vec *)b_next, .add = (const vec *)b, .scale = r->branch};
+  sl_pass s = {.a = u,
+               .a_row = r->M,
+               .a_next = 1,
+               .rows = r->D,
+               .depth = r->M,
+               .N = r->N,
+               .ahead = ahead,
+               .x = g,
+               .out = (vec *)b_next,
+               .add = (const vec *)b,
+               .scale = r->branch};
   sl_state(&s);
   sl_update(u, r->D, r->M, (const vec *)h, g, r->N, r->rate_u);
   sl_update(v, r->D, r->M, (const vec *)b, (const vec *)t, r->N, r->rate_v);

@@ -71,8 +71,8 @@ typedef struct run {
   const mno_problem *problem;
   const struct layout *layout;
   size_t D, M, N, L;
-  real inv_D, branch;   /* 1/D, alpha/(L M) */
-  real rate_u, rate_v;  /* eta/alpha */
+  real inv_D, branch;  /* 1/D, alpha/(L M) */
+  real rate_u, rate_v; /* eta/alpha */
   slope kind;
   size_t w_size, h_size, t_size, scratch_size; /* one layer's U (or V), h (or b), rho; scratch of the layout */
   size_t segment, segments;                    /* layers per segment, segments */

@@ -41,7 +41,7 @@ INLINE void v_box_muller(uvec w0, uvec w1, vec *z0, vec *z1) {
   vec log_u = v_select(v_lt(v, v_set1(0.25f)), log_near, v_log(u));
   vec r = v_sqrt(-2 * log_u);
   ivec q = (ivec)((w1 + 0x20000000u) >> 30);
-  ivec residue = (ivec)(w1 << 2) >> 2; /* w1 - q 2^30, in [-2^29, 2^29) */
+  ivec residue = (ivec)(w1 << 2) >> 2;                                                  /* w1 - q 2^30, in [-2^29, 2^29) */
   vec angle = (__builtin_convertvector(residue, vec) + 0.5f) * 1.46291807926715968e-9f; /* 2 pi 2^-32 */
   vec c, sine = v_sincos_quadrant(q, angle, &c);
   *z0 = r * c;
