@@ -1,0 +1,54 @@
+"""python3 -m meanode plot ...: what `meanode plot` runs."""
+
+import argparse
+import difflib
+import sys
+
+EXIT_USAGE, EXIT_INPUT, EXIT_UNAVAILABLE, EXIT_IO = 2, 65, 69, 74
+PACKAGES = {"matplotlib": "python3-matplotlib", "xarray": "python3-xarray", "h5netcdf": "python3-h5netcdf",
+            "h5py": "python3-h5py", "scipy": "python3-scipy", "numpy": "python3-numpy", "pandas": "python3-pandas"}
+
+
+def parser(kinds):
+    top = argparse.ArgumentParser(prog="meanode", allow_abbrev=False)
+    commands = top.add_subparsers(dest="command", required=True)
+    plot = commands.add_parser("plot", help="draw a figure of a result file", allow_abbrev=False)
+    plot.add_argument("file", metavar="OUT.h5")
+    plot.add_argument("-o", "--output", required=True, metavar="FIG.svg|.png|.pdf")
+    plot.add_argument("--kind", default="law", metavar="NAME", help=", ".join(kinds))
+    plot.add_argument("--step", type=int, default=None, help="the step to show (default: the last)")
+    plot.add_argument("--quantity", choices=("output", "embedding"), default="output")
+    plot.add_argument("--problem", type=int, default=0, help="which problem, from 0")
+    plot.add_argument("--dpi", type=float, default=None)
+    return top
+
+
+def main(arguments=None):
+    try:
+        from . import figures, reading
+    except ImportError as missing:
+        name = (missing.name or "").split(".")[0]
+        package = PACKAGES.get(name, "python3-matplotlib python3-xarray python3-h5netcdf")
+        print(f"meanode plot: {sys.executable} lacks {name or missing}: apt-get install {package}, or set MEANODE_PYTHON to an "
+              "interpreter that has it", file=sys.stderr)
+        return EXIT_UNAVAILABLE
+    options = parser(figures.KINDS).parse_args(arguments)
+    if options.kind not in figures.KINDS:
+        near = difflib.get_close_matches(options.kind, figures.KINDS, 1)
+        hint = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(figures.KINDS)}"
+        print(f'meanode plot: unknown kind "{options.kind}"{hint}', file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        figures.draw(options.file, options.output, options.kind, step=options.step, quantity=options.quantity,
+                     problem=options.problem, dpi=options.dpi)
+    except reading.FileProblem as problem:
+        print(f"meanode plot: {problem}", file=sys.stderr)
+        return EXIT_INPUT
+    except OSError as problem:
+        print(f"meanode plot: {problem}", file=sys.stderr)
+        return EXIT_IO
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Fitted constants, computed by the meanode binary."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pandas
+
+from .reading import FileProblem
+
+ESTIMATES = ("a", "b", "c", "slope_fluctuation", "slope_fluctuation_L", "slope_fluctuation_M", "slope_bias", "slope_bias_M")
+
+
+def binary():
+    """The meanode program: $MEANODE, the one this module was installed or built with, or the one on PATH."""
+    here = pathlib.Path(__file__).resolve()
+    candidates = [os.environ.get("MEANODE"), here.parents[4] / "bin" / "meanode", here.parents[3] / "build" / "meanode",
+                  here.parents[3] / "build-dev" / "meanode", shutil.which("meanode")]
+    for candidate in candidates:
+        if candidate and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
+            return str(candidate)
+    raise FileProblem("the meanode program was not found: build it, or set MEANODE to its path")
+
+
+def fit_json(path, steps=None, quantity=None):
+    """What `meanode fit --json` prints, as a dict."""
+    command = [binary(), "fit", os.fspath(path), "--json"]
+    if steps is not None:
+        command += ["--step", ",".join(str(step) for step in steps)]
+    if quantity is not None:
+        command += ["--quantity", quantity]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise FileProblem(done.stderr.strip() or f"{command[0]} fit failed with code {done.returncode}")
+    return json.loads(done.stdout)
+
+
+def fit(path, steps=None, quantity=None):
+    """Constants of every problem, step and quantity: a DataFrame with columns a, a_low, a_high, ... (95% intervals)."""
+    rows = []
+    for problem in fit_json(path, steps, quantity)["problems"]:
+        for one in problem["fits"]:
+            row = {"problem": problem["problem"], "D": problem["D"], "alpha": problem["alpha"], "step": one["step"],
+                   "quantity": one["quantity"]}
+            for name in ESTIMATES:
+                estimate = one[name]
+                row[name] = estimate["value"]
+                row[f"{name}_low"] = estimate["low"]
+                row[f"{name}_high"] = estimate["high"]
+            rows.append(row)
+    return pandas.DataFrame(rows).astype({name: float for name in ESTIMATES} if rows else {})
+
+
+def constants(path, steps, quantity, problem):
+    """{step: {name: {value, low, high}}} of one problem (number or name)."""
+    name = problem if isinstance(problem, str) else f"problem_{problem:04d}"
+    for one in fit_json(path, steps, quantity)["problems"]:
+        if one["problem"] == name:
+            return {fit["step"]: fit for fit in one["fits"]}
+    raise FileProblem(f"{path}: no {name}")

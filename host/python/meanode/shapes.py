@@ -1,0 +1,140 @@
+"""Runs of one problem, step and quantity arranged as seeds x shapes, and the points that figures draw.
+
+The constants of the law come from the C library (fitting.py); what is here is for points with error bars: every statistic
+is computed with all seeds and again without each seed, and the jackknife gives its interval."""
+
+import numpy
+from scipy import stats
+
+from .reading import FileProblem
+
+
+class Shapes:
+    """L, M [shape]; value [seed, shape, number]; limit [number] or None; limit_deviation per number."""
+
+    def __init__(self, problem, limit, step, quantity):
+        if quantity not in problem:
+            raise FileProblem(f"{quantity} was not recorded: record: {{{quantity}: true}} in the configuration")
+        steps = problem["step"].values.tolist()
+        if step not in steps:
+            raise FileProblem(f"step {step} was not recorded; there are {', '.join(map(str, steps))}")
+        value = problem[quantity].isel(step=steps.index(step)).values
+        runs = value.shape[0]
+        value = value.reshape(runs, -1)
+        keep = numpy.isfinite(value).all(axis=1) & plain(problem)
+        L, M, seed = (problem[name].values[keep] for name in ("L", "M", "seed"))
+        value = value[keep]
+        self.step, self.quantity = step, quantity
+        shapes = sorted(set(zip(L.tolist(), M.tolist())))
+        by_shape = {shape: {} for shape in shapes}
+        for run, shape in enumerate(zip(L.tolist(), M.tolist())):
+            by_shape[shape][int(seed[run])] = run
+        shapes = [shape for shape in shapes if len(by_shape[shape]) > 1]
+        if not shapes:
+            raise FileProblem("no shape has two finished seeds")
+        # The jackknife leaves out a seed with all its shapes, so only seeds with every shape serve.
+        common = sorted(set.intersection(*(set(by_shape[shape]) for shape in shapes)))
+        if len(common) < 3:
+            raise FileProblem("fewer than three seeds have finished every shape")
+        self.L = numpy.array([shape[0] for shape in shapes], float)
+        self.M = numpy.array([shape[1] for shape in shapes], float)
+        self.value = numpy.stack([value[[by_shape[shape][s] for shape in shapes]] for s in common])
+        self.limit, self.limit_deviation = None, 0.0
+        if limit is not None:
+            self.limit = limit[quantity].values[step].ravel()
+            relative = float(limit[f"{quantity}_error"].values[step])
+            self.limit_deviation = relative * rms(self.limit) if numpy.isfinite(relative) else 0.0
+
+    @property
+    def seeds(self):
+        return self.value.shape[0]
+
+    def jackknife(self, statistic):
+        """statistic(value [seed, shape, number]) -> [points]. Returns the value and half the 95% interval, per point."""
+        whole = statistic(self.value)
+        n = self.seeds
+        without = numpy.stack([statistic(numpy.delete(self.value, s, axis=0)) for s in blocks(n)])
+        groups = without.shape[0]
+        variance = (groups - 1) / groups * ((without - without.mean(axis=0)) ** 2).sum(axis=0)
+        return whole, stats.t.ppf(0.975, groups - 1) * numpy.sqrt(variance)
+
+    def error(self):
+        """RMS distance to the limit over seeds and numbers, per shape; with low and high."""
+        return log_interval(*self.jackknife(lambda v: 0.5 * numpy.log(((v - self.limit) ** 2).mean(axis=(0, 2)))))
+
+    def deviation(self):
+        """Standard deviation over seeds, per shape; with low and high."""
+        return log_interval(*self.jackknife(lambda v: 0.5 * numpy.log(v.var(axis=0, ddof=1).mean(axis=-1))))
+
+    def _square(self, maps):
+        """RMS of maps [points, shape] applied to (mean - limit), the noise's share of the square subtracted."""
+
+        def statistic(v):
+            combined = numpy.einsum("pc,scd->psd", maps, v - self.limit)
+            noise = combined.var(axis=1, ddof=1) / v.shape[0]
+            return (combined.mean(axis=1) ** 2 - noise).mean(axis=-1)
+
+        value, half = self.jackknife(statistic)
+        half = numpy.hypot(half, 2 * numpy.sqrt(numpy.maximum(value, 0)) * 1.96 * self._limit_share(maps))
+        low, high = (numpy.sqrt(numpy.maximum(x, 0)) for x in (value - half, value + half))
+        return numpy.sqrt(numpy.maximum(value, 0)), low, high
+
+    def _limit_share(self, maps):
+        return numpy.abs(maps.sum(axis=1)) * self.limit_deviation / numpy.sqrt(self.value.shape[2])
+
+    def law_maps(self):
+        """Rows that take the means of the shapes to A and C of the law."""
+        design = numpy.stack([1 / self.L, 1 / (self.L * self.M)], axis=1)
+        return least_squares(design, self.L * self.M)
+
+    def depth_bias(self):
+        """RMS of the depth bias at each L, with one width bias c/(L M) for all: L, value, low, high."""
+        depths = numpy.unique(self.L)
+        design = numpy.concatenate([(self.L[:, None] == depths).astype(float), 1 / (self.L * self.M)[:, None]], axis=1)
+        return (depths, *self._square(least_squares(design, self.L * self.M)[:-1]))
+
+    def width_bias(self):
+        """RMS of mean - limit - A/L per shape: value, low, high."""
+        a = self.law_maps()[0]
+        return self._square(numpy.eye(len(self.L)) - a[None, :] / self.L[:, None])
+
+    def bias(self):
+        """RMS of mean - limit per shape: value, low, high."""
+        return self._square(numpy.eye(len(self.L)))
+
+    def alignment(self):
+        """Mean over numbers of A C, noise subtracted: the cross term of the law's mean square."""
+        a, c = self.law_maps()
+        y, z = (numpy.einsum("c,scd->sd", g, self.value - self.limit) for g in (a, c))
+        noise = ((y - y.mean(axis=0)) * (z - z.mean(axis=0))).sum(axis=0) / (self.seeds * (self.seeds - 1))
+        return float((y.mean(axis=0) * z.mean(axis=0) - noise).mean())
+
+
+def plain(problem):
+    """Which runs take the draws of their own shape and seed (not those of a paired estimator)."""
+    if "draw_width" not in problem.coords:
+        return numpy.ones(problem.sizes["run"], bool)
+    return ((problem["draw_width"].values == problem["M"].values) & (problem["draw_offset"].values == 0)
+            & (problem["draw_sign"].values == 1))
+
+
+def blocks(n, most=64):
+    """Indices to leave out in turn: single seeds, or equal blocks of them when there are many."""
+    return numpy.array_split(numpy.arange(n), min(n, most))
+
+
+def rms(values):
+    return float(numpy.sqrt(numpy.mean(numpy.square(values))))
+
+
+def log_interval(value, half):
+    return numpy.exp(value), numpy.exp(value - half), numpy.exp(value + half)
+
+
+def least_squares(design, weight):
+    """Map [columns, rows] from data to the coefficients of a weighted fit; FileProblem if they are not determined."""
+    root = numpy.sqrt(weight)[:, None]
+    scale = numpy.sqrt((weight[:, None] * design**2).sum(axis=0))
+    if numpy.linalg.matrix_rank(root * design / scale, tol=1e-6) < design.shape[1]:
+        raise FileProblem("the shapes do not tell depth bias from width bias: take at least two values of M")
+    return numpy.linalg.pinv(root * design / scale) / scale[:, None] * root.T

@@ -1,0 +1,109 @@
+"""One look for all figures: print size, colour-blind safe (Okabe and Ito), told apart in black and white by marker and
+line style."""
+
+import contextlib
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as pyplot  # noqa: E402
+import matplotlib.ticker as ticker  # noqa: E402
+
+WIDTH = 7.0  # inches, two columns
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)), (0, (1, 1)))
+
+SETTINGS = {
+    "font.family": "serif",
+    "font.serif": ["STIXGeneral", "DejaVu Serif"],
+    "mathtext.fontset": "stix",
+    "font.size": 8.5,
+    "axes.labelsize": 8.5,
+    "axes.titlesize": 8.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "legend.handlelength": 2.4,
+    "legend.borderaxespad": 0.3,
+    "legend.labelspacing": 0.25,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.6,
+    "errorbar.capsize": 1.5,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "xtick.major.width": 0.5,
+    "ytick.major.width": 0.5,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "meanode",
+    "pdf.fonttype": 42,
+    "savefig.dpi": 300,
+}
+
+
+@contextlib.contextmanager
+def look():
+    """Within it, matplotlib draws in this style; the caller's settings come back afterwards."""
+    with matplotlib.rc_context(SETTINGS):
+        yield
+
+
+def figure(rows, columns, height):
+    """Figure and axes [rows][columns], with room below for a caption line."""
+    fig, axes = pyplot.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False)
+    return fig, axes
+
+
+def caption(fig, text, lines=1):
+    """Put a caption below the axes and arrange these."""
+    height = fig.get_size_inches()[1]
+    below = (0.06 + 0.14 * (text.count("\n") + 1)) / height
+    fig.tight_layout(rect=(0, below, 1, 1), pad=0.4, w_pad=0.9, h_pad=1.0)
+    fig.text(0.5, 0.04 / height, text, ha="center", va="bottom", fontsize=7.5)
+
+
+def series(index):
+    """Keyword arguments of the index-th series."""
+    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+
+
+def line(index):
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": LINES[index % len(LINES)]}
+
+
+def label_panel(axis, letter, text=""):
+    axis.set_title(f"({letter})" + (f"  {text}" if text else ""), loc="left", pad=3)
+
+
+def log_ticks(axis):
+    """Log axes: 1-2-5 labels where less than two decades are shown, powers of ten otherwise."""
+    for one, (low, high) in ((axis.xaxis, axis.get_xlim()), (axis.yaxis, axis.get_ylim())):
+        if one.get_scale() != "log":
+            continue
+        if high / low < 100:
+            one.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            one.set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:.6g}" if v >= 1e-3 else f"{v:.0e}"))
+        one.set_minor_formatter(ticker.NullFormatter())
+
+
+def plain_ticks(axis, values, which="x"):
+    """Ticks at the values themselves (at most six), as plain numbers; for log axes of a few sizes."""
+    values = sorted(set(values))
+    if len(values) > 6:
+        values = values[:: (len(values) + 5) // 6]
+    target = axis.xaxis if which == "x" else axis.yaxis
+    target.set_major_locator(ticker.FixedLocator(values))
+    target.set_major_formatter(ticker.FixedFormatter([f"{v:g}" for v in values]))
+    target.set_minor_locator(ticker.NullLocator())
+
+
+def slope_triangle(axis, x, y, exponent, label=None):
+    """A reference slope: a short thick grey line through (x, y) over a factor of 4, labelled with its exponent."""
+    xs = [x, 4 * x]
+    axis.plot(xs, [y, y * 4**exponent], color="0.45", linewidth=1.6, solid_capstyle="butt", zorder=1)
+    axis.text(2 * x, y * 2**exponent, label or f"{exponent:g}", color="0.35", fontsize=7, ha="left", va="bottom")
