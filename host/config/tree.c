@@ -38,12 +38,12 @@ static mno_mark to_mark(yaml_mark_t mark) { return (mno_mark){(int)mark.line + 1
 static mno_status fail_yaml(const mno_source *source, const yaml_parser_t *parser, mno_error *err) {
   if (parser->error == YAML_MEMORY_ERROR) return mno_fail_memory(err, source->length, "the configuration");
   mno_mark mark = to_mark(parser->problem_mark);
-  const char *tab = parser->problem && strstr(parser->problem, "cannot start any token")
-                        ? "; indent with spaces, not with tabs, and "
-                          "quote text that starts with @ or `"
-                        : "";
-  return mno_source_fail(source, mark, err, "not valid YAML: %s%s%s%s", parser->problem ? parser->problem : "unreadable",
-                         parser->context ? " " : "", parser->context ? parser->context : "", tab);
+  const char *problem = parser->problem ? parser->problem : "unreadable", *remedy = "";
+  if (strstr(problem, "tab character")) remedy = "; indent with spaces";
+  if (strstr(problem, "cannot start any token"))
+    remedy = "; indent with spaces, not with tabs, and quote text that starts with a special character";
+  return mno_source_fail(source, mark, err, "not valid YAML: %s%s%s%s", problem, parser->context ? " " : "",
+                         parser->context ? parser->context : "", remedy);
 }
 
 /* A node for an event that starts a value; refuses what has no place in a configuration. */

@@ -124,7 +124,7 @@ static const fault faults[] = {
     {2, "  kind: digits", 4, 11, "the digits have 64 inputs", NULL},
     /* YAML */
     {11, "\talpha: 1", 11, 1, "not valid YAML", "indent with spaces"},
-    {11, "  alpha: [1", 12, 1, "not valid YAML", NULL},
+    {11, "  alpha: [1", 12, 10, "not valid YAML", NULL},
     {11, "  alpha: \"1", 32, 1, "not valid YAML", NULL},
     {11, "  alpha: &a 1", 11, 10, "anchors", "write the value out"},
     {11, "  alpha: *a", 11, 10, "aliases", "write the value out"},
