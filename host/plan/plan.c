@@ -53,12 +53,12 @@ static mno_status check_sizes(const mno_sweep *sweep, const mno_data *data, mno_
   size_t embeddings = 0, D = largest(&sweep->model.D), S = sweep->record.step_count, available = mno_memory_available();
   for (size_t i = 0; i < sweep->model.D.count; i++)
     embeddings = sum(embeddings, product((size_t)sweep->model.D.value[i], (data->d_in + data->d_out) * sizeof(double)));
-  if (embeddings > available) return mno_fail_memory(err, embeddings, "the embeddings W_E and W_U");
+  if (embeddings > available) return mno_fail_memory(err, embeddings, "the set of embeddings W_E, W_U");
   /* Larger than any machine; keeps sizes of one network within 64 bits everywhere. */
   const size_t absurd = (size_t)1 << 50;
   size_t units = product(largest(&sweep->sweep.L), largest(&sweep->sweep.M)),
          weights = product(product(units, D), 2 * sizeof(double));
-  if (weights > absurd) return mno_fail_memory(err, weights, "the weights of the network of the largest L, M and D");
+  if (weights > absurd) return mno_fail_memory(err, weights, "the network of the largest L, M and D (its weights)");
   size_t copies = sweep->record.weights == MNO_WEIGHTS_BOTH ? 2 : sweep->record.weights != MNO_WEIGHTS_NONE;
   size_t steps = product(product(product(S, data->N), sum(D, data->d_out)), sizeof(double));
   size_t record = sum(steps, product(copies, weights));
@@ -117,7 +117,7 @@ static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, mno_data
       problem->w_embed = mno_alloc(D * data->d_in, sizeof(double));
       problem->w_unembed = mno_alloc(D * data->d_out, sizeof(double));
       if (!problem->w_embed || !problem->w_unembed)
-        return mno_fail_memory(err, D * (data->d_in + data->d_out) * sizeof(double), "the embeddings W_E and W_U");
+        return mno_fail_memory(err, D * (data->d_in + data->d_out) * sizeof(double), "the set of embeddings W_E, W_U");
       mno_data_embed(sweep, data, D, problem->w_embed, problem->w_unembed);
     }
     problem->id = mno_problem_id(problem);
