@@ -236,7 +236,7 @@ static void files_that_do_not_fit(void **state) {
   write_set(file, "w_embed", 2, 2, 4, H5T_NATIVE_DOUBLE, table);
   H5Fclose(file);
   assert_refused(plain, "model: {D: [2, 3]}\ntraining: {steps: 1}",
-                 "test.yaml:2:15: ", "model.D is 3, but dataset \"w_embed\" of ");
+                 "test.yaml:2:16: ", "model.D is 3, but dataset \"w_embed\" of ");
   assert_refused("{kind: file, path: data.h5, samples: 4}", "",
                  "test.yaml:1:44: ", "dataset \"x\" has 3 samples, fewer than data.samples = 4");
   file = file_with(X | Y);
