@@ -10,26 +10,29 @@
 typedef struct entry {
   int64_t L, M;
   uint64_t seed;
-  size_t run;
+  mno_draw draw;
+  const double *value; /* [size] */
 } entry;
+
+#define COMPARE(p, q) ((p) < (q) ? -1 : (p) > (q))
+
+static int compare_runs(const void *a, const void *b) {
+  const entry *p = a, *q = b;
+  if (p->L != q->L) return COMPARE(p->L, q->L);
+  if (p->M != q->M) return COMPARE(p->M, q->M);
+  return COMPARE(p->seed, q->seed);
+}
 
 static int compare_entries(const void *a, const void *b) {
   const entry *p = a, *q = b;
-  if (p->L != q->L) return p->L < q->L ? -1 : 1;
-  if (p->M != q->M) return p->M < q->M ? -1 : 1;
-  return p->seed < q->seed ? -1 : p->seed > q->seed;
+  int order = compare_runs(a, b);
+  if (order) return order;
+  if (p->draw.width != q->draw.width) return COMPARE(p->draw.width, q->draw.width);
+  if (p->draw.offset != q->draw.offset) return COMPARE(p->draw.offset, q->draw.offset);
+  return COMPARE(p->draw.sign, q->draw.sign);
 }
 
-static int compare_seeds(const void *a, const void *b) {
-  uint64_t p = *(const uint64_t *)a, q = *(const uint64_t *)b;
-  return p < q ? -1 : p > q;
-}
-
-static bool is_plain(const mno_runs *runs, size_t r) {
-  if (!runs->draw) return true;
-  const mno_draw *draw = &runs->draw[r];
-  return draw->width == runs->M[r] && draw->offset == 0 && draw->sign == 1;
-}
+static int compare_seeds(const void *a, const void *b) { return COMPARE(*(const uint64_t *)a, *(const uint64_t *)b); }
 
 static bool is_finite(const double *v, size_t count) {
   for (size_t i = 0; i < count; i++)
@@ -37,9 +40,69 @@ static bool is_finite(const double *v, size_t count) {
   return true;
 }
 
+static bool is_plain(const entry *e) { return e->draw.width == e->M && e->draw.offset == 0 && e->draw.sign == 1; }
+
 static bool same_shape(const entry *a, const entry *b) { return a->L == b->L && a->M == b->M; }
 
-/* Distinct seeds of the shapes with at least two runs, sorted in place of seed; returns their number. */
+/* The finite runs, sorted; returns their number. */
+static size_t sort_runs(const mno_runs *runs, entry *e, size_t *unusable) {
+  size_t count = 0;
+  for (size_t r = 0; r < runs->count; r++) {
+    const double *value = runs->value + r * runs->size;
+    mno_draw draw = runs->draw ? runs->draw[r] : (mno_draw){runs->M[r], 0, 1};
+    if (is_finite(value, runs->size))
+      e[count++] = (entry){runs->L[r], runs->M[r], runs->seed[r], draw, value};
+    else
+      ++*unusable;
+  }
+  if (count > 1) qsort(e, count, sizeof *e, compare_entries);
+  return count;
+}
+
+static const double *find(const entry *e, size_t count, int64_t L, int64_t M, uint64_t seed, mno_draw draw) {
+  entry wanted = {L, M, seed, draw, NULL};
+  const entry *found = bsearch(&wanted, e, count, sizeof *e, compare_entries);
+  return found ? found->value : NULL;
+}
+
+/* combined = value + factor (first + second) where the partners of a plain run are there; false if they are not. */
+static bool combine(const entry *e, size_t count, const entry *run, mno_pairs kind, size_t size, double *combined) {
+  int64_t L = run->L, M = run->M;
+  const double *first = NULL, *second = NULL;
+  double own = 1, factor = 0;
+  if (kind == MNO_PAIRS_REGROUP && L % 2 == 0) {
+    first = find(e, count, L / 2, 2 * M, run->seed, (mno_draw){M, 0, 1});
+    factor = -1;
+  } else if (kind == MNO_PAIRS_JACKKNIFE && M % 2 == 0) {
+    first = find(e, count, L, M / 2, run->seed, (mno_draw){M / 2, 0, 1});
+    second = find(e, count, L, M / 2, run->seed, (mno_draw){M / 2, M / 2, 1});
+    factor = -0.5;
+    if (!second) return false;
+  } else if (kind == MNO_PAIRS_ANTITHETIC) {
+    first = find(e, count, L, M, run->seed, (mno_draw){M, 0, -1});
+    own = factor = 0.5;
+  }
+  if (!first) return false;
+  for (size_t x = 0; x < size; x++) combined[x] = own * run->value[x] + factor * (first[x] + (second ? second[x] : 0));
+  return true;
+}
+
+/* Keeps the plain runs, with what stands for them; returns their number. */
+static size_t select_runs(entry *e, size_t count, mno_pairs kind, size_t size, double *combined, entry *chosen) {
+  size_t kept = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (!is_plain(&e[i])) continue;
+    chosen[kept] = e[i];
+    if (kind != MNO_PAIRS_NONE) {
+      if (!combine(e, count, &e[i], kind, size, combined + kept * size)) continue;
+      chosen[kept].value = combined + kept * size;
+    }
+    kept++;
+  }
+  return kept;
+}
+
+/* Distinct seeds of the shapes with at least two runs, sorted; returns their number. */
 static size_t collect_seeds(const entry *e, size_t count, uint64_t *seed, size_t *cells, size_t *lonely) {
   size_t total = 0, distinct = 0;
   for (size_t i = 0, j; i < count; i = j) {
@@ -58,31 +121,24 @@ static size_t collect_seeds(const entry *e, size_t count, uint64_t *seed, size_t
   return distinct;
 }
 
-mno_status mno_cells_new(const mno_runs *runs, mno_cells **cells, mno_error *err) {
-  size_t bytes = (runs->count + 1) * sizeof(entry);
+mno_status mno_cells_new(const mno_runs *runs, mno_pairs kind, mno_cells **cells, mno_error *err) {
+  size_t bytes = (runs->count + 1) * (2 * sizeof(entry) + (kind ? runs->size * sizeof(double) : 0));
   mno_cells *c = mno_alloc(1, sizeof *c);
-  entry *e = mno_alloc(runs->count + 1, sizeof *e);
+  entry *all = mno_alloc(runs->count + 1, sizeof *all), *e = mno_alloc(runs->count + 1, sizeof *e);
   uint64_t *seed = mno_alloc(runs->count + 1, sizeof *seed);
   mno_status status = MNO_OK;
-  if (!c || !e || !seed) goto memory;
+  if (c && kind != MNO_PAIRS_NONE) c->combined = mno_alloc(runs->count * runs->size + 1, sizeof *c->combined);
+  if (!c || !all || !e || !seed || (kind != MNO_PAIRS_NONE && !c->combined)) goto memory;
 
-  size_t count = 0;
   c->size = runs->size;
-  for (size_t r = 0; r < runs->count; r++) {
-    if (!is_plain(runs, r)) continue;
-    if (!is_finite(runs->value + r * runs->size, runs->size)) {
-      c->unusable++;
-      continue;
-    }
-    e[count++] = (entry){runs->L[r], runs->M[r], runs->seed[r], r};
-  }
-  if (count > 1) qsort(e, count, sizeof *e, compare_entries);
-  for (size_t i = 1; i < count; i++)
-    if (compare_entries(&e[i - 1], &e[i]) == 0) {
-      status = mno_fail(err, MNO_ERR_INPUT, "two runs with L = %" PRId64 ", M = %" PRId64 ", seed %" PRIu64, e[i].L, e[i].M,
-                        e[i].seed);
+  size_t total = sort_runs(runs, all, &c->unusable);
+  for (size_t i = 1; i < total; i++)
+    if (compare_entries(&all[i - 1], &all[i]) == 0) {
+      status = mno_fail(err, MNO_ERR_INPUT, "two runs with L = %" PRId64 ", M = %" PRId64 ", seed %" PRIu64, all[i].L,
+                        all[i].M, all[i].seed);
       goto end;
     }
+  size_t count = select_runs(all, total, kind, runs->size, c->combined, e);
   c->seeds = collect_seeds(e, count, seed, &c->count, &c->lonely);
 
   bytes = (c->count + 1) * (c->seeds * sizeof *c->value + c->size * sizeof *c->mean);
@@ -104,9 +160,8 @@ mno_status mno_cells_new(const mno_runs *runs, mno_cells **cells, mno_error *err
     double *mean = c->mean + k * c->size;
     for (size_t r = i; r < j; r++) {
       const uint64_t *at = bsearch(&e[r].seed, seed, c->seeds, sizeof *seed, compare_seeds);
-      const double *value = runs->value + e[r].run * runs->size;
-      c->value[k * c->seeds + (size_t)(at - seed)] = value;
-      for (size_t x = 0; x < c->size; x++) mean[x] += value[x];
+      c->value[k * c->seeds + (size_t)(at - seed)] = e[r].value;
+      for (size_t x = 0; x < c->size; x++) mean[x] += e[r].value[x];
     }
     for (size_t x = 0; x < c->size; x++) mean[x] /= (double)(j - i);
     k++;
@@ -116,6 +171,7 @@ mno_status mno_cells_new(const mno_runs *runs, mno_cells **cells, mno_error *err
 memory:
   status = mno_fail_memory(err, bytes, "the fit");
 end:
+  free(all);
   free(e);
   free(seed);
   if (status == MNO_OK)
@@ -131,6 +187,7 @@ void mno_cells_free(mno_cells *cells) {
   free(cells->M);
   free(cells->n);
   free(cells->value);
+  free(cells->combined);
   free(cells->mean);
   free(cells);
 }

@@ -11,9 +11,9 @@ mno_status mno_fit_runs(const mno_runs *runs, mno_fit *fit, mno_error *err) {
   mno_fit clean = {.problem = fit->problem, .step = fit->step, .quantity = fit->quantity};
   *fit = clean;
   mno_cells *cells;
-  mno_status status = mno_cells_new(runs, &cells, err);
+  mno_status status = mno_cells_new(runs, MNO_PAIRS_NONE, &cells, err);
   if (status != MNO_OK) return status;
-  status = mno_fit_bias(cells, runs->limit, runs->limit_deviation, fit, err);
+  status = mno_fit_bias(runs, cells, fit, err);
   if (status == MNO_OK) status = mno_fit_fluctuation(cells, fit, err);
   if (status == MNO_OK && cells->unusable) {
     mno_estimate *all[] = {&fit->a, &fit->b, &fit->c};

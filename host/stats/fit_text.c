@@ -56,6 +56,10 @@ static void put_estimate(FILE *out, const mno_estimate *e) {
   put_number(out, e->low);
   fputs(", \"high\": ", out);
   put_number(out, e->high);
+  if (e->method[0] && isfinite(e->value)) {
+    fputs(", \"method\": ", out);
+    put_string(out, e->method);
+  }
   if (e->warning[0]) {
     fputs(", \"warning\": ", out);
     put_string(out, e->warning);

@@ -22,6 +22,7 @@ extern "C" {
 
 typedef struct mno_estimate {
   double value, low, high; /* 95% interval; NaN: cannot be estimated, see warning */
+  char method[32];         /* by which estimator, in words; empty if there is one only */
   char warning[200];       /* empty if none */
 } mno_estimate;
 
