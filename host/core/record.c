@@ -3,34 +3,90 @@
 #include "core/memory.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
+
+/* One line per quantity: place, dimensions, stored in the run's precision?, when allocated, when stored. */
+#define FIELD(member) .name = #member, .offset = offsetof(mno_record, member)
+#define STEPS {MNO_DIMENSION_STEP}
+#define UNITS {MNO_DIMENSION_LAYER, MNO_DIMENSION_UNIT, MNO_DIMENSION_EMBED}
+static const mno_record_field fields[] = {
+    {FIELD(loss), .units = "1", .long_name = "training loss", .place = MNO_PLACE_TABLE, .dimension = STEPS},
+    {FIELD(error_output), .units = "1", .long_name = "RMS distance of the output to the first limit",
+     .place = MNO_PLACE_TABLE, .dimension = STEPS},
+    {FIELD(error_embedding), .units = "1", .long_name = "RMS distance of the embedding to the first limit",
+     .place = MNO_PLACE_TABLE, .dimension = STEPS},
+    {FIELD(output), .units = "1", .long_name = "network output f", .place = MNO_PLACE_PROBLEM,
+     .dimension = {MNO_DIMENSION_STEP, MNO_DIMENSION_SAMPLE, MNO_DIMENSION_TARGET}, .single = true,
+     .store = MNO_WHEN_OUTPUT},
+    {FIELD(embedding), .units = "1", .long_name = "state h after the last layer", .place = MNO_PLACE_PROBLEM,
+     .dimension = {MNO_DIMENSION_STEP, MNO_DIMENSION_SAMPLE, MNO_DIMENSION_EMBED}, .single = true,
+     .store = MNO_WHEN_EMBEDDING},
+    {FIELD(u0), .units = "1", .long_name = "initial input weights u", .place = MNO_PLACE_INSTANCE, .dimension = UNITS,
+     .single = true, .allocate = MNO_WHEN_WEIGHTS_INITIAL, .store = MNO_WHEN_WEIGHTS_INITIAL},
+    {FIELD(v0), .units = "1", .long_name = "initial output weights v", .place = MNO_PLACE_INSTANCE, .dimension = UNITS,
+     .single = true, .allocate = MNO_WHEN_WEIGHTS_INITIAL, .store = MNO_WHEN_WEIGHTS_INITIAL},
+    {FIELD(u), .units = "1", .long_name = "final input weights u", .place = MNO_PLACE_INSTANCE, .dimension = UNITS,
+     .single = true, .allocate = MNO_WHEN_WEIGHTS_FINAL, .store = MNO_WHEN_WEIGHTS_FINAL},
+    {FIELD(v), .units = "1", .long_name = "final output weights v", .place = MNO_PLACE_INSTANCE, .dimension = UNITS,
+     .single = true, .allocate = MNO_WHEN_WEIGHTS_FINAL, .store = MNO_WHEN_WEIGHTS_FINAL},
+};
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+const mno_record_field *mno_record_fields(size_t *count) {
+  *count = FIELDS;
+  return fields;
+}
+
+bool mno_plan_wants(const mno_plan *plan, mno_when when) {
+  switch (when) {
+  case MNO_WHEN_ALWAYS: return true;
+  case MNO_WHEN_OUTPUT: return plan->output;
+  case MNO_WHEN_EMBEDDING: return plan->embedding;
+  case MNO_WHEN_WEIGHTS_INITIAL: return plan->weights & MNO_WEIGHTS_INITIAL;
+  case MNO_WHEN_WEIGHTS_FINAL: return plan->weights & MNO_WEIGHTS_FINAL;
+  case MNO_WHEN_COUPLING: return plan->coupling;
+  case MNO_WHEN_PATH: return plan->path;
+  case MNO_WHEN_FEATURES: return plan->features;
+  }
+  return false;
+}
+
+size_t mno_record_field_shape(const mno_plan *plan, size_t row, const mno_record_field *field, size_t shape[MNO_FIELD_RANK],
+                              size_t *rank) {
+  const mno_instance *instance = &plan->instance[row];
+  const mno_problem *problem = &plan->problem[instance->problem];
+  size_t product = 1;
+  for (*rank = 0; *rank < MNO_FIELD_RANK && field->dimension[*rank] != MNO_DIMENSION_NONE; ++*rank) {
+    size_t size = 1;
+    switch (field->dimension[*rank]) {
+    case MNO_DIMENSION_NONE: break;
+    case MNO_DIMENSION_STEP: size = plan->step_count; break;
+    case MNO_DIMENSION_SAMPLE: size = problem->N; break;
+    case MNO_DIMENSION_TARGET: size = problem->d_out; break;
+    case MNO_DIMENSION_EMBED: size = problem->D; break;
+    case MNO_DIMENSION_LAYER: size = (size_t)instance->L; break;
+    case MNO_DIMENSION_UNIT: size = (size_t)instance->M; break;
+    }
+    shape[*rank] = size;
+    product *= size;
+  }
+  return product;
+}
 
 /* Walks over the arrays of a record; with block NULL only counts. */
 static size_t lay_out(const mno_plan *plan, size_t row, double *block, mno_record *record) {
-  const mno_instance *instance = &plan->instance[row];
-  const mno_problem *problem = &plan->problem[instance->problem];
-  size_t S = plan->step_count, weights = (size_t)instance->L * (size_t)instance->M * problem->D, used = 0;
-  size_t initial = plan->weights & MNO_WEIGHTS_INITIAL ? weights : 0,
-         final = plan->weights & MNO_WEIGHTS_FINAL ? weights : 0;
-  struct {
-    double **array;
-    size_t count;
-  } parts[] = {{&record->loss, S},
-               {&record->output, S * problem->N * problem->d_out},
-               {&record->embedding, S * problem->N * problem->D},
-               {&record->u0, initial},
-               {&record->v0, initial},
-               {&record->u, final},
-               {&record->v, final}};
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-    *parts[i].array = block && parts[i].count ? block + used : NULL;
-    used += parts[i].count;
+  size_t used = 0, shape[MNO_FIELD_RANK], rank;
+  for (size_t i = 0; i < FIELDS; i++) {
+    if (!mno_plan_wants(plan, fields[i].allocate)) continue;
+    if (block) *(double **)((char *)record + fields[i].offset) = block + used;
+    used += mno_record_field_shape(plan, row, &fields[i], shape, &rank);
   }
   return used;
 }
 
 mno_status mno_record_new(const mno_plan *plan, size_t row, mno_record **record, mno_error *err) {
-  size_t count = lay_out(plan, row, NULL, &(mno_record){0}), header = (sizeof(mno_record) + 63) / 64 * 64;
+  size_t count = lay_out(plan, row, NULL, NULL), header = (sizeof(mno_record) + 63) / 64 * 64;
   mno_record *made = mno_alloc(1, header + count * sizeof(double));
   if (!made) return mno_fail_memory(err, header + count * sizeof(double), "a record");
   double *block = (double *)((char *)made + header);
@@ -44,5 +100,5 @@ mno_status mno_record_new(const mno_plan *plan, size_t row, mno_record **record,
 void mno_record_free(mno_record *record) { free(record); }
 
 size_t mno_record_bytes(const mno_plan *plan, size_t row) {
-  return sizeof(mno_record) + 64 + lay_out(plan, row, NULL, &(mno_record){0}) * sizeof(double);
+  return sizeof(mno_record) + 64 + lay_out(plan, row, NULL, NULL) * sizeof(double);
 }

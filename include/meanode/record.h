@@ -5,6 +5,7 @@
 #include "meanode/plan.h"
 #include "meanode/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -18,13 +19,61 @@ typedef enum mno_outcome { MNO_DONE = 0, MNO_INSTANCE_DIVERGED = 1 } mno_outcome
 typedef struct mno_record {
   size_t row; /* row of the result table = index of the instance in the plan */
   mno_outcome outcome;
-  double seconds;    /* wall time attributed to this instance (share of its batch) */
-  double *loss;      /* [S] */
-  double *output;    /* [S][N][d_out] */
-  double *embedding; /* [S][N][D], h^L; always present while a run goes on (errors need it) */
-  double *u0, *v0;   /* [L][M][D] initial weights */
-  double *u, *v;     /* [L][M][D] final weights */
+  double seconds;                         /* wall time attributed to this instance (share of its batch) */
+  double *loss;                           /* [S] */
+  double *error_output, *error_embedding; /* [S] distance to the first limit; filled by the store */
+  double *output;                         /* [S][N][d_out] */
+  double *embedding;                      /* [S][N][D], h^L; always present while a run goes on (errors need it) */
+  double *u0, *v0;                        /* [L][M][D] initial weights */
+  double *u, *v;                          /* [L][M][D] final weights */
 } mno_record;
+
+/* The arrays of a record, as one table that the record's memory, the store and the reader share. To record one more
+ * quantity: add a member above and its line to the table in host/core/record.c. */
+typedef enum mno_dimension {
+  MNO_DIMENSION_NONE, /* ends the list */
+  MNO_DIMENSION_STEP,
+  MNO_DIMENSION_SAMPLE,
+  MNO_DIMENSION_TARGET,
+  MNO_DIMENSION_EMBED,
+  MNO_DIMENSION_LAYER, /* layer and unit: only in MNO_PLACE_INSTANCE, their sizes differ between instances */
+  MNO_DIMENSION_UNIT
+} mno_dimension;
+enum { MNO_FIELD_RANK = 4 };
+
+typedef enum mno_place {
+  MNO_PLACE_TABLE,   /* root table: (instance, dimensions...); only MNO_DIMENSION_STEP, problems differ in the others */
+  MNO_PLACE_PROBLEM, /* /problem_0000: (run, dimensions...) */
+  MNO_PLACE_INSTANCE /* /problem_0000/weights/<row>: (dimensions...) */
+} mno_place;
+
+typedef enum mno_when { /* which setting of the plan asks for a field */
+  MNO_WHEN_ALWAYS,
+  MNO_WHEN_OUTPUT,
+  MNO_WHEN_EMBEDDING,
+  MNO_WHEN_WEIGHTS_INITIAL,
+  MNO_WHEN_WEIGHTS_FINAL,
+  MNO_WHEN_COUPLING,
+  MNO_WHEN_PATH,
+  MNO_WHEN_FEATURES
+} mno_when;
+
+typedef struct mno_record_field {
+  const char *name, *units, *long_name;
+  mno_place place;
+  mno_dimension dimension[MNO_FIELD_RANK]; /* after the row's own dimension, if the place has one */
+  bool single;                             /* stored in the plan's precision; otherwise f64 */
+  mno_when allocate, store;                /* in memory; in the file */
+  size_t offset;                           /* of the double * in mno_record */
+} mno_record_field;
+
+const mno_record_field *mno_record_fields(size_t *count);
+
+bool mno_plan_wants(const mno_plan *plan, mno_when when);
+
+/* Sizes of the field's dimensions for one row; returns their product (1 if it has none). */
+size_t mno_record_field_shape(const mno_plan *plan, size_t row, const mno_record_field *field,
+                              size_t shape[MNO_FIELD_RANK], size_t *rank);
 
 /* A record with room for what the plan asks for, everything NaN. */
 mno_status mno_record_new(const mno_plan *plan, size_t row, mno_record **record, mno_error *err);

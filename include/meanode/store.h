@@ -1,4 +1,9 @@
-/* The store: results stream in from the kernels' threads, one writer thread owns the files. */
+/* The store: results stream in from the kernels' threads, one writer thread owns the files.
+ *
+ * OUT.h5          the result file, replaced as a whole from time to time: readable during the run, never half written
+ * OUT.h5.journal  the truth while a run goes on (host/store/journal.h): a result that is in it survives any end of the run;
+ *                 removed when everything is in OUT.h5 and on the disk
+ * OUT.h5.lock     held by the run that writes */
 #ifndef MEANODE_STORE_H
 #define MEANODE_STORE_H
 
@@ -21,6 +26,7 @@ typedef struct mno_provenance {
   const char *backend; /* "cpu" */
   const char *device;  /* one line */
   const char *command; /* command line, for the history attribute */
+  int shard, shards;   /* which part of the plan the run computes; shards 0 or 1: all of it */
 } mno_provenance;
 
 typedef enum mno_open_mode {
@@ -33,6 +39,9 @@ typedef enum mno_open_mode {
  * another configuration (MNO_RESUME; the message shows the difference); MNO_ERR_IO. The plan must outlive the store. */
 mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_provenance *provenance, mno_open_mode mode,
                           mno_store **store, mno_error *err);
+
+/* What was found while opening that a person should know (damage, what is computed again); NULL if nothing. Borrowed. */
+const char *mno_store_note(const mno_store *store);
 
 /* Is this row already there (after MNO_RESUME)? */
 bool mno_store_has(const mno_store *store, size_t row);

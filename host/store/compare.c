@@ -1,0 +1,175 @@
+#define _GNU_SOURCE
+#include "store/compare.h"
+
+#include "core/memory.h"
+#include "meanode/limit.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+char *mno_settings(const mno_plan *plan) {
+  char *text = NULL;
+  size_t size;
+  FILE *out = open_memstream(&text, &size);
+  if (!out) return NULL;
+  fprintf(out, "output=%d embedding=%d weights=%d coupling=%d path=%d features=%d steps=", plan->output, plan->embedding,
+          (int)plan->weights, plan->coupling, plan->path, plan->features);
+  for (size_t i = 0; i < plan->step_count; i++) fprintf(out, "%s%lld", i ? "," : "", (long long)plan->step[i]);
+  const mno_sweep *sweep = plan->sweep;
+  fprintf(out, " limits=");
+  for (size_t i = 0; sweep && i < sweep->limit.count; i++)
+    fprintf(out, "%s%s", i ? "," : "", mno_limit_kind_name(sweep->limit.kind[i]));
+  if (sweep && sweep->limit.count)
+    fprintf(out, " tolerance=%g method=%s particles=%lld nodes=%lld randomisations=%lld", sweep->limit.tolerance,
+            sweep->limit.method ? sweep->limit.method : "auto", (long long)sweep->limit.particles,
+            (long long)sweep->limit.nodes, (long long)sweep->limit.randomisations);
+  if (fclose(out) != 0) {
+    free(text);
+    return NULL;
+  }
+  return text;
+}
+
+/* ---- Rows by id */
+
+static int by_id(const void *a, const void *b) {
+  uint64_t x = ((const struct mno_row *)a)->id, y = ((const struct mno_row *)b)->id;
+  return x < y ? -1 : x > y;
+}
+
+mno_status mno_rows_of(const mno_plan *plan, mno_rows *rows, mno_error *err) {
+  rows->count = plan->instance_count;
+  rows->row = mno_alloc(rows->count, sizeof *rows->row);
+  if (!rows->row) return mno_fail_memory(err, rows->count * sizeof *rows->row, "the ids of the plan");
+  for (size_t i = 0; i < rows->count; i++) rows->row[i] = (struct mno_row){plan->instance[i].id, i};
+  qsort(rows->row, rows->count, sizeof *rows->row, by_id);
+  return MNO_OK;
+}
+
+size_t mno_rows_find(const mno_rows *rows, uint64_t id) {
+  const struct mno_row *found = bsearch(&(struct mno_row){id, 0}, rows->row, rows->count, sizeof *rows->row, by_id);
+  return found ? found->row : SIZE_MAX;
+}
+
+/* ---- The difference, for a person */
+
+typedef struct lines {
+  size_t count;
+  struct {
+    const char *text;
+    int length;
+  } *line;
+} lines;
+
+static bool split(const char *text, size_t length, lines *out) {
+  size_t most = 1;
+  for (size_t i = 0; i < length; i++) most += text[i] == '\n';
+  out->count = 0;
+  out->line = malloc(most * sizeof *out->line);
+  if (!out->line) return false;
+  for (size_t at = 0; at < length;) {
+    const char *end = memchr(text + at, '\n', length - at);
+    size_t n = end ? (size_t)(end - (text + at)) : length - at;
+    out->line[out->count].text = text + at;
+    out->line[out->count++].length = (int)(n < 200 ? n : 200);
+    at += n + 1;
+  }
+  return true;
+}
+
+static bool same(const lines *a, size_t i, const lines *b, size_t j) {
+  return a->line[i].length == b->line[j].length && memcmp(a->line[i].text, b->line[j].text, (size_t)a->line[i].length) == 0;
+}
+
+typedef struct message {
+  char text[3000];
+  size_t used;
+  int lines;
+} message;
+
+static void add(message *to, const char *format, ...) {
+  enum { MOST = 24 };
+  if (to->lines++ >= MOST) {
+    if (to->lines == MOST + 1) to->used += (size_t)snprintf(to->text + to->used, sizeof to->text - to->used, "\n  ...");
+    return;
+  }
+  va_list args;
+  va_start(args, format);
+  int n = vsnprintf(to->text + to->used, sizeof to->text - to->used, format, args);
+  va_end(args);
+  size_t room = sizeof to->text - to->used - 1;
+  to->used += (size_t)n < room ? (size_t)n : room;
+}
+
+/* Longest common subsequence of lines; what is outside it is shown. */
+static void show_lines(const char *old_text, size_t old_length, const char *new_text, size_t new_length, message *out) {
+  lines a, b;
+  if (!split(old_text, old_length, &a)) return;
+  if (!split(new_text, new_length, &b)) {
+    free(a.line);
+    return;
+  }
+  enum { LONGEST = 4000 };
+  size_t n = a.count < LONGEST ? a.count : LONGEST, m = b.count < LONGEST ? b.count : LONGEST, width = m + 1;
+  uint16_t *common = mno_alloc((n + 1) * width, sizeof *common);
+  if (common) {
+    for (size_t i = n; i-- > 0;)
+      for (size_t j = m; j-- > 0;) {
+        uint16_t down = common[(i + 1) * width + j], right = common[i * width + j + 1];
+        common[i * width + j] = same(&a, i, &b, j) ? (uint16_t)(common[(i + 1) * width + j + 1] + 1)
+                                : down > right     ? down
+                                                   : right;
+      }
+    for (size_t i = 0, j = 0; i < n || j < m;) {
+      if (i < n && j < m && same(&a, i, &b, j)) {
+        i++;
+        j++;
+      } else if (i < n && (j == m || common[(i + 1) * width + j] >= common[i * width + j + 1])) {
+        add(out, "\n  - line %zu: %.*s", i + 1, a.line[i].length, a.line[i].text);
+        i++;
+      } else {
+        add(out, "\n  + line %zu: %.*s", j + 1, b.line[j].length, b.line[j].text);
+        j++;
+      }
+    }
+  }
+  free(common);
+  free(a.line);
+  free(b.line);
+}
+
+mno_status mno_compare(const mno_held *held, const mno_plan *plan, mno_error *err) {
+  message why = {.used = 0};
+  if (held->precision && strcmp(held->precision, mno_precision_name(plan->precision)) != 0)
+    return mno_fail(err, MNO_ERR_INPUT, "%s holds %s results, this run computes %s; use the same --precision, or another file",
+                    held->name, held->precision, mno_precision_name(plan->precision));
+  char *settings = mno_settings(plan);
+  mno_rows rows = {0};
+  mno_status status = settings ? mno_rows_of(plan, &rows, err) : mno_fail_memory(err, 256, "the settings");
+  size_t foreign = 0;
+  for (size_t i = 0; status == MNO_OK && i < held->instance_count; i++)
+    foreign += mno_rows_find(&rows, held->id[i]) == SIZE_MAX;
+  bool changed = status == MNO_OK && held->settings && strcmp(held->settings, settings) != 0;
+  if (status == MNO_OK && (foreign || changed)) {
+    const char *text = plan->sweep ? plan->sweep->text : "";
+    size_t length = plan->sweep ? plan->sweep->text_length : 0;
+    if (held->config) show_lines(held->config, held->config_length, text, length, &why);
+    if (changed && why.used == 0) add(&why, "\n  - %s\n  + %s", held->settings, settings);
+    if (why.used == 0) add(&why, "\n  the text is the same: a data file it names has changed");
+    if (foreign)
+      status = mno_fail(err, MNO_ERR_INPUT,
+                        "%s belongs to another configuration: %zu of its %zu instances are not in this one. A run can be "
+                        "resumed with more seeds or sizes, not with others. Difference (- file, + now):%s",
+                        held->name, foreign, held->instance_count, why.text);
+    else
+      status = mno_fail(err, MNO_ERR_INPUT,
+                        "%s was started with other settings for what is recorded or for its limits. Difference (- file, + "
+                        "now):%s",
+                        held->name, why.text);
+  }
+  free(rows.row);
+  free(settings);
+  return status;
+}

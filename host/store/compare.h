@@ -1,0 +1,41 @@
+/* Does a plan continue what a file holds? */
+#ifndef MNO_STORE_COMPARE_H
+#define MNO_STORE_COMPARE_H
+
+#include "meanode/plan.h"
+#include "meanode/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What decides the content of rows beyond their ids, as one line: recorded steps and quantities, the limits asked for.
+ * malloc'ed; NULL when out of memory. */
+char *mno_settings(const mno_plan *plan);
+
+/* A file or journal, as far as it matters here. Texts may be NULL: unknown. */
+typedef struct mno_held {
+  const char *name;     /* of the file, for messages */
+  size_t instance_count;
+  const uint64_t *id;   /* [instance_count] */
+  const char *settings, *precision;
+  const char *config;   /* [config_length] */
+  size_t config_length;
+} mno_held;
+
+/* MNO_OK if every instance that is held is also in the plan, under the same settings; otherwise MNO_ERR_INPUT with the
+ * difference between the configurations, line by line. */
+mno_status mno_compare(const mno_held *held, const mno_plan *plan, mno_error *err);
+
+/* Rows by id. */
+typedef struct mno_rows {
+  size_t count;
+  struct mno_row {
+    uint64_t id;
+    size_t row;
+  } *row; /* [count], by id */
+} mno_rows;
+
+mno_status mno_rows_of(const mno_plan *plan, mno_rows *rows, mno_error *err);
+size_t mno_rows_find(const mno_rows *rows, uint64_t id); /* SIZE_MAX: none */
+
+#endif

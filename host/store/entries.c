@@ -1,0 +1,215 @@
+/* What the journal's entries hold. */
+#include "core/memory.h"
+#include "store/journal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A cursor over a payload that never leaves it. */
+typedef struct cursor {
+  const char *at, *end;
+} cursor;
+
+static const void *take(cursor *from, size_t bytes) {
+  if ((size_t)(from->end - from->at) < bytes) return NULL;
+  const void *data = from->at;
+  from->at += bytes;
+  return data;
+}
+
+static bool take_number(cursor *from, uint64_t *number) {
+  const void *data = take(from, 8);
+  if (data) memcpy(number, data, 8);
+  return data;
+}
+
+bool mno_journal_header_decode(const mno_entry *entry, mno_journal_header *header) {
+  cursor from = {entry->payload, entry->payload + entry->length};
+  uint64_t format;
+  if (entry->kind != MNO_ENTRY_HEADER || !take_number(&from, &format) || format != MNO_JOURNAL_FORMAT) return false;
+  if (!take_number(&from, &header->instance_count) || header->instance_count > entry->length / 8) return false;
+  if (!(header->id = take(&from, 8 * header->instance_count))) return false;
+  if (!take_number(&from, &header->config_length) || !(header->config = take(&from, header->config_length))) return false;
+  if (!take_number(&from, &header->settings_length)) return false;
+  return (header->settings = take(&from, header->settings_length)) != NULL;
+}
+
+/* ---- Records: id, outcome, seconds, then per field a tag and its numbers, padded to 8 bytes. */
+
+typedef struct tag {
+  char name[24]; /* zero-padded */
+  uint32_t width, unused;
+  uint64_t count;
+} tag;
+
+size_t mno_stored_fields(const mno_plan *plan, size_t row, mno_stored stored[MNO_STORED_MAX]) {
+  size_t count, used = 0;
+  const mno_record_field *field = mno_record_fields(&count);
+  for (size_t i = 0; i < count && used < MNO_STORED_MAX; i++) {
+    if (!mno_plan_wants(plan, field[i].store)) continue;
+    mno_stored *s = &stored[used++];
+    s->field = &field[i];
+    s->count = mno_record_field_shape(plan, row, &field[i], s->shape, &s->rank);
+    s->width = field[i].single && plan->precision == MNO_F32 ? 4 : 8;
+    s->bytes = s->count * s->width;
+  }
+  return used;
+}
+
+static mno_status put_numbers(mno_journal *journal, const double *value, const mno_stored *stored, mno_error *err) {
+  static const char zeros[8];
+  mno_status status = MNO_OK;
+  if (stored->width == 8) {
+    status = mno_journal_put(journal, value, stored->bytes, err);
+  } else {
+    float part[1024];
+    for (size_t done = 0; status == MNO_OK && done < stored->count;) {
+      size_t n = stored->count - done < 1024 ? stored->count - done : 1024;
+      for (size_t i = 0; i < n; i++) part[i] = (float)value[done + i];
+      status = mno_journal_put(journal, part, 4 * n, err);
+      done += n;
+    }
+  }
+  if (status == MNO_OK && stored->bytes % 8) status = mno_journal_put(journal, zeros, 8 - stored->bytes % 8, err);
+  return status;
+}
+
+mno_status mno_journal_put_record(mno_journal *journal, const mno_plan *plan, const mno_record *record, uint64_t *offset,
+                                  mno_error *err) {
+  mno_stored stored[MNO_STORED_MAX];
+  size_t count = mno_stored_fields(plan, record->row, stored);
+  struct {
+    uint64_t id, outcome;
+    double seconds;
+  } start = {plan->instance[record->row].id, record->outcome, record->seconds};
+  mno_status status = mno_journal_begin(journal, MNO_ENTRY_RECORD, err);
+  if (status == MNO_OK) status = mno_journal_put(journal, &start, sizeof start, err);
+  for (size_t i = 0; status == MNO_OK && i < count; i++) {
+    tag about = {.width = (uint32_t)stored[i].width, .count = stored[i].count};
+    strncpy(about.name, stored[i].field->name, sizeof about.name - 1);
+    status = mno_journal_put(journal, &about, sizeof about, err);
+    const double *value = *(double *const *)((const char *)record + stored[i].field->offset);
+    if (status == MNO_OK && !value) {
+      journal->used = journal->open;
+      return mno_fail(err, MNO_ERR_INTERNAL, "the record of row %zu lacks \"%s\"", record->row, stored[i].field->name);
+    }
+    if (status == MNO_OK) status = put_numbers(journal, value, &stored[i], err);
+  }
+  if (status == MNO_OK) *offset = mno_journal_end(journal);
+  return status;
+}
+
+bool mno_journal_record_decode(const mno_entry *entry, mno_journal_record *record) {
+  cursor from = {entry->payload, entry->payload + entry->length};
+  uint64_t outcome;
+  const void *seconds;
+  if (entry->kind != MNO_ENTRY_RECORD || !take_number(&from, &record->id) || !take_number(&from, &outcome) ||
+      !(seconds = take(&from, 8)) || outcome > MNO_INSTANCE_DIVERGED)
+    return false;
+  record->outcome = (mno_outcome)outcome;
+  memcpy(&record->seconds, seconds, 8);
+  record->fields = from.at;
+  record->length = (size_t)(from.end - from.at);
+  return true;
+}
+
+bool mno_journal_record_fields(const mno_journal_record *record, const mno_stored *stored, size_t count,
+                               const void *data[MNO_STORED_MAX]) {
+  cursor from = {record->fields, record->fields + record->length};
+  for (size_t i = 0; i < count; i++) {
+    const tag *about = take(&from, sizeof *about);
+    if (!about || strncmp(about->name, stored[i].field->name, sizeof about->name) != 0 || about->width != stored[i].width ||
+        about->count != stored[i].count || !(data[i] = take(&from, (stored[i].bytes + 7) / 8 * 8)))
+      return false;
+  }
+  return from.at == from.end;
+}
+
+/* ---- Limits */
+
+typedef struct limit_start {
+  uint64_t problem_id, kind, certified, N, d_out, D, K, nodes;
+  double seconds, tolerance;
+  char method[64], parameters[256];
+} limit_start;
+
+enum { LIMIT_ARRAYS = 8 };
+
+static void limit_arrays(mno_limit *limit, double **array[LIMIT_ARRAYS], size_t count[LIMIT_ARRAYS]) {
+  size_t S = limit->K + 1, field = S * limit->nodes * limit->N * limit->D;
+  struct {
+    double **array;
+    size_t count;
+  } parts[LIMIT_ARRAYS] = {{&limit->depth, limit->nodes},
+                           {&limit->loss, S},
+                           {&limit->output, S * limit->N * limit->d_out},
+                           {&limit->output_error, S},
+                           {&limit->embedding, S * limit->N * limit->D},
+                           {&limit->embedding_error, S},
+                           {&limit->state, field},
+                           {&limit->adjoint, field}};
+  for (size_t i = 0; i < LIMIT_ARRAYS; i++) {
+    array[i] = parts[i].array;
+    count[i] = parts[i].count;
+  }
+}
+
+mno_status mno_journal_put_limit(mno_journal *journal, uint64_t problem_id, const mno_limit *limit, uint64_t *offset,
+                                 mno_error *err) {
+  limit_start start = {.problem_id = problem_id, .kind = limit->kind, .certified = limit->certified, .N = limit->N,
+                       .d_out = limit->d_out, .D = limit->D, .K = limit->K, .nodes = limit->nodes,
+                       .seconds = limit->seconds};
+  memcpy(start.method, limit->method, sizeof start.method);
+  memcpy(start.parameters, limit->parameters, sizeof start.parameters);
+  mno_limit view = *limit;
+  double **array[LIMIT_ARRAYS];
+  size_t count[LIMIT_ARRAYS];
+  limit_arrays(&view, array, count);
+  mno_status status = mno_journal_begin(journal, MNO_ENTRY_LIMIT, err);
+  if (status == MNO_OK) status = mno_journal_put(journal, &start, sizeof start, err);
+  for (size_t i = 0; status == MNO_OK && i < LIMIT_ARRAYS; i++)
+    status = mno_journal_put(journal, *array[i], count[i] * sizeof(double), err);
+  if (status == MNO_OK) *offset = mno_journal_end(journal);
+  return status;
+}
+
+mno_status mno_journal_limit_decode(const mno_entry *entry, uint64_t *problem_id, mno_limit **limit, mno_error *err) {
+  cursor from = {entry->payload, entry->payload + entry->length};
+  const limit_start *start = take(&from, sizeof *start);
+  *limit = NULL;
+  size_t room = entry->length / sizeof(double);
+  if (entry->kind != MNO_ENTRY_LIMIT || !start || start->kind >= MNO_LIMIT_KINDS) return MNO_OK;
+  /* Every size fits the payload, so that no product below overflows before it is compared with the length. */
+  uint64_t sizes[] = {start->N, start->d_out, start->D, start->K + 1};
+  double numbers = 1;
+  for (size_t i = 0; i < 4; i++) {
+    if (sizes[i] == 0 || sizes[i] > room) return MNO_OK;
+    if (i != 1) numbers *= (double)sizes[i];
+  }
+  if (start->nodes > room || numbers * (double)(2 * start->nodes + 1) > (double)room) return MNO_OK;
+  if ((double)start->N * (double)start->d_out * (double)(start->K + 1) > (double)room) return MNO_OK;
+
+  mno_problem shape = {.N = start->N, .d_out = start->d_out, .D = start->D, .K = start->K};
+  mno_limit *made;
+  mno_status status = mno_limit_new(&shape, start->nodes, &made, err);
+  if (status != MNO_OK) return status;
+  made->kind = (mno_limit_kind)start->kind;
+  made->certified = start->certified != 0;
+  made->seconds = start->seconds;
+  memcpy(made->method, start->method, sizeof made->method - 1);
+  memcpy(made->parameters, start->parameters, sizeof made->parameters - 1);
+  double **array[LIMIT_ARRAYS];
+  size_t count[LIMIT_ARRAYS];
+  limit_arrays(made, array, count);
+  for (size_t i = 0; i < LIMIT_ARRAYS; i++) {
+    const void *data = take(&from, count[i] * sizeof(double));
+    if (!data) {
+      mno_limit_free(made);
+      return MNO_OK;
+    }
+    if (count[i]) memcpy(*array[i], data, count[i] * sizeof(double));
+  }
+  *problem_id = start->problem_id;
+  *limit = made;
+  return MNO_OK;
+}

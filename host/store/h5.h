@@ -1,0 +1,43 @@
+/* Small helpers over HDF5: one lock for a library that is not thread-safe, readable reasons, scales and attributes. */
+#ifndef MNO_STORE_H5_H
+#define MNO_STORE_H5_H
+
+#include "meanode/status.h"
+
+#include <hdf5.h>
+#include <hdf5_hl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Every use of HDF5 that may run beside a store's writer happens between these; the same thread may nest them. */
+void mno_h5_lock(void);
+void mno_h5_unlock(void);
+
+/* Why the last HDF5 call of this thread failed, innermost cause; clears HDF5's error stack. */
+const char *mno_h5_reason(char *text, size_t size);
+
+/* A file access list with file locking off (files are replaced, never changed in place) and a format with checksummed
+ * metadata. */
+hid_t mno_h5_access(void);
+
+/* Attributes. A failure returns false, with the cause on HDF5's error stack. */
+bool mno_h5_text(hid_t object, const char *name, const char *text);
+bool mno_h5_number(hid_t object, const char *name, hid_t type, const void *value, size_t count); /* count 0: scalar */
+char *mno_h5_read_text(hid_t object, const char *name); /* malloc'ed copy of a string attribute, or NULL */
+
+double mno_h5_read_number(hid_t object, const char *name, double otherwise); /* a scalar attribute */
+bool mno_h5_read_u64(hid_t object, const char *name, uint64_t *value);
+bool mno_h5_read_ints(hid_t object, const char *name, int *value, size_t count);
+
+/* Names a quantity: units and long_name. */
+bool mno_h5_describe(hid_t dataset, const char *units, const char *long_name);
+
+/* A dimension without values, as the netCDF conventions write it. The caller closes it. */
+hid_t mno_h5_dimension(hid_t group, const char *name, size_t size);
+
+/* A dataset whose dimensions are the given scales. chunk NULL: contiguous. fill NULL: none. The caller closes it. */
+hid_t mno_h5_dataset(hid_t group, const char *name, hid_t type, size_t rank, const hid_t *scale, const hsize_t *chunk,
+                     const void *fill, size_t cache);
+
+#endif

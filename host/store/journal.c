@@ -1,0 +1,273 @@
+#define _GNU_SOURCE
+#include "store/journal.h"
+
+#include "core/memory.h"
+
+#define XXH_INLINE_ALL
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+static const char magic[16] = "meanode journal\n";
+enum { MARK = 0x4a4f4e4d }; /* "MNOJ" */
+
+typedef struct head {
+  uint32_t mark, kind;
+  uint64_t length; /* of the payload, without padding */
+  uint64_t sum;    /* of the payload */
+  uint64_t check;  /* of the offset and the members above */
+} head;
+
+static uint64_t check_of(uint64_t offset, const head *entry) {
+  return XXH3_64bits_withSeed(entry, offsetof(head, check), offset);
+}
+
+/* ---- Writing */
+
+static mno_status reserve(mno_journal *journal, size_t bytes, mno_error *err) {
+  if (journal->capacity - journal->used >= bytes) return MNO_OK;
+  size_t capacity = journal->capacity ? journal->capacity : 1 << 16;
+  while (capacity - journal->used < bytes) capacity *= 2;
+  char *grown = realloc(journal->buffer, capacity);
+  if (!grown) return mno_fail_memory(err, capacity, "the journal");
+  journal->buffer = grown;
+  journal->capacity = capacity;
+  return MNO_OK;
+}
+
+mno_status mno_journal_begin(mno_journal *journal, mno_entry_kind kind, mno_error *err) {
+  mno_status status = reserve(journal, sizeof(head), err);
+  if (status != MNO_OK) return status;
+  journal->open = journal->used;
+  memcpy(journal->buffer + journal->used, &(head){.mark = MARK, .kind = kind}, sizeof(head));
+  journal->used += sizeof(head);
+  return MNO_OK;
+}
+
+mno_status mno_journal_put(mno_journal *journal, const void *data, size_t bytes, mno_error *err) {
+  mno_status status = reserve(journal, bytes + 8, err);
+  if (status != MNO_OK) {
+    journal->used = journal->open;
+    return status;
+  }
+  if (bytes) memcpy(journal->buffer + journal->used, data, bytes);
+  journal->used += bytes;
+  return MNO_OK;
+}
+
+uint64_t mno_journal_end(mno_journal *journal) {
+  char *start = journal->buffer + journal->open;
+  head entry;
+  memcpy(&entry, start, sizeof entry);
+  entry.length = journal->used - journal->open - sizeof(head);
+  uint64_t offset = journal->end + journal->open;
+  entry.sum = XXH3_64bits(start + sizeof(head), entry.length);
+  entry.check = check_of(offset, &entry);
+  memcpy(start, &entry, sizeof entry);
+  size_t padding = -entry.length & 7; /* room was kept by put */
+  memset(journal->buffer + journal->used, 0, padding);
+  journal->used += padding;
+  return offset;
+}
+
+static bool write_all(int fd, const char *data, size_t bytes) {
+  while (bytes) {
+    ssize_t n = write(fd, data, bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return false;
+    data += n;
+    bytes -= (size_t)n;
+  }
+  return true;
+}
+
+mno_status mno_journal_flush(mno_journal *journal, bool sync, mno_error *err) {
+  if (!write_all(journal->fd, journal->buffer, journal->used)) {
+    int why = errno;
+    if (ftruncate(journal->fd, (off_t)journal->end) != 0) why = why ? why : errno; /* a torn tail is found by its sum */
+    return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", journal->path, strerror(why));
+  }
+  journal->end += journal->used;
+  journal->used = 0;
+  if (sync && fdatasync(journal->fd) != 0)
+    return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", journal->path, strerror(errno));
+  return MNO_OK;
+}
+
+static mno_status put_header(mno_journal *journal, const mno_plan *plan, const char *settings, mno_error *err) {
+  uint64_t count = plan->instance_count, config = plan->sweep ? plan->sweep->text_length : 0, length = strlen(settings);
+  mno_status status = mno_journal_begin(journal, MNO_ENTRY_HEADER, err);
+  uint32_t format[2] = {MNO_JOURNAL_FORMAT, 0};
+  if (status == MNO_OK) status = mno_journal_put(journal, format, sizeof format, err);
+  if (status == MNO_OK) status = mno_journal_put(journal, &count, 8, err);
+  for (size_t row = 0; status == MNO_OK && row < count; row++)
+    status = mno_journal_put(journal, &plan->instance[row].id, 8, err);
+  if (status == MNO_OK) status = mno_journal_put(journal, &config, 8, err);
+  if (status == MNO_OK && config) status = mno_journal_put(journal, plan->sweep->text, config, err);
+  if (status == MNO_OK) status = mno_journal_put(journal, &length, 8, err);
+  if (status == MNO_OK) status = mno_journal_put(journal, settings, length, err);
+  if (status == MNO_OK) mno_journal_end(journal);
+  return status;
+}
+
+mno_status mno_journal_create(const char *path, const mno_plan *plan, const char *settings, mno_journal *journal,
+                              mno_error *err) {
+  *journal = (mno_journal){.fd = -1};
+  char *fresh = NULL;
+  mno_status status = MNO_OK;
+  if (!(journal->path = strdup(path)) || asprintf(&fresh, "%s.new", path) < 0) {
+    fresh = NULL;
+    status = mno_fail_memory(err, strlen(path), "a path");
+  }
+  if (status == MNO_OK) {
+    journal->fd = open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+    if (journal->fd < 0) status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));
+  }
+  /* The magic is written first and by itself, so that every entry's offset is known when its sum is taken. */
+  if (status == MNO_OK && !write_all(journal->fd, magic, sizeof magic))
+    status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+  journal->end = sizeof magic;
+  if (status == MNO_OK) status = put_header(journal, plan, settings, err);
+  if (status == MNO_OK) status = mno_journal_flush(journal, true, err);
+  if (status == MNO_OK && rename(fresh, path) != 0)
+    status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));
+  if (status != MNO_OK) {
+    if (fresh && journal->fd >= 0) unlink(fresh);
+    mno_journal_close(journal);
+  }
+  free(fresh);
+  return status;
+}
+
+void mno_journal_close(mno_journal *journal) {
+  if (journal->fd >= 0) close(journal->fd);
+  free(journal->buffer);
+  free(journal->path);
+  *journal = (mno_journal){.fd = -1};
+}
+
+/* ---- Reading */
+
+/* Reads exactly bytes at offset; false at the end of the file or on an error (errno, 0 for the end). */
+static bool read_at(int fd, void *data, size_t bytes, uint64_t offset) {
+  char *to = data;
+  while (bytes) {
+    ssize_t n = pread(fd, to, bytes, (off_t)offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      if (n == 0) errno = 0;
+      return false;
+    }
+    to += n;
+    offset += (uint64_t)n;
+    bytes -= (size_t)n;
+  }
+  return true;
+}
+
+typedef enum outcome { WHOLE, DAMAGED_HEAD, DAMAGED_PAYLOAD, FAILED } outcome;
+
+/* Reads and checks the entry at an offset; with a whole head, *next is where the entry after it starts. */
+static outcome read_entry(mno_journal_reader *reader, uint64_t offset, mno_entry *entry, uint64_t *next, mno_error *err) {
+  head at;
+  if (offset > reader->size || reader->size - offset < sizeof at) return DAMAGED_HEAD;
+  if (!read_at(reader->fd, &at, sizeof at, offset)) {
+    if (errno == 0) return DAMAGED_HEAD;
+    goto failed;
+  }
+  if (at.mark != MARK || at.check != check_of(offset, &at)) return DAMAGED_HEAD;
+  uint64_t room = reader->size - offset - sizeof at;
+  *next = reader->size;
+  if (at.length > room) return DAMAGED_PAYLOAD;
+  uint64_t padded = (at.length + 7) / 8 * 8;
+  if (padded < room) *next = offset + sizeof at + padded;
+  if (at.length > reader->capacity || !reader->buffer) {
+    size_t capacity = at.length + (at.length >> 1) + 4096;
+    char *grown = realloc(reader->buffer, capacity);
+    if (!grown) {
+      mno_fail_memory(err, capacity, reader->path);
+      return FAILED;
+    }
+    reader->buffer = grown;
+    reader->capacity = capacity;
+  }
+  if (!read_at(reader->fd, reader->buffer, at.length, offset + sizeof at)) {
+    if (errno == 0) return DAMAGED_PAYLOAD;
+    goto failed;
+  }
+  if (XXH3_64bits(reader->buffer, at.length) != at.sum) return DAMAGED_PAYLOAD;
+  *entry = (mno_entry){.kind = at.kind, .offset = offset, .payload = reader->buffer, .length = at.length};
+  return WHOLE;
+failed:
+  mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", reader->path, strerror(errno));
+  return FAILED;
+}
+
+mno_status mno_journal_open(const char *path, mno_journal_reader *reader, bool *missing, mno_error *err) {
+  *reader = (mno_journal_reader){.fd = -1, .next = sizeof magic};
+  *missing = false;
+  if (!(reader->path = strdup(path))) return mno_fail_memory(err, strlen(path), "a path");
+  reader->fd = open(path, O_RDONLY | O_CLOEXEC);
+  struct stat about;
+  char start[sizeof magic];
+  mno_status status = MNO_OK;
+  if (reader->fd < 0 || fstat(reader->fd, &about) != 0) {
+    *missing = errno == ENOENT;
+    status = mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", path, strerror(errno));
+  } else if (!S_ISREG(about.st_mode)) {
+    status = mno_fail(err, MNO_ERR_INPUT, "%s is not a regular file", path);
+  } else if (!read_at(reader->fd, start, sizeof start, 0) || memcmp(start, magic, sizeof magic) != 0) {
+    status = mno_fail(err, MNO_ERR_INPUT, "%s is not a journal of meanode", path);
+  } else {
+    reader->size = (uint64_t)about.st_size;
+  }
+  if (status != MNO_OK) mno_journal_reader_close(reader);
+  return status;
+}
+
+mno_status mno_journal_next(mno_journal_reader *reader, mno_entry *entry, bool *found, mno_error *err) {
+  uint64_t start = reader->next, next;
+  bool noted = false;
+  *found = false;
+  for (uint64_t offset = start; offset < reader->size; offset = next) {
+    mno_error inner;
+    next = offset + 8;
+    outcome how = read_entry(reader, offset, entry, &next, &inner);
+    if (how == FAILED) return mno_fail(err, inner.status, "%s", inner.message);
+    if (how == WHOLE) {
+      reader->next = next;
+      *found = true;
+      return MNO_OK;
+    }
+    if (!noted && reader->damaged++ == 0)
+      snprintf(reader->damage, sizeof reader->damage, "damaged or cut off at byte %llu of %llu", (unsigned long long)offset,
+               (unsigned long long)reader->size);
+    noted = true;
+  }
+  reader->next = reader->size;
+  return MNO_OK;
+}
+
+mno_status mno_journal_at(mno_journal_reader *reader, uint64_t offset, mno_entry *entry, mno_error *err) {
+  mno_error inner;
+  uint64_t next;
+  switch (read_entry(reader, offset, entry, &next, &inner)) {
+  case WHOLE: return MNO_OK;
+  case FAILED: return mno_fail(err, inner.status, "%s", inner.message);
+  default:
+    return mno_fail(err, MNO_ERR_IO, "%s changed while it was in use: the entry at byte %llu is damaged", reader->path,
+                    (unsigned long long)offset);
+  }
+}
+
+void mno_journal_reader_close(mno_journal_reader *reader) {
+  if (reader->fd >= 0) close(reader->fd);
+  free(reader->buffer);
+  free(reader->path);
+  *reader = (mno_journal_reader){.fd = -1};
+}

@@ -1,0 +1,22 @@
+/* One writer per result file: a lock file beside it, held with flock, that names its owner. */
+#ifndef MNO_STORE_LOCK_H
+#define MNO_STORE_LOCK_H
+
+#include "meanode/status.h"
+
+typedef struct mno_lock {
+  char *path;
+  int fd;
+  double last_beat;
+} mno_lock;
+
+/* Takes PATH.lock. MNO_ERR_IO with the owner's host and process if another run holds it. A lock whose owner is gone is
+ * taken over: on one machine flock tells; the lock of another machine is stale when its owner gives no sign of life. */
+mno_status mno_lock_take(const char *path, mno_lock *lock, mno_error *err);
+
+/* The sign of life; call often, it acts every two seconds. */
+void mno_lock_beat(mno_lock *lock);
+
+void mno_lock_release(mno_lock *lock);
+
+#endif

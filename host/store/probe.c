@@ -1,0 +1,65 @@
+#define _GNU_SOURCE
+#include "store/probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PATIENCE = 60 }; /* seconds of processor time; the largest files take a few */
+
+static _Noreturn void child(mno_status (*attempt)(const char *path, mno_error *err), const char *path, int out) {
+  int nowhere = open("/dev/null", O_RDWR);
+  if (nowhere >= 0) dup2(nowhere, 2); /* reports of a crash are no news for the user */
+  for (int s = 1; s < 32; s++) signal(s, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+  setrlimit(RLIMIT_CPU, &(struct rlimit){PATIENCE, PATIENCE + 1});
+  mno_error error = {0};
+  mno_status status = attempt(path, &error);
+  error.status = status;
+  const char *from = (const char *)&error;
+  for (size_t left = sizeof error; left;) {
+    ssize_t n = write(out, from, left);
+    if (n <= 0) break;
+    from += n;
+    left -= (size_t)n;
+  }
+  _exit(0);
+}
+
+mno_status mno_probe(mno_status (*attempt)(const char *path, mno_error *err), const char *path, mno_error *err) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return mno_fail(err, MNO_ERR_INTERNAL, "cannot make a pipe: %s", strerror(errno));
+  pid_t pid = fork();
+  if (pid < 0) {
+    int why = errno;
+    close(ends[0]);
+    close(ends[1]);
+    return mno_fail(err, MNO_ERR_INTERNAL, "cannot start a process to check %s: %s", path, strerror(why));
+  }
+  if (pid == 0) child(attempt, path, ends[1]);
+  close(ends[1]);
+  mno_error answer = {0};
+  char *to = (char *)&answer;
+  size_t left = sizeof answer;
+  while (left) {
+    ssize_t n = read(ends[0], to, left);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    to += n;
+    left -= (size_t)n;
+  }
+  close(ends[0]);
+  int how;
+  while (waitpid(pid, &how, 0) < 0 && errno == EINTR) continue;
+  if (left)
+    return mno_fail(err, MNO_ERR_INPUT, "%s is damaged: the HDF5 library cannot read it", path);
+  if (answer.status == MNO_OK) return MNO_OK;
+  return mno_fail(err, answer.status, "%.4000s", answer.message);
+}

@@ -1,0 +1,216 @@
+#define _GNU_SOURCE
+#include "store/publish.h"
+
+#include "core/memory.h"
+#include "store/seal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BLOCK = 4 << 20 /* bytes of rows that are written together */, COPY_PART = 16 << 20 };
+
+/* ---- Pending */
+
+static bool grow(void *array, size_t count, size_t *capacity, size_t size) {
+  if (count < *capacity) return true;
+  size_t more = *capacity ? 2 * *capacity : 256;
+  void *grown = realloc(*(void **)array, more * size);
+  if (!grown) return false;
+  *(void **)array = grown;
+  *capacity = more;
+  return true;
+}
+
+mno_status mno_pending_row(mno_pending *pending, size_t row, uint64_t offset, mno_error *err) {
+  if (!grow(&pending->row, pending->count, &pending->capacity, sizeof *pending->row))
+    return mno_fail_memory(err, pending->count * sizeof *pending->row, "the list of finished rows");
+  pending->row[pending->count++] = (struct mno_pending_row){row, offset};
+  return MNO_OK;
+}
+
+mno_status mno_pending_limit(mno_pending *pending, size_t problem, uint64_t offset, mno_error *err) {
+  if (!grow(&pending->limit, pending->limit_count, &pending->limit_capacity, sizeof *pending->limit))
+    return mno_fail_memory(err, pending->limit_count * sizeof *pending->limit, "the list of limits");
+  pending->limit[pending->limit_count++] = (struct mno_pending_limit){problem, offset};
+  return MNO_OK;
+}
+
+void mno_pending_free(mno_pending *pending) {
+  free(pending->row);
+  free(pending->limit);
+  *pending = (mno_pending){0};
+}
+
+/* ---- Copying */
+
+static mno_status cannot_write(const char *path, int why, mno_error *err) {
+  return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(why));
+}
+
+mno_status mno_copy_unsealed(int fd, const char *to, mno_between between, void *context, mno_error *err) {
+  struct stat about;
+  if (fstat(fd, &about) != 0) return mno_fail(err, MNO_ERR_IO, "cannot read the result file: %s", strerror(errno));
+  off_t length = about.st_size - MNO_SEAL_SIZE, offset = 0;
+  int copy = open(to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (copy < 0) return cannot_write(to, errno, err);
+  mno_status status = MNO_OK;
+  if (ioctl(copy, FICLONE, fd) == 0) { /* shares the blocks where the file system can */
+    if (ftruncate(copy, length) != 0) status = cannot_write(to, errno, err);
+    offset = length;
+  }
+  while (status == MNO_OK && offset < length) {
+    size_t part = length - offset < COPY_PART ? (size_t)(length - offset) : COPY_PART;
+    off_t from = offset;
+    ssize_t n = copy_file_range(fd, &from, copy, NULL, part, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
+      char block[1 << 16];
+      n = pread(fd, block, part < sizeof block ? part : sizeof block, offset);
+      if (n > 0) n = pwrite(copy, block, (size_t)n, offset);
+      if (n > 0 && lseek(copy, offset + n, SEEK_SET) < 0) n = -1;
+    }
+    if (n <= 0) {
+      status = cannot_write(to, n < 0 ? errno : EIO, err);
+    } else {
+      offset += n;
+      if (between) status = between(context, err);
+    }
+  }
+  if (close(copy) != 0 && status == MNO_OK) status = cannot_write(to, errno, err);
+  return status;
+}
+
+mno_status mno_finish_file(const char *from, const char *to, mno_error *err) {
+  mno_status status = mno_seal_write(from, err);
+  if (status != MNO_OK) return status;
+  if (rename(from, to) != 0) return cannot_write(to, errno, err);
+  char *copy = strdup(to);
+  if (!copy) return MNO_OK;
+  int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder >= 0) {
+    fsync(folder);
+    close(folder);
+  }
+  free(copy);
+  return MNO_OK;
+}
+
+/* ---- Blocks of rows: one buffer per stored field */
+
+typedef struct block {
+  mno_stored stored[MNO_STORED_MAX];
+  size_t fields, rows;         /* rows that fit */
+  char *data[MNO_STORED_MAX];  /* [rows][bytes] */
+  char *memory;
+  size_t capacity;
+} block;
+
+/* Lays the block out for rows like this one. */
+static mno_status block_for(block *b, const mno_plan *plan, size_t row, mno_error *err) {
+  b->fields = mno_stored_fields(plan, row, b->stored);
+  size_t per_row = 0;
+  for (size_t i = 0; i < b->fields; i++) per_row += (b->stored[i].bytes + 63) / 64 * 64;
+  b->rows = per_row < BLOCK ? BLOCK / (per_row ? per_row : 1) : 1;
+  size_t total = per_row * b->rows + 64;
+  if (total > b->capacity) {
+    free(b->memory);
+    b->capacity = 0;
+    b->memory = mno_alloc(total, 1);
+    if (!b->memory) return mno_fail_memory(err, total, "a block of rows");
+    b->capacity = total;
+  }
+  char *at = b->memory;
+  for (size_t i = 0; i < b->fields; i++) {
+    b->data[i] = at;
+    at += (b->stored[i].bytes + 63) / 64 * 64 * b->rows;
+  }
+  return MNO_OK;
+}
+
+static mno_status write_block(mno_layout *layout, const block *b, size_t row, size_t count, mno_error *err) {
+  return mno_layout_rows(layout, row, count, b->stored, b->fields, (const void *const *)b->data, err);
+}
+
+static int by_row(const void *a, const void *b) {
+  const struct mno_pending_row *x = a, *y = b;
+  if (x->row != y->row) return x->row < y->row ? -1 : 1;
+  return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Entries of neighbouring rows into one block. */
+static mno_status fill(block *b, mno_journal_reader *journal, const struct mno_pending_row *row, size_t count,
+                       mno_error *err) {
+  for (size_t k = 0; k < count; k++) {
+    mno_entry entry;
+    mno_journal_record record;
+    const void *data[MNO_STORED_MAX];
+    mno_status status = mno_journal_at(journal, row[k].offset, &entry, err);
+    if (status != MNO_OK) return status;
+    if (!mno_journal_record_decode(&entry, &record) || !mno_journal_record_fields(&record, b->stored, b->fields, data))
+      return mno_fail(err, MNO_ERR_INPUT, "%s: the entry at byte %llu does not hold what this configuration records",
+                      journal->path, (unsigned long long)row[k].offset);
+    for (size_t i = 0; i < b->fields; i++) memcpy(b->data[i] + k * b->stored[i].bytes, data[i], b->stored[i].bytes);
+  }
+  return MNO_OK;
+}
+
+mno_status mno_apply_pending(mno_layout *layout, const mno_plan *plan, mno_journal_reader *journal, mno_pending *pending,
+                             mno_between between, void *context, mno_error *err) {
+  mno_status status = MNO_OK;
+  for (size_t i = 0; status == MNO_OK && i < pending->limit_count; i++) {
+    mno_entry entry;
+    uint64_t id;
+    mno_limit *limit = NULL;
+    status = mno_journal_at(journal, pending->limit[i].offset, &entry, err);
+    if (status == MNO_OK) status = mno_journal_limit_decode(&entry, &id, &limit, err);
+    if (status == MNO_OK && limit) status = mno_layout_limit(layout, pending->limit[i].problem, limit, err);
+    mno_limit_free(limit);
+  }
+  /* In the order of rows every chunk of the file is touched once. */
+  struct mno_pending_row *row = pending->row;
+  if (pending->count) qsort(row, pending->count, sizeof *row, by_row);
+  block b = {.capacity = 0};
+  for (size_t i = 0; status == MNO_OK && i < pending->count;) {
+    status = block_for(&b, plan, row[i].row, err);
+    size_t most = mno_layout_span(layout, row[i].row, b.rows), n = 1;
+    while (i + n < pending->count && n < most && row[i + n].row == row[i].row + n) n++;
+    if (status == MNO_OK) status = fill(&b, journal, &row[i], n, err);
+    if (status == MNO_OK) status = write_block(layout, &b, row[i].row, n, err);
+    if (status == MNO_OK && between) status = between(context, err);
+    i += n;
+  }
+  free(b.memory);
+  return status;
+}
+
+mno_status mno_import_rows(mno_layout *layout, const mno_plan *plan, mno_result *result, const size_t *source,
+                           mno_error *err) {
+  mno_status status = MNO_OK;
+  block b = {.capacity = 0};
+  for (size_t row = 0; status == MNO_OK && row < plan->instance_count;) {
+    size_t from = source[row], n = 1;
+    if (from == SIZE_MAX) {
+      row++;
+      continue;
+    }
+    status = block_for(&b, plan, row, err);
+    size_t most = mno_layout_span(layout, row, b.rows), run = mno_result_run_of(result, from);
+    while (row + n < plan->instance_count && n < most && source[row + n] == from + n &&
+           mno_result_run_of(result, from + n) == run + n)
+      n++;
+    for (size_t i = 0; status == MNO_OK && i < b.fields; i++)
+      status = mno_result_read_rows(result, from, n, &b.stored[i], b.data[i], err);
+    if (status == MNO_OK) status = write_block(layout, &b, row, n, err);
+    row += n;
+  }
+  free(b.memory);
+  return status;
+}

@@ -1,0 +1,48 @@
+/* Publishing: a new version of the result file is made beside the old one from the old one and the journal, brought to the
+ * disk and renamed over it. A reader sees one whole version or the next, never one in between. */
+#ifndef MNO_STORE_PUBLISH_H
+#define MNO_STORE_PUBLISH_H
+
+#include "store/journal.h"
+#include "store/layout.h"
+#include "store/read.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What is in the journal and not yet in the file. */
+typedef struct mno_pending {
+  size_t count, capacity;
+  struct mno_pending_row {
+    size_t row;
+    uint64_t offset; /* of its entry in the journal */
+  } *row;
+  size_t limit_count, limit_capacity;
+  struct mno_pending_limit {
+    size_t problem;
+    uint64_t offset;
+  } *limit;
+} mno_pending;
+
+mno_status mno_pending_row(mno_pending *pending, size_t row, uint64_t offset, mno_error *err);
+mno_status mno_pending_limit(mno_pending *pending, size_t problem, uint64_t offset, mno_error *err);
+void mno_pending_free(mno_pending *pending);
+
+/* Called between the parts of a long piece of work. */
+typedef mno_status (*mno_between)(void *context, mno_error *err);
+
+/* A copy of the sealed file open as fd, without its seal. */
+mno_status mno_copy_unsealed(int fd, const char *to, mno_between between, void *context, mno_error *err);
+
+/* Writes what is pending in a journal into an open file. */
+mno_status mno_apply_pending(mno_layout *layout, const mno_plan *plan, mno_journal_reader *journal, mno_pending *pending,
+                             mno_between between, void *context, mno_error *err);
+
+/* Copies rows between files: row i of the plan comes from row source[i] of the result, SIZE_MAX: not from there. */
+mno_status mno_import_rows(mno_layout *layout, const mno_plan *plan, mno_result *result, const size_t *source,
+                           mno_error *err);
+
+/* Seals the finished file `from`, renames it to `to` and waits until the folder is on disk. */
+mno_status mno_finish_file(const char *from, const char *to, mno_error *err);
+
+#endif

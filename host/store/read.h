@@ -1,0 +1,32 @@
+/* Reading a result file: what the reader, the store (resume) and merge share. */
+#ifndef MNO_STORE_READ_H
+#define MNO_STORE_READ_H
+
+#include "meanode/result.h"
+#include "store/h5.h"
+#include "store/journal.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Behind mno_result.file. */
+typedef struct mno_result_file {
+  hid_t file;
+  size_t **run;   /* [problem_count][run_count] place of each run along the file's run dimension */
+  size_t *runs;   /* [problem_count] size of that dimension */
+  bool sealed;    /* untouched since it was written */
+  char *settings; /* what decides the content of rows; NULL in a file of another program */
+  char *precision, *history;
+  double *seconds; /* [instance_count], or NULL */
+  size_t *run_of;  /* [instance_count] place along the run dimension of its problem; SIZE_MAX: missing */
+  int shard, shards;
+} mno_result_file;
+
+/* Reads one stored field of `count` neighbouring rows, as it is stored: data receives [count][stored->bytes]. */
+mno_status mno_result_read_rows(mno_result *result, size_t row, size_t count, const mno_stored *stored, void *data,
+                                mno_error *err);
+
+/* Place of a row along the run dimension of its problem; SIZE_MAX if it is missing. */
+size_t mno_result_run_of(const mno_result *result, size_t row);
+
+#endif

@@ -1,0 +1,367 @@
+#define _GNU_SOURCE
+#include "store/recover.h"
+
+#include "core/memory.h"
+#include "store/compare.h"
+#include "store/publish.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *err) {
+  mno_problem like = {.N = limit->N, .d_out = limit->d_out, .D = limit->D, .K = limit->K};
+  mno_status status = mno_limit_new(&like, limit->nodes, copy, err);
+  if (status != MNO_OK) return status;
+  mno_limit *to = *copy;
+  to->kind = limit->kind;
+  to->certified = limit->certified;
+  to->seconds = limit->seconds;
+  memcpy(to->method, limit->method, sizeof to->method);
+  memcpy(to->parameters, limit->parameters, sizeof to->parameters);
+  size_t S = limit->K + 1, output = S * limit->N * limit->d_out, embedding = S * limit->N * limit->D;
+  const struct {
+    double *to;
+    const double *from;
+    size_t count;
+  } part[] = {{to->depth, limit->depth, limit->nodes},
+              {to->loss, limit->loss, S},
+              {to->output, limit->output, output},
+              {to->output_error, limit->output_error, S},
+              {to->embedding, limit->embedding, embedding},
+              {to->embedding_error, limit->embedding_error, S},
+              {to->state, limit->state, embedding * limit->nodes},
+              {to->adjoint, limit->adjoint, embedding * limit->nodes}};
+  for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+    if (part[i].count && part[i].from) memcpy(part[i].to, part[i].from, part[i].count * sizeof(double));
+  return MNO_OK;
+}
+
+void mno_files_init(mno_store_files *files) {
+  *files = (mno_store_files){.published = -1};
+  files->lock.fd = -1;
+}
+
+void mno_files_close(mno_store_files *files) {
+  if (files->published >= 0) close(files->published);
+  mno_lock_release(&files->lock);
+  for (size_t i = 0; i < files->limits; i++) mno_limit_free(files->limit[i]);
+  free(files->limit);
+  free(files->settings);
+  free(files->path);
+  free(files->journal);
+  free(files->fresh);
+  mno_files_init(files);
+}
+
+static void note(mno_store_files *files, const char *format, ...) {
+  size_t used = strlen(files->note);
+  if (used + 2 > sizeof files->note) return;
+  if (used) files->note[used++] = '\n';
+  va_list args;
+  va_start(args, format);
+  vsnprintf(files->note + used, sizeof files->note - used, format, args);
+  va_end(args);
+}
+
+/* ---- Publishing */
+
+mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *err) {
+  int fd = open(files->fresh, O_RDWR | O_CLOEXEC);
+  struct stat about;
+  int why = 0;
+  if (fd < 0 || fstat(fd, &about) != 0)
+    why = errno;
+  else if (fallocate(fd, FALLOC_FL_KEEP_SIZE, about.st_size, (off_t)(bytes + bytes / 8 + (64 << 10))) != 0 &&
+           errno != EOPNOTSUPP && errno != ENOSYS)
+    why = errno;
+  if (fd >= 0) close(fd);
+  return why ? mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->path, strerror(why)) : MNO_OK;
+}
+
+mno_status mno_files_check(mno_store_files *files, const mno_journal *journal, mno_error *err) {
+  struct stat open_one, there;
+  if (fstat(journal->fd, &open_one) == 0 && stat(files->journal, &there) == 0 && open_one.st_ino == there.st_ino) return MNO_OK;
+  return mno_fail(err, MNO_ERR_IO, "%s was removed or replaced while the run was writing it", files->journal);
+}
+
+mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
+  struct stat about;
+  if (stat(files->fresh, &about) != 0 || truncate(files->fresh, about.st_size) != 0) /* gives back what was reserved */
+    return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->path, strerror(errno));
+  mno_status status = mno_finish_file(files->fresh, files->path, err);
+  if (status != MNO_OK) return status;
+  if (files->published >= 0) close(files->published);
+  files->published = open(files->path, O_RDONLY | O_CLOEXEC);
+  if (files->published < 0) return mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", files->path, strerror(errno));
+  return MNO_OK;
+}
+
+void mno_files_done(mno_store_files *files) { unlink(files->journal); }
+
+/* ---- What an earlier run left */
+
+typedef struct found {
+  mno_result *base;           /* the published file, or NULL */
+  bool journal_there;
+  mno_journal_reader journal; /* fd < 0: none */
+  mno_pending pending;        /* rows and limits of the journal that are not in the file */
+  size_t *source;             /* [instance_count of the plan] row of the base, SIZE_MAX: none */
+  bool same_rows;             /* the base has exactly the plan's rows */
+  size_t extended;            /* rows of the plan that the base does not know */
+} found;
+
+static void forget(found *f) {
+  mno_result_free(f->base);
+  if (f->journal.fd >= 0) mno_journal_reader_close(&f->journal);
+  mno_pending_free(&f->pending);
+  free(f->source);
+}
+
+static mno_status open_base(mno_store_files *files, const mno_plan *plan, found *f, mno_error *err) {
+  mno_error why = {0};
+  mno_status status = mno_result_open(files->path, &f->base, &why);
+  if (status != MNO_OK) {
+    if (!f->journal_there || status == MNO_ERR_MEMORY) return mno_fail(err, status, "%s", why.message);
+    char *end = strchr(why.message, '\n');
+    if (end) *end = 0;
+    note(files, "%s; it is made again from %s", why.message, files->journal);
+    return MNO_OK;
+  }
+  mno_result_file *file = f->base->file;
+  mno_held held = {.name = files->path, .instance_count = f->base->instance_count, .id = f->base->id,
+                   .settings = file->settings, .precision = file->precision, .config = f->base->config,
+                   .config_length = strlen(f->base->config)};
+  return mno_compare(&held, plan, err);
+}
+
+static mno_status map_rows(const mno_plan *plan, const mno_rows *rows, found *f, mno_error *err) {
+  f->source = mno_alloc(plan->instance_count, sizeof *f->source);
+  if (!f->source) return mno_fail_memory(err, plan->instance_count * sizeof *f->source, "the rows");
+  for (size_t i = 0; i < plan->instance_count; i++) f->source[i] = SIZE_MAX;
+  if (!f->base) return MNO_OK;
+  f->same_rows = f->base->instance_count == plan->instance_count;
+  for (size_t i = 0; i < f->base->instance_count; i++) {
+    size_t row = mno_rows_find(rows, f->base->id[i]);
+    f->same_rows &= row == i;
+    if (row != SIZE_MAX && f->base->status[i] != MNO_STATUS_MISSING) f->source[row] = i;
+  }
+  f->extended = plan->instance_count - f->base->instance_count;
+  return MNO_OK;
+}
+
+static size_t problem_of(const mno_plan *plan, uint64_t id) {
+  for (size_t p = 0; p < plan->problem_count; p++)
+    if (plan->problem[p].id == id) return p;
+  return SIZE_MAX;
+}
+
+static mno_status take_limit(mno_store_files *files, size_t problem, const mno_limit *limit, mno_limit **first,
+                             mno_error *err) {
+  mno_limit **place = &files->limit[problem * MNO_LIMIT_KINDS + limit->kind];
+  mno_status status = MNO_OK;
+  if (!*place) status = mno_limit_copy(limit, place, err);
+  if (status == MNO_OK && !first[problem]) status = mno_limit_copy(limit, &first[problem], err);
+  return status;
+}
+
+/* One entry of the journal: what is not in the file yet becomes pending. */
+static mno_status take_entry(mno_store_files *files, const mno_plan *plan, const mno_rows *rows, found *f,
+                             const mno_entry *entry, int8_t *status, double *seconds, mno_limit **first, size_t *foreign,
+                             mno_error *err) {
+  mno_journal_record record;
+  mno_stored stored[MNO_STORED_MAX];
+  const void *data[MNO_STORED_MAX];
+  if (entry->kind == MNO_ENTRY_LIMIT) {
+    uint64_t id;
+    mno_limit *limit;
+    mno_status done = mno_journal_limit_decode(entry, &id, &limit, err);
+    size_t p = limit ? problem_of(plan, id) : SIZE_MAX;
+    if (done == MNO_OK && p == SIZE_MAX) ++*foreign;
+    if (done == MNO_OK && p != SIZE_MAX && !files->limit[p * MNO_LIMIT_KINDS + limit->kind]) {
+      done = take_limit(files, p, limit, first, err);
+      if (done == MNO_OK) done = mno_pending_limit(&f->pending, p, entry->offset, err);
+    }
+    mno_limit_free(limit);
+    return done;
+  }
+  if (entry->kind != MNO_ENTRY_RECORD) return MNO_OK;
+  if (!mno_journal_record_decode(entry, &record)) {
+    ++*foreign;
+    return MNO_OK;
+  }
+  size_t row = mno_rows_find(rows, record.id);
+  if (row == SIZE_MAX ||
+      !mno_journal_record_fields(&record, stored, mno_stored_fields(plan, row, stored), data)) {
+    ++*foreign;
+    return MNO_OK;
+  }
+  if (status[row] != MNO_STATUS_MISSING) return MNO_OK;
+  status[row] = (int8_t)record.outcome;
+  seconds[row] = record.seconds;
+  return mno_pending_row(&f->pending, row, entry->offset, err);
+}
+
+static mno_status read_journal(mno_store_files *files, const mno_plan *plan, const mno_rows *rows, found *f, int8_t *status,
+                               double *seconds, mno_limit **first, mno_error *err) {
+  bool missing, more = true;
+  mno_error why = {0};
+  mno_status done = mno_journal_open(files->journal, &f->journal, &missing, &why);
+  if (done == MNO_ERR_INPUT && f->base) {
+    note(files, "%s; only what is in %s is kept", why.message, files->path);
+    return MNO_OK;
+  }
+  if (done != MNO_OK) return mno_fail(err, done, "%s", why.message);
+  size_t foreign = 0, entries = 0;
+  while (done == MNO_OK) {
+    mno_entry entry;
+    mno_journal_header header;
+    done = mno_journal_next(&f->journal, &entry, &more, err);
+    if (done != MNO_OK || !more) break;
+    if (mno_journal_header_decode(&entry, &header)) {
+      char *settings = strndup(header.settings, header.settings_length);
+      mno_held held = {.name = files->journal, .instance_count = header.instance_count, .id = header.id,
+                       .settings = settings, .config = header.config, .config_length = header.config_length};
+      done = settings ? mno_compare(&held, plan, err) : mno_fail_memory(err, header.settings_length, "the settings");
+      free(settings);
+    } else {
+      done = take_entry(files, plan, rows, f, &entry, status, seconds, first, &foreign, err);
+      entries++;
+    }
+  }
+  if (done == MNO_OK && f->journal.damaged)
+    note(files, "%s is %s; the %zu entries outside the damage are kept, what is lost is computed again", files->journal,
+         f->journal.damage, entries);
+  if (done == MNO_OK && foreign) note(files, "%s: %zu entries of another run are left out", files->journal, foreign);
+  return done;
+}
+
+/* ---- The first version of this run's file */
+
+static char *new_history(const mno_provenance *provenance, const char *before) {
+  char *text, when[32];
+  time_t now = time(NULL);
+  struct tm utc;
+  gmtime_r(&now, &utc);
+  strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  const char *command = provenance && provenance->command ? provenance->command : "libmeanode";
+  if (asprintf(&text, "%s%s%s: %s", before ? before : "", before && *before ? "\n" : "", when, command) < 0) return NULL;
+  return text;
+}
+
+static mno_status import_base(mno_layout *layout, const mno_plan *plan, found *f, mno_error *err) {
+  mno_status status = mno_import_rows(layout, plan, f->base, f->source, err);
+  for (size_t i = 0; status == MNO_OK && i < f->base->problem_count; i++) {
+    const mno_result_problem *problem = &f->base->problems[i];
+    size_t p = problem_of(plan, problem->id);
+    for (size_t l = 0; status == MNO_OK && p != SIZE_MAX && l < problem->limit_count; l++)
+      status = mno_layout_limit(layout, p, problem->limit[l], err);
+  }
+  return status;
+}
+
+static mno_status make_first(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
+                             const int8_t *row_status, const double *seconds, mno_error *err) {
+  const mno_result_file *file = f->base ? f->base->file : NULL;
+  char *history = new_history(provenance, file ? file->history : NULL);
+  if (!history) return mno_fail_memory(err, 256, "the history");
+  mno_stamp stamp = {.backend = provenance ? provenance->backend : NULL, .device = provenance ? provenance->device : NULL,
+                     .history = history, .settings = files->settings,
+                     .shard = provenance ? provenance->shard : 0, .shards = provenance ? provenance->shards : 0};
+  mno_layout *layout = NULL;
+  mno_status status;
+  if (f->base && f->same_rows && file->sealed) {
+    int fd = open(files->path, O_RDONLY | O_CLOEXEC);
+    status = fd < 0 ? mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", files->path, strerror(errno))
+                    : mno_copy_unsealed(fd, files->fresh, NULL, NULL, err);
+    if (fd >= 0) close(fd);
+    if (status == MNO_OK) status = mno_layout_open(files->fresh, plan, &layout, err);
+    if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);
+  } else {
+    status = mno_layout_create(files->fresh, plan, &stamp, &layout, err);
+    if (status == MNO_OK && f->base) status = import_base(layout, plan, f, err);
+  }
+  if (status == MNO_OK) status = mno_apply_pending(layout, plan, &f->journal, &f->pending, NULL, NULL, err);
+  if (status == MNO_OK) status = mno_layout_tables(layout, row_status, seconds, err);
+  mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
+  if (status == MNO_OK) status = closed;
+  if (status == MNO_OK) status = mno_files_replace(files, err);
+  if (status != MNO_OK) unlink(files->fresh);
+  free(history);
+  return status;
+}
+
+/* ---- Opening */
+
+/* Names of the files; a link is followed, so that renaming replaces what it points to. */
+static mno_status name_files(mno_store_files *files, const char *path, bool *there, mno_error *err) {
+  struct stat about;
+  *there = stat(path, &about) == 0;
+  if (!*there && errno != ENOENT) return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+  if (*there && !S_ISREG(about.st_mode))
+    return mno_fail(err, MNO_ERR_IO, "cannot write %s: it is not a regular file; results need one", path);
+  files->path = *there ? realpath(path, NULL) : strdup(path);
+  if (!files->path || asprintf(&files->journal, "%s.journal", files->path) < 0 ||
+      asprintf(&files->fresh, "%s.new", files->path) < 0)
+    return mno_fail_memory(err, strlen(path), "a path");
+  return MNO_OK;
+}
+
+static mno_status look(mno_store_files *files, const mno_plan *plan, found *f, bool file_there, int8_t *status,
+                       double *seconds, mno_limit **first, mno_error *err) {
+  mno_rows rows = {0};
+  mno_status done = mno_rows_of(plan, &rows, err);
+  if (done == MNO_OK && file_there) done = open_base(files, plan, f, err);
+  if (done == MNO_OK) done = map_rows(plan, &rows, f, err);
+  for (size_t i = 0; done == MNO_OK && i < plan->instance_count; i++) {
+    if (f->source[i] == SIZE_MAX) continue;
+    const mno_result_file *file = f->base->file;
+    status[i] = f->base->status[f->source[i]];
+    seconds[i] = file->seconds ? file->seconds[f->source[i]] : NAN;
+  }
+  for (size_t i = 0; done == MNO_OK && f->base && i < f->base->problem_count; i++) {
+    const mno_result_problem *problem = &f->base->problems[i];
+    size_t p = problem_of(plan, problem->id);
+    for (size_t l = 0; done == MNO_OK && p != SIZE_MAX && l < problem->limit_count; l++)
+      done = take_limit(files, p, problem->limit[l], first, err);
+  }
+  if (done == MNO_OK && f->journal_there) done = read_journal(files, plan, &rows, f, status, seconds, first, err);
+  free(rows.row);
+  return done;
+}
+
+mno_status mno_files_open(mno_store_files *files, const char *path, const mno_plan *plan, const mno_provenance *provenance,
+                          mno_open_mode mode, int8_t *status, double *seconds, mno_limit **first, mno_error *err) {
+  bool file_there;
+  mno_status done = name_files(files, path, &file_there, err);
+  if (done != MNO_OK) return done;
+  for (size_t i = 0; i < plan->instance_count; i++) {
+    status[i] = MNO_STATUS_MISSING;
+    seconds[i] = NAN;
+  }
+  files->settings = mno_settings(plan);
+  files->limit = mno_alloc(plan->problem_count * MNO_LIMIT_KINDS, sizeof(mno_limit *));
+  if (!files->settings || !files->limit) return mno_fail_memory(err, 256, "the settings");
+  files->limits = plan->problem_count * MNO_LIMIT_KINDS;
+  done = mno_lock_take(files->path, &files->lock, err);
+  if (done != MNO_OK) return done;
+
+  found f = {.journal = {.fd = -1}};
+  file_there = access(files->path, F_OK) == 0;
+  f.journal_there = access(files->journal, F_OK) == 0;
+  if (mode == MNO_CREATE && (file_there || f.journal_there))
+    return mno_fail(err, MNO_ERR_USAGE, "%s exists; --resume continues it, --force replaces it, -o NAME writes another",
+                    file_there ? files->path : files->journal);
+  if (mode == MNO_FORCE) file_there = f.journal_there = false;
+  done = look(files, plan, &f, file_there, status, seconds, first, err);
+  if (done == MNO_OK) done = make_first(files, plan, provenance, &f, status, seconds, err);
+  forget(&f);
+  return done;
+}

@@ -1,0 +1,45 @@
+/* The files of a store: finding what is there, checking that the plan continues it, bringing file and journal together, and
+ * replacing the published file. */
+#ifndef MNO_STORE_RECOVER_H
+#define MNO_STORE_RECOVER_H
+
+#include "meanode/store.h"
+#include "store/journal.h"
+#include "store/lock.h"
+
+#include <stdint.h>
+
+typedef struct mno_store_files {
+  char *path, *journal, *fresh; /* OUT.h5, OUT.h5.journal, OUT.h5.new */
+  mno_lock lock;
+  int published;   /* the result file's present version; survives its removal */
+  char *settings;  /* of the plan */
+  mno_limit **limit; /* [problem_count][MNO_LIMIT_KINDS] found in the file, or NULL */
+  size_t limits;
+  char note[1024]; /* what was found that a person should know; empty if nothing */
+} mno_store_files;
+
+void mno_files_init(mno_store_files *files);
+
+/* Locks, checks and makes the first version of the file: empty, or what an earlier run left in file and journal. Fills
+ * status and seconds [instance_count], and first [problem_count] (copies) with the limits that errors refer to. */
+mno_status mno_files_open(mno_store_files *files, const char *path, const mno_plan *plan, const mno_provenance *provenance,
+                          mno_open_mode mode, int8_t *status, double *seconds, mno_limit **first, mno_error *err);
+
+/* Room on the disk for so many more bytes in the fresh file, before HDF5, which copes badly with a full disk, sees it. */
+mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *err);
+
+/* Are the journal and its folder still where they were? */
+mno_status mno_files_check(mno_store_files *files, const mno_journal *journal, mno_error *err);
+
+/* Seals the fresh file and publishes it. */
+mno_status mno_files_replace(mno_store_files *files, mno_error *err);
+
+/* Everything is in the published file: removes the journal. */
+void mno_files_done(mno_store_files *files);
+
+void mno_files_close(mno_store_files *files);
+
+mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *err);
+
+#endif

@@ -1,0 +1,97 @@
+#include "store/seal.h"
+
+#include "core/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+static void write_seal(char text[MNO_SEAL_SIZE + 1], uint64_t length, uint64_t sum) {
+  int n = snprintf(text, MNO_SEAL_SIZE + 1, "\nmeanode seal 1 %016llx %016llx", (unsigned long long)length,
+                   (unsigned long long)sum);
+  memset(text + n, ' ', MNO_SEAL_SIZE - (size_t)n);
+  text[MNO_SEAL_SIZE - 1] = '\n';
+}
+
+/* Checksum of the first `length` bytes. */
+static mno_status sum_file(int fd, const char *path, uint64_t length, uint64_t *sum, mno_error *err) {
+  enum { PART = 1 << 20 };
+  XXH3_state_t *state = XXH3_createState();
+  char *part = malloc(PART);
+  mno_status status = state && part ? MNO_OK : mno_fail_memory(err, PART, "a checksum");
+  if (status == MNO_OK) XXH3_64bits_reset(state);
+  for (uint64_t offset = 0; status == MNO_OK && offset < length;) {
+    size_t want = length - offset < PART ? (size_t)(length - offset) : PART;
+    ssize_t n = pread(fd, part, want, (off_t)offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      status = mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", path, n ? strerror(errno) : "it became shorter");
+    } else {
+      XXH3_64bits_update(state, part, (size_t)n);
+      offset += (uint64_t)n;
+    }
+  }
+  if (status == MNO_OK) *sum = XXH3_64bits_digest(state);
+  XXH3_freeState(state);
+  free(part);
+  return status;
+}
+
+static mno_status open_file(const char *path, int flags, int *fd, uint64_t *size, mno_error *err) {
+  struct stat about;
+  *fd = open(path, flags | O_CLOEXEC);
+  if (*fd < 0 || fstat(*fd, &about) != 0) {
+    int why = errno;
+    if (*fd >= 0) close(*fd);
+    return mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", path, strerror(why));
+  }
+  if (!S_ISREG(about.st_mode)) {
+    close(*fd);
+    return mno_fail(err, S_ISDIR(about.st_mode) ? MNO_ERR_IO : MNO_ERR_INPUT, "%s is not a regular file", path);
+  }
+  *size = (uint64_t)about.st_size;
+  return MNO_OK;
+}
+
+mno_status mno_seal_write(const char *path, mno_error *err) {
+  int fd;
+  uint64_t size, sum;
+  mno_status status = open_file(path, O_RDWR, &fd, &size, err);
+  if (status != MNO_OK) return status;
+  status = sum_file(fd, path, size, &sum, err);
+  if (status == MNO_OK) {
+    char text[MNO_SEAL_SIZE + 1];
+    write_seal(text, size, sum);
+    ssize_t n = pwrite(fd, text, MNO_SEAL_SIZE, (off_t)size);
+    if (n != MNO_SEAL_SIZE || fsync(fd) != 0)
+      status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, n >= 0 && n < MNO_SEAL_SIZE ? strerror(ENOSPC) : strerror(errno));
+  }
+  close(fd);
+  return status;
+}
+
+mno_status mno_seal_check(const char *path, mno_seal *seal, mno_error *err) {
+  int fd;
+  uint64_t size, sum;
+  mno_status status = open_file(path, O_RDONLY, &fd, &size, err);
+  if (status != MNO_OK) return status;
+  char text[MNO_SEAL_SIZE], expected[MNO_SEAL_SIZE + 1];
+  static const char start[] = "\nmeanode seal ";
+  *seal = MNO_UNSEALED;
+  if (size >= MNO_SEAL_SIZE && pread(fd, text, MNO_SEAL_SIZE, (off_t)(size - MNO_SEAL_SIZE)) == MNO_SEAL_SIZE &&
+      memcmp(text, start, sizeof start - 1) == 0) {
+    status = sum_file(fd, path, size - MNO_SEAL_SIZE, &sum, err);
+    if (status == MNO_OK) {
+      write_seal(expected, size - MNO_SEAL_SIZE, sum);
+      *seal = memcmp(text, expected, MNO_SEAL_SIZE) == 0 ? MNO_SEALED : MNO_SEAL_BROKEN;
+    }
+  }
+  close(fd);
+  return status;
+}
