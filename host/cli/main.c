@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 static const mno_command commands[] = {
+    {"status", "OUT.h5...", "what is done, running, diverged, missing", mno_command_status},
     {"plot", "OUT.h5 -o FIG.svg|.png|.pdf [--kind NAME] [--step K] [--quantity output|embedding] [--problem I]",
      "draw a figure", mno_command_plot},
     {"info", "[OUT.h5]", "version, build, devices; or the provenance of a file", mno_command_info},

@@ -8,8 +8,10 @@
 
 /* One line per quantity: place, dimensions, stored in the run's precision?, when allocated, when stored. */
 #define FIELD(member) .name = #member, .offset = offsetof(mno_record, member)
-#define STEPS {MNO_DIMENSION_STEP}
-#define UNITS {MNO_DIMENSION_LAYER, MNO_DIMENSION_UNIT, MNO_DIMENSION_EMBED}
+#define STEPS                                                                                                               \
+  { MNO_DIMENSION_STEP }
+#define UNITS                                                                                                               \
+  { MNO_DIMENSION_LAYER, MNO_DIMENSION_UNIT, MNO_DIMENSION_EMBED }
 static const mno_record_field fields[] = {
     {FIELD(loss), .units = "1", .long_name = "training loss", .place = MNO_PLACE_TABLE, .dimension = STEPS},
     {FIELD(error_output), .units = "1", .long_name = "RMS distance of the output to the first limit",

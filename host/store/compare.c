@@ -60,7 +60,7 @@ typedef struct lines {
   struct {
     const char *text;
     int length;
-  } *line;
+  } * line;
 } lines;
 
 static bool split(const char *text, size_t length, lines *out) {
@@ -143,8 +143,9 @@ static void show_lines(const char *old_text, size_t old_length, const char *new_
 mno_status mno_compare(const mno_held *held, const mno_plan *plan, mno_error *err) {
   message why = {.used = 0};
   if (held->precision && strcmp(held->precision, mno_precision_name(plan->precision)) != 0)
-    return mno_fail(err, MNO_ERR_INPUT, "%s holds %s results, this run computes %s; use the same --precision, or another file",
-                    held->name, held->precision, mno_precision_name(plan->precision));
+    return mno_fail(err, MNO_ERR_INPUT,
+                    "%s holds %s results, this run computes %s; use the same --precision, or another file", held->name,
+                    held->precision, mno_precision_name(plan->precision));
   char *settings = mno_settings(plan);
   mno_rows rows = {0};
   mno_status status = settings ? mno_rows_of(plan, &rows, err) : mno_fail_memory(err, 256, "the settings");

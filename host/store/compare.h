@@ -14,11 +14,11 @@ char *mno_settings(const mno_plan *plan);
 
 /* A file or journal, as far as it matters here. Texts may be NULL: unknown. */
 typedef struct mno_held {
-  const char *name;     /* of the file, for messages */
+  const char *name; /* of the file, for messages */
   size_t instance_count;
-  const uint64_t *id;   /* [instance_count] */
+  const uint64_t *id; /* [instance_count] */
   const char *settings, *precision;
-  const char *config;   /* [config_length] */
+  const char *config; /* [config_length] */
   size_t config_length;
 } mno_held;
 
@@ -32,7 +32,7 @@ typedef struct mno_rows {
   struct mno_row {
     uint64_t id;
     size_t row;
-  } *row; /* [count], by id */
+  } * row; /* [count], by id */
 } mno_rows;
 
 mno_status mno_rows_of(const mno_plan *plan, mno_rows *rows, mno_error *err);

@@ -156,8 +156,14 @@ static void limit_arrays(mno_limit *limit, double **array[LIMIT_ARRAYS], size_t 
 
 mno_status mno_journal_put_limit(mno_journal *journal, uint64_t problem_id, const mno_limit *limit, uint64_t *offset,
                                  mno_error *err) {
-  limit_start start = {.problem_id = problem_id, .kind = limit->kind, .certified = limit->certified, .N = limit->N,
-                       .d_out = limit->d_out, .D = limit->D, .K = limit->K, .nodes = limit->nodes,
+  limit_start start = {.problem_id = problem_id,
+                       .kind = limit->kind,
+                       .certified = limit->certified,
+                       .N = limit->N,
+                       .d_out = limit->d_out,
+                       .D = limit->D,
+                       .K = limit->K,
+                       .nodes = limit->nodes,
                        .seconds = limit->seconds};
   memcpy(start.method, limit->method, sizeof start.method);
   memcpy(start.parameters, limit->parameters, sizeof start.parameters);

@@ -28,10 +28,10 @@ typedef enum mno_entry_kind { MNO_ENTRY_HEADER = 1, MNO_ENTRY_LIMIT = 2, MNO_ENT
 typedef struct mno_journal {
   char *path;
   int fd;
-  uint64_t end;    /* file size after the last flush */
-  char *buffer;    /* [capacity] entries not yet written */
+  uint64_t end; /* file size after the last flush */
+  char *buffer; /* [capacity] entries not yet written */
   size_t used, capacity;
-  size_t open;     /* start of the entry under construction */
+  size_t open; /* start of the entry under construction */
 } mno_journal;
 
 /* Starts a journal with the plan's header, atomically in place of an older one, on disk when it returns. settings: what
@@ -64,8 +64,8 @@ typedef struct mno_journal_reader {
   uint64_t size, next; /* file size; where the next entry starts */
   char *buffer;        /* [capacity] */
   size_t capacity;
-  size_t damaged;    /* damaged stretches skipped so far */
-  char damage[256];  /* the first of them, in words */
+  size_t damaged;   /* damaged stretches skipped so far */
+  char damage[256]; /* the first of them, in words */
 } mno_journal_reader;
 
 /* Errors: MNO_ERR_IO (missing: *missing is set), MNO_ERR_INPUT if it is no journal or of another format. */
@@ -84,9 +84,9 @@ void mno_journal_reader_close(mno_journal_reader *reader);
 /* Header, decoded; pointers into the payload. */
 typedef struct mno_journal_header {
   uint64_t instance_count;
-  const uint64_t *id;   /* [instance_count] */
+  const uint64_t *id; /* [instance_count] */
   uint64_t config_length;
-  const char *config;   /* [config_length] */
+  const char *config; /* [config_length] */
   uint64_t settings_length;
   const char *settings; /* [settings_length] */
 } mno_journal_header;

@@ -219,17 +219,20 @@ static bool make_attributes(hid_t file, const mno_plan *plan, const mno_stamp *s
   };
   for (size_t i = 0; i < sizeof attribute / sizeof *attribute; i++)
     if (!mno_h5_text(file, attribute[i].name, attribute[i].text ? attribute[i].text : "")) return false;
-  int32_t format = MNO_RESULT_FORMAT, shard[2] = {stamp->shard, stamp->shards};
+  int32_t format = MNO_RESULT_FORMAT, shard[3] = {stamp->shard, stamp->shards, (int32_t)stamp->shard_instances};
   return mno_h5_number(file, "meanode_format", H5T_NATIVE_INT32, &format, 0) &&
-         (stamp->shards <= 1 || mno_h5_number(file, "shard", H5T_NATIVE_INT32, shard, 2));
+         (stamp->shards <= 1 || mno_h5_number(file, "shard", H5T_NATIVE_INT32, shard, 3));
 }
 
 static bool describe_problem(hid_t group, const mno_problem *problem) {
   const struct {
     const char *name;
     double value;
-  } real[] = {{"alpha", problem->alpha},   {"sigma_u", problem->sigma_u}, {"sigma_v", problem->sigma_v},
-              {"eta_u", problem->eta_u}, {"eta_v", problem->eta_v}};
+  } real[] = {{"alpha", problem->alpha},
+              {"sigma_u", problem->sigma_u},
+              {"sigma_v", problem->sigma_v},
+              {"eta_u", problem->eta_u},
+              {"eta_v", problem->eta_v}};
   for (size_t i = 0; i < sizeof real / sizeof *real; i++)
     if (!mno_h5_number(group, real[i].name, H5T_NATIVE_DOUBLE, &real[i].value, 0)) return false;
   int64_t steps = (int64_t)problem->K;
@@ -274,8 +277,8 @@ static bool make_problem(mno_layout *layout, size_t p) {
   if (ok && runs) {
     mno_stored stored[MNO_STORED_MAX];
     size_t fields = mno_stored_fields(plan, first, stored);
-    hid_t scale[] = {[MNO_DIMENSION_STEP] = steps, [MNO_DIMENSION_SAMPLE] = sample, [MNO_DIMENSION_TARGET] = target,
-                     [MNO_DIMENSION_EMBED] = embed, [MNO_DIMENSION_LAYER] = -1,     [MNO_DIMENSION_UNIT] = -1};
+    hid_t scale[] = {[MNO_DIMENSION_STEP] = steps,  [MNO_DIMENSION_SAMPLE] = sample, [MNO_DIMENSION_TARGET] = target,
+                     [MNO_DIMENSION_EMBED] = embed, [MNO_DIMENSION_LAYER] = -1,      [MNO_DIMENSION_UNIT] = -1};
     ok = make_fields(group, MNO_PLACE_PROBLEM, stored, fields, run, runs, scale);
   }
   hid_t open[] = {run, steps, sample, input, target, embed};
@@ -324,8 +327,7 @@ static mno_status prepare(const char *path, const mno_plan *plan, mno_layout **l
     release(made);
     return mno_fail_memory(err, plan->instance_count * sizeof(size_t), "the rows of a result file");
   }
-  for (size_t row = 0; row < plan->instance_count; row++)
-    made->run[row] = made->run_count[plan->instance[row].problem]++;
+  for (size_t row = 0; row < plan->instance_count; row++) made->run[row] = made->run_count[plan->instance[row].problem]++;
   mno_stored stored[MNO_STORED_MAX];
   size_t fields = mno_stored_fields(plan, 0, stored);
   for (size_t i = 0; i < fields; i++) made->single_rows |= stored[i].field->place == MNO_PLACE_INSTANCE;
@@ -379,7 +381,8 @@ mno_status mno_layout_create(const char *path, const mno_plan *plan, const mno_s
       mno_problem_name(p, name);
       status = failed(made, name, err);
     }
-  if (status == MNO_OK && !open_fields(made, made->file, MNO_PLACE_TABLE, 0, made->table)) status = failed(made, "root", err);
+  if (status == MNO_OK && !open_fields(made, made->file, MNO_PLACE_TABLE, 0, made->table))
+    status = failed(made, "root", err);
   mno_h5_unlock();
   if (status != MNO_OK) {
     mno_layout_close(made, NULL);
@@ -557,8 +560,8 @@ static bool write_limit(hid_t problem, hid_t group, const mno_limit *limit, doub
   for (size_t k = 0; k < S; k++) step[k] = (int64_t)k;
   hid_t sample = H5Dopen2(problem, "sample", H5P_DEFAULT), target = H5Dopen2(problem, "target", H5P_DEFAULT);
   hid_t embed = H5Dopen2(problem, "embed", H5P_DEFAULT);
-  hid_t steps = make_axis(group, "step", H5T_STD_I64LE, H5T_NATIVE_INT64, S, step, "1",
-                          "gradient step (0 is initialisation)");
+  hid_t steps =
+      make_axis(group, "step", H5T_STD_I64LE, H5T_NATIVE_INT64, S, step, "1", "gradient step (0 is initialisation)");
   free(step);
   int32_t certified = limit->certified != 0;
   bool ok = sample >= 0 && target >= 0 && embed >= 0 && steps >= 0 && mno_h5_text(group, "method", limit->method) &&

@@ -18,7 +18,8 @@ typedef struct mno_layout mno_layout;
 /* What the file says of its origin. */
 typedef struct mno_stamp {
   const char *backend, *device, *history, *settings;
-  int shard, shards; /* shards <= 1: a whole run */
+  int shard, shards;      /* shards <= 1: a whole run */
+  size_t shard_instances; /* of this shard */
 } mno_stamp;
 
 /* Makes the file of a plan: every variable there, every row missing. */

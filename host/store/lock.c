@@ -112,6 +112,24 @@ mno_status mno_lock_take(const char *path, mno_lock *lock, mno_error *err) {
   return mno_fail(err, MNO_ERR_IO, "cannot lock %s: other runs come and go", path);
 }
 
+bool mno_lock_owner(const char *path, char *owner, size_t size) {
+  char *name, own[128] = "unknown", host[128], text[TEXT];
+  long pid;
+  unsigned long long start;
+  owner[0] = 0;
+  if (asprintf(&name, "%s.lock", path) < 0) return false;
+  int fd = open(name, O_RDONLY | O_CLOEXEC);
+  free(name);
+  if (fd < 0) return false;
+  read_text(fd, text);
+  close(fd);
+  gethostname(own, sizeof own - 1);
+  if (sscanf(text, "host %127s process %ld start %llu", host, &pid, &start) != 3) return false;
+  if (strcmp(host, own) == 0 && started(pid) != start) return false;
+  snprintf(owner, size, "process %ld on host %s", pid, host);
+  return true;
+}
+
 void mno_lock_beat(mno_lock *lock) {
   if (lock->fd >= 0 && mno_now() - lock->last_beat > beat_seconds) write_text(lock);
 }

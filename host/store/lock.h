@@ -4,6 +4,9 @@
 
 #include "meanode/status.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+
 typedef struct mno_lock {
   char *path;
   int fd;
@@ -16,6 +19,10 @@ mno_status mno_lock_take(const char *path, mno_lock *lock, mno_error *err);
 
 /* The sign of life; call often, it acts every two seconds. */
 void mno_lock_beat(mno_lock *lock);
+
+/* Is somebody writing this file? Describes the owner; a lock left by a dead process of this machine does not count. Does not
+ * touch the lock. */
+bool mno_lock_owner(const char *path, char *owner, size_t size);
 
 void mno_lock_release(mno_lock *lock);
 

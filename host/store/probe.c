@@ -58,8 +58,7 @@ mno_status mno_probe(mno_status (*attempt)(const char *path, mno_error *err), co
   close(ends[0]);
   int how;
   while (waitpid(pid, &how, 0) < 0 && errno == EINTR) continue;
-  if (left)
-    return mno_fail(err, MNO_ERR_INPUT, "%s is damaged: the HDF5 library cannot read it", path);
+  if (left) return mno_fail(err, MNO_ERR_INPUT, "%s is damaged: the HDF5 library cannot read it", path);
   if (answer.status == MNO_OK) return MNO_OK;
   return mno_fail(err, answer.status, "%.4000s", answer.message);
 }

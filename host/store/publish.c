@@ -107,8 +107,8 @@ mno_status mno_finish_file(const char *from, const char *to, mno_error *err) {
 
 typedef struct block {
   mno_stored stored[MNO_STORED_MAX];
-  size_t fields, rows;         /* rows that fit */
-  char *data[MNO_STORED_MAX];  /* [rows][bytes] */
+  size_t fields, rows;        /* rows that fit */
+  char *data[MNO_STORED_MAX]; /* [rows][bytes] */
   char *memory;
   size_t capacity;
 } block;

@@ -16,12 +16,12 @@ typedef struct mno_pending {
   struct mno_pending_row {
     size_t row;
     uint64_t offset; /* of its entry in the journal */
-  } *row;
+  } * row;
   size_t limit_count, limit_capacity;
   struct mno_pending_limit {
     size_t problem;
     uint64_t offset;
-  } *limit;
+  } * limit;
 } mno_pending;
 
 mno_status mno_pending_row(mno_pending *pending, size_t row, uint64_t offset, mno_error *err);

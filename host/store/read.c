@@ -82,8 +82,8 @@ static mno_status read_numbers(const mno_result *result, hid_t group, const char
   return status;
 }
 
-static mno_status size_of(const mno_result *result, hid_t group, const char *where, const char *name, int rank,
-                          size_t size[2], mno_error *err) {
+static mno_status size_of(const mno_result *result, hid_t group, const char *where, const char *name, int rank, size_t *size,
+                          mno_error *err) {
   hsize_t shape[5];
   hid_t dataset;
   mno_status status = open_numbers(result, group, where, name, rank, shape, &dataset, err);
@@ -386,10 +386,11 @@ static mno_status read_file(mno_result *result, mno_error *err) {
   file->settings = mno_h5_read_text(file->file, "settings");
   file->precision = mno_h5_read_text(file->file, "precision");
   file->history = mno_h5_read_text(file->file, "history");
-  int shard[2] = {0, 0};
-  if (mno_h5_read_ints(file->file, "shard", shard, 2)) {
+  int shard[3] = {0};
+  if (mno_h5_read_ints(file->file, "shard", shard, 3) && shard[0] >= 0 && shard[2] >= 0) {
     file->shard = shard[0];
     file->shards = shard[1];
+    file->shard_instances = (size_t)shard[2];
   }
   return MNO_OK;
 }
@@ -508,8 +509,8 @@ mno_status mno_result_open(const char *path, mno_result **result, mno_error *err
   *result = NULL;
   mno_status status = mno_seal_check(path, &seal, &inner);
   if (status == MNO_OK && seal == MNO_SEAL_BROKEN)
-    status = mno_fail(&inner, MNO_ERR_INPUT, "%s is damaged: its content does not match the checksum it was written with",
-                      path);
+    status =
+        mno_fail(&inner, MNO_ERR_INPUT, "%s is damaged: its content does not match the checksum it was written with", path);
   if (status == MNO_OK && seal == MNO_UNSEALED) status = mno_probe(read_all, path, &inner);
   if (status == MNO_OK) status = open_result(path, result, &inner);
   if (status == MNO_OK) {
@@ -518,6 +519,28 @@ mno_status mno_result_open(const char *path, mno_result **result, mno_error *err
   }
   mno_fail(err, status, "%s", inner.message);
   return with_hint(path, status, err);
+}
+
+char *mno_result_attribute(const mno_result *result, const char *name) {
+  mno_h5_lock();
+  char *text = mno_h5_read_text(((mno_result_file *)result->file)->file, name);
+  mno_h5_unlock();
+  return text;
+}
+
+mno_status mno_result_config(const char *path, char **text, mno_error *err) {
+  mno_result *result;
+  *text = NULL;
+  mno_status status = mno_result_open(path, &result, err);
+  if (status != MNO_OK) return status;
+  if (result->config[0] == 0) {
+    status = mno_fail(err, MNO_ERR_INPUT, "%s holds no configuration", path);
+  } else {
+    *text = result->config;
+    result->config = NULL;
+  }
+  mno_result_free(result);
+  return status;
 }
 
 void mno_result_free(mno_result *result) {
@@ -532,9 +555,10 @@ void mno_result_free(mno_result *result) {
     free(file->run[p]);
     for (size_t i = 0; i < problem->limit_count; i++) mno_limit_free(problem->limit[i]);
   }
-  void *own[] = {file->run, file->run_of, file->runs, file->settings, file->precision, file->history, file->seconds, file,
-                 result->problems, result->path, result->config, result->L, result->M, result->D, result->alpha,
-                 result->seed, result->id, result->problem, result->status, result->draw, result->step, result};
+  void *own[] = {file->run,      file->run_of, file->runs,       file->settings, file->precision, file->history,
+                 file->seconds,  file,         result->problems, result->path,   result->config,  result->L,
+                 result->M,      result->D,    result->alpha,    result->seed,   result->id,      result->problem,
+                 result->status, result->draw, result->step,     result};
   for (size_t i = 0; i < sizeof own / sizeof *own; i++) free(own[i]);
 }
 
@@ -580,8 +604,7 @@ static mno_status read_step(mno_result *result, size_t p, const char *name, size
 
 mno_status mno_result_output(mno_result *result, size_t problem, size_t step_index, double *out, mno_error *err) {
   mno_h5_lock();
-  mno_status status =
-      read_step(result, problem, "output", step_index, result->problems[problem].d_out, out, err);
+  mno_status status = read_step(result, problem, "output", step_index, result->problems[problem].d_out, out, err);
   mno_h5_unlock();
   return status;
 }

@@ -20,6 +20,7 @@ typedef struct mno_result_file {
   double *seconds; /* [instance_count], or NULL */
   size_t *run_of;  /* [instance_count] place along the run dimension of its problem; SIZE_MAX: missing */
   int shard, shards;
+  size_t shard_instances;
 } mno_result_file;
 
 /* Reads one stored field of `count` neighbouring rows, as it is stored: data receives [count][stored->bytes]. */

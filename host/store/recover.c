@@ -88,7 +88,8 @@ mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *
 
 mno_status mno_files_check(mno_store_files *files, const mno_journal *journal, mno_error *err) {
   struct stat open_one, there;
-  if (fstat(journal->fd, &open_one) == 0 && stat(files->journal, &there) == 0 && open_one.st_ino == there.st_ino) return MNO_OK;
+  if (fstat(journal->fd, &open_one) == 0 && stat(files->journal, &there) == 0 && open_one.st_ino == there.st_ino)
+    return MNO_OK;
   return mno_fail(err, MNO_ERR_IO, "%s was removed or replaced while the run was writing it", files->journal);
 }
 
@@ -109,7 +110,7 @@ void mno_files_done(mno_store_files *files) { unlink(files->journal); }
 /* ---- What an earlier run left */
 
 typedef struct found {
-  mno_result *base;           /* the published file, or NULL */
+  mno_result *base; /* the published file, or NULL */
   bool journal_there;
   mno_journal_reader journal; /* fd < 0: none */
   mno_pending pending;        /* rows and limits of the journal that are not in the file */
@@ -136,8 +137,12 @@ static mno_status open_base(mno_store_files *files, const mno_plan *plan, found 
     return MNO_OK;
   }
   mno_result_file *file = f->base->file;
-  mno_held held = {.name = files->path, .instance_count = f->base->instance_count, .id = f->base->id,
-                   .settings = file->settings, .precision = file->precision, .config = f->base->config,
+  mno_held held = {.name = files->path,
+                   .instance_count = f->base->instance_count,
+                   .id = f->base->id,
+                   .settings = file->settings,
+                   .precision = file->precision,
+                   .config = f->base->config,
                    .config_length = strlen(f->base->config)};
   return mno_compare(&held, plan, err);
 }
@@ -198,8 +203,7 @@ static mno_status take_entry(mno_store_files *files, const mno_plan *plan, const
     return MNO_OK;
   }
   size_t row = mno_rows_find(rows, record.id);
-  if (row == SIZE_MAX ||
-      !mno_journal_record_fields(&record, stored, mno_stored_fields(plan, row, stored), data)) {
+  if (row == SIZE_MAX || !mno_journal_record_fields(&record, stored, mno_stored_fields(plan, row, stored), data)) {
     ++*foreign;
     return MNO_OK;
   }
@@ -227,8 +231,12 @@ static mno_status read_journal(mno_store_files *files, const mno_plan *plan, con
     if (done != MNO_OK || !more) break;
     if (mno_journal_header_decode(&entry, &header)) {
       char *settings = strndup(header.settings, header.settings_length);
-      mno_held held = {.name = files->journal, .instance_count = header.instance_count, .id = header.id,
-                       .settings = settings, .config = header.config, .config_length = header.config_length};
+      mno_held held = {.name = files->journal,
+                       .instance_count = header.instance_count,
+                       .id = header.id,
+                       .settings = settings,
+                       .config = header.config,
+                       .config_length = header.config_length};
       done = settings ? mno_compare(&held, plan, err) : mno_fail_memory(err, header.settings_length, "the settings");
       free(settings);
     } else {
@@ -267,16 +275,32 @@ static mno_status import_base(mno_layout *layout, const mno_plan *plan, found *f
   return status;
 }
 
+static mno_status count_shard(const mno_plan *plan, mno_stamp *stamp, mno_error *err) {
+  if (stamp->shards <= 1) return MNO_OK;
+  size_t *rows = mno_alloc(plan->instance_count, sizeof *rows);
+  if (!rows) return mno_fail_memory(err, plan->instance_count * sizeof *rows, "the rows of a shard");
+  mno_status status = mno_plan_shard(plan, stamp->shard, stamp->shards, rows, &stamp->shard_instances, err);
+  free(rows);
+  return status;
+}
+
 static mno_status make_first(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
                              const int8_t *row_status, const double *seconds, mno_error *err) {
   const mno_result_file *file = f->base ? f->base->file : NULL;
   char *history = new_history(provenance, file ? file->history : NULL);
   if (!history) return mno_fail_memory(err, 256, "the history");
-  mno_stamp stamp = {.backend = provenance ? provenance->backend : NULL, .device = provenance ? provenance->device : NULL,
-                     .history = history, .settings = files->settings,
-                     .shard = provenance ? provenance->shard : 0, .shards = provenance ? provenance->shards : 0};
+  mno_stamp stamp = {.backend = provenance ? provenance->backend : NULL,
+                     .device = provenance ? provenance->device : NULL,
+                     .history = history,
+                     .settings = files->settings,
+                     .shard = provenance ? provenance->shard : 0,
+                     .shards = provenance ? provenance->shards : 0};
   mno_layout *layout = NULL;
-  mno_status status;
+  mno_status status = count_shard(plan, &stamp, err);
+  if (status != MNO_OK) {
+    free(history);
+    return status;
+  }
   if (f->base && f->same_rows && file->sealed) {
     int fd = open(files->path, O_RDONLY | O_CLOEXEC);
     status = fd < 0 ? mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", files->path, strerror(errno))

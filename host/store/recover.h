@@ -12,8 +12,8 @@
 typedef struct mno_store_files {
   char *path, *journal, *fresh; /* OUT.h5, OUT.h5.journal, OUT.h5.new */
   mno_lock lock;
-  int published;   /* the result file's present version; survives its removal */
-  char *settings;  /* of the plan */
+  int published;     /* the result file's present version; survives its removal */
+  char *settings;    /* of the plan */
   mno_limit **limit; /* [problem_count][MNO_LIMIT_KINDS] found in the file, or NULL */
   size_t limits;
   char note[1024]; /* what was found that a person should know; empty if nothing */

@@ -70,7 +70,8 @@ mno_status mno_seal_write(const char *path, mno_error *err) {
     write_seal(text, size, sum);
     ssize_t n = pwrite(fd, text, MNO_SEAL_SIZE, (off_t)size);
     if (n != MNO_SEAL_SIZE || fsync(fd) != 0)
-      status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, n >= 0 && n < MNO_SEAL_SIZE ? strerror(ENOSPC) : strerror(errno));
+      status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path,
+                        n >= 0 && n < MNO_SEAL_SIZE ? strerror(ENOSPC) : strerror(errno));
   }
   close(fd);
   return status;

@@ -41,9 +41,9 @@ struct mno_store {
   mno_journal_reader reader; /* of that journal */
   mno_pending pending;
   uint64_t published_end; /* how much of the journal is in the file */
-  int8_t *status;  /* [instance_count] */
-  double *seconds; /* [instance_count] */
-  mno_limit **first; /* [problem_count] what errors refer to, or NULL */
+  int8_t *status;         /* [instance_count] */
+  double *seconds;        /* [instance_count] */
+  mno_limit **first;      /* [problem_count] what errors refer to, or NULL */
   double last_sync, last_publish, publish_cost;
 
   /* Shared. */
@@ -74,7 +74,8 @@ static void measure_errors(const mno_store *store, mno_record *record) {
     size_t k = (size_t)store->plan->step[s];
     if (k > limit->K) continue;
     if (record->output) record->error_output[s] = rms(record->output + s * out, limit->output + k * out, out);
-    if (record->embedding) record->error_embedding[s] = rms(record->embedding + s * state, limit->embedding + k * state, state);
+    if (record->embedding)
+      record->error_embedding[s] = rms(record->embedding + s * state, limit->embedding + k * state, state);
   }
 }
 
@@ -147,8 +148,7 @@ static mno_status publish(mno_store *store, mno_error *err) {
   }
   if (status == MNO_OK) status = mno_files_reserve(&store->files, store->reader.size - store->published_end, err);
   if (status == MNO_OK) status = mno_layout_open(store->files.fresh, store->plan, &layout, err);
-  if (status == MNO_OK)
-    status = mno_apply_pending(layout, store->plan, &store->reader, &pending, drain, store, err);
+  if (status == MNO_OK) status = mno_apply_pending(layout, store->plan, &store->reader, &pending, drain, store, err);
   if (status == MNO_OK) status = mno_layout_tables(layout, status_then, seconds_then, err);
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
@@ -192,7 +192,8 @@ static void *writer(void *context) {
     closing = store->closing;
     pthread_mutex_unlock(&store->lock);
     status = drain(store, &error);
-    if (status == MNO_OK && (closing || publish_is_due(store))) status = mno_files_check(&store->files, &store->journal, &error);
+    if (status == MNO_OK && (closing || publish_is_due(store)))
+      status = mno_files_check(&store->files, &store->journal, &error);
     if (status == MNO_OK && !closing && publish_is_due(store)) status = publish(store, &error);
   }
   if (status == MNO_OK && (store->pending.count || store->pending.limit_count)) status = publish(store, &error);
@@ -231,8 +232,7 @@ static void release(mno_store *store) {
 
 static mno_status start_journal(mno_store *store, mno_error *err) {
   bool missing;
-  mno_status status =
-      mno_journal_create(store->files.journal, store->plan, store->files.settings, &store->journal, err);
+  mno_status status = mno_journal_create(store->files.journal, store->plan, store->files.settings, &store->journal, err);
   if (status == MNO_OK) status = mno_journal_open(store->files.journal, &store->reader, &missing, err);
   return status;
 }

@@ -92,6 +92,11 @@ uint64_t mno_instance_id(const mno_problem *problem, const mno_instance *instanc
 /* Floating point operations of one instance: (K + 1 forward passes, K backward passes and updates) ~ 12 N D M L K. */
 double mno_instance_flops(const mno_problem *problem, const mno_instance *instance);
 
+/* The rows that shard (0..shards-1) computes, in increasing order: rows [instance_count] receives *count of them. Shards are
+ * balanced by floating point operations, so any machine deals the same plan the same way; the order of the sweep does not
+ * matter, only the ids. Errors: MNO_ERR_USAGE, MNO_ERR_MEMORY. */
+mno_status mno_plan_shard(const mno_plan *plan, int shard, int shards, size_t *rows, size_t *count, mno_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -48,14 +48,14 @@ typedef enum mno_place {
 } mno_place;
 
 typedef enum mno_when { /* which setting of the plan asks for a field */
-  MNO_WHEN_ALWAYS,
-  MNO_WHEN_OUTPUT,
-  MNO_WHEN_EMBEDDING,
-  MNO_WHEN_WEIGHTS_INITIAL,
-  MNO_WHEN_WEIGHTS_FINAL,
-  MNO_WHEN_COUPLING,
-  MNO_WHEN_PATH,
-  MNO_WHEN_FEATURES
+                        MNO_WHEN_ALWAYS,
+                        MNO_WHEN_OUTPUT,
+                        MNO_WHEN_EMBEDDING,
+                        MNO_WHEN_WEIGHTS_INITIAL,
+                        MNO_WHEN_WEIGHTS_FINAL,
+                        MNO_WHEN_COUPLING,
+                        MNO_WHEN_PATH,
+                        MNO_WHEN_FEATURES
 } mno_when;
 
 typedef struct mno_record_field {
@@ -72,8 +72,8 @@ const mno_record_field *mno_record_fields(size_t *count);
 bool mno_plan_wants(const mno_plan *plan, mno_when when);
 
 /* Sizes of the field's dimensions for one row; returns their product (1 if it has none). */
-size_t mno_record_field_shape(const mno_plan *plan, size_t row, const mno_record_field *field,
-                              size_t shape[MNO_FIELD_RANK], size_t *rank);
+size_t mno_record_field_shape(const mno_plan *plan, size_t row, const mno_record_field *field, size_t shape[MNO_FIELD_RANK],
+                              size_t *rank);
 
 /* A record with room for what the plan asks for, everything NaN. */
 mno_status mno_record_new(const mno_plan *plan, size_t row, mno_record **record, mno_error *err);

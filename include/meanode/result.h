@@ -5,6 +5,7 @@
 #include "meanode/limit.h"
 #include "meanode/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,8 +42,8 @@ typedef struct mno_result {
   void *file; /* private */
 } mno_result;
 
-/* Opens a file, or its journal if the run has not ended. Errors: MNO_ERR_IO; MNO_ERR_INPUT for a file that is not a meanode
- * result or is damaged (names file and object). */
+/* Opens a result file; during a run, its last published version. Errors: MNO_ERR_IO; MNO_ERR_INPUT for a file that is not a
+ * meanode result or is damaged (names file and object). A file that other programs made or changed is read too. */
 mno_status mno_result_open(const char *path, mno_result **result, mno_error *err);
 void mno_result_free(mno_result *result);
 
@@ -52,6 +53,28 @@ mno_status mno_result_output(mno_result *result, size_t problem, size_t step_ind
 
 /* The same for the embedding: out [run_count][N][D]. */
 mno_status mno_result_embedding(mno_result *result, size_t problem, size_t step_index, double *out, mno_error *err);
+
+/* A text attribute of the file (title, source, history, references, backend, device, precision, generator); the caller
+ * frees it. NULL if it is not there. */
+char *mno_result_attribute(const mno_result *result, const char *name);
+
+/* The configuration that a file was made from; the caller frees *text. Reads only that.
+ * Errors: MNO_ERR_IO; MNO_ERR_INPUT if there is none. */
+mno_status mno_result_config(const char *path, char **text, mno_error *err);
+
+/* How far a run is: what is in the file and in its journal, and whether somebody is writing it. */
+typedef struct mno_result_state {
+  size_t instances, done, diverged; /* done without divergence; diverged; the rest is missing */
+  size_t in_journal;                /* of these, not yet in the file */
+  int shard, shards;                /* shards 0: a whole run */
+  size_t shard_instances;           /* instances of this shard */
+  bool running;                     /* held by a living process of this machine, or by another machine */
+  char owner[200];                  /* who holds it, in words */
+  char note[600];                   /* damage that was found; empty if none */
+} mno_result_state;
+
+/* Errors: MNO_ERR_IO if there is neither file nor journal; MNO_ERR_INPUT if nothing in them can be read. */
+mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,97 @@
+/* How far a run is: the file, its journal and its lock, looked at without touching them. */
+#define _GNU_SOURCE
+#include "core/memory.h"
+#include "store/layout.h"
+#include "store/lock.h"
+#include "store/read.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int by_id(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* Ids of the rows that are done in the file, sorted. */
+static uint64_t *done_ids(const mno_result *result, size_t *count) {
+  uint64_t *id = mno_alloc(result->instance_count, sizeof *id);
+  *count = 0;
+  for (size_t i = 0; id && i < result->instance_count; i++)
+    if (result->status[i] != MNO_STATUS_MISSING) id[(*count)++] = result->id[i];
+  if (*count) qsort(id, *count, sizeof *id, by_id);
+  return id;
+}
+
+static void count_journal(mno_journal_reader *journal, const uint64_t *known, size_t known_count, mno_result_state *state) {
+  mno_entry entry;
+  mno_error err;
+  size_t seen_count = 0, capacity = 0;
+  uint64_t *seen = NULL; /* an entry may be there twice after repeated resumes */
+  for (bool found = true; found;) {
+    if (mno_journal_next(journal, &entry, &found, &err) != MNO_OK) {
+      snprintf(state->note, sizeof state->note, "%.500s", err.message);
+      break;
+    }
+    mno_journal_header header;
+    mno_journal_record record;
+    if (!found) break;
+    if (mno_journal_header_decode(&entry, &header) && state->instances == 0) state->instances = header.instance_count;
+    if (!mno_journal_record_decode(&entry, &record)) continue;
+    if (known_count && bsearch(&record.id, known, known_count, sizeof *known, by_id)) continue;
+    if (seen_count == capacity) {
+      capacity = capacity ? 2 * capacity : 1024;
+      uint64_t *grown = realloc(seen, capacity * sizeof *seen);
+      if (!grown) break;
+      seen = grown;
+    }
+    seen[seen_count++] = record.id;
+    state->in_journal++;
+    *(record.outcome == MNO_DONE ? &state->done : &state->diverged) += 1;
+  }
+  free(seen);
+  if (journal->damaged)
+    snprintf(state->note, sizeof state->note, "%.300s is %.250s; what is lost is computed again by --resume", journal->path,
+             journal->damage);
+}
+
+mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_error *err) {
+  *state = (mno_result_state){0};
+  mno_error why = {0};
+  mno_result *result = NULL;
+  char *name;
+  if (asprintf(&name, "%s.journal", path) < 0) return mno_fail_memory(err, strlen(path), "a path");
+  uint64_t *known = NULL;
+  size_t known_count = 0;
+  mno_status status = mno_result_open(path, &result, &why);
+  if (status == MNO_OK) {
+    const mno_result_file *file = result->file;
+    state->instances = state->shard_instances = result->instance_count;
+    state->shard = file->shard;
+    state->shards = file->shards;
+    if (file->shards > 1) state->shard_instances = file->shard_instances;
+    for (size_t i = 0; i < result->instance_count; i++) {
+      state->done += result->status[i] == MNO_DONE;
+      state->diverged += result->status[i] == MNO_INSTANCE_DIVERGED;
+    }
+    known = done_ids(result, &known_count);
+    mno_result_free(result);
+  }
+  mno_journal_reader journal;
+  bool missing;
+  mno_error other = {0};
+  mno_status journal_status = mno_journal_open(name, &journal, &missing, &other);
+  if (journal_status == MNO_OK) {
+    if (status != MNO_OK) snprintf(state->note, sizeof state->note, "%.500s", why.message);
+    count_journal(&journal, known, known_count, state);
+    mno_journal_reader_close(&journal);
+  } else if (!missing) {
+    snprintf(state->note, sizeof state->note, "%.500s", other.message);
+  }
+  free(known);
+  free(name);
+  state->running = mno_lock_owner(path, state->owner, sizeof state->owner);
+  if (status == MNO_OK || journal_status == MNO_OK) return MNO_OK;
+  return mno_fail(err, status, "%s", why.message);
+}
