@@ -132,26 +132,35 @@ static void fail(work *w, mno_status status, const mno_error *err) {
   atomic_store(&w->halt, 1);
 }
 
-/* Memory that a thread uses for one batch after the other, in huge pages where the system gives them. */
+void *mno_cpu_pages_new(size_t *bytes) {
+  const size_t huge = (size_t)1 << 21;
+  if (*bytes > SIZE_MAX - huge) return NULL;
+  *bytes = (*bytes + huge - 1) / huge * huge;
+  void *block = mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (block == MAP_FAILED) {
+    *bytes = 0;
+    return NULL;
+  }
+  madvise(block, *bytes, MADV_HUGEPAGE);
+  return block;
+}
+
+void mno_cpu_pages_free(void *block, size_t bytes) {
+  if (block) munmap(block, bytes);
+}
+
+/* Memory that a thread uses for one batch after the other. */
 typedef struct arena {
   void *block;
   size_t bytes;
 } arena;
 
 static bool arena_reserve(arena *a, size_t bytes) {
-  const size_t huge = (size_t)1 << 21;
-  bytes = (bytes + huge - 1) / huge * huge;
   if (a->bytes >= bytes) return true;
-  if (a->block) munmap(a->block, a->bytes);
-  a->bytes = 0;
-  a->block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (a->block == MAP_FAILED) {
-    a->block = NULL;
-    return false;
-  }
+  mno_cpu_pages_free(a->block, a->bytes);
   a->bytes = bytes;
-  madvise(a->block, bytes, MADV_HUGEPAGE);
-  return true;
+  a->block = mno_cpu_pages_new(&a->bytes);
+  return a->block != NULL;
 }
 
 static mno_status run_batch(work *w, const batch_plan *b, arena *a, mno_error *err) {
@@ -196,7 +205,7 @@ static void *worker(void *context) {
     if (status == MNO_INTERRUPTED) break;
     if (status != MNO_OK) fail(w, status, &err);
   }
-  if (a.block) munmap(a.block, a.bytes);
+  mno_cpu_pages_free(a.block, a.bytes);
   return NULL;
 }
 

@@ -12,6 +12,7 @@ enum { MNO_CPU_LANES = 16 }; /* the most instances that one batch can hold */
 /* How an instance lies in memory; see the file of that name. */
 typedef enum mno_cpu_layout {
   MNO_CPU_SL, /* seeds on lanes: a batch of instances that differ in seed or draw */
+  MNO_CPU_ML, /* units on lanes: one instance */
   MNO_CPU_LAYOUTS
 } mno_cpu_layout;
 
@@ -57,5 +58,9 @@ mno_cpu_layout mno_cpu_layout_choose(size_t D, size_t M, size_t L, size_t N, mno
  * record diverged, if the loss is not finite. */
 bool mno_cpu_step_end(const mno_plan *plan, mno_record *record, size_t k, const double *h, double *b, double *f,
                       double *gradient);
+
+/* Zeroed memory straight from the system, in huge pages where it gives them; rounds *bytes up. NULL if there is none. */
+void *mno_cpu_pages_new(size_t *bytes);
+void mno_cpu_pages_free(void *block, size_t bytes);
 
 #endif

@@ -40,4 +40,6 @@ const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision) {
   return mno_cpu_kernels_named(precision, isa && *isa ? isa : NULL);
 }
 
-mno_cpu_layout mno_cpu_layout_choose(size_t D, size_t M, size_t L, size_t N, mno_precision precision) { return MNO_CPU_SL; }
+mno_cpu_layout mno_cpu_layout_choose(size_t D, size_t M, size_t L, size_t N, mno_precision precision) {
+  return M < 16 || D * M <= 128 ? MNO_CPU_SL : MNO_CPU_ML;
+}

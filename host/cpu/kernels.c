@@ -2,9 +2,10 @@
  * MNO_CPU_KERNELS. */
 #include "cpu/train.h"
 
+#include "cpu/ml.h"
 #include "cpu/sl.h"
 
-static const layout *const layouts[MNO_CPU_LAYOUTS] = {[MNO_CPU_SL] = &layout_sl};
+static const layout *const layouts[MNO_CPU_LAYOUTS] = {[MNO_CPU_SL] = &layout_sl, [MNO_CPU_ML] = &layout_ml};
 
 static size_t kernels_bytes(const mno_problem *problem, size_t L, size_t M, mno_cpu_layout which) {
   run r = {.problem = problem, .L = L, .M = M, .layout = layouts[which]};

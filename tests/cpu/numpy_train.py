@@ -8,7 +8,7 @@ from scipy.special import erf, expit
 
 ACTIVATIONS = ["tanh", "erf", "gelu", "silu", "relu", "softplus", "sin", "identity"]
 ISAS = ["avx512", "avx2", "portable"]
-LAYOUTS = ["SL"]
+LAYOUTS = ["SL", "ML"]
 ALPHA, ETA_U, ETA_V = 1.3, 0.7, 0.8  # as in problem.h
 
 
@@ -112,6 +112,7 @@ def cases():
     base = {"count": 2, "d_in": 3, "d_out": 2, "K": 3, "loss": 0}
     odd = [1, 2, 3, 5, 7, 17, 33]
     for isa, precision, layout in itertools.product(ISAS, (0, 1), LAYOUTS):
+        base["count"] = 2 if layout == "SL" else 1
         where = {"isa": isa, "precision": precision, "layout": layout}
         for loss, name in itertools.product((0, 1), ACTIVATIONS):
             yield base | where | {"activation": name, "loss": loss, "D": 5, "M": 7, "L": 3, "N": 11}

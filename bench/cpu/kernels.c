@@ -1,0 +1,111 @@
+/* Times the training kernels of one core on one shape:
+ *   bench_cpu f64|f32 D M L N [K [layout [isa]]]
+ * Best of several batches; prints GF/s of the K steps (12 N D M L flops each: the difference between a training of K steps
+ * and one of none), the same for the whole training with its draws, and milliseconds per step and instance.
+ *   bench_cpu peak
+ * prints the peak of the fused multiply-adds, and of v tanh, as this processor runs them. */
+#include "cpu/cpu.h"
+
+#include "core/memory.h"
+#include "peak.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct timing {
+  double seconds; /* of one batch */
+  size_t instances;
+} timing;
+
+static double *normals(size_t count, uint32_t tensor, double scale) {
+  double *x = malloc(count * sizeof *x);
+  mno_normals(1, tensor, 0, 0, count, x);
+  for (size_t i = 0; i < count; i++) x[i] *= scale;
+  return x;
+}
+
+static timing measure(const mno_cpu_kernels *kernels, mno_cpu_layout layout, mno_problem *problem, mno_precision precision,
+                      size_t M, size_t L, size_t K, void *arena) {
+  problem->K = K;
+  mno_instance instance[MNO_CPU_LANES];
+  int64_t step[1] = {(int64_t)K};
+  size_t count = layout == MNO_CPU_SL ? (size_t)kernels->lanes : 1;
+  mno_plan plan = {.precision = precision,
+                   .problem_count = 1,
+                   .problem = problem,
+                   .instance_count = count,
+                   .instance = instance,
+                   .step_count = 1,
+                   .step = step,
+                   .output = true};
+  atomic_int halt = 0;
+  timing best = {INFINITY, count};
+  double total = 0;
+  for (int repeat = 0; repeat < 3 || (total < 1.0 && repeat < 200); repeat++) {
+    mno_cpu_batch batch = {.plan = &plan, .problem = problem, .L = L, .M = M, .count = count, .halt = &halt, .arena = arena};
+    for (size_t i = 0; i < count; i++) {
+      instance[i] = (mno_instance){.L = (int64_t)L, .M = (int64_t)M, .seed = i, .draw = {(int64_t)M, 0, 1}};
+      batch.instance[i] = &instance[i];
+      if (mno_record_new(&plan, i, &batch.record[i], NULL) != MNO_OK) exit(1);
+    }
+    double start = mno_now();
+    if (kernels->train(&batch, layout) != MNO_OK) exit(1);
+    double seconds = mno_now() - start;
+    total += seconds;
+    if (seconds < best.seconds) best.seconds = seconds;
+    for (size_t i = 0; i < count; i++) mno_record_free(batch.record[i]);
+  }
+  return best;
+}
+
+int main(int argc, char **argv) {
+  if (argc == 2 && strcmp(argv[1], "peak") == 0) {
+    printf("peak f32 %.1f f64 %.1f GF/s\n", peak_f32(), peak_f64());
+    return 0;
+  }
+  if (argc < 6) {
+    fprintf(stderr, "usage: bench_cpu f64|f32 D M L N [K [layout [isa]]] | bench_cpu peak\n");
+    return 2;
+  }
+  mno_precision precision = strcmp(argv[1], "f32") == 0 ? MNO_F32 : MNO_F64;
+  size_t D = (size_t)atol(argv[2]), M = (size_t)atol(argv[3]), L = (size_t)atol(argv[4]), N = (size_t)atol(argv[5]),
+         K = argc > 6 ? (size_t)atol(argv[6]) : 15;
+  const mno_cpu_kernels *kernels = argc > 8 ? mno_cpu_kernels_named(precision, argv[8]) : mno_cpu_kernels_choose(precision);
+  if (!kernels) return 1;
+  mno_cpu_layout layout = argc > 7 && strcmp(argv[7], "auto") != 0 ? (mno_cpu_layout)atoi(argv[7])
+                                                                   : mno_cpu_layout_choose(D, M, L, N, precision);
+  enum { WIDTH = 5 };
+  mno_problem problem = {.N = N,
+                         .d_in = WIDTH,
+                         .d_out = WIDTH,
+                         .D = D,
+                         .K = K,
+                         .alpha = 1,
+                         .sigma_u = 1,
+                         .sigma_v = 1,
+                         .eta_u = 1,
+                         .eta_v = 1,
+                         .activation = MNO_TANH,
+                         .loss = MNO_SQUARED};
+  problem.x = normals(N * WIDTH, MNO_TENSOR_X, 1);
+  problem.y = normals(N * WIDTH, MNO_TENSOR_Y, 1);
+  problem.w_embed = normals(D * WIDTH, MNO_TENSOR_W_EMBED, 1 / sqrt(WIDTH));
+  problem.w_unembed = normals(D * WIDTH, MNO_TENSOR_W_UNEMBED, sqrt(WIDTH));
+  size_t bytes = kernels->bytes(&problem, L, M, layout);
+  void *arena = mno_cpu_pages_new(&bytes);
+  if (!arena) return 1;
+  timing full = measure(kernels, layout, &problem, precision, M, L, K, arena),
+         none = measure(kernels, layout, &problem, precision, M, L, 0, arena);
+  double pass = 4.0 * (double)(N * D * M * L) * (double)full.instances, k = (double)K;
+  printf("%s %-8s %s D %zu M %zu L %zu N %zu: steps %.1f GF/s, whole %.1f GF/s, %.4f ms per step and instance, %.1f MiB\n",
+         argv[1], kernels->name,
+         layout == MNO_CPU_SL ? "SL"
+         : layout == 1        ? "ML"
+                              : "NL",
+         D, M, L, N, 3 * pass * k / (full.seconds - none.seconds) / 1e9, pass * (3 * k + 1) / full.seconds / 1e9,
+         (full.seconds - none.seconds) / k / (double)full.instances * 1e3, (double)bytes / 0x1p20);
+  mno_cpu_pages_free(arena, bytes);
+  return 0;
+}
