@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 static const mno_command commands[] = {
+    {"check", "CONFIG.yaml [--backend auto|cpu|cuda] [--precision f32|f64] [--threads N]",
+     "validate, print the plan: problems, instances, memory, time estimate", mno_command_check},
     {"status", "OUT.h5...", "what is done, running, diverged, missing", mno_command_status},
     {"plot", "OUT.h5 -o FIG.svg|.png|.pdf [--kind NAME] [--step K] [--quantity output|embedding] [--problem I]",
      "draw a figure", mno_command_plot},

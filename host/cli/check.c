@@ -1,0 +1,212 @@
+/* meanode check: what a configuration would compute, and what it would take. */
+#include "cli/cli.h"
+
+#include "core/memory.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOWN = 8 }; /* values of a list that are written out */
+
+static void print_integers(const char *name, const mno_integers *list) {
+  printf("%s ", name);
+  for (size_t i = 0; i < list->count && (list->count <= SHOWN || i < SHOWN - 2); i++)
+    printf("%s%" PRId64, i ? ", " : "", list->value[i]);
+  if (list->count > SHOWN) printf(", ..., %" PRId64 " (%zu values)", list->value[list->count - 1], list->count);
+}
+
+static void print_reals(const char *name, const mno_reals *list) {
+  printf("%s ", name);
+  for (size_t i = 0; i < list->count && (list->count <= SHOWN || i < SHOWN - 2); i++)
+    printf("%s%g", i ? ", " : "", list->value[i]);
+  if (list->count > SHOWN) printf(", ..., %g (%zu values)", list->value[list->count - 1], list->count);
+}
+
+static void print_bytes(double bytes) {
+  static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  int unit = 0;
+  for (; bytes >= 1024 && unit < 5; unit++) bytes /= 1024;
+  printf(unit && bytes < 100 ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
+}
+
+static void print_seconds(double seconds) {
+  if (seconds < 120)
+    printf("%.2g s", seconds);
+  else if (seconds < 7200)
+    printf("%.0f min", seconds / 60);
+  else if (seconds < 172800)
+    printf("%.1f h", seconds / 3600);
+  else
+    printf("%.1f days", seconds / 86400);
+}
+
+/* What the plan takes on one backend. */
+typedef struct cost {
+  double file;     /* bytes of the result file */
+  double flops;    /* of training */
+  double seconds;  /* of training, sum over instances on one thread */
+  double longest;  /* seconds of the longest instance */
+  size_t working;  /* bytes of the largest working set */
+  size_t record;   /* bytes of the largest record */
+  size_t data;     /* bytes of all problems */
+  size_t heaviest; /* row of the largest working set */
+} cost;
+
+static bool same_shape(const mno_instance *a, const mno_instance *b) {
+  return a->problem == b->problem && a->L == b->L && a->M == b->M;
+}
+
+static cost add_up(const mno_plan *plan, const mno_backend *backend) {
+  cost c = {0};
+  double S = (double)plan->step_count, real = sizeof(double), seconds = 0, bytes = 0, flops = 0;
+  const mno_instance *before = NULL;
+  for (size_t row = 0; row < plan->instance_count; row++) {
+    const mno_instance *i = &plan->instance[row];
+    const mno_problem *p = &plan->problem[i->problem];
+    if (!before || !same_shape(before, i)) { /* the seeds of a shape cost the same */
+      double outputs = plan->output ? (double)(p->N * p->d_out) : 0,
+             embeddings = plan->embedding ? (double)(p->N * p->D) : 0,
+             weights = 2.0 * (double)i->L * (double)i->M * (double)p->D,
+             copies = plan->weights == MNO_WEIGHTS_BOTH ? 2 : plan->weights != MNO_WEIGHTS_NONE;
+      size_t working = backend->memory(plan, row), record = mno_record_bytes(plan, row);
+      bytes = real * (S * (3 + outputs + embeddings) + copies * weights + 10); /* 3 columns of steps, 10 coordinates */
+      seconds = backend->seconds(plan, row);
+      flops = mno_instance_flops(p, i);
+      if (working + record > c.working + c.record || row == 0) {
+        c.working = working;
+        c.record = record;
+        c.heaviest = row;
+      }
+      if (seconds > c.longest) c.longest = seconds;
+    }
+    before = i;
+    c.file += bytes;
+    c.seconds += seconds;
+    c.flops += flops;
+  }
+  for (size_t q = 0; q < plan->problem_count; q++) {
+    const mno_problem *p = &plan->problem[q];
+    size_t embeddings = p->D * (p->d_in + p->d_out), data = p->N * (p->d_in + p->d_out);
+    c.file += real * (double)(embeddings + data);
+    if (q == 0) c.data += data * sizeof(double);
+    if (q == 0 || p->w_embed != p[-1].w_embed) c.data += embeddings * sizeof(double);
+  }
+  return c;
+}
+
+static void print_what(const mno_plan *plan) {
+  const mno_sweep *sweep = plan->sweep;
+  const mno_problem *p = &plan->problem[0];
+  printf("problems     %zu: ", plan->problem_count);
+  print_integers("D", &sweep->model.D);
+  print_reals("; alpha", &sweep->model.alpha);
+  printf("\n             N %zu, inputs %zu, targets %zu; %s, %s loss, %zu steps\n", p->N, p->d_in, p->d_out,
+         mno_activation_name(p->activation), mno_loss_name(p->loss), p->K);
+  printf("instances    %zu: ", plan->instance_count);
+  print_integers("L", &sweep->sweep.L);
+  print_integers("; M", &sweep->sweep.M);
+  printf("; %zu seed%s", sweep->sweep.seed_count, sweep->sweep.seed_count == 1 ? "" : "s");
+  size_t plain = plan->problem_count * sweep->sweep.L.count * sweep->sweep.M.count * sweep->sweep.seed_count;
+  if (plan->instance_count > plain) printf("; %zu of them pairs", plan->instance_count - plain);
+  printf("\nlimits       ");
+  for (size_t i = 0; i < sweep->limit.count; i++) printf("%s%s", i ? ", " : "", mno_limit_kind_name(sweep->limit.kind[i]));
+  if (sweep->limit.count)
+    printf(" of every problem, tolerance %g\n", sweep->limit.tolerance);
+  else
+    printf("none\n");
+  printf("records      %zu of %zu steps; loss%s%s%s\n", plan->step_count, p->K + 1, plan->output ? ", output" : "",
+         plan->embedding ? ", embedding" : "", plan->weights ? ", weights" : "");
+}
+
+mno_status mno_print_plan(const mno_plan *plan, const char *backend_name, int threads, mno_error *err) {
+  const mno_backend *backend = NULL;
+  char device[256] = "";
+  print_what(plan);
+  fflush(stdout);
+  mno_status status = mno_backend_find(backend_name ? backend_name : "auto", &backend, err);
+  if (status != MNO_OK) return status;
+  backend->probe(device, sizeof device);
+  if (threads == 0) threads = mno_core_count();
+  cost c = add_up(plan, backend);
+  size_t busy = plan->instance_count < (size_t)threads ? plan->instance_count : (size_t)threads;
+  double seconds = c.seconds / (double)busy;
+  if (seconds < c.longest) seconds = c.longest;
+  bool host = strcmp(backend->name, "cpu") == 0;
+  printf("backend      %s: %s; %s", backend->name, device, mno_precision_name(plan->precision));
+  if (host) printf(", %zu thread%s", busy, busy == 1 ? "" : "s");
+  printf("\nmemory       data ");
+  print_bytes((double)c.data);
+  printf("; ");
+  print_bytes((double)c.working);
+  printf(host ? " a thread" : " on the device");
+  printf(" at most (D %zu, L %" PRId64 ", M %" PRId64 "); a record ", plan->problem[plan->instance[c.heaviest].problem].D,
+         plan->instance[c.heaviest].L, plan->instance[c.heaviest].M);
+  print_bytes((double)c.record);
+  printf("; free: ");
+  print_bytes((double)mno_memory_available());
+  printf("\nresult file  about ");
+  print_bytes(c.file);
+  printf("\nwork         %.3g floating point operations, about ", c.flops);
+  print_seconds(seconds);
+  printf(" to train%s\n", plan->sweep->limit.count ? "; the limits come on top" : "");
+  double needed = (double)(host ? c.working + c.record : c.record) * (double)busy;
+  if (needed > (double)mno_memory_available())
+    return mno_fail(
+        err, MNO_ERR_MEMORY,
+        "this sweep needs %.3g GiB of memory on %zu threads, but %.3g GiB are free; use fewer threads (--threads), "
+        "smaller sizes or fewer recorded steps",
+        needed / 0x1p30, busy, (double)mno_memory_available() / 0x1p30);
+  return MNO_OK;
+}
+
+int mno_command_check(int argc, char **argv) {
+  enum { BACKEND = 256, PRECISION, THREADS };
+  static const struct option options[] = {{"backend", required_argument, NULL, BACKEND},
+                                          {"precision", required_argument, NULL, PRECISION},
+                                          {"threads", required_argument, NULL, THREADS},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
+  const char *backend = NULL;
+  mno_precision precision = MNO_F64;
+  long threads = 0;
+  char *end;
+  optind = 1;
+  opterr = 0;
+  for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
+    switch (option) {
+    case BACKEND: backend = optarg; break;
+    case PRECISION:
+      if (strcmp(optarg, "f32") != 0 && strcmp(optarg, "f64") != 0)
+        return mno_usage("check", "--precision \"%s\": not one of f64, f32", optarg);
+      precision = strcmp(optarg, "f32") == 0 ? MNO_F32 : MNO_F64;
+      break;
+    case THREADS:
+      threads = strtol(optarg, &end, 10);
+      if (end == optarg || *end || threads < 1 || threads > 4096)
+        return mno_usage("check", "--threads \"%s\": not a number from 1 to 4096", optarg);
+      break;
+    case 'h':
+      printf("usage: meanode check CONFIG.yaml [--backend auto|cpu|cuda] [--precision f32|f64] [--threads N]\n\n"
+             "Validates a configuration and prints what it would compute: problems, instances, memory, result file, time.\n"
+             "Exit code 0: it can run; 65: the configuration or a data file is wrong (the message shows the place).\n");
+      return 0;
+    case ':': return mno_usage("check", "option %s needs a value", argv[optind - 1]);
+    default: return mno_usage("check", "unknown option %s", argv[optind - 1]);
+    }
+  }
+  if (optind == argc) return mno_usage("check", "which configuration?");
+  if (optind < argc - 1) return mno_usage("check", "one configuration at a time, not also %s", argv[optind + 1]);
+  mno_error err = {0};
+  mno_sweep *sweep = NULL;
+  mno_plan *plan = NULL;
+  mno_status status = mno_sweep_load(argv[optind], &sweep, &err);
+  if (status == MNO_OK) status = mno_plan_build(sweep, precision, &plan, &err);
+  if (status == MNO_OK) status = mno_print_plan(plan, backend, (int)threads, &err);
+  int code = status == MNO_OK ? 0 : mno_report("check", status, &err);
+  mno_plan_free(plan);
+  mno_sweep_free(sweep);
+  return code;
+}
