@@ -12,6 +12,8 @@ static const mno_command commands[] = {
     {"check", "CONFIG.yaml [--backend auto|cpu|cuda] [--precision f32|f64] [--threads N]",
      "validate, print the plan: problems, instances, memory, time estimate", mno_command_check},
     {"status", "OUT.h5...", "what is done, running, diverged, missing", mno_command_status},
+    {"fit", "OUT.h5 [--json] [--step K...] [--quantity output|embedding]", "constants a, b, c and exponents with 95% intervals",
+     mno_command_fit},
     {"plot", "OUT.h5 -o FIG.svg|.png|.pdf [--kind NAME] [--step K] [--quantity output|embedding] [--problem I]",
      "draw a figure", mno_command_plot},
     {"info", "[OUT.h5]", "version, build, devices; or the provenance of a file", mno_command_info},

@@ -9,7 +9,8 @@
 
 enum { MIN_SEEDS = 3 };
 
-/* Columns: of the law itself, with an exponent in L or in M on the depth bias; */
+/* Columns: of the law itself, with an exponent in L or in M on the depth bias. The next order F/L^2 follows where the depths
+ * determine it: at L = 8 it is several per cent of A/L. */
 static void law_in_depth(const mno_cells *cells, size_t c, double power, double *x) {
   x[0] = pow(cells->L[c], power);
   x[1] = 1 / (cells->L[c] * cells->M[c]);
@@ -18,16 +19,28 @@ static void law_in_width(const mno_cells *cells, size_t c, double power, double 
   x[0] = pow(cells->M[c], power) / cells->L[c];
   x[1] = 1 / (cells->L[c] * cells->M[c]);
 }
-/* of the depth bias alone, which is what regrouped pairs see; A/L + F/L^2 at L minus the same at L/2 is -A/L - 3 F/L^2; */
+static void law_in_depth_2(const mno_cells *cells, size_t c, double power, double *x) {
+  law_in_depth(cells, c, power, x);
+  x[2] = 1 / (cells->L[c] * cells->L[c]);
+}
+static void law_in_width_2(const mno_cells *cells, size_t c, double power, double *x) {
+  law_in_width(cells, c, power, x);
+  x[2] = 1 / (cells->L[c] * cells->L[c]);
+}
+/* Of the depth bias alone, which is what regrouped pairs see: A/L + F/L^2 at L minus the same at L/2 is -A/L - 3 F/L^2. */
 static void depth_alone(const mno_cells *cells, size_t c, double power, double *x) { x[0] = pow(cells->L[c], power); }
 static void depth_in_width(const mno_cells *cells, size_t c, double power, double *x) {
   x[0] = pow(cells->M[c], power) / cells->L[c];
 }
-static void depth_second(const mno_cells *cells, size_t c, double power, double *x) {
-  x[0] = 1 / cells->L[c];
-  x[1] = x[0] * x[0];
+static void depth_alone_2(const mno_cells *cells, size_t c, double power, double *x) {
+  depth_alone(cells, c, power, x);
+  x[1] = 1 / (cells->L[c] * cells->L[c]);
 }
-/* of the width bias alone, with the next orders. */
+static void depth_in_width_2(const mno_cells *cells, size_t c, double power, double *x) {
+  depth_in_width(cells, c, power, x);
+  x[1] = 1 / (cells->L[c] * cells->L[c]);
+}
+/* Of the width bias alone, with the next orders. */
 static void width_alone(const mno_cells *cells, size_t c, double power, double *x) {
   x[0] = 1 / (cells->L[c] * cells->M[c]);
 }
@@ -37,9 +50,10 @@ static void width_second(const mno_cells *cells, size_t c, double power, double 
   x[2] = x[0] / cells->L[c];
 }
 
-static const mno_design law_L = {2, law_in_depth}, law_M = {2, law_in_width}, depth_1 = {1, depth_alone},
-                        depth_M = {1, depth_in_width}, depth_2 = {2, depth_second}, width_1 = {1, width_alone},
-                        width_3 = {3, width_second};
+/* [order - 1][in L, in M]: leading order only, and with the next. */
+static const mno_design law[2][2] = {{{2, law_in_depth}, {2, law_in_width}}, {{3, law_in_depth_2}, {3, law_in_width_2}}};
+static const mno_design depth[2][2] = {{{1, depth_alone}, {1, depth_in_width}}, {{2, depth_alone_2}, {2, depth_in_width_2}}};
+static const mno_design width_1 = {1, width_alone}, width_3 = {3, width_second};
 
 static const char *const too_noisy = "the depth bias is on the noise floor: take more seeds";
 
@@ -64,19 +78,20 @@ static void note_floor(mno_estimate *estimate) {
   if (estimate->low == 0) mno_estimate_warn(estimate, "on the noise floor");
 }
 
-/* Exponents of the depth bias in L and M, where a is known to be there. */
-static void fit_exponents(mno_means *means, const mno_design *in_L, const mno_design *in_M, const char *method,
-                          mno_fit *fit) {
+/* Exponents of the depth bias in L and M, where the leading order alone shows that there is one. */
+static void fit_exponents(mno_means *means, const mno_design designs[2][2], const char *method, mno_fit *fit) {
   const mno_cells *cells = means->cells;
   mno_estimate *slope[] = {&fit->slope_bias, &fit->slope_bias_M};
-  const double *size[] = {cells->L, cells->M};
-  const mno_design *design[] = {in_L, in_M};
+  size_t depths = mno_distinct(cells->L, cells->count), widths = mno_distinct(cells->M, cells->count);
+  const mno_design *design[] = {&designs[depths >= 4][0], &designs[depths >= 3][1]};
+  size_t have[] = {depths, widths}, need[] = {2, designs[0][1].columns + 1};
   const double low[] = {-3, -0.8}, high[] = {1, 0.8};
+  mno_estimate leading = {0};
+  if (mno_means_solve(means, &designs[0][0], -1)) mno_means_norm(means, means->map, &leading);
   for (int i = 0; i < 2; i++) {
-    size_t need = i == 0 ? 2 : design[i]->columns + 1;
-    if (mno_distinct(size[i], cells->count) < need)
-      mno_estimate_none(slope[i], "needs at least %zu values of %s", need, i == 0 ? "L" : "M");
-    else if (!(fit->a.low > 0))
+    if (have[i] < need[i])
+      mno_estimate_none(slope[i], "needs at least %zu values of %s", need[i], i == 0 ? "L" : "M");
+    else if (!(leading.low > 0))
       mno_estimate_none(slope[i], "%s", too_noisy);
     else {
       slope[i]->warning[0] = 0;
@@ -108,20 +123,21 @@ static mno_status fit_averages(const mno_runs *runs, const mno_cells *cells, con
   mno_means *means;
   mno_status status = mno_means_new(cells, runs->limit, runs->limit_deviation, &means, err);
   if (status != MNO_OK) return status;
-  if (!mno_means_solve(means, &law_L, -1)) {
+  bool second = mno_distinct(cells->L, cells->count) >= 3;
+  if (!(second && mno_means_solve(means, &law[1][0], -1)) && !mno_means_solve(means, &law[0][0], -1)) {
     all_none(fit, "the shapes do not tell depth bias from width bias");
   } else {
     mno_means_norm(means, means->map, &fit->a);
     mno_means_norm(means, means->map + cells->count, &fit->c);
     set_method(&fit->a, method);
     set_method(&fit->c, method);
-    double gap = fit->a.value / largest(cells->L, cells->count);
-    if (fit->a.low > 0 && runs->limit_deviation > 0.1 * gap)
+    double gap = (fit->a.low > 0 ? fit->a.value : fit->a.high) / largest(cells->L, cells->count);
+    if (runs->limit_deviation > 0.1 * gap)
       mno_estimate_warn(&fit->a, "the limit's own error is %.0f%% of the depth bias at the largest L: lower its tolerance",
                         100 * runs->limit_deviation / gap);
     note_floor(&fit->a);
     note_floor(&fit->c);
-    fit_exponents(means, &law_L, &law_M, method, fit);
+    fit_exponents(means, law, method, fit);
   }
   mno_means_free(means);
   return MNO_OK;
@@ -133,12 +149,12 @@ static mno_status fit_regrouped(const mno_cells *cells, mno_fit *fit, mno_error 
   mno_status status = mno_means_new(cells, NULL, 0, &means, err);
   if (status != MNO_OK) return status;
   bool second = mno_distinct(cells->L, cells->count) >= 3;
-  if ((second && mno_means_solve(means, &depth_2, 0)) || mno_means_solve(means, &depth_1, -1)) {
+  if ((second && mno_means_solve(means, &depth[1][0], -1)) || mno_means_solve(means, &depth[0][0], -1)) {
     fit->a.warning[0] = 0;
     mno_means_norm(means, means->map, &fit->a);
     set_method(&fit->a, "regrouped pairs");
     note_floor(&fit->a);
-    fit_exponents(means, &depth_1, &depth_M, "regrouped pairs", fit);
+    fit_exponents(means, depth, "regrouped pairs", fit);
   }
   mno_means_free(means);
   return MNO_OK;

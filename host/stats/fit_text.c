@@ -9,22 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where each estimate is, and what it is called. */
+/* Where each estimate is, and what it is called; the table has the constants first, then the exponents it has room for. */
 static const struct {
   const char *name, *heading;
   size_t offset;
-  int digits;
+  int digits, block;
 } columns[] = {
-    {"a", "a (depth bias)", offsetof(mno_fit, a), 4},
-    {"b", "b (fluctuation)", offsetof(mno_fit, b), 3},
-    {"c", "c (width bias)", offsetof(mno_fit, c), 3},
-    {"slope_fluctuation", "slope in L M", offsetof(mno_fit, slope_fluctuation), 3},
-    {"slope_fluctuation_L", NULL, offsetof(mno_fit, slope_fluctuation_L), 3},
-    {"slope_fluctuation_M", NULL, offsetof(mno_fit, slope_fluctuation_M), 3},
-    {"slope_bias", "bias slope in L", offsetof(mno_fit, slope_bias), 3},
-    {"slope_bias_M", NULL, offsetof(mno_fit, slope_bias_M), 3},
+    {"a", "a (depth bias)", offsetof(mno_fit, a), 4, 0},
+    {"b", "b (fluctuation)", offsetof(mno_fit, b), 3, 0},
+    {"c", "c (width bias)", offsetof(mno_fit, c), 3, 0},
+    {"slope_fluctuation", "fluctuation in L M", offsetof(mno_fit, slope_fluctuation), 3, 1},
+    {"slope_fluctuation_L", NULL, offsetof(mno_fit, slope_fluctuation_L), 3, 1},
+    {"slope_fluctuation_M", NULL, offsetof(mno_fit, slope_fluctuation_M), 3, 1},
+    {"slope_bias", "depth bias in L", offsetof(mno_fit, slope_bias), 3, 1},
+    {"slope_bias_M", "depth bias in M", offsetof(mno_fit, slope_bias_M), 3, 1},
 };
-enum { COLUMNS = sizeof columns / sizeof *columns, CELL = 28 };
+enum { COLUMNS = sizeof columns / sizeof *columns, BLOCKS = 2, CELL = 40, WIDTH = 28 };
 
 static const mno_estimate *estimate_of(const mno_fit *fit, size_t column) {
   return (const mno_estimate *)(const void *)((const char *)fit + columns[column].offset);
@@ -105,52 +105,65 @@ mno_status mno_fits_json(const mno_result *result, const mno_fits *fits, char **
 /* "0.0525 [0.0511, 0.0539]" */
 static void write_cell(char *cell, const mno_estimate *e, int digits) {
   if (!isfinite(e->value))
-    snprintf(cell, CELL, "-");
+    snprintf(cell, CELL, "none");
   else
     snprintf(cell, CELL, "%.*f [%.*f, %.*f]", digits, e->value, digits, e->low, digits, e->high);
 }
 
+/* Notes are numbered in order of appearance; the same text is one note. */
+typedef struct notes {
+  const char **text;
+  size_t count;
+} notes;
+
+static size_t note_number(notes *n, const char *text) {
+  size_t i = 0;
+  while (i < n->count && strcmp(n->text[i], text) != 0) i++;
+  if (i == n->count) n->text[n->count++] = text;
+  return i + 1;
+}
+
+static void put_block(FILE *out, const mno_fits *fits, size_t problem, int block, notes *n) {
+  fprintf(out, "%4s  %-9s", "step", block == 0 ? "constants" : "exponents");
+  for (size_t c = 0; c < COLUMNS; c++)
+    if (columns[c].heading && columns[c].block == block) fprintf(out, "  %-*s", WIDTH, columns[c].heading);
+  fputc('\n', out);
+  for (size_t i = 0; i < fits->count; i++) {
+    const mno_fit *fit = &fits->fit[i];
+    if (fit->problem != problem) continue;
+    fprintf(out, "%4" PRId64 "  %-9s", fit->step, mno_quantity_name(fit->quantity));
+    for (size_t c = 0; c < COLUMNS; c++) {
+      if (!columns[c].heading || columns[c].block != block) continue;
+      const mno_estimate *e = estimate_of(fit, c);
+      char cell[CELL];
+      write_cell(cell, e, columns[c].digits);
+      size_t used = strlen(cell);
+      if (e->warning[0]) snprintf(cell + used, sizeof cell - used, " (%zu)", note_number(n, e->warning));
+      fprintf(out, "  %-*s", WIDTH, cell);
+    }
+    fputc('\n', out);
+  }
+}
+
 mno_status mno_fits_table(const mno_result *result, const mno_fits *fits, char **text, mno_error *err) {
-  size_t size, notes = 0;
-  const char **note = mno_alloc(fits->count * COLUMNS + 1, sizeof *note);
-  FILE *out = note ? open_memstream(text, &size) : NULL;
+  size_t size;
+  notes n = {mno_alloc(fits->count * COLUMNS + 1, sizeof *n.text), 0};
+  FILE *out = n.text ? open_memstream(text, &size) : NULL;
   if (!out) {
-    free(note);
+    free(n.text);
     return finish(out, text, err);
   }
   for (size_t p = 0; p < result->problem_count; p++) {
     const mno_result_problem *problem = &result->problems[p];
-    fprintf(out, "%s%s: D = %zu, alpha = %g, N = %zu, %zu runs\n", p ? "\n" : "", problem->name, problem->D, problem->alpha,
-            problem->N, problem->run_count);
-    fprintf(out, "%4s  %-9s", "step", "quantity");
-    for (size_t c = 0; c < COLUMNS; c++)
-      if (columns[c].heading) fprintf(out, "  %-24s", columns[c].heading);
+    fprintf(out, "%s: D = %zu, alpha = %g, N = %zu, %zu runs\n", problem->name, problem->D, problem->alpha, problem->N,
+            problem->run_count);
+    for (int block = 0; block < BLOCKS; block++) put_block(out, fits, p, block, &n);
     fputc('\n', out);
-    for (size_t i = 0; i < fits->count; i++) {
-      const mno_fit *fit = &fits->fit[i];
-      if (fit->problem != p) continue;
-      fprintf(out, "%4" PRId64 "  %-9s", fit->step, mno_quantity_name(fit->quantity));
-      for (size_t c = 0; c < COLUMNS; c++) {
-        const mno_estimate *e = estimate_of(fit, c);
-        if (!columns[c].heading) continue;
-        char cell[CELL], marked[CELL + 8];
-        write_cell(cell, e, columns[c].digits);
-        size_t number = 0;
-        if (e->warning[0]) {
-          while (number < notes && strcmp(note[number], e->warning) != 0) number++;
-          if (number == notes) note[notes++] = e->warning;
-          snprintf(marked, sizeof marked, "%s (%zu)", cell, number + 1);
-        } else
-          snprintf(marked, sizeof marked, "%s", cell);
-        fprintf(out, "  %-24s", marked);
-      }
-      fputc('\n', out);
-    }
   }
-  fputs("\nmean error = A/L + C/(L M), standard deviation over seeds = b/sqrt(L M); a = RMS A, c = RMS C over samples and\n"
+  fputs("Mean error A/L + C/(L M), standard deviation over seeds b/sqrt(L M); a = RMS of A, c = RMS of C over samples and\n"
         "coordinates; 95% intervals in brackets.\n",
         out);
-  for (size_t i = 0; i < notes; i++) fprintf(out, "(%zu) %s\n", i + 1, note[i]);
-  free(note);
+  for (size_t i = 0; i < n.count; i++) fprintf(out, "(%zu) %s\n", i + 1, n.text[i]);
+  free(n.text);
   return finish(out, text, err);
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIZE = 8, SEEDS = 16, DEEP = 16, WIDE = 8, REPETITIONS = 200, MOST = 4000 };
+enum { SIZE = 8, SEEDS = 32, DEEP = 16, WIDE = 8, REPETITIONS = 200, MOST = 6000 };
 
 static const double noise = 1, width_mean = 1.03;
 

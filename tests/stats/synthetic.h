@@ -1,5 +1,5 @@
-/* Runs with a known law: f = limit + A/L + C/(L M) + b/(L M) sum over units of xi, with xi addressed by (seed, layer, unit)
- * so that shapes share draws as nested networks do. */
+/* Runs with a known law: f = limit + A/L + C/(L M) + F/L^2 + b/(L M) sum over units of xi, with xi addressed by (seed,
+ * layer, unit) so that shapes share draws as nested networks do. */
 #ifndef TEST_STATS_SYNTHETIC_H
 #define TEST_STATS_SYNTHETIC_H
 
@@ -14,6 +14,7 @@ typedef struct synthetic {
   size_t L_count, M_count;
   size_t seeds;
   double a, b, c;         /* RMS */
+  double second;          /* RMS of F */
   double depth_exponent;  /* of the depth bias; -1 is the law */
   double limit_deviation; /* error of the limit that is handed out */
   double correlation;     /* between coordinates of the noise, 0..1 */
@@ -24,7 +25,7 @@ typedef struct synthetic_runs {
   mno_runs runs;
   int64_t *L, *M;
   uint64_t *seed;
-  double *value, *limit, *A, *C;
+  double *value, *limit, *A, *C, *F;
 } synthetic_runs;
 
 static uint64_t synthetic_state;
@@ -60,6 +61,7 @@ static synthetic_runs synthetic_make(const synthetic *p) {
   s.value = malloc(count * size * sizeof *s.value);
   s.A = synthetic_vector(size, p->a);
   s.C = synthetic_vector(size, p->c);
+  s.F = synthetic_vector(size, p->second);
   s.limit = synthetic_vector(size, 1);
   double *unit = malloc(size * sizeof *unit), *sums = calloc(cells * size, sizeof *sums);
   size_t run = 0;
@@ -80,8 +82,8 @@ static synthetic_runs synthetic_make(const synthetic *p) {
       s.seed[run] = seed;
       double L = (double)s.L[run], LM = L * (double)s.M[run];
       for (size_t x = 0; x < size; x++)
-        s.value[run * size + x] =
-            s.limit[x] + s.A[x] * pow(L, p->depth_exponent) + s.C[x] / LM + p->b / LM * sums[c * size + x];
+        s.value[run * size + x] = s.limit[x] + s.A[x] * pow(L, p->depth_exponent) + s.C[x] / LM + s.F[x] / (L * L) +
+                                  p->b / LM * sums[c * size + x];
     }
   }
   for (size_t x = 0; x < size; x++) s.limit[x] += p->limit_deviation * synthetic_normal();
@@ -106,6 +108,7 @@ static void synthetic_free(synthetic_runs *s) {
   free(s->limit);
   free(s->A);
   free(s->C);
+  free(s->F);
 }
 
 #endif

@@ -25,7 +25,7 @@ def parser(kinds):
 
 def main(arguments=None):
     try:
-        from . import figures, reading
+        from . import figures, reading  # the heavy imports, so that what is missing can be named
     except ImportError as missing:
         name = (missing.name or "").split(".")[0]
         package = PACKAGES.get(name, "python3-matplotlib python3-xarray python3-h5netcdf")

@@ -4,11 +4,8 @@ line style."""
 import contextlib
 
 import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as pyplot  # noqa: E402
-import matplotlib.ticker as ticker  # noqa: E402
+import matplotlib.figure
+import matplotlib.ticker as ticker
 
 WIDTH = 7.0  # inches, two columns
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -54,12 +51,12 @@ def look():
 
 
 def figure(rows, columns, height):
-    """Figure and axes [rows][columns], with room below for a caption line."""
-    fig, axes = pyplot.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False)
-    return fig, axes
+    """Figure and axes [rows][columns]. Not through pyplot: no global state, no window, nothing to close."""
+    fig = matplotlib.figure.Figure(figsize=(WIDTH, height))
+    return fig, fig.subplots(rows, columns, squeeze=False)
 
 
-def caption(fig, text, lines=1):
+def caption(fig, text):
     """Put a caption below the axes and arrange these."""
     height = fig.get_size_inches()[1]
     below = (0.06 + 0.14 * (text.count("\n") + 1)) / height

@@ -1,0 +1,139 @@
+"""The Python module on a file whose law is known: reading, constants, figures, messages."""
+
+import contextlib
+import io
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import synthetic_file  # noqa: E402
+
+import meanode  # noqa: E402
+import meanode.__main__ as program  # noqa: E402
+
+BINARY = os.environ["MEANODE"]
+failures = 0
+
+
+def check(condition, what):
+    global failures
+    if not condition:
+        failures += 1
+        print(f"FAILED: {what}")
+
+
+def reading(path):
+    results = meanode.open(path)
+    check(results.sizes == {"instance": 12 * 24, "step": 4}, f"sizes {dict(results.sizes)}")
+    check(results.meanode.problems == ["problem_0000"], "problems")
+    check(results.meanode.config == synthetic_file.CONFIG, "config text")
+    problem = results.meanode.problem(0)
+    check(problem["output"].dims == ("run", "step", "sample", "target"), "dimensions of output")
+    one = problem.where((problem.L == 16) & (problem.M == 8), drop=True)
+    check(one.sizes["run"] == 24, "selection by coordinates")
+    check(results.meanode.limits(0) == ["mean-ode"], "limits")
+    check(results.meanode.limit(0)["output"].sizes["step"] == 16, "limit steps")
+
+
+def constants(path):
+    table = meanode.fit(path, steps=[0, 1, 15])
+    check(len(table) == 6, f"{len(table)} rows of constants")
+    hits = 0
+    for _, row in table.iterrows():
+        check(row["b_low"] <= 0.7 * 1.03 and row["b_high"] >= 0.7 * 0.97, f"b of {row.to_dict()}")
+        if row["step"]:
+            check(abs(row["a"] - 0.5) < row["a_high"] - row["a_low"] < 0.2, f"a of {row.to_dict()}")
+            check(abs(row["slope_bias"] + 1) < row["slope_bias_high"] - row["slope_bias_low"] < 0.6, f"slope of {row.to_dict()}")
+            hits += row["a_low"] <= 0.5 <= row["a_high"]
+        else:
+            check(row["a_low"] == 0 and numpy.isnan(row["slope_bias"]), "no bias at initialisation")
+    check(hits >= 3, "intervals of a")
+
+
+def figures(path, folder):
+    before = dict(__import__("matplotlib").rcParams)
+    for suffix in (".svg", ".png", ".pdf"):
+        target = folder / f"figure{suffix}"
+        fig = meanode.plot(path, target, dpi=60)
+        check(target.stat().st_size > 5000, f"size of {target}")
+        check(len(fig.axes) == 6, "panels")
+    check(dict(__import__("matplotlib").rcParams) == before, "the caller's matplotlib settings come back")
+    lines = fig.axes[3].get_lines()
+    check(len(lines) >= 6, "points and lines of the fluctuation")
+    check("a$ = 0.4" in fig.texts[-1].get_text() or "a$ = 0.5" in fig.texts[-1].get_text(), "numbers in the caption")
+
+
+def messages(path, folder):
+    target = folder / "message.svg"
+    for arguments, code, words in (((folder / "none.h5", "-o", target), 65, "no such file"),
+                                   ((__file__, "-o", target), 65, "not readable as HDF5"),
+                                   ((path, "-o", target, "--kind", "lwa"), 2, 'did you mean "law"'),
+                                   ((path, "-o", folder / "figure.gif"), 65, ".svg, .png or .pdf"),
+                                   ((path, "-o", target, "--step", "3"), 65, "step 3 was not recorded"),
+                                   ((path,), 2, "-o"),
+                                   ((path, "-o", folder / "no" / "where.svg"), 74, "where.svg")):
+        heard = io.StringIO()
+        with contextlib.redirect_stderr(heard):
+            try:
+                code_seen = program.main(["plot", *map(str, arguments)])
+            except SystemExit as left:
+                code_seen = left.code
+        check(code_seen == code and words in heard.getvalue(), f"{arguments}: {code_seen} {heard.getvalue()}")
+    check(not target.exists(), "no figure after a failure")
+
+
+def command(path, folder):
+    """Through the binary: it finds the module by itself, and says what to install when Python lacks something."""
+    target = folder / "command.svg"
+
+    def run(**environment):
+        clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        return subprocess.run([BINARY, "plot", path, "-o", target, "--quantity", "embedding", "--step", "5"],
+                              env={**clean, **environment}, capture_output=True, text=True)
+
+    done = run()
+    check(done.returncode == 0 and target.exists(), f"meanode plot without PYTHONPATH: {done.stderr}")
+    done = run(MEANODE_PYTHON="/nonexistent/python")
+    check(done.returncode == 69 and "apt-get install python3-matplotlib" in done.stderr, f"no interpreter: {done.stderr}")
+    (folder / "bare" / "matplotlib").mkdir(parents=True)
+    (folder / "bare" / "matplotlib" / "__init__.py").write_text("raise ImportError('gone', name='matplotlib')\n")
+    done = run(PYTHONPATH=str(folder / "bare"))
+    check(done.returncode == 69 and "apt-get install python3-matplotlib" in done.stderr, f"no matplotlib: {done.stderr}")
+
+
+def fit_command(path):
+    def run(*arguments):
+        return subprocess.run([BINARY, "fit", *map(str, arguments)], capture_output=True, text=True)
+
+    table = run(path, "--step", "1", "15", "--quantity", "output")
+    check(table.returncode == 0 and table.stdout.count("output") == 4, f"table: {table.stdout}")
+    for arguments, code, words in (((path, "--step", "x"), 2, "not a step"), ((path, "--step", "2"), 65, "was not recorded"),
+                                   ((path, "--quantity", "loss"), 2, "output or embedding"), ((), 2, "which file"),
+                                   ((__file__,), 65, "")):
+        done = run(*arguments)
+        check(done.returncode == code and words in done.stderr, f"fit {arguments}: {done.returncode} {done.stderr}")
+
+
+def version():
+    header = pathlib.Path(__file__).parents[2] / "include" / "meanode" / "version.h"
+    words = [line.split() for line in header.read_text().splitlines() if line.startswith("#define MNO_VERSION_")]
+    check(meanode.__version__ == ".".join(word[2] for word in words), "version of the module")
+
+
+with tempfile.TemporaryDirectory() as folder_name:
+    folder = pathlib.Path(folder_name)
+    path = synthetic_file.write(folder / "synthetic.h5")
+    version()
+    reading(path)
+    fit_command(path)
+    constants(path)
+    figures(path, folder)
+    messages(path, folder)
+    command(path, folder)
+print("failed" if failures else "passed")
+sys.exit(1 if failures else 0)
