@@ -7,31 +7,35 @@
 #include <string.h>
 
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-
-void mno_h5_lock(void) {
-  pthread_mutex_lock(&lock);
-  static bool quiet;
-  if (!quiet) H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-  quiet = true;
-}
-
-void mno_h5_unlock(void) { pthread_mutex_unlock(&lock); }
-
-typedef struct reason {
-  char *text;
-  size_t size;
-} reason;
+static int depth;         /* under the lock */
+static char first[512];   /* innermost cause of the first failure since the lock was taken */
 
 static herr_t innermost(unsigned n, const H5E_error2_t *error, void *data) {
-  reason *r = data;
-  if (n == 0 && error->desc) snprintf(r->text, r->size, "%s", error->desc);
+  if (n == 0 && error->desc) snprintf(first, sizeof first, "%s", error->desc);
   return 0;
 }
 
+/* HDF5 calls this at the end of every failed call; later calls would clear the cause. */
+static herr_t on_failure(hid_t stack, void *data) {
+  if (!first[0]) H5Ewalk2(stack, H5E_WALK_UPWARD, innermost, NULL);
+  return 0;
+}
+
+void mno_h5_lock(void) {
+  pthread_mutex_lock(&lock);
+  if (depth++ > 0) return;
+  H5Eset_auto2(H5E_DEFAULT, on_failure, NULL);
+  first[0] = 0;
+}
+
+void mno_h5_unlock(void) {
+  depth--;
+  pthread_mutex_unlock(&lock);
+}
+
 const char *mno_h5_reason(char *text, size_t size) {
-  snprintf(text, size, "unknown reason");
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, &(reason){text, size});
-  H5Eclear2(H5E_DEFAULT);
+  snprintf(text, size, "%s", first[0] ? first : "unknown reason");
+  first[0] = 0;
   /* The driver's messages list buffers and offsets; the system's words are what helps. */
   char *system = strstr(text, "error message = '");
   if (system) {

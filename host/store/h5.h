@@ -14,7 +14,7 @@
 void mno_h5_lock(void);
 void mno_h5_unlock(void);
 
-/* Why the last HDF5 call of this thread failed, innermost cause; clears HDF5's error stack. */
+/* Why HDF5 first failed since the lock was taken (or since the last question): the innermost cause. */
 const char *mno_h5_reason(char *text, size_t size);
 
 /* A file access list with file locking off (files are replaced, never changed in place) and a format with checksummed

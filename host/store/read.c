@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 static mno_status damaged(const mno_result *result, const char *object, mno_error *err, const char *what) {
-  H5Eclear2(H5E_DEFAULT);
   return mno_fail(err, MNO_ERR_INPUT, "%s: %s: %s", result->path, object, what);
 }
 
@@ -281,7 +280,6 @@ static char *read_config(hid_t file) {
   if (space >= 0) H5Sclose(space);
   if (type >= 0) H5Tclose(type);
   H5Dclose(dataset);
-  H5Eclear2(H5E_DEFAULT);
   return text;
 }
 

@@ -192,11 +192,10 @@ static void *writer(void *context) {
     closing = store->closing;
     pthread_mutex_unlock(&store->lock);
     status = drain(store, &error);
-    if (status == MNO_OK && (closing || publish_is_due(store)))
-      status = mno_files_check(&store->files, &store->journal, &error);
-    if (status == MNO_OK && !closing && publish_is_due(store)) status = publish(store, &error);
+    bool due = closing || publish_is_due(store);
+    if (status == MNO_OK && due && (store->pending.count || store->pending.limit_count)) status = publish(store, &error);
+    if (status == MNO_OK && due) status = mno_files_check(&store->files, &store->journal, &error);
   }
-  if (status == MNO_OK && (store->pending.count || store->pending.limit_count)) status = publish(store, &error);
   pthread_mutex_lock(&store->lock);
   store->failure = error;
   store->failure.status = status;
