@@ -11,6 +11,8 @@
 static const mno_command commands[] = {
     {"check", "CONFIG.yaml [--backend auto|cpu|cuda] [--precision f32|f64] [--threads N]",
      "validate, print the plan: problems, instances, memory, time estimate", mno_command_check},
+    {"merge", "OUT.h5 SHARD.h5... [--partial] [--force]", "copy shards into one file, with ids and counts verified",
+     mno_command_merge},
     {"status", "OUT.h5...", "what is done, running, diverged, missing", mno_command_status},
     {"fit", "OUT.h5 [--json] [--step K...] [--quantity output|embedding]", "constants a, b, c and exponents with 95% intervals",
      mno_command_fit},

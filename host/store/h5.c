@@ -7,8 +7,8 @@
 #include <string.h>
 
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-static int depth;         /* under the lock */
-static char first[512];   /* innermost cause of the first failure since the lock was taken */
+static int depth;       /* under the lock */
+static char first[512]; /* innermost cause of the first failure since the lock was taken */
 
 static herr_t innermost(unsigned n, const H5E_error2_t *error, void *data) {
   if (n == 0 && error->desc) snprintf(first, sizeof first, "%s", error->desc);

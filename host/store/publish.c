@@ -55,10 +55,10 @@ static mno_status cannot_write(const char *path, int why, mno_error *err) {
   return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(why));
 }
 
-mno_status mno_copy_unsealed(int fd, const char *to, mno_between between, void *context, mno_error *err) {
+mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_between between, void *context, mno_error *err) {
   struct stat about;
   if (fstat(fd, &about) != 0) return mno_fail(err, MNO_ERR_IO, "cannot read the result file: %s", strerror(errno));
-  off_t length = about.st_size - MNO_SEAL_SIZE, offset = 0;
+  off_t length = about.st_size - (sealed ? MNO_SEAL_SIZE : 0), offset = 0;
   int copy = open(to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (copy < 0) return cannot_write(to, errno, err);
   mno_status status = MNO_OK;

@@ -31,8 +31,8 @@ void mno_pending_free(mno_pending *pending);
 /* Called between the parts of a long piece of work. */
 typedef mno_status (*mno_between)(void *context, mno_error *err);
 
-/* A copy of the sealed file open as fd, without its seal. */
-mno_status mno_copy_unsealed(int fd, const char *to, mno_between between, void *context, mno_error *err);
+/* A copy of the result file open as fd, without its seal if it has one. */
+mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_between between, void *context, mno_error *err);
 
 /* Writes what is pending in a journal into an open file. */
 mno_status mno_apply_pending(mno_layout *layout, const mno_plan *plan, mno_journal_reader *journal, mno_pending *pending,

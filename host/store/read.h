@@ -30,4 +30,9 @@ mno_status mno_result_read_rows(mno_result *result, size_t row, size_t count, co
 /* Place of a row along the run dimension of its problem; SIZE_MAX if it is missing. */
 size_t mno_result_run_of(const mno_result *result, size_t row);
 
+/* The plan that a file was made from, as far as the file knows: shapes, instances, what is recorded; no data, no sweep.
+ * MNO_ERR_INPUT if the file does not say what was recorded (it was made by another program). */
+mno_status mno_plan_of_result(const mno_result *result, mno_plan **plan, mno_error *err);
+void mno_plan_of_result_free(mno_plan *plan);
+
 #endif

@@ -304,7 +304,7 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
   if (f->base && f->same_rows && file->sealed) {
     int fd = open(files->path, O_RDONLY | O_CLOEXEC);
     status = fd < 0 ? mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", files->path, strerror(errno))
-                    : mno_copy_unsealed(fd, files->fresh, NULL, NULL, err);
+                    : mno_copy_unsealed(fd, true, files->fresh, NULL, NULL, err);
     if (fd >= 0) close(fd);
     if (status == MNO_OK) status = mno_layout_open(files->fresh, plan, &layout, err);
     if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);

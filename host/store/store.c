@@ -144,7 +144,7 @@ static mno_status publish(mno_store *store, mno_error *err) {
     memcpy(status_then, store->status, n);
     memcpy(seconds_then, store->seconds, n * sizeof *seconds_then);
     store->reader.size = store->journal.end;
-    status = mno_copy_unsealed(store->files.published, store->files.fresh, drain, store, err);
+    status = mno_copy_unsealed(store->files.published, true, store->files.fresh, drain, store, err);
   }
   if (status == MNO_OK) status = mno_files_reserve(&store->files, store->reader.size - store->published_end, err);
   if (status == MNO_OK) status = mno_layout_open(store->files.fresh, store->plan, &layout, err);

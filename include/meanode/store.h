@@ -59,6 +59,25 @@ mno_status mno_store_put(mno_store *store, mno_record *record, mno_error *err);
 /* Drains the queue, writes, closes, frees. Returns the first failure. */
 mno_status mno_store_close(mno_store *store, mno_error *err);
 
+/* Merging shards: copies the rows and limits of several files of one sweep into one, after verifying that they have the same
+ * instances, settings, configuration and version. */
+typedef struct mno_merge_options {
+  bool force;          /* replace an existing output */
+  bool partial;        /* write although instances are missing (they stay marked as missing) */
+  const char *command; /* for the history */
+} mno_merge_options;
+
+typedef struct mno_merge_report {
+  size_t instances, there, missing;
+  size_t repeated; /* instances in several files; their content was equal */
+} mno_merge_report;
+
+/* Errors: MNO_ERR_USAGE if the output exists or is one of the inputs; MNO_ERR_INPUT for files that do not belong together,
+ * instances that are in several files with different content, missing instances (unless partial), a run that has not ended;
+ * MNO_ERR_IO. */
+mno_status mno_merge(const char *output, const char *const *inputs, size_t count, const mno_merge_options *options,
+                     mno_merge_report *report, mno_error *err);
+
 #ifdef __cplusplus
 }
 #endif

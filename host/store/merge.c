@@ -1,0 +1,314 @@
+/* Shards into one file. */
+#define _GNU_SOURCE
+#include "core/memory.h"
+#include "store/lock.h"
+#include "store/publish.h"
+#include "store/read.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct merge {
+  size_t count;
+  mno_result **input; /* [count] */
+  mno_plan *plan;     /* of the first input */
+  size_t *owner;      /* [instance_count] the first input that has the row; SIZE_MAX: none */
+  size_t repeated;
+} merge;
+
+static const mno_result_file *file_of(const mno_result *result) { return result->file; }
+
+/* ---- Do they belong together? */
+
+/* "meanode 0.1.0, commit abc", without the compiler: the same program. */
+static size_t version_length(const char *source) {
+  const char *comma = strchr(source, ',');
+  comma = comma ? strchr(comma + 1, ',') : NULL;
+  return comma ? (size_t)(comma - source) : strlen(source);
+}
+
+static mno_status same_version(const mno_result *a, const mno_result *b, mno_error *err) {
+  char *x = mno_result_attribute(a, "source"), *y = mno_result_attribute(b, "source");
+  mno_status status = MNO_OK;
+  size_t n = x ? version_length(x) : 0, m = y ? version_length(y) : 0;
+  if (!x || !y || n != m || memcmp(x, y, n) != 0)
+    status = mno_fail(err, MNO_ERR_INPUT, "%s and %s were written by different versions:\n  %.*s\n  %.*s", a->path, b->path,
+                      (int)n, x ? x : "unknown", (int)m, y ? y : "unknown");
+  free(x);
+  free(y);
+  return status;
+}
+
+static mno_status same_sweep(const mno_result *a, const mno_result *b, mno_error *err) {
+  const mno_result_file *x = file_of(a), *y = file_of(b);
+  if (!y->settings || !y->precision)
+    return mno_fail(err, MNO_ERR_INPUT, "%s does not say what was recorded: it was not written by meanode", b->path);
+  if (strcmp(x->precision, y->precision) != 0)
+    return mno_fail(err, MNO_ERR_INPUT, "%s holds %s results, %s %s", a->path, x->precision, b->path, y->precision);
+  if (a->instance_count != b->instance_count || a->problem_count != b->problem_count)
+    return mno_fail(err, MNO_ERR_INPUT, "%s belongs to a sweep of %zu instances, %s to one of %zu", a->path,
+                    a->instance_count, b->path, b->instance_count);
+  for (size_t i = 0; i < a->instance_count; i++)
+    if (a->id[i] != b->id[i])
+      return mno_fail(err, MNO_ERR_INPUT, "%s and %s belong to different sweeps: the instances of row %zu differ", a->path,
+                      b->path, i);
+  if (strcmp(x->settings, y->settings) != 0)
+    return mno_fail(err, MNO_ERR_INPUT, "%s and %s record different things:\n  %s\n  %s", a->path, b->path, x->settings,
+                    y->settings);
+  if (strcmp(a->config, b->config) != 0)
+    return mno_fail(err, MNO_ERR_INPUT, "%s and %s were made from different configuration files", a->path, b->path);
+  return same_version(a, b, err);
+}
+
+static bool same_numbers(const double *a, const double *b, size_t count) {
+  return (!a && !b) || (a && b && memcmp(a, b, count * sizeof *a) == 0);
+}
+
+/* Errors of rows refer to the first limit of their file, so all files must have the same. */
+static mno_status same_limits(const mno_result *a, const mno_result *b, mno_error *err) {
+  for (size_t p = 0; p < a->problem_count; p++) {
+    const mno_result_problem *x = &a->problems[p], *y = &b->problems[p];
+    for (size_t i = 0; i < x->limit_count; i++)
+      for (size_t j = 0; j < y->limit_count; j++) {
+        const mno_limit *l = x->limit[i], *m = y->limit[j];
+        if (l->kind != m->kind) continue;
+        size_t size = (l->K + 1) * l->N * l->d_out;
+        if (l->K != m->K || !same_numbers(l->output, m->output, size))
+          return mno_fail(
+              err, MNO_ERR_INPUT,
+              "%s and %s hold different solutions of the %s limit of %s; compute limits once and give them to all "
+              "shards (run --limits FILE)",
+              a->path, b->path, mno_limit_kind_name(l->kind), x->name);
+      }
+  }
+  return MNO_OK;
+}
+
+static mno_status ended(const char *path, mno_error *err) {
+  mno_result_state state;
+  mno_status status = mno_result_inspect(path, &state, err);
+  if (status != MNO_OK) return status;
+  if (state.running) return mno_fail(err, MNO_ERR_INPUT, "%s is still being written by %s", path, state.owner);
+  if (state.in_journal)
+    return mno_fail(err, MNO_ERR_INPUT,
+                    "%s was interrupted and %zu instances are only in its journal; run that shard again with --resume", path,
+                    state.in_journal);
+  return MNO_OK;
+}
+
+/* ---- Rows */
+
+/* Two files have the same row: is it the same? (Wall times may differ.) */
+static mno_status same_row(const merge *m, size_t a, size_t b, size_t row, mno_error *err) {
+  mno_stored stored[MNO_STORED_MAX];
+  size_t fields = mno_stored_fields(m->plan, row, stored);
+  mno_status status = MNO_OK;
+  bool same = m->input[a]->status[row] == m->input[b]->status[row];
+  for (size_t i = 0; status == MNO_OK && same && i < fields; i++) {
+    char *x = mno_alloc(2, stored[i].bytes), *y = x ? x + stored[i].bytes : NULL;
+    if (!x) return mno_fail_memory(err, 2 * stored[i].bytes, "two rows");
+    status = mno_result_read_rows(m->input[a], row, 1, &stored[i], x, err);
+    if (status == MNO_OK) status = mno_result_read_rows(m->input[b], row, 1, &stored[i], y, err);
+    if (status == MNO_OK) same = memcmp(x, y, stored[i].bytes) == 0;
+    free(x);
+  }
+  if (status == MNO_OK && !same)
+    status =
+        mno_fail(err, MNO_ERR_INPUT, "row %zu (L = %lld, M = %lld, seed %llu) is in %s and in %s with different content",
+                 row, (long long)m->plan->instance[row].L, (long long)m->plan->instance[row].M,
+                 (unsigned long long)m->plan->instance[row].seed, m->input[a]->path, m->input[b]->path);
+  return status;
+}
+
+static mno_status deal(merge *m, mno_error *err) {
+  size_t n = m->plan->instance_count;
+  m->owner = mno_alloc(n, sizeof *m->owner);
+  if (!m->owner) return mno_fail_memory(err, n * sizeof *m->owner, "the rows");
+  mno_status status = MNO_OK;
+  for (size_t row = 0; row < n; row++) {
+    bool counted = false;
+    m->owner[row] = SIZE_MAX;
+    for (size_t i = 0; i < m->count && status == MNO_OK; i++) {
+      if (mno_result_run_of(m->input[i], row) == SIZE_MAX || m->input[i]->status[row] < 0) continue;
+      if (m->owner[row] == SIZE_MAX) {
+        m->owner[row] = i;
+        continue;
+      }
+      status = same_row(m, m->owner[row], i, row, err);
+      m->repeated += !counted;
+      counted = true;
+    }
+  }
+  return status;
+}
+
+/* What is missing, shard by shard where the files say what they are. */
+static mno_status report_missing(const merge *m, size_t missing, mno_error *err) {
+  char list[1500] = "";
+  size_t used = 0;
+  const mno_result_file *first = file_of(m->input[0]);
+  for (size_t i = 0; i < m->count; i++) {
+    const mno_result_file *file = file_of(m->input[i]);
+    size_t there = 0;
+    for (size_t row = 0; row < m->plan->instance_count; row++) there += m->input[i]->status[row] >= 0;
+    if (file->shards > 1 && there < file->shard_instances && used < sizeof list - 300)
+      used += (size_t)snprintf(list + used, sizeof list - used, "\n  %.200s (shard %d/%d) lacks %zu", m->input[i]->path,
+                               file->shard, file->shards, file->shard_instances - there);
+  }
+  for (int s = 0; s < first->shards && used < sizeof list - 300; s++) {
+    bool given = false;
+    for (size_t i = 0; i < m->count; i++) given |= file_of(m->input[i])->shard == s;
+    if (!given)
+      used += (size_t)snprintf(list + used, sizeof list - used, "\n  shard %d/%d is not among the files", s, first->shards);
+  }
+  return mno_fail(err, MNO_ERR_INPUT,
+                  "%zu of %zu instances are in none of the files; nothing was written (--partial writes "
+                  "what there is)%s",
+                  missing, m->plan->instance_count, list);
+}
+
+/* ---- The output */
+
+static char *join(const merge *m, const char *attribute, const char *between) {
+  char *text = NULL;
+  size_t size;
+  FILE *out = open_memstream(&text, &size);
+  if (!out) return NULL;
+  for (size_t i = 0; i < m->count; i++) {
+    char *one = mno_result_attribute(m->input[i], attribute);
+    bool again = false;
+    for (size_t j = 0; j < i && one && !again; j++) {
+      char *other = mno_result_attribute(m->input[j], attribute);
+      again = other && strcmp(one, other) == 0;
+      free(other);
+    }
+    if (one && !again) fprintf(out, "%s%s", i ? between : "", one);
+    free(one);
+  }
+  fclose(out);
+  return text;
+}
+
+static mno_status import_all(const merge *m, mno_layout *layout, mno_error *err) {
+  size_t n = m->plan->instance_count;
+  size_t *source = mno_alloc(n, sizeof *source);
+  int8_t *row_status = mno_alloc(n, sizeof *row_status);
+  double *seconds = mno_alloc(n, sizeof *seconds);
+  mno_status status =
+      source && row_status && seconds ? MNO_OK : mno_fail_memory(err, n * (sizeof *source + 9), "the rows of the output");
+  for (size_t i = 1; i < m->count && status == MNO_OK; i++) {
+    for (size_t row = 0; row < n; row++) source[row] = m->owner[row] == i ? row : SIZE_MAX;
+    status = mno_import_rows(layout, m->plan, m->input[i], source, err);
+    for (size_t p = 0; p < m->plan->problem_count; p++)
+      for (size_t l = 0; l < m->input[i]->problems[p].limit_count && status == MNO_OK; l++) {
+        const mno_limit *limit = m->input[i]->problems[p].limit[l];
+        bool there = false;
+        for (size_t j = 0; j < i; j++)
+          for (size_t k = 0; k < m->input[j]->problems[p].limit_count; k++)
+            there |= m->input[j]->problems[p].limit[k]->kind == limit->kind;
+        if (!there) status = mno_layout_limit(layout, p, limit, err);
+      }
+  }
+  for (size_t row = 0; row < n && status == MNO_OK; row++) {
+    size_t i = m->owner[row];
+    const double *from = i == SIZE_MAX ? NULL : file_of(m->input[i])->seconds;
+    row_status[row] = i == SIZE_MAX ? MNO_STATUS_MISSING : m->input[i]->status[row];
+    seconds[row] = from ? from[row] : NAN;
+  }
+  if (status == MNO_OK) status = mno_layout_tables(layout, row_status, seconds, err);
+  free(source);
+  free(row_status);
+  free(seconds);
+  return status;
+}
+
+static mno_status write_output(const merge *m, const char *path, const char *command, mno_error *err) {
+  char *fresh = NULL, *backend = join(m, "backend", "; "), *device = join(m, "device", "; ");
+  char *before = join(m, "history", "\n"), *history = NULL, when[32];
+  time_t now = time(NULL);
+  struct tm utc;
+  gmtime_r(&now, &utc);
+  strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  mno_status status = MNO_OK;
+  if (asprintf(&fresh, "%s.new", path) < 0 ||
+      asprintf(&history, "%s\n%s: %s", before ? before : "", when, command ? command : "libmeanode merge") < 0 || !backend ||
+      !device)
+    status = mno_fail_memory(err, 1024, "the history");
+  mno_stamp stamp = {.backend = backend, .device = device, .history = history, .settings = file_of(m->input[0])->settings};
+  mno_layout *layout = NULL;
+  int fd = open(m->input[0]->path, O_RDONLY | O_CLOEXEC);
+  if (status == MNO_OK && fd < 0)
+    status = mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", m->input[0]->path, strerror(errno));
+  if (status == MNO_OK) status = mno_copy_unsealed(fd, file_of(m->input[0])->sealed, fresh, NULL, NULL, err);
+  if (fd >= 0) close(fd);
+  if (status == MNO_OK) status = mno_layout_open(fresh, m->plan, &layout, err);
+  if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);
+  if (status == MNO_OK) status = import_all(m, layout, err);
+  mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
+  if (status == MNO_OK) status = closed;
+  if (status == MNO_OK) status = mno_finish_file(fresh, path, err);
+  if (status != MNO_OK && fresh) unlink(fresh);
+  free(fresh);
+  free(backend);
+  free(device);
+  free(before);
+  free(history);
+  return status;
+}
+
+static mno_status check_output(const char *output, const char *const *inputs, size_t count, bool force, mno_error *err) {
+  struct stat out, in;
+  if (stat(output, &out) != 0) return MNO_OK;
+  if (!S_ISREG(out.st_mode))
+    return mno_fail(err, MNO_ERR_IO, "cannot write %s: it is not a regular file; results need one", output);
+  for (size_t i = 0; i < count; i++)
+    if (stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+      return mno_fail(err, MNO_ERR_USAGE, "%s is both the output and an input", output);
+  return force ? MNO_OK : mno_fail(err, MNO_ERR_USAGE, "%s exists; --force replaces it", output);
+}
+
+static mno_status merge_into(merge *m, const char *output, const char *const *inputs, const mno_merge_options *options,
+                             mno_merge_report *report, mno_error *err) {
+  mno_status status = check_output(output, inputs, m->count, options->force, err);
+  for (size_t i = 0; i < m->count && status == MNO_OK; i++) {
+    status = ended(inputs[i], err);
+    if (status == MNO_OK) status = mno_result_open(inputs[i], &m->input[i], err);
+    if (status == MNO_OK && i == 0) status = mno_plan_of_result(m->input[0], &m->plan, err);
+    if (status == MNO_OK && i > 0) status = same_sweep(m->input[0], m->input[i], err);
+    for (size_t j = 0; j < i && status == MNO_OK; j++) status = same_limits(m->input[j], m->input[i], err);
+  }
+  if (status == MNO_OK) status = deal(m, err);
+  if (status != MNO_OK) return status;
+  *report = (mno_merge_report){.instances = m->plan->instance_count, .repeated = m->repeated};
+  for (size_t row = 0; row < report->instances; row++) report->missing += m->owner[row] == SIZE_MAX;
+  report->there = report->instances - report->missing;
+  if (report->missing && !options->partial) return report_missing(m, report->missing, err);
+  return write_output(m, output, options->command, err);
+}
+
+mno_status mno_merge(const char *output, const char *const *inputs, size_t count, const mno_merge_options *options,
+                     mno_merge_report *report, mno_error *err) {
+  *report = (mno_merge_report){0};
+  if (count == 0) return mno_fail(err, MNO_ERR_USAGE, "nothing to merge");
+  merge m = {.count = count, .input = mno_alloc(count, sizeof(mno_result *))};
+  if (!m.input) return mno_fail_memory(err, count * sizeof(mno_result *), "the files to merge");
+  mno_lock lock;
+  mno_status status = mno_lock_take(output, &lock, err);
+  if (status == MNO_OK) {
+    status = merge_into(&m, output, inputs, options, report, err);
+    mno_lock_release(&lock);
+  }
+  mno_plan_of_result_free(m.plan);
+  for (size_t i = 0; i < count; i++) mno_result_free(m.input[i]);
+  free(m.owner);
+  free(m.input);
+  return status;
+}

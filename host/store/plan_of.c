@@ -1,0 +1,63 @@
+/* The plan behind a result file. */
+#include "core/memory.h"
+#include "store/read.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void mno_plan_of_result_free(mno_plan *plan) {
+  if (!plan) return;
+  free(plan->problem);
+  free(plan->instance);
+  free(plan->step);
+  free(plan);
+}
+
+mno_status mno_plan_of_result(const mno_result *result, mno_plan **plan, mno_error *err) {
+  const mno_result_file *file = result->file;
+  int output, embedding, weights, coupling, path, features;
+  if (!file->settings || !file->precision || !result->draw ||
+      sscanf(file->settings, "output=%d embedding=%d weights=%d coupling=%d path=%d features=%d", &output, &embedding,
+             &weights, &coupling, &path, &features) != 6)
+    return mno_fail(err, MNO_ERR_INPUT, "%s does not say what was recorded: it was not written by meanode", result->path);
+  mno_plan *made = mno_alloc(1, sizeof *made);
+  if (!made) return mno_fail_memory(err, sizeof *made, "a plan");
+  made->precision = strcmp(file->precision, "f32") == 0 ? MNO_F32 : MNO_F64;
+  made->problem_count = result->problem_count;
+  made->instance_count = result->instance_count;
+  made->step_count = result->step_count;
+  made->output = output != 0;
+  made->embedding = embedding != 0;
+  made->weights = (mno_weights)(weights & MNO_WEIGHTS_BOTH);
+  made->coupling = coupling != 0;
+  made->path = path != 0;
+  made->features = features != 0;
+  made->problem = mno_alloc(made->problem_count, sizeof *made->problem);
+  made->instance = mno_alloc(made->instance_count, sizeof *made->instance);
+  made->step = mno_alloc(made->step_count, sizeof *made->step);
+  if (!made->problem || !made->instance || !made->step) {
+    mno_plan_of_result_free(made);
+    return mno_fail_memory(err, made->instance_count * sizeof *made->instance, "a plan");
+  }
+  memcpy(made->step, result->step, made->step_count * sizeof *made->step);
+  for (size_t p = 0; p < made->problem_count; p++) {
+    const mno_result_problem *from = &result->problems[p];
+    made->problem[p] = (mno_problem){.N = from->N,
+                                     .d_in = from->d_in,
+                                     .d_out = from->d_out,
+                                     .D = from->D,
+                                     .K = (size_t)result->step[result->step_count - 1],
+                                     .alpha = from->alpha,
+                                     .id = from->id};
+  }
+  for (size_t i = 0; i < made->instance_count; i++)
+    made->instance[i] = (mno_instance){.problem = (uint32_t)result->problem[i],
+                                       .L = result->L[i],
+                                       .M = result->M[i],
+                                       .seed = result->seed[i],
+                                       .draw = result->draw[i],
+                                       .id = result->id[i]};
+  *plan = made;
+  return MNO_OK;
+}
