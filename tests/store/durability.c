@@ -171,8 +171,7 @@ static void test_damaged_journal(void **state) {
     assert_int_equal(kept.count, expected);
     bool clean = expected == 0 ? cut == 16 : cut <= all.of[expected - 1].end;
     assert_int_equal(damaged, !clean);
-    for (size_t i = 0; i < expected; i++)
-      assert_memory_equal(kept.of[i].payload, all.of[i].payload, all.of[i].length);
+    for (size_t i = 0; i < expected; i++) assert_memory_equal(kept.of[i].payload, all.of[i].payload, all.of[i].length);
     free_entries(&kept);
   }
   for (size_t at = 16; at < whole.size; at++) {
@@ -198,7 +197,9 @@ static void test_damaged_journal(void **state) {
   bytes file = load(path);
   const struct {
     size_t cut, flip;
-  } harm[] = {{all.of[4].offset + 50, 0}, {whole.size, all.of[5].offset + 60}, {whole.size, all.of[0].offset + 40},
+  } harm[] = {{all.of[4].offset + 50, 0},
+              {whole.size, all.of[5].offset + 60},
+              {whole.size, all.of[0].offset + 40},
               {whole.size, all.of[1].offset + 200}};
   for (size_t i = 0; i < sizeof harm / sizeof *harm; i++) {
     save(path, file.data, file.size);
@@ -357,12 +358,9 @@ static void test_removed_journal(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_killed),
-      cmocka_unit_test(test_killed_and_extended),
-      cmocka_unit_test(test_damaged_journal),
-      cmocka_unit_test(test_damaged_file_with_journal),
-      cmocka_unit_test(test_damaged_file),
-      cmocka_unit_test(test_no_room),
+      cmocka_unit_test(test_killed),          cmocka_unit_test(test_killed_and_extended),
+      cmocka_unit_test(test_damaged_journal), cmocka_unit_test(test_damaged_file_with_journal),
+      cmocka_unit_test(test_damaged_file),    cmocka_unit_test(test_no_room),
       cmocka_unit_test(test_removed_journal),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
