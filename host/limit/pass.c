@@ -1,20 +1,20 @@
 #include "limit/pass.h"
 
-extern const mno_kernel mno_kernel_f64_base, mno_kernel_f32_base;
-#ifdef __x86_64__
-extern const mno_kernel mno_kernel_f64_avx2, mno_kernel_f32_avx2;
-extern const mno_kernel mno_kernel_f64_avx512, mno_kernel_f32_avx512;
+extern const mno_kernel mno_pass_portable_f64, mno_pass_portable_f32;
+#ifdef MNO_LIMIT_X86
+extern const mno_kernel mno_pass_avx2_f64, mno_pass_avx2_f32;
+extern const mno_kernel mno_pass_avx512_f64, mno_pass_avx512_f32;
 #endif
 
 const mno_kernel *mno_kernel_find(mno_precision precision) {
   int single = precision == MNO_F32;
-#ifdef __x86_64__
+#ifdef MNO_LIMIT_X86
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("fma"))
-    return single ? &mno_kernel_f32_avx512 : &mno_kernel_f64_avx512;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"))
+    return single ? &mno_pass_avx512_f32 : &mno_pass_avx512_f64;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return single ? &mno_kernel_f32_avx2 : &mno_kernel_f64_avx2;
+    return single ? &mno_pass_avx2_f32 : &mno_pass_avx2_f64;
 #endif
-  return single ? &mno_kernel_f32_base : &mno_kernel_f64_base;
+  return single ? &mno_pass_portable_f32 : &mno_pass_portable_f64;
 }

@@ -25,6 +25,11 @@ void mno_trajectory_free(mno_trajectory *trajectory) {
   *trajectory = (mno_trajectory){0};
 }
 
+mno_system mno_system_of(const mno_problem *problem, const mno_reduction *reduction, double tolerance,
+                         const atomic_int *stop) {
+  return (mno_system){problem, reduction, NULL, problem->alpha, tolerance, stop};
+}
+
 void mno_trajectory_start(const mno_system *system, mno_trajectory *t) {
   size_t field = t->N * t->r;
   double *f = mno_alloc(t->N * system->problem->d_out, sizeof(double));
@@ -52,8 +57,8 @@ int mno_trajectory_finish(const mno_system *system, mno_trajectory *t, size_t k,
   if (!f) return 0;
   double loss = mno_reduction_output(system->problem, system->reduction, t->h1 + k * field, f, t->b1 + k * field);
   free(f);
-  return isfinite(loss) && mno_collocation_backward(system->method, t->N, t->r, system->problem->alpha, t->b1 + k * field, J,
-                                                    extra, t->b + k * n);
+  return isfinite(loss) &&
+         mno_collocation_backward(system->method, t->N, t->r, system->alpha, t->b1 + k * field, J, extra, t->b + k * n);
 }
 
 static double distance(const double *x, const double *y, size_t n) {
@@ -73,8 +78,8 @@ static void ensemble_drift(void *context, const double *h, double *F, double *J)
 static int solve(const mno_system *system, mno_trajectory *t, size_t k, mno_ensemble *ensemble, double tolerance,
                  const double *extra_F, const double *extra_G, double *F, double *J) {
   size_t n = t->m * t->N * t->r, field = t->N * t->r;
-  double size = mno_collocation_forward(system->method, t->N, t->r, system->problem->alpha, system->reduction->h0,
-                                        ensemble_drift, ensemble, extra_F, tolerance, t->h + k * n, F, J, t->h1 + k * field);
+  double size = mno_collocation_forward(system->method, t->N, t->r, system->alpha, system->reduction->h0, ensemble_drift,
+                                        ensemble, extra_F, tolerance, t->h + k * n, F, J, t->h1 + k * field);
   return isfinite(size) && mno_trajectory_finish(system, t, k, J, extra_G);
 }
 

@@ -20,15 +20,19 @@ typedef struct mno_trajectory {
 mno_status mno_trajectory_new(const mno_problem *problem, size_t r, size_t m, mno_trajectory *trajectory, mno_error *err);
 void mno_trajectory_free(mno_trajectory *trajectory);
 
-/* A system whose drift is linear in its units' motion: what a step needs. The fields of step k-1 move the units; then the
- * equations of step k are solved at the given tolerance. */
+/* The equations of a step: dh/ds = alpha x drift, solved by collocation to a relative tolerance. */
 typedef struct mno_system {
   const mno_problem *problem;
   const mno_reduction *reduction;
   const mno_collocation *method;
-  double tolerance;       /* of the solution of the collocation equations, relative */
+  double alpha;           /* that of the problem for the Mean ODE, 1 for the Neural Tangent ODE */
+  double tolerance;       /* of the solution of the collocation equations */
   const atomic_int *stop; /* may be NULL */
 } mno_system;
+
+/* A system of the Mean ODE without a scheme yet. */
+mno_system mno_system_of(const mno_problem *problem, const mno_reduction *reduction, double tolerance,
+                         const atomic_int *stop);
 
 /* Step 0, which is known: h = h(0), b = b(1) at every depth. */
 void mno_trajectory_start(const mno_system *system, mno_trajectory *trajectory);

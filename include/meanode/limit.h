@@ -52,8 +52,9 @@ typedef struct mno_limit {
   double seconds;          /* wall time */
 } mno_limit;
 
-/* Methods for the Mean ODE: "closure" (identity activation: moments, no sampling), "sobol" (randomised quasi-Monte Carlo in the
- * invariant subspace), "sobol-full" (the same in all D coordinates: checks the reduction).
+/* Methods for the Mean ODE: "closure" (identity activation: moments, no sampling), "quadrature" (tensor rule, invariant
+ * subspace of at most 2 dimensions), "sobol" (randomised quasi-Monte Carlo in the invariant subspace), "sobol-full" (the
+ * same in all D coordinates: checks the reduction). The first that applies and reaches the tolerance is the default.
  *
  * Solves one limit of one problem. Errors: MNO_ERR_INPUT for an unknown method or one that does not apply (says why);
  * MNO_ERR_MEMORY with the number; MNO_INTERRUPTED. A budget that ends the search early is not an error: certified = 0. */

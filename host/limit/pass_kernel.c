@@ -1,36 +1,34 @@
-/* The pass, for one type and vector length. Needs REAL, VECTOR_BYTES and KERNEL (the name of the table). Register tile:
- * TILE vectors of particles times PAIR samples. */
+/* The pass, compiled once per instruction set and precision (MNO_PASS_KERNEL names the table). Register tile: TILE vectors
+ * of particles times PAIR samples. */
 #include "limit/pass.h"
 
-#include <math.h>
+#include "cpu/simd.h"
+#include "cpu/vmath.h"
+
 #include <string.h>
 
-typedef REAL vector __attribute__((vector_size(VECTOR_BYTES)));
+enum { TILE = 4, WIDTH = TILE * LANES, PAIR = 2, CHUNK = 16 };
 
-enum { LANES = VECTOR_BYTES / sizeof(REAL), TILE = 4, WIDTH = TILE * LANES, PAIR = 2, CHUNK = 16 };
-
-#define ALWAYS static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 8")
 #define EACH(i, n) UNROLL for (int i = 0; i < (n); i++)
 
 /* Fields of the samples, padded with zeros to an even number: padded samples move nothing. */
 typedef struct fields {
-  REAL *h, *b;               /* [padded][r] */
-  REAL *h_scaled, *b_scaled; /* divided by D */
+  real *h, *b;               /* [padded][r] */
+  real *h_scaled, *b_scaled; /* divided by D */
 } fields;
 
 typedef struct workspace {
   fields last, next;
-  vector *move;  /* [2][r][TILE] */
-  vector *F, *G; /* [padded][r] sums over a chunk of tiles */
-  vector *J;     /* [r][r] */
+  vec *move;  /* [2][r][TILE] */
+  vec *F, *G; /* [padded][r] sums over a chunk of tiles */
+  vec *J;     /* [r][r] */
 } workspace;
 
 static size_t padded(size_t N) { return (N + PAIR - 1) / PAIR * PAIR; }
 
 static size_t scratch_bytes(size_t r, size_t N) {
-  size_t n = padded(N) * r, field = (n * sizeof(REAL) + 63) / 64 * 64;
-  return 8 * field + (2 * r * TILE + 2 * n + PAIR * r * r) * sizeof(vector);
+  size_t n = padded(N) * r, field = (n * sizeof(real) + 63) / 64 * 64;
+  return 8 * field + (2 * r * TILE + 2 * n + PAIR * r * r) * sizeof(vec);
 }
 
 static void *take(char **block, size_t bytes) {
@@ -43,41 +41,53 @@ static void load_fields(fields *f, const double *h, const double *b, size_t N, s
                         double scale_b) {
   for (size_t e = 0; e < padded(N) * r; e++) {
     double he = h && e < N * r ? h[e] : 0, be = b && e < N * r ? b[e] : 0;
-    f->h[e] = (REAL)(he * scale_h);
-    f->b[e] = (REAL)(be * scale_b);
-    f->h_scaled[e] = (REAL)(he / D);
-    f->b_scaled[e] = (REAL)(be / D);
+    f->h[e] = (real)(he * scale_h);
+    f->b[e] = (real)(be * scale_b);
+    f->h_scaled[e] = (real)(he / D);
+    f->b_scaled[e] = (real)(be / D);
   }
 }
 
-ALWAYS void activate(mno_activation activation, int want_value, int want_slope, const vector p, vector *value,
-                     vector *slope) {
-  for (int lane = 0; lane < LANES; lane++) {
-    if (want_value) (*value)[lane] = (REAL)mno_activation_derivative(activation, 0, p[lane]);
-    if (want_slope) (*slope)[lane] = (REAL)mno_activation_derivative(activation, 1, p[lane]);
+/* rho and rho' at p; what is not used vanishes in the compiler. */
+INLINE void activate(mno_activation activation, const vec p, vec *value, vec *slope) {
+  switch (activation) {
+  case MNO_TANH:
+    *value = v_tanh(p);
+    *slope = 1 - *value * *value;
+    break;
+  case MNO_ERF: *value = v_erf(p, slope); break;
+  case MNO_GELU: *value = v_gelu(p, slope); break;
+  case MNO_SILU: *value = v_silu(p, slope); break;
+  case MNO_RELU:
+    *value = v_max(v_set1(0), p);
+    *slope = v_select(v_lt(v_set1(0), p), v_set1(1), v_set1(0));
+    break;
+  case MNO_SOFTPLUS: *value = v_softplus(p, slope); break;
+  case MNO_SIN: *value = v_sincos(p, slope); break;
+  default: *value = p, *slope = v_set1(1);
   }
 }
 
 /* out[s][t] = sum_a x[a][t] y[s][a] */
-ALWAYS void dots(const vector *x, const REAL *y, size_t r, vector out[PAIR][TILE]) {
-  EACH(s, PAIR) EACH(t, TILE) out[s][t] = (vector){0};
+INLINE void dots(const vec *x, const real *y, size_t r, vec out[PAIR][TILE]) {
+  EACH(s, PAIR) EACH(t, TILE) out[s][t] = (vec){0};
   for (size_t a = 0; a < r; a++) EACH(t, TILE) EACH(s, PAIR) out[s][t] += x[a * TILE + (size_t)t] * y[(size_t)s * r + a];
 }
 
-ALWAYS void update(mno_activation activation, size_t r, size_t N, vector *u, vector *v, const workspace *w) {
-  vector *du = w->move, *dv = w->move + r * TILE;
-  for (size_t e = 0; e < 2 * r * TILE; e++) w->move[e] = (vector){0};
+INLINE void update(mno_activation activation, size_t r, size_t N, vec *u, vec *v, const workspace *w) {
+  vec *du = w->move, *dv = w->move + r * TILE;
+  for (size_t e = 0; e < 2 * r * TILE; e++) w->move[e] = (vec){0};
   for (size_t i = 0; i < padded(N); i += PAIR) {
-    vector p[PAIR][TILE], q[PAIR][TILE];
+    vec p[PAIR][TILE], q[PAIR][TILE];
     dots(u, w->last.h_scaled + i * r, r, p);
     dots(v, w->last.b_scaled + i * r, r, q);
     EACH(s, PAIR) EACH(t, TILE) {
-      vector value = {0}, slope = {0};
-      activate(activation, 1, 1, p[s][t], &value, &slope);
+      vec value, slope;
+      activate(activation, p[s][t], &value, &slope);
       p[s][t] = value;
       q[s][t] *= slope;
     }
-    const REAL *h = w->last.h + i * r, *b = w->last.b + i * r;
+    const real *h = w->last.h + i * r, *b = w->last.b + i * r;
     for (size_t a = 0; a < r; a++) EACH(t, TILE) {
         size_t e = a * TILE + (size_t)t;
         du[e] += q[0][t] * h[a] + q[1][t] * h[r + a];
@@ -90,21 +100,21 @@ ALWAYS void update(mno_activation activation, size_t r, size_t N, vector *u, vec
   }
 }
 
-ALWAYS void evaluate(mno_activation activation, int adjoint, size_t r, size_t N, const vector *u, const vector *v,
-                     const vector *weight, const workspace *w) {
+INLINE void evaluate(mno_activation activation, int adjoint, size_t r, size_t N, const vec *u, const vec *v,
+                     const vec *weight, const workspace *w) {
   for (size_t i = 0; i < padded(N); i += PAIR) {
-    vector p[PAIR][TILE], q[PAIR][TILE];
+    vec p[PAIR][TILE], q[PAIR][TILE];
     dots(u, w->next.h_scaled + i * r, r, p);
     if (adjoint) dots(v, w->next.b_scaled + i * r, r, q);
     EACH(s, PAIR) EACH(t, TILE) {
-      vector value = {0}, slope = {0};
-      activate(activation, 1, adjoint, p[s][t], &value, &slope);
+      vec value, slope;
+      activate(activation, p[s][t], &value, &slope);
       p[s][t] = value * weight[t];
       if (adjoint) q[s][t] *= slope * weight[t];
     }
-    vector *F = w->F + i * r, *G = w->G + i * r;
+    vec *F = w->F + i * r, *G = w->G + i * r;
     for (size_t a = 0; a < r; a++) EACH(s, PAIR) {
-        vector f = F[(size_t)s * r + a], g = adjoint ? G[(size_t)s * r + a] : (vector){0};
+        vec f = F[(size_t)s * r + a], g = adjoint ? G[(size_t)s * r + a] : (vec){0};
         EACH(t, TILE) f += p[s][t] * v[a * TILE + (size_t)t];
         F[(size_t)s * r + a] = f;
         if (!adjoint) continue;
@@ -114,25 +124,25 @@ ALWAYS void evaluate(mno_activation activation, int adjoint, size_t r, size_t N,
   }
 }
 
-static double lane_sum(const vector *x) {
+static double lane_sum(const vec *x) {
   double sum = 0;
   for (int lane = 0; lane < LANES; lane++) sum += (double)(*x)[lane];
   return sum;
 }
 
-static void flush(vector *sums, size_t count, double *out) {
+static void flush(vec *sums, size_t count, double *out) {
   for (size_t e = 0; e < count; e++) {
     out[e] += lane_sum(&sums[e]);
-    sums[e] = (vector){0};
+    sums[e] = (vec){0};
   }
 }
 
-ALWAYS void sweep(const mno_pass *pass, mno_activation activation, int updating, int evaluating, int adjoint,
+INLINE void sweep(const mno_pass *pass, mno_activation activation, int updating, int evaluating, int adjoint,
                   const workspace *w) {
   size_t r = pass->r, N = pass->N;
   for (size_t tile = 0; tile < pass->tiles; tile++) {
-    vector *u = (vector *)pass->state + tile * 2 * r * TILE, *v = u + r * TILE;
-    const vector *weight = (const vector *)pass->weight + tile * TILE;
+    vec *u = (vec *)pass->state + tile * 2 * r * TILE, *v = u + r * TILE;
+    const vec *weight = (const vec *)pass->weight + tile * TILE;
     if (updating) update(activation, r, N, u, v, w);
     if (evaluating) evaluate(activation, adjoint, r, N, u, v, weight, w);
     if (evaluating && (tile % CHUNK == CHUNK - 1 || tile == pass->tiles - 1)) { /* sums of chunks in double precision */
@@ -143,24 +153,24 @@ ALWAYS void sweep(const mno_pass *pass, mno_activation activation, int updating,
 }
 
 /* J, sample by sample so that one matrix of sums stays in cache; F comes along. */
-ALWAYS void jacobian(const mno_pass *pass, mno_activation activation, const workspace *w) {
+INLINE void jacobian(const mno_pass *pass, mno_activation activation, const workspace *w) {
   size_t r = pass->r;
   for (size_t i = 0; i < pass->N; i += PAIR)
     for (size_t tile = 0; tile < pass->tiles; tile++) {
-      const vector *u = (const vector *)pass->state + tile * 2 * r * TILE, *v = u + r * TILE;
-      const vector *weight = (const vector *)pass->weight + tile * TILE;
-      vector p[PAIR][TILE], slope[PAIR][TILE];
+      const vec *u = (const vec *)pass->state + tile * 2 * r * TILE, *v = u + r * TILE;
+      const vec *weight = (const vec *)pass->weight + tile * TILE;
+      vec p[PAIR][TILE], slope[PAIR][TILE];
       dots(u, w->next.h_scaled + i * r, r, p);
       EACH(s, PAIR) EACH(t, TILE) {
-        vector value = {0};
-        activate(activation, 1, 1, p[s][t], &value, &slope[s][t]);
+        vec value;
+        activate(activation, p[s][t], &value, &slope[s][t]);
         p[s][t] = value * weight[t];
         slope[s][t] *= weight[t];
       }
       for (size_t s = 0; s < PAIR && i + s < pass->N; s++) {
-        vector *F = w->F + (i + s) * r, *J = w->J + s * r * r;
+        vec *F = w->F + (i + s) * r, *J = w->J + s * r * r;
         for (size_t a = 0; a < r; a++) {
-          vector c[TILE];
+          vec c[TILE];
           EACH(t, TILE) F[a] += p[s][t] * v[a * TILE + (size_t)t];
           EACH(t, TILE) c[t] = slope[s][t] * v[a * TILE + (size_t)t];
           for (size_t b = 0; b < r; b++) EACH(t, TILE) J[a * r + b] += c[t] * u[b * TILE + (size_t)t];
@@ -176,7 +186,7 @@ ALWAYS void jacobian(const mno_pass *pass, mno_activation activation, const work
 }
 
 /* One instance per activation and use: the switches below vanish in the compiler. */
-ALWAYS void run_activation(const mno_pass *pass, mno_activation activation, const workspace *w) {
+INLINE void run_activation(const mno_pass *pass, mno_activation activation, const workspace *w) {
   int updating = pass->old_h != NULL;
   if (pass->J) {
     if (updating) sweep(pass, activation, 1, 0, 0, w);
@@ -210,17 +220,17 @@ static void run(const mno_pass *pass) {
   workspace w;
   fields *all[] = {&w.last, &w.next};
   for (int i = 0; i < 2; i++) {
-    all[i]->h = take(&block, n * sizeof(REAL));
-    all[i]->b = take(&block, n * sizeof(REAL));
-    all[i]->h_scaled = take(&block, n * sizeof(REAL));
-    all[i]->b_scaled = take(&block, n * sizeof(REAL));
+    all[i]->h = take(&block, n * sizeof(real));
+    all[i]->b = take(&block, n * sizeof(real));
+    all[i]->h_scaled = take(&block, n * sizeof(real));
+    all[i]->b_scaled = take(&block, n * sizeof(real));
   }
-  w.move = take(&block, 2 * r * TILE * sizeof(vector));
-  w.F = take(&block, n * sizeof(vector));
-  w.G = take(&block, n * sizeof(vector));
-  w.J = take(&block, PAIR * r * r * sizeof(vector));
-  for (size_t e = 0; e < n; e++) w.F[e] = w.G[e] = (vector){0};
-  for (size_t e = 0; e < PAIR * r * r; e++) w.J[e] = (vector){0};
+  w.move = take(&block, 2 * r * TILE * sizeof(vec));
+  w.F = take(&block, n * sizeof(vec));
+  w.G = take(&block, n * sizeof(vec));
+  w.J = take(&block, PAIR * r * r * sizeof(vec));
+  for (size_t e = 0; e < n; e++) w.F[e] = w.G[e] = (vec){0};
+  for (size_t e = 0; e < PAIR * r * r; e++) w.J[e] = (vec){0};
   load_fields(&w.last, pass->old_h, pass->old_b, pass->N, r, pass->D, pass->step_u, pass->step_v);
   load_fields(&w.next, pass->h, pass->b, pass->N, r, pass->D, 1, 1);
   if (pass->F) memset(pass->F, 0, pass->N * r * sizeof(double));
@@ -229,4 +239,4 @@ static void run(const mno_pass *pass) {
   table[pass->activation](pass, &w);
 }
 
-const mno_kernel KERNEL = {WIDTH, sizeof(REAL), scratch_bytes, run};
+const mno_kernel MNO_PASS_KERNEL = {WIDTH, sizeof(real), scratch_bytes, run};

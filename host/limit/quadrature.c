@@ -1,0 +1,127 @@
+#include "limit/quadrature.h"
+
+#include "core/memory.h"
+#include "limit/ensemble.h"
+#include "limit/refine.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const double spacings[] = {1, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.0625, 0.045, 0};
+
+typedef struct rule {
+  const mno_problem *problem;
+  double spacing, radius;
+  double floor; /* error of the rule itself */
+  int threads;
+} rule;
+
+/* Points of the grid (i + 1/2) h inside the ball; with an odd activation only those with u_1 > 0, which stand for their
+ * mirror images. Writes them to the ensemble unless it is NULL; returns how many. */
+static size_t points(const rule *rule, size_t r, double h, mno_ensemble *ensemble) {
+  const mno_problem *problem = rule->problem;
+  size_t dimensions = 2 * r, count = 0;
+  long half = (long)ceil(rule->radius / h), index[2 * MNO_QUADRATURE_LARGEST_R];
+  int odd = mno_activation_is_odd(problem->activation);
+  double total = 0, scale[2] = {problem->sigma_u * sqrt((double)problem->D), problem->sigma_v * sqrt((double)problem->D)};
+  for (int fill = 0; fill <= (ensemble != NULL); fill++) {
+    count = 0;
+    for (size_t d = 0; d < dimensions; d++) index[d] = -half;
+    if (odd) index[0] = 0;
+    for (size_t d = 0; d < dimensions;) {
+      double x[2 * MNO_QUADRATURE_LARGEST_R], square = 0;
+      for (size_t e = 0; e < dimensions; e++) {
+        x[e] = ((double)index[e] + 0.5) * h;
+        square += x[e] * x[e];
+      }
+      if (square <= rule->radius * rule->radius) {
+        double density = exp(-square / 2);
+        if (!fill) total += density;
+        if (fill) {
+          mno_ensemble_set_weight(ensemble, count, density / total);
+          for (size_t e = 0; e < dimensions; e++)
+            for (size_t j = 0; j < ensemble->m; j++)
+              mno_ensemble_set(ensemble, j, count, e >= r, e % r, x[e] * scale[e >= r]);
+        }
+        count++;
+      }
+      for (d = 0; d < dimensions && ++index[d] == half; d++) index[d] = d == 0 && odd ? 0 : -half;
+    }
+  }
+  return count;
+}
+
+static mno_status run(void *context, const mno_system *system, mno_trajectory *t, double *floor, mno_error *err) {
+  const rule *rule = context;
+  double h[2] = {rule->spacing, 1.6 * rule->spacing};
+  mno_ensemble ensemble[2] = {{0}};
+  mno_status status = MNO_OK;
+  int two = rule->spacing < 0.6;
+  for (int i = 0; i <= two && status == MNO_OK; i++) {
+    size_t count = points(rule, t->r, h[i], NULL);
+    status = mno_ensemble_new(system->problem, t->r, t->m, count, MNO_F64, rule->threads, &ensemble[i], err);
+    if (status == MNO_OK) points(rule, t->r, h[i], &ensemble[i]);
+  }
+  if (status == MNO_OK) status = mno_trajectory_particles(system, &ensemble[0], two ? &ensemble[1] : NULL, t, err);
+  for (int i = 0; i < 2; i++) mno_ensemble_free(&ensemble[i]);
+  *floor = rule->floor;
+  return status;
+}
+
+mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
+                                size_t most_particles, mno_limit **limit, mno_error *err) {
+  size_t r = reduction->r, budget = options->memory > 0 ? (size_t)options->memory : mno_memory_available() / 10 * 8;
+  double start = mno_now(), tolerance = options->tolerance;
+  *limit = NULL;
+  if (r > MNO_QUADRATURE_LARGEST_R)
+    return mno_fail(err, MNO_ERR_INPUT,
+                    "limit method quadrature needs min(D, rank of the embeddings) <= %d, not %zu; use sobol",
+                    MNO_QUADRATURE_LARGEST_R, r);
+  rule rule = {.problem = problem,
+               .radius = sqrt(2 * log(1e3 / fmin(tolerance, 1e-2))), /* the mass outside is far below the tolerance */
+               .threads = options->threads > 0 ? options->threads : mno_core_count()};
+  mno_system system = mno_system_of(problem, reduction, fmax(1e-2 * tolerance, 1e-11), options->stop);
+  mno_collocation method;
+  mno_step_errors errors;
+  mno_trajectory last = {0};
+  mno_status status = mno_collocation_new(&method, 4, err);
+  if (status != MNO_OK) return status;
+  status = mno_step_errors_new(problem, &errors, err);
+  system.method = &method;
+  int found = 0;
+  double wanted = options->particles > 0 ? INFINITY : 0.3 * tolerance;
+  for (size_t i = 0; status == MNO_OK && spacings[i] > 0; i++) {
+    rule.spacing = spacings[i];
+    size_t count = points(&rule, r, rule.spacing, NULL);
+    if ((most_particles && count > most_particles) || mno_ensemble_bytes(r, 8, count, MNO_F64) > budget ||
+        (options->seconds > 0 && mno_now() - start > options->seconds / 4))
+      break;
+    mno_trajectory now;
+    double unused;
+    status = mno_trajectory_new(problem, r, 4, &now, err);
+    if (status == MNO_OK) status = run(&rule, &system, &now, &unused, err);
+    if (status != MNO_OK) {
+      mno_trajectory_free(&now);
+      break;
+    }
+    if (last.h) {
+      mno_compare(problem, reduction, &last, &now, &errors);
+      rule.floor = mno_largest(errors.output, problem->K + 1);
+      found = rule.floor <= wanted && now.failed == last.failed && (size_t)options->particles <= count;
+    }
+    mno_trajectory_free(&last);
+    last = now;
+    if (found) break;
+  }
+  mno_trajectory_free(&last);
+  mno_step_errors_free(&errors);
+  mno_collocation_free(&method);
+  if (status != MNO_OK || !found) return status;
+  status = mno_refine(options, system, r, run, &rule, limit, err);
+  if (status != MNO_OK) return status;
+  snprintf((*limit)->method, sizeof(*limit)->method, "quadrature");
+  snprintf((*limit)->parameters, sizeof(*limit)->parameters,
+           "trapezoid rule, spacing %g, radius %.2f, particles %zu, nodes %zu, dimension %zu", rule.spacing, rule.radius,
+           points(&rule, r, rule.spacing, NULL), (*limit)->nodes, 2 * r);
+  return MNO_OK;
+}

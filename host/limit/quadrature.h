@@ -1,0 +1,16 @@
+/* The Mean ODE by tensor quadrature over the 2 r coordinates of a unit: the trapezoid rule on the normal density, whose
+ * error falls exponentially in 1/spacing for analytic activations (and faster than Gauss-Hermite, whose outer nodes are
+ * wasted), cut off at a radius. Worth it for r <= 2. */
+#ifndef MNO_LIMIT_QUADRATURE_H
+#define MNO_LIMIT_QUADRATURE_H
+
+#include "limit/average.h"
+
+enum { MNO_QUADRATURE_LARGEST_R = 2 };
+
+/* *limit stays NULL if the rule would need more than most_particles per node for the tolerance (0: as many as memory
+ * holds). */
+mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
+                                size_t most_particles, mno_limit **limit, mno_error *err);
+
+#endif

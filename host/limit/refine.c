@@ -1,0 +1,70 @@
+#include "limit/refine.h"
+
+#include "core/memory.h"
+
+#include <math.h>
+
+const size_t mno_node_counts[] = {3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 0};
+
+typedef struct attempt {
+  mno_collocation method;
+  mno_trajectory trajectory;
+  double floor;
+} attempt;
+
+static void attempt_free(attempt *a) {
+  mno_collocation_free(&a->method);
+  mno_trajectory_free(&a->trajectory);
+}
+
+static mno_status attempt_run(mno_system system, size_t r, size_t nodes, mno_run_trajectory run, void *context, attempt *a,
+                              mno_error *err) {
+  *a = (attempt){0};
+  mno_status status = mno_collocation_new(&a->method, nodes, err);
+  if (status == MNO_OK) status = mno_trajectory_new(system.problem, r, nodes, &a->trajectory, err);
+  system.method = &a->method;
+  if (status == MNO_OK) status = run(context, &system, &a->trajectory, &a->floor, err);
+  if (status != MNO_OK) attempt_free(a);
+  return status;
+}
+
+mno_status mno_refine(const mno_limit_options *options, mno_system system, size_t r, mno_run_trajectory run, void *context,
+                      mno_limit **limit, mno_error *err) {
+  const mno_problem *problem = system.problem;
+  double start = mno_now();
+  size_t fixed = options->nodes > 0 ? (size_t)options->nodes : 0;
+  mno_step_errors errors;
+  mno_status status = mno_step_errors_new(problem, &errors, err);
+  if (status != MNO_OK) return status;
+  attempt coarse, fine;
+  status = attempt_run(system, r, fixed ? fixed : mno_node_counts[0], run, context, &coarse, err);
+  for (size_t i = 1; status == MNO_OK; i++) {
+    status = attempt_run(system, r, fixed ? fixed + 2 : mno_node_counts[i], run, context, &fine, err);
+    if (status != MNO_OK) {
+      attempt_free(&coarse);
+      break;
+    }
+    mno_compare(problem, system.reduction, &coarse.trajectory, &fine.trajectory, &errors);
+    double worst = mno_largest(errors.output, problem->K + 1);
+    int late = options->seconds > 0 && 2 * (mno_now() - start) > options->seconds;
+    if (fixed || late || worst <= 0.5 * options->tolerance || mno_node_counts[i + 1] == 0) {
+      const attempt *chosen = fixed ? &coarse : &fine;
+      status = mno_average(problem, system.reduction, &chosen->method, &chosen->trajectory, 1, limit, err);
+      if (status == MNO_OK) {
+        for (size_t k = 1; k <= problem->K; k++) {
+          errors.output[k] = hypot(errors.output[k], chosen->floor);
+          errors.embedding[k] = hypot(errors.embedding[k], chosen->floor);
+        }
+        mno_add_errors(*limit, &errors);
+        (*limit)->certified = mno_within(*limit, options->tolerance);
+      }
+      attempt_free(&coarse);
+      attempt_free(&fine);
+      break;
+    }
+    attempt_free(&coarse);
+    coarse = fine;
+  }
+  mno_step_errors_free(&errors);
+  return status;
+}

@@ -1,0 +1,20 @@
+/* Limits without sampling: the number of depth nodes grows until two solutions agree. */
+#ifndef MNO_LIMIT_REFINE_H
+#define MNO_LIMIT_REFINE_H
+
+#include "limit/average.h"
+
+/* Solves one trajectory on the nodes of system->method. *floor is the largest relative error that more nodes cannot cure, as
+ * far as the method knows. */
+typedef mno_status (*mno_run_trajectory)(void *context, const mno_system *system, mno_trajectory *trajectory, double *floor,
+                                         mno_error *err);
+
+/* Numbers of nodes worth trying, in rising order, ended by 0. */
+extern const size_t mno_node_counts[];
+
+/* system: everything but the collocation scheme. options->nodes fixes the number of nodes; otherwise the finer of the first
+ * two solutions that differ by less than half the tolerance is taken. Errors of the limit: that difference. */
+mno_status mno_refine(const mno_limit_options *options, mno_system system, size_t r, mno_run_trajectory run, void *context,
+                      mno_limit **limit, mno_error *err);
+
+#endif
