@@ -69,7 +69,7 @@ static mno_status run(void *context, const mno_system *system, mno_trajectory *t
 }
 
 mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
-                                size_t most_particles, mno_limit **limit, mno_error *err) {
+                                mno_limit **limit, mno_error *err) {
   size_t r = reduction->r, budget = options->memory > 0 ? (size_t)options->memory : mno_memory_available() / 10 * 8;
   double start = mno_now(), tolerance = options->tolerance;
   *limit = NULL;
@@ -93,7 +93,7 @@ mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_opti
   for (size_t i = 0; status == MNO_OK && spacings[i] > 0; i++) {
     rule.spacing = spacings[i];
     size_t count = points(&rule, r, rule.spacing, NULL);
-    if ((most_particles && count > most_particles) || mno_ensemble_bytes(r, 8, count, MNO_F64) > budget ||
+    if (mno_ensemble_bytes(r, 8, count, MNO_F64) > budget ||
         (options->seconds > 0 && mno_now() - start > options->seconds / 4))
       break;
     mno_trajectory now;

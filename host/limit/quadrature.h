@@ -8,9 +8,8 @@
 
 enum { MNO_QUADRATURE_LARGEST_R = 2 };
 
-/* *limit stays NULL if the rule would need more than most_particles per node for the tolerance (0: as many as memory
- * holds). */
+/* *limit stays NULL if the tolerance is out of reach of memory or of a quarter of the time budget. */
 mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
-                                size_t most_particles, mno_limit **limit, mno_error *err);
+                                mno_limit **limit, mno_error *err);
 
 #endif
