@@ -85,8 +85,8 @@ mno_status mno_average(const mno_problem *problem, const mno_reduction *reductio
   return status;
 }
 
-void mno_compare(const mno_problem *problem, const mno_reduction *reduction, const mno_trajectory *x,
-                 const mno_trajectory *y, mno_step_errors *errors) {
+void mno_step_difference(const mno_problem *problem, const mno_reduction *reduction, const mno_trajectory *x,
+                         const mno_trajectory *y, mno_step_errors *errors) {
   size_t field = problem->N * reduction->r, f = problem->N * problem->d_out;
   double *work = mno_alloc(2 * f + field, sizeof(double));
   for (size_t k = 0; k <= problem->K; k++) {

@@ -19,8 +19,8 @@ mno_status mno_average(const mno_problem *problem, const mno_reduction *reductio
                        const mno_trajectory *trajectory, size_t count, mno_limit **limit, mno_error *err);
 
 /* Differences of two trajectories, relative to the second. NaN from the step on where one of them failed. */
-void mno_compare(const mno_problem *problem, const mno_reduction *reduction, const mno_trajectory *x,
-                 const mno_trajectory *y, mno_step_errors *errors);
+void mno_step_difference(const mno_problem *problem, const mno_reduction *reduction, const mno_trajectory *x,
+                         const mno_trajectory *y, mno_step_errors *errors);
 
 /* Adds errors to those of a limit, in quadrature. */
 void mno_add_errors(mno_limit *limit, const mno_step_errors *errors);

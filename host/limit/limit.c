@@ -2,6 +2,7 @@
 
 #include "core/memory.h"
 #include "limit/mean_ode.h"
+#include "limit/tangent_ode.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ mno_status mno_limit_solve(const mno_problem *problem, const mno_limit_options *
   mno_status status;
   switch (options->kind) {
   case MNO_LIMIT_MEAN_ODE: status = mno_mean_ode_solve(problem, options, limit, err); break;
+  case MNO_LIMIT_TANGENT_ODE: status = mno_tangent_ode_solve(problem, options, limit, err); break;
   default:
     return mno_fail(err, MNO_ERR_INPUT, "limit kind %s cannot be solved from the problem alone",
                     mno_limit_kind_name(options->kind));

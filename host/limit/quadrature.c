@@ -105,7 +105,7 @@ mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_opti
       break;
     }
     if (last.h) {
-      mno_compare(problem, reduction, &last, &now, &errors);
+      mno_step_difference(problem, reduction, &last, &now, &errors);
       rule.floor = mno_largest(errors.output, problem->K + 1);
       found = rule.floor <= wanted && now.failed == last.failed && (size_t)options->particles <= count;
     }

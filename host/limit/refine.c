@@ -44,7 +44,7 @@ mno_status mno_refine(const mno_limit_options *options, mno_system system, size_
       attempt_free(&coarse);
       break;
     }
-    mno_compare(problem, system.reduction, &coarse.trajectory, &fine.trajectory, &errors);
+    mno_step_difference(problem, system.reduction, &coarse.trajectory, &fine.trajectory, &errors);
     double worst = mno_largest(errors.output, problem->K + 1);
     int late = options->seconds > 0 && 2 * (mno_now() - start) > options->seconds;
     if (fixed || late || worst <= 0.5 * options->tolerance || mno_node_counts[i + 1] == 0) {
