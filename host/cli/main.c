@@ -9,6 +9,10 @@
 #include <unistd.h>
 
 static const mno_command commands[] = {
+    {"run",
+     "CONFIG.yaml [-o OUT.h5] [--backend auto|cpu|cuda] [--precision f64|f32] [--threads N] [--resume | --force]\n"
+     "          [--limits FILE.h5] [--dry-run] [--progress auto|bar|lines|none]",
+     "train every instance of a sweep, integrate its limits, write a result file", mno_command_run},
     {"check", "CONFIG.yaml [--backend auto|cpu|cuda] [--precision f32|f64] [--threads N]",
      "validate, print the plan: problems, instances, memory, time estimate", mno_command_check},
     {"merge", "OUT.h5 SHARD.h5... [--partial] [--force]", "copy shards into one file, with ids and counts verified",

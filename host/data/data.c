@@ -10,7 +10,7 @@
 mno_status mno_data_room(size_t count, size_t size, const char *what, mno_error *err) {
   size_t bytes;
   if (__builtin_mul_overflow(count, size, &bytes)) bytes = SIZE_MAX;
-  return bytes > mno_memory_available() ? mno_fail_memory(err, bytes, what) : MNO_OK;
+  return bytes > mno_memory_available() ? mno_fail_too_large(err, bytes, what) : MNO_OK;
 }
 
 mno_status mno_data_gaussian(const mno_sweep *sweep, mno_data *data, mno_error *err) {

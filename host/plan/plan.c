@@ -53,19 +53,19 @@ static mno_status check_sizes(const mno_sweep *sweep, const mno_data *data, mno_
   size_t embeddings = 0, D = largest(&sweep->model.D), S = sweep->record.step_count, available = mno_memory_available();
   for (size_t i = 0; i < sweep->model.D.count; i++)
     embeddings = sum(embeddings, product((size_t)sweep->model.D.value[i], (data->d_in + data->d_out) * sizeof(double)));
-  if (embeddings > available) return mno_fail_memory(err, embeddings, "the set of embeddings W_E, W_U");
+  if (embeddings > available) return mno_fail_too_large(err, embeddings, "the set of embeddings W_E, W_U");
   /* Larger than any machine; keeps sizes of one network within 64 bits everywhere. */
   const size_t absurd = (size_t)1 << 50;
   size_t units = product(largest(&sweep->sweep.L), largest(&sweep->sweep.M)),
          weights = product(product(units, D), 2 * sizeof(double));
-  if (weights > absurd) return mno_fail_memory(err, weights, "the network of the largest L, M and D (its weights)");
+  if (weights > absurd) return mno_fail_too_large(err, weights, "the network of the largest L, M and D (its weights)");
   size_t copies = sweep->record.weights == MNO_WEIGHTS_BOTH ? 2 : sweep->record.weights != MNO_WEIGHTS_NONE;
   size_t steps = product(product(product(S, data->N), sum(D, data->d_out)), sizeof(double));
   size_t record = sum(steps, product(copies, weights));
   if (record > available)
-    return mno_fail_memory(err, record,
-                           copies ? "the record of one network (steps, outputs, embeddings, weights)"
-                                  : "the record of one network (steps, outputs, embeddings)");
+    return mno_fail_too_large(err, record,
+                              copies ? "the record of one network (steps, outputs, embeddings, weights)"
+                                     : "the record of one network (steps, outputs, embeddings)");
   return MNO_OK;
 }
 
@@ -204,7 +204,7 @@ static mno_status make_instances(mno_plan *plan, mno_error *err) {
                 2 * (size_t)(pairs & MNO_PAIRS_JACKKNIFE && M->value[m] % 2 == 0) + !!(pairs & MNO_PAIRS_ANTITHETIC);
   size_t count = product(product(shapes, plan->sweep->sweep.seed_count), plan->problem_count);
   size_t bytes = product(count, sizeof(mno_instance) + sizeof(place));
-  if (bytes > mno_memory_available()) return mno_fail_memory(err, bytes, "the list of instances");
+  if (bytes > mno_memory_available()) return mno_fail_too_large(err, bytes, "the list of instances");
   plan->instance = mno_alloc(count, sizeof *plan->instance);
   if (!plan->instance) return mno_fail_memory(err, bytes, "the list of instances");
   for (uint32_t p = 0; p < plan->problem_count; p++) {

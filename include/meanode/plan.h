@@ -79,7 +79,7 @@ typedef struct mno_plan {
  *   antithetic  every plain instance with v -> -v
  * The first half of a jackknife is the plain (L, M/2). An instance that is there already is not added again.
  * Errors: MNO_ERR_INPUT for unreadable or malformed data (names file and dataset), for duplicates and for what this
- * version cannot compute; MNO_ERR_MEMORY. The sweep must outlive the plan. */
+ * version cannot compute or what this machine cannot hold; MNO_ERR_MEMORY. The sweep must outlive the plan. */
 mno_status mno_plan_build(const mno_sweep *sweep, mno_precision precision, mno_plan **plan, mno_error *err);
 
 void mno_plan_free(mno_plan *plan);

@@ -1,0 +1,12 @@
+/* Where the limits of a run come from: the file being resumed, another result file, or the solver. */
+#ifndef MNO_RUN_LIMITS_H
+#define MNO_RUN_LIMITS_H
+
+#include "meanode/run.h"
+
+/* Puts every limit of the plan's sweep that can be had before training into the store, in the order of the list. tick may
+ * be NULL; it is told how many of how many are done. */
+mno_status mno_run_limits(const mno_plan *plan, const mno_run_options *options, mno_store *store, mno_run_summary *summary,
+                          void (*tick)(void *context, size_t done, size_t total), void *context, mno_error *err);
+
+#endif

@@ -1,0 +1,159 @@
+#include "meanode/run.h"
+
+#include "core/memory.h"
+#include "meanode/backend.h"
+#include "run/limits.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* What the emitting threads share. */
+typedef struct run_state {
+  const mno_plan *plan;
+  const mno_run_options *options;
+  const mno_backend *backend;
+  mno_store *store;
+  pthread_mutex_t lock;
+  mno_progress progress; /* under lock */
+  double phase_start, last_tick;
+} run_state;
+
+static void tick(run_state *run, bool force) {
+  double now = mno_now();
+  run->progress.seconds = now - run->phase_start;
+  if (!run->options->progress || (!force && now - run->last_tick < 0.1)) return;
+  run->last_tick = now;
+  run->options->progress(run->options->context, &run->progress);
+}
+
+static void begin_phase(run_state *run, const char *phase, size_t total, double work) {
+  run->phase_start = mno_now();
+  run->progress = (mno_progress){.phase = phase, .total = total, .work_total = work};
+}
+
+static void limit_tick(void *context, size_t done, size_t total) {
+  run_state *run = context;
+  run->progress.done = done;
+  run->progress.work_done = (double)done;
+  tick(run, true);
+}
+
+static mno_status emit(void *context, mno_record *record, mno_error *err) {
+  run_state *run = context;
+  size_t row = record->row;
+  bool diverged = record->outcome == MNO_INSTANCE_DIVERGED;
+  mno_status status = mno_store_put(run->store, record, err);
+  pthread_mutex_lock(&run->lock);
+  run->progress.done++;
+  run->progress.diverged += diverged;
+  run->progress.work_done += run->backend->seconds(run->plan, row);
+  tick(run, false);
+  pthread_mutex_unlock(&run->lock);
+  return status;
+}
+
+/* Refuses before work starts what would not fit: the working sets of all threads and their records. */
+static mno_status check_memory(const mno_plan *plan, const mno_backend *backend, int threads, mno_error *err) {
+  if (threads <= 0) threads = mno_core_count();
+  size_t largest = 0, worst = 0;
+  for (size_t row = 0; row < plan->instance_count; row++) {
+    size_t bytes = backend->memory(plan, row) + mno_record_bytes(plan, row);
+    if (bytes > largest) {
+      largest = bytes;
+      worst = row;
+    }
+  }
+  size_t available = mno_memory_available();
+  size_t parallel = (size_t)threads < plan->instance_count ? (size_t)threads : plan->instance_count;
+  double needed = (double)largest * (double)parallel;
+  if (needed <= 0.9 * (double)available) return MNO_OK;
+  const mno_instance *instance = &plan->instance[worst];
+  return mno_fail(
+      err, MNO_ERR_INPUT,
+      "%s: this sweep needs %.3g GiB of memory on %zu threads (%.3g GiB for one instance with L = %lld, M = %lld) but "
+      "%.3g GiB are free; use smaller L or M, fewer threads (--threads) or --precision f32",
+      plan->sweep->path, needed / 0x1p30, parallel, (double)largest / 0x1p30, (long long)instance->L, (long long)instance->M,
+      (double)available / 0x1p30);
+}
+
+static mno_status train(run_state *run, const size_t *rows, size_t count, mno_error *err) {
+  double work = 0;
+  for (size_t i = 0; i < count; i++) work += run->backend->seconds(run->plan, rows[i]);
+  begin_phase(run, "train", count, work);
+  tick(run, true);
+  mno_job job = {.plan = run->plan,
+                 .rows = rows,
+                 .count = count,
+                 .threads = run->options->threads,
+                 .emit = emit,
+                 .context = run,
+                 .stop = run->options->stop};
+  mno_status status = count ? run->backend->run(&job, err) : MNO_OK;
+  pthread_mutex_lock(&run->lock);
+  tick(run, true);
+  pthread_mutex_unlock(&run->lock);
+  return status;
+}
+
+static mno_status limits_then_train(run_state *run, const size_t *rows, size_t count, mno_run_summary *summary,
+                                    mno_error *err) {
+  const mno_plan *plan = run->plan;
+  size_t limits = plan->problem_count * plan->sweep->limit.count;
+  begin_phase(run, "limit", limits, (double)limits);
+  mno_status status = mno_run_limits(plan, run->options, run->store, summary, limit_tick, run, err);
+  if (status != MNO_OK) return status;
+  status = train(run, rows, count, err);
+  summary->computed = run->progress.done;
+  summary->diverged = run->progress.diverged;
+  summary->train_seconds = run->progress.seconds;
+  return status;
+}
+
+/* The rows that are still to be computed; *count receives how many. */
+static size_t *missing_rows(const mno_plan *plan, const mno_store *store, size_t *count, mno_error *err) {
+  size_t *rows = mno_alloc(plan->instance_count, sizeof *rows);
+  if (!rows) {
+    mno_fail_memory(err, plan->instance_count * sizeof *rows, "the list of instances");
+    return NULL;
+  }
+  *count = 0;
+  for (size_t row = 0; row < plan->instance_count; row++)
+    if (!mno_store_has(store, row)) rows[(*count)++] = row;
+  return rows;
+}
+
+mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run_summary *summary, mno_error *err) {
+  *summary = (mno_run_summary){0};
+  run_state run = {.plan = plan, .options = options};
+  mno_status status = mno_backend_find(options->backend ? options->backend : "auto", &run.backend, err);
+  if (status != MNO_OK) return status;
+  char device[256];
+  status = run.backend->probe(device, sizeof device);
+  if (status != MNO_OK) return mno_fail(err, status, "backend %s: %s", run.backend->name, device);
+  status = check_memory(plan, run.backend, options->threads, err);
+  if (status != MNO_OK) return status;
+  mno_provenance provenance = {.backend = run.backend->name, .device = device, .command = options->command};
+  status = mno_store_open(options->output, plan, &provenance, options->mode, &run.store, err);
+  if (status != MNO_OK) return status;
+
+  size_t count = 0, *rows = missing_rows(plan, run.store, &count, err);
+  if (!rows) {
+    mno_store_close(run.store, NULL);
+    return MNO_ERR_MEMORY;
+  }
+  summary->skipped = plan->instance_count - count;
+  pthread_mutex_init(&run.lock, NULL);
+  status = limits_then_train(&run, rows, count, summary, err);
+  pthread_mutex_destroy(&run.lock);
+  free(rows);
+
+  /* Closing writes what is queued, whatever ended the run; the first failure is the one to report. */
+  bool fine = status == MNO_OK || status == MNO_INTERRUPTED;
+  mno_status closed = mno_store_close(run.store, fine ? err : NULL);
+  if (fine && closed != MNO_OK) return closed;
+  if (status == MNO_INTERRUPTED)
+    return mno_fail(err, status, "interrupted: %zu of %zu instances are in %s; the same command with --resume goes on",
+                    summary->skipped + summary->computed, plan->instance_count, options->output);
+  if (status == MNO_OK && summary->diverged) return MNO_DIVERGED;
+  return status;
+}

@@ -1,0 +1,107 @@
+"""The main job from the outside: exit codes, exact cases, divergence, interruption, real data."""
+
+import signal
+import subprocess
+import time
+import unittest
+
+import h5py
+import numpy as np
+
+import harness
+
+
+class Pipeline(harness.Case):
+    def test_never_overwrites(self):
+        out = self.run_sweep()
+        before = out.read_bytes()
+        again = harness.meanode("run", self.folder / "sweep.yaml", "-o", out)
+        self.assertEqual(again.returncode, 2)
+        self.assertIn("--force", again.stderr)
+        self.assertEqual(out.read_bytes(), before)
+
+    def test_step_zero_does_not_depend_on_training(self):
+        """The limit at step 0 is the linear map W_U^T W_E x / D; networks scatter around it as 1/sqrt(L M)."""
+        changes = {"limit": {"kind": "mean-ode", "tolerance": 1e-2}, "sweep": {"L": [50], "M": [8], "seeds": 200},
+                   "record": {"weights": "none"}}
+        group = self.open(self.run_sweep(changes))["problem_0000"]
+        exact = group["x"][...] @ group["w_embed"][...].T @ group["w_unembed"][...] / 4
+        np.testing.assert_allclose(group["limit_mean_ode/output"][0], exact, rtol=1e-12, atol=1e-13)
+        output = group["output"][:, 0]
+        spread = output.std(axis=0, ddof=1) / np.sqrt(len(output))
+        self.assertLess(np.max(np.abs(output.mean(axis=0) - exact) / spread), 5)
+
+    def test_divergence_is_a_status_of_the_instance(self):
+        changes = {"model": {"activation": "identity"}, "training": {"steps": 60, "eta_u": 300, "eta_v": 300},
+                   "sweep": {"L": [2, 30], "M": [2], "seeds": 4}, "record": {"weights": "none"}}
+        file = self.open(self.run_sweep(changes, expect=3))
+        status = file["status"][...]
+        self.assertGreater(np.sum(status == 1), 0)
+        for row in np.flatnonzero(status == 1):
+            self.assertTrue(np.isnan(file["loss"][row][-1]))
+            self.assertTrue(np.isfinite(file["loss"][row][0]))
+        for row in np.flatnonzero(status == 0):
+            self.assertTrue(np.all(np.isfinite(file["loss"][row])))
+
+    def test_interrupt_then_resume(self):
+        changes = {"sweep": {"L": [400], "M": [40], "seeds": 400}, "training": {"steps": 40}, "record": {"weights": "none"}}
+        config, out = self.write(changes), self.folder / "out.h5"
+        command = [harness.BINARY, "run", str(config), "-o", str(out), "--progress", "none"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        message = process.communicate(timeout=60)[1]
+        self.assertEqual(process.returncode, 75, message)
+        self.assertIn("--resume", message)
+        done = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=280)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        whole = self.run_sweep(changes, name="whole.h5")
+        with h5py.File(out) as a, h5py.File(whole) as b:
+            self.assertTrue(np.array_equal(a["loss"][...], b["loss"][...]))
+            self.assertTrue(np.array_equal(a["error_output"][...], b["error_output"][...], equal_nan=True))
+            order_a, order_b = np.argsort(a["problem_0000/row"][...]), np.argsort(b["problem_0000/row"][...])
+            self.assertTrue(np.array_equal(a["problem_0000/output"][...][order_a], b["problem_0000/output"][...][order_b]))
+
+    def test_errors_are_distances_to_the_limit(self):
+        file = self.open(self.run_sweep({"limit": {"kind": "mean-ode", "tolerance": 1e-2}}))
+        group = file["problem_0000"]
+        for run, row in enumerate(group["row"][...]):
+            for name, error in (("output", "error_output"), ("embedding", "error_embedding")):
+                gap = group[name][run] - group[f"limit_mean_ode/{name}"][...]
+                np.testing.assert_allclose(file[error][row], np.sqrt(np.mean(gap**2, axis=(1, 2))), rtol=1e-10)
+
+    def test_digits(self):
+        changes = {"model": {"D": 16}, "training": {"steps": 20},
+                   "sweep": {"L": [5, 10, 20], "M": [4, 8, 16], "seeds": 8}, "record": {"weights": "none"}}
+        saved = harness.BASE["data"]
+        harness.BASE["data"] = {"kind": "digits", "samples": 64}
+        try:
+            file = self.open(self.run_sweep(changes))
+        finally:
+            harness.BASE["data"] = saved
+        loss = file["loss"][...]
+        self.assertEqual(loss.shape, (72, 21))
+        self.assertTrue(np.all(loss[:, -1] < loss[:, 0]))
+        self.assertLess(np.mean(loss[:, -1]), 0.5 * np.mean(loss[:, 0]))
+
+    def test_usage(self):
+        for arguments, word in [(["run"], "configuration"), (["run", "a.yaml", "--precisoin", "f32"], "precisoin"),
+                                (["run", "a.yaml", "--threads", "none"], "threads"), (["rnu"], "run")]:
+            done = harness.meanode(*arguments)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertIn(word, done.stderr)
+        missing = harness.meanode("run", self.folder / "no.yaml")
+        self.assertEqual(missing.returncode, 74)
+        self.assertIn("no.yaml", missing.stderr)
+        backend = harness.meanode("run", self.write(), "-o", self.folder / "x.h5", "--backend", "cuda")
+        self.assertIn(backend.returncode, (0, 69))
+
+    def test_refuses_what_does_not_fit(self):
+        done = harness.meanode("run", self.write({"sweep": {"L": [1000000], "M": [100000]}}), "-o", self.folder / "x.h5")
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("GiB", done.stderr)
+        self.assertFalse((self.folder / "x.h5").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
