@@ -45,7 +45,7 @@ def main():
                   "training: {stpes: 7}\n           ^\n", err)
 
     code, _, err = check(GOOD.replace("samples: 10", "samples: 1000000").replace("inputs: 5", "inputs: 1000000"))
-    expect(code == 1 and "the data needs 7.45e+03 GiB" in err, code, err)
+    expect(code == 65 and "the data needs 7.45e+03 GiB" in err, code, err)
 
     code, _, err = check(GOOD.replace("kind: gaussian, samples: 10, inputs: 5, targets: 5", "kind: file, path: no.h5"))
     expect(code == 65 and "my.yaml:1:26: no.h5: No such file or directory" in err, code, err)
