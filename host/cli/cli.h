@@ -22,7 +22,7 @@ int mno_report(const char *command, mno_status status, const mno_error *err);
 int mno_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Prints what a plan would compute on a backend ("auto" or NULL: the best one), and what it would take.
- * MNO_ERR_MEMORY if it does not fit. threads 0: one per core. */
+ * MNO_ERR_INPUT if it does not fit. threads 0: one per core. */
 mno_status mno_print_plan(const mno_plan *plan, const char *backend, int threads, mno_error *err);
 
 int mno_command_run(int argc, char **argv);

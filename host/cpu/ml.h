@@ -31,7 +31,16 @@ INLINE ml_block ml_block_at(const run *r, size_t i) {
 INLINE size_t ml_stride(const run *r) { return (r->N + LANES - 1) / LANES * LANES + LANES; }
 
 /* Lane sums of `count` <= 16 vectors, side by side in out. Neighbours are folded pairwise: within 16 bytes, then across. */
-#define ML_FOLD(a, b, even, odd) (__builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, odd))
+#ifdef __clang__ /* has no shuffle by a vector of indices; the loop unrolls into one */
+INLINE vec ml_shuffle(vec a, vec b, ivec index) {
+  vec out = a;
+  UNROLL for (int i = 0; i < LANES; i++) out[i] = index[i] < LANES ? a[index[i]] : b[index[i] - LANES];
+  return out;
+}
+#else
+#define ml_shuffle __builtin_shuffle
+#endif
+#define ML_FOLD(a, b, even, odd) (ml_shuffle(a, b, even) + ml_shuffle(a, b, odd))
 #if VEC_BYTES == 64 && defined(MNO_SIMD_F32)
 #define ML_EVERY(a0, a1, a2, a3)                                                                                            \
   (ivec) {                                                                                                                  \
