@@ -87,11 +87,17 @@ static size_t lay_out(const mno_plan *plan, size_t row, double *block, mno_recor
   return used;
 }
 
+enum { HEADER = (sizeof(mno_record) + 63) / 64 * 64 };
+
+double *mno_record_block(const mno_record *record) { return (double *)((char *)record + HEADER); }
+
+size_t mno_record_numbers(const mno_plan *plan, size_t row) { return lay_out(plan, row, NULL, NULL); }
+
 mno_status mno_record_new(const mno_plan *plan, size_t row, mno_record **record, mno_error *err) {
-  size_t count = lay_out(plan, row, NULL, NULL), header = (sizeof(mno_record) + 63) / 64 * 64;
+  size_t count = lay_out(plan, row, NULL, NULL), header = HEADER;
   mno_record *made = mno_alloc(1, header + count * sizeof(double));
   if (!made) return mno_fail_memory(err, header + count * sizeof(double), "a record");
-  double *block = (double *)((char *)made + header);
+  double *block = mno_record_block(made);
   for (size_t i = 0; i < count; i++) block[i] = NAN;
   lay_out(plan, row, block, made);
   made->row = row;

@@ -79,6 +79,10 @@ size_t mno_record_field_shape(const mno_plan *plan, size_t row, const mno_record
 mno_status mno_record_new(const mno_plan *plan, size_t row, mno_record **record, mno_error *err);
 void mno_record_free(mno_record *record);
 
+/* The numbers of a record as one block, in the order of the table: to send a record elsewhere. */
+double *mno_record_block(const mno_record *record);
+size_t mno_record_numbers(const mno_plan *plan, size_t row); /* how many */
+
 /* Bytes of one record of this row. */
 size_t mno_record_bytes(const mno_plan *plan, size_t row);
 

@@ -1,0 +1,31 @@
+/* One run over many MPI ranks. Rank 0 holds the store and deals rows; it also computes. The other ranks compute what they
+ * are dealt and send the records. To the rest of the program this is a backend whose run() takes the other ranks' help. */
+#ifndef MNO_MPI_H
+#define MNO_MPI_H
+
+#include "meanode/backend.h"
+
+#include <stdbool.h>
+
+/* Was the program started by an MPI launcher with more than one rank? Needs no MPI. */
+bool mno_mpi_launched(void);
+
+#ifdef MNO_HAVE_MPI
+
+/* Starts MPI; call once, before the rest. */
+mno_status mno_mpi_begin(int *rank, int *size, mno_error *err);
+
+/* Threads that this rank should use when the user names none: its share of the machine's cores. */
+int mno_mpi_threads(void);
+
+/* Rank 0: a backend that computes on `own` and deals to the other ranks. Valid until mno_mpi_end. */
+const mno_backend *mno_mpi_backend(const mno_backend *own);
+
+/* Other ranks: computes what rank 0 deals until it has no more. Returns MNO_OK, or why this rank stopped. */
+mno_status mno_mpi_serve(const mno_plan *plan, const mno_backend *own, int threads, const atomic_int *stop, mno_error *err);
+
+/* Tells the other ranks that there is nothing (more) to do, ends MPI. */
+void mno_mpi_end(void);
+
+#endif
+#endif
