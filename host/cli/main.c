@@ -11,7 +11,7 @@
 static const mno_command commands[] = {
     {"run",
      "CONFIG.yaml [-o OUT.h5] [--backend auto|cpu|cuda] [--precision f64|f32] [--threads N] [--resume | --force]\n"
-     "          [--limits FILE.h5] [--dry-run] [--progress auto|bar|lines|none]",
+     "          [--shard I/N|slurm] [--limits FILE.h5] [--dry-run] [--progress auto|bar|lines|none]",
      "train every instance of a sweep, integrate its limits, write a result file", mno_command_run},
     {"check", "CONFIG.yaml [--backend auto|cpu|cuda] [--precision f32|f64] [--threads N]",
      "validate, print the plan: problems, instances, memory, time estimate", mno_command_check},
@@ -38,6 +38,7 @@ void mno_catch_signals(void) {
   int signals[] = {SIGINT, SIGTERM, SIGUSR1};
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write */
 }
 
 int mno_report(const char *command, mno_status status, const mno_error *err) {

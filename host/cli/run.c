@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include "cli/progress.h"
+#include "mpi/mpi.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -8,7 +9,9 @@
 #include <string.h>
 
 typedef struct run_arguments {
-  const char *config;
+  const char *config; /* NULL with from */
+  const char *from;   /* result file whose run is repeated, or NULL */
+  bool precision_given;
   char *output; /* owned */
   mno_precision precision;
   bool dry_run;
@@ -27,14 +30,54 @@ static int choice(const char *option, const char *value, const char *const *word
   return -1;
 }
 
-static char *default_output(const char *config) {
+/* CONFIG.h5, or CONFIG.shard-I-of-N.h5 */
+static char *default_output(const char *config, const mno_run_options *options) {
   const char *name = strrchr(config, '/');
   name = name ? name + 1 : config;
   const char *dot = strrchr(name, '.');
   int length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
-  char *path = malloc((size_t)length + 4);
-  if (path) sprintf(path, "%.*s.h5", length, name);
+  char *path = malloc((size_t)length + 48);
+  if (path && options->shards > 1)
+    sprintf(path, "%.*s.shard-%d-of-%d.h5", length, name, options->shard, options->shards);
+  else if (path)
+    sprintf(path, "%.*s.h5", length, name);
   return path;
+}
+
+static bool environment_number(const char *name, int *value) {
+  const char *text = getenv(name);
+  char *end;
+  long number = text ? strtol(text, &end, 10) : 0;
+  if (!text || end == text || *end || number < 0 || number > 1000000000) return false;
+  *value = (int)number;
+  return true;
+}
+
+/* "I/N", or "slurm": this task of a job array. Reports what is wrong. */
+static bool parse_shard(const char *text, mno_run_options *options) {
+  if (strcmp(text, "slurm") == 0) {
+    int task, tasks, first = 0, step = 1;
+    if (!environment_number("SLURM_ARRAY_TASK_ID", &task) || !environment_number("SLURM_ARRAY_TASK_COUNT", &tasks)) {
+      mno_usage("run",
+                "--shard slurm: SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT are not set; this is no Slurm job array");
+      return false;
+    }
+    environment_number("SLURM_ARRAY_TASK_MIN", &first);
+    environment_number("SLURM_ARRAY_TASK_STEP", &step);
+    options->shard = (task - first) / (step > 0 ? step : 1);
+    options->shards = tasks;
+  } else {
+    int end = 0;
+    if (sscanf(text, "%9d/%9d%n", &options->shard, &options->shards, &end) != 2 || text[end]) {
+      mno_usage("run", "--shard \"%s\": neither I/N (such as 0/6) nor slurm", text);
+      return false;
+    }
+  }
+  if (options->shards < 1 || options->shard < 0 || options->shard >= options->shards) {
+    mno_usage("run", "shard %d/%d: the first number counts from 0 and is below the second", options->shard, options->shards);
+    return false;
+  }
+  return true;
 }
 
 static char *join(int argc, char **argv) {
@@ -49,7 +92,7 @@ static char *join(int argc, char **argv) {
 
 /* Returns -1 to go on, or an exit code. */
 static int parse(int argc, char **argv, run_arguments *arguments) {
-  enum { BACKEND = 256, PRECISION, THREADS, RESUME, FORCE, DRY_RUN, PROGRESS, LIMITS };
+  enum { BACKEND = 256, PRECISION, THREADS, RESUME, FORCE, DRY_RUN, PROGRESS, LIMITS, SHARD, FROM };
   static const struct option options[] = {{"output", required_argument, NULL, 'o'},
                                           {"backend", required_argument, NULL, BACKEND},
                                           {"precision", required_argument, NULL, PRECISION},
@@ -59,6 +102,8 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
                                           {"dry-run", no_argument, NULL, DRY_RUN},
                                           {"progress", required_argument, NULL, PROGRESS},
                                           {"limits", required_argument, NULL, LIMITS},
+                                          {"shard", required_argument, NULL, SHARD},
+                                          {"from", required_argument, NULL, FROM},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
   static const char *const precisions[] = {[MNO_F64] = "f64", [MNO_F32] = "f32"};
@@ -78,6 +123,7 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
     case PRECISION:
       if ((picked = choice("--precision", optarg, precisions, 2)) < 0) return 2;
       arguments->precision = (mno_precision)picked;
+      arguments->precision_given = true;
       break;
     case THREADS: {
       long threads = strtol(optarg, &end, 10);
@@ -93,19 +139,26 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
       if ((picked = choice("--progress", optarg, styles, 4)) < 0) return 2;
       arguments->progress = (progress_style)picked;
       break;
+    case SHARD:
+      if (!parse_shard(optarg, &arguments->options)) return 2;
+      break;
+    case FROM: arguments->from = optarg; break;
     case LIMITS: arguments->options.limits_from = optarg; break;
     case 'h': mno_usage("run", "train every instance of a sweep and write a result file"); return 0;
     case ':': return mno_usage("run", "option %s needs a value", argv[optind - 1]);
     default: return mno_usage("run", "unknown option %s", argv[optind - 1]);
     }
   }
-  if (optind != argc - 1)
+  if (arguments->from && optind < argc) return mno_usage("run", "a configuration and --from exclude each other");
+  if (!arguments->from && optind != argc - 1)
     return mno_usage("run", optind == argc ? "which configuration?" : "one configuration at a time, not also %s",
                      argv[optind + 1]);
   if (resume && force) return mno_usage("run", "--resume and --force exclude each other");
-  arguments->config = argv[optind];
+  arguments->config = arguments->from ? NULL : argv[optind];
+  if (arguments->from && arguments->dry_run) return mno_usage("run", "--dry-run needs a configuration file, not --from");
   arguments->options.mode = resume ? MNO_RESUME : force ? MNO_FORCE : MNO_CREATE;
-  if (!arguments->output) arguments->output = default_output(arguments->config);
+  if (!arguments->output && arguments->from) return mno_usage("run", "--from needs an output: -o OUT.h5");
+  if (!arguments->output) arguments->output = default_output(arguments->config, &arguments->options);
   return -1;
 }
 
@@ -133,9 +186,39 @@ static mno_status run_plan(run_arguments *arguments, const mno_plan *plan, mno_e
   mno_catch_signals();
   mno_status status = mno_run(plan, &arguments->options, &summary, err);
   progress_end(&view);
+  if (summary.note[0]) fprintf(stderr, "note: %s\n", summary.note);
   if (status == MNO_OK || status == MNO_DIVERGED) summarise(arguments, &summary);
   return status;
 }
+
+#ifdef MNO_HAVE_MPI
+/* One of several ranks: rank 0 runs, the others help. */
+static mno_status run_ranks(run_arguments *arguments, const mno_plan *plan, mno_error *err) {
+  int rank, size;
+  mno_status status = mno_mpi_begin(&rank, &size, err);
+  if (status != MNO_OK) return status;
+  const mno_backend *own;
+  char device[256];
+  if (arguments->options.threads == 0) arguments->options.threads = mno_mpi_threads();
+  status = mno_backend_find(arguments->options.backend ? arguments->options.backend : "auto", &own, err);
+  if (status == MNO_OK) status = own->probe(device, sizeof device);
+  if (rank == 0 && status == MNO_OK) {
+    arguments->options.use = mno_mpi_backend(own);
+    status = run_plan(arguments, plan, err);
+  } else if (rank > 0) {
+    mno_catch_signals();
+    status = mno_mpi_serve(status, plan, own, arguments->options.threads, &mno_stop_requested, err);
+  }
+  mno_mpi_end();
+  return status;
+}
+#else
+static mno_status run_ranks(run_arguments *arguments, const mno_plan *plan, mno_error *err) {
+  return mno_fail(err, MNO_ERR_USAGE,
+                  "started as one of several MPI ranks, but this build has no MPI; install one and build "
+                  "again with -DMEANODE_MPI=ON, or run one process");
+}
+#endif
 
 /* The check command on the same configuration with the same options. */
 static int dry_run(const run_arguments *arguments) {
@@ -152,6 +235,22 @@ static int dry_run(const run_arguments *arguments) {
     argv[argc++] = threads;
   }
   return mno_command_check(argc, argv);
+}
+
+/* The configuration and precision of the run behind a result file. */
+static mno_status load_from(run_arguments *arguments, mno_sweep **sweep, mno_error *err) {
+  mno_result *result;
+  mno_status status = mno_result_open(arguments->from, &result, err);
+  if (status != MNO_OK) return status;
+  char *precision = mno_result_attribute(result, "precision");
+  if (precision && !arguments->precision_given) arguments->precision = strcmp(precision, "f32") == 0 ? MNO_F32 : MNO_F64;
+  free(precision);
+  if (result->config[0] == 0)
+    status = mno_fail(err, MNO_ERR_INPUT, "%s holds no configuration", arguments->from);
+  else
+    status = mno_sweep_parse(result->config, strlen(result->config), arguments->from, sweep, err);
+  mno_result_free(result);
+  return status;
 }
 
 int mno_command_run(int argc, char **argv) {
@@ -171,11 +270,11 @@ int mno_command_run(int argc, char **argv) {
   mno_plan *plan = NULL;
   char *command = join(argc, argv);
   arguments.options.command = command;
-  mno_status status = mno_sweep_load(arguments.config, &sweep, &err);
+  mno_status status = arguments.from ? load_from(&arguments, &sweep, &err) : mno_sweep_load(arguments.config, &sweep, &err);
   if (status == MNO_OK) status = mno_plan_build(sweep, arguments.precision, &plan, &err);
-  if (status == MNO_OK) status = run_plan(&arguments, plan, &err);
+  if (status == MNO_OK) status = mno_mpi_launched() ? run_ranks(&arguments, plan, &err) : run_plan(&arguments, plan, &err);
   code = mno_status_exit_code(status);
-  if (status != MNO_OK && status != MNO_DIVERGED) code = mno_report("run", status, &err);
+  if (status != MNO_OK && status != MNO_DIVERGED && mno_mpi_rank() == 0) code = mno_report("run", status, &err);
   mno_plan_free(plan);
   mno_sweep_free(sweep);
   free(command);

@@ -12,15 +12,6 @@
 
 enum { TAG_ASK = 1, TAG_DEAL, TAG_RECORD, TAG_FAILED };
 
-bool mno_mpi_launched(void) {
-  static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE", "MV2_COMM_WORLD_SIZE"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    const char *size = getenv(names[i]);
-    if (size && atoi(size) > 1) return true;
-  }
-  return false;
-}
-
 static struct {
   int rank, size;
   const mno_backend *own;
@@ -358,14 +349,15 @@ static mno_status play_hand(hand *h, outbox *out, mno_error *err) {
   return h->status;
 }
 
-mno_status mno_mpi_serve(const mno_plan *plan, const mno_backend *own, int threads, const atomic_int *stop, mno_error *err) {
+mno_status mno_mpi_serve(mno_status ready, const mno_plan *plan, const mno_backend *own, int threads, const atomic_int *stop,
+                         mno_error *err) {
   outbox out = {.plan = plan};
   pthread_mutex_init(&out.lock, NULL);
   uint64_t sum = plan_sum(plan);
-  mno_status status = MNO_OK;
+  mno_status status = ready;
   uint64_t *numbers = mno_alloc(plan->instance_count, sizeof *numbers);
   size_t *rows = mno_alloc(plan->instance_count, sizeof *rows);
-  if (!numbers || !rows) status = mno_fail_memory(err, plan->instance_count * 16, "the list of rows");
+  if (status == MNO_OK && (!numbers || !rows)) status = mno_fail_memory(err, plan->instance_count * 16, "the list of rows");
   while (status == MNO_OK) {
     MPI_Status about;
     int count, code = MPI_Send(&sum, 1, MPI_UINT64_T, 0, TAG_ASK, MPI_COMM_WORLD);

@@ -9,6 +9,7 @@
 
 /* Was the program started by an MPI launcher with more than one rank? Needs no MPI. */
 bool mno_mpi_launched(void);
+int mno_mpi_rank(void); /* as the launcher says; 0 outside */
 
 #ifdef MNO_HAVE_MPI
 
@@ -21,8 +22,10 @@ int mno_mpi_threads(void);
 /* Rank 0: a backend that computes on `own` and deals to the other ranks. Valid until mno_mpi_end. */
 const mno_backend *mno_mpi_backend(const mno_backend *own);
 
-/* Other ranks: computes what rank 0 deals until it has no more. Returns MNO_OK, or why this rank stopped. */
-mno_status mno_mpi_serve(const mno_plan *plan, const mno_backend *own, int threads, const atomic_int *stop, mno_error *err);
+/* Other ranks: computes what rank 0 deals until it has no more. ready: what went wrong before (then err says it), to be
+ * passed on to rank 0. Returns MNO_OK, or why this rank stopped. */
+mno_status mno_mpi_serve(mno_status ready, const mno_plan *plan, const mno_backend *own, int threads, const atomic_int *stop,
+                         mno_error *err);
 
 /* Tells the other ranks that there is nothing (more) to do, ends MPI. */
 void mno_mpi_end(void);

@@ -5,6 +5,7 @@
 #include "run/limits.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* What the emitting threads share. */
@@ -109,39 +110,49 @@ static mno_status limits_then_train(run_state *run, const size_t *rows, size_t c
   return status;
 }
 
-/* The rows that are still to be computed; *count receives how many. */
-static size_t *missing_rows(const mno_plan *plan, const mno_store *store, size_t *count, mno_error *err) {
+/* The rows that this run is for; *count receives how many. NULL on failure. */
+static size_t *rows_of_shard(const mno_plan *plan, const mno_run_options *options, size_t *count, mno_error *err) {
   size_t *rows = mno_alloc(plan->instance_count, sizeof *rows);
   if (!rows) {
     mno_fail_memory(err, plan->instance_count * sizeof *rows, "the list of instances");
     return NULL;
   }
-  *count = 0;
-  for (size_t row = 0; row < plan->instance_count; row++)
-    if (!mno_store_has(store, row)) rows[(*count)++] = row;
-  return rows;
+  int shards = options->shards > 1 ? options->shards : 1;
+  if (mno_plan_shard(plan, options->shard, shards, rows, count, err) == MNO_OK) return rows;
+  free(rows);
+  return NULL;
 }
 
 mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run_summary *summary, mno_error *err) {
   *summary = (mno_run_summary){0};
   run_state run = {.plan = plan, .options = options};
-  mno_status status = mno_backend_find(options->backend ? options->backend : "auto", &run.backend, err);
+  run.backend = options->use;
+  mno_status status = MNO_OK;
+  if (!run.backend) status = mno_backend_find(options->backend ? options->backend : "auto", &run.backend, err);
   if (status != MNO_OK) return status;
   char device[256];
   status = run.backend->probe(device, sizeof device);
   if (status != MNO_OK) return mno_fail(err, status, "backend %s: %s", run.backend->name, device);
   status = check_memory(plan, run.backend, options->threads, err);
   if (status != MNO_OK) return status;
-  mno_provenance provenance = {.backend = run.backend->name, .device = device, .command = options->command};
+  size_t count = 0, planned = 0;
+  size_t *rows = rows_of_shard(plan, options, &planned, err);
+  if (!rows) return err->status;
+  mno_provenance provenance = {.backend = run.backend->name,
+                               .device = device,
+                               .command = options->command,
+                               .shard = options->shard,
+                               .shards = options->shards};
   status = mno_store_open(options->output, plan, &provenance, options->mode, &run.store, err);
-  if (status != MNO_OK) return status;
-
-  size_t count = 0, *rows = missing_rows(plan, run.store, &count, err);
-  if (!rows) {
-    mno_store_close(run.store, NULL);
-    return MNO_ERR_MEMORY;
+  if (status != MNO_OK) {
+    free(rows);
+    return status;
   }
-  summary->skipped = plan->instance_count - count;
+  const char *note = mno_store_note(run.store);
+  if (note) snprintf(summary->note, sizeof summary->note, "%s", note);
+  for (size_t i = 0; i < planned; i++)
+    if (!mno_store_has(run.store, rows[i])) rows[count++] = rows[i];
+  summary->skipped = planned - count;
   pthread_mutex_init(&run.lock, NULL);
   status = limits_then_train(&run, rows, count, summary, err);
   pthread_mutex_destroy(&run.lock);
@@ -153,7 +164,7 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
   if (fine && closed != MNO_OK) return closed;
   if (status == MNO_INTERRUPTED)
     return mno_fail(err, status, "interrupted: %zu of %zu instances are in %s; the same command with --resume goes on",
-                    summary->skipped + summary->computed, plan->instance_count, options->output);
+                    summary->skipped + summary->computed, planned, options->output);
   if (status == MNO_OK && summary->diverged) return MNO_DIVERGED;
   return status;
 }

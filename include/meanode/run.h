@@ -2,6 +2,7 @@
 #ifndef MEANODE_RUN_H
 #define MEANODE_RUN_H
 
+#include "meanode/backend.h"
 #include "meanode/plan.h"
 #include "meanode/status.h"
 #include "meanode/store.h"
@@ -27,6 +28,7 @@ typedef struct mno_run_options {
   const char *limits_from; /* NULL, or a result file whose limits of the same problems are reused */
   int threads;             /* 0: one per core */
   int shard, shards;       /* compute the rows of shard (0..shards-1); shards 0 or 1: all */
+  const mno_backend *use;  /* NULL, or a backend to use instead of looking one up by name */
   mno_open_mode mode;
   const char *command;                                           /* command line, for the file's history */
   const atomic_int *stop;                                        /* may be NULL */
@@ -38,6 +40,7 @@ typedef struct mno_run_summary {
   size_t computed, diverged, skipped; /* instances: computed now, diverged among them, already in the file */
   size_t limits_computed, limits_reused, limits_uncertified;
   double limit_seconds, train_seconds;
+  char note[1024]; /* what was found in the file that a person should know (damage, what is computed again); may be empty */
 } mno_run_summary;
 
 /* Returns MNO_OK, MNO_DIVERGED, MNO_INTERRUPTED (what was finished is in the file) or an error. */

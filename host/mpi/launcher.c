@@ -1,0 +1,22 @@
+/* What the environment says of an MPI launcher; needs no MPI. */
+#include "mpi/mpi.h"
+
+#include <stdlib.h>
+
+static int first_number(const char *const *names, size_t count, int otherwise) {
+  for (size_t i = 0; i < count; i++) {
+    const char *text = getenv(names[i]);
+    if (text) return atoi(text);
+  }
+  return otherwise;
+}
+
+bool mno_mpi_launched(void) {
+  static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"};
+  return first_number(names, sizeof names / sizeof *names, 1) > 1;
+}
+
+int mno_mpi_rank(void) {
+  static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK"};
+  return mno_mpi_launched() ? first_number(names, sizeof names / sizeof *names, 0) : 0;
+}

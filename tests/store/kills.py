@@ -1,0 +1,117 @@
+"""Runs that are killed at random moments, resumed, and killed again, end with the same bits as one that was left alone.
+
+usage: kills.py KILLS SIGNAL [--ranks P] [--instances N] [--depth L] [--seed S]
+Needs MEANODE in the environment. With --ranks, one random rank of P is killed each time (exit 77: no mpirun).
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import h5py
+import numpy as np
+
+MEANODE = os.environ["MEANODE"]
+CONFIG = """\
+data: {{kind: gaussian, samples: 8, inputs: 3, targets: 2, seed: 1}}
+model: {{block: perceptron, activation: tanh, D: 8, alpha: 1}}
+training: {{steps: 10}}
+limit: {{kind: none}}
+sweep: {{L: [{L[0]}, {L[1]}, {L[2]}], M: [4, 8, 16], seeds: {seeds}}}
+record: {{steps: all, output: true, embedding: true}}
+"""
+
+
+def contents(path):
+    """Everything in a file but wall times, as bytes."""
+    found = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset) and item.shape is not None and name.split("/")[-1] != "seconds":
+            data = item[()]
+            found[name] = data.tobytes() if isinstance(data, np.ndarray) else data
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+        assert (file["status"][()] >= 0).all()
+    return found
+
+
+def ranks_of(output):
+    """Processes of this run, by their command line."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"meanode") and output.encode() in words:
+            found.append(int(pid))
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kills", type=int)
+    parser.add_argument("signal", choices=["KILL", "TERM"])
+    parser.add_argument("--ranks", type=int, default=0)
+    parser.add_argument("--instances", type=int, default=900)
+    parser.add_argument("--depth", type=int, default=10, help="smallest L; scales how long a run takes")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if options.ranks and not shutil.which("mpirun"):
+        print("no mpirun")
+        sys.exit(77)
+    which = getattr(signal, "SIG" + options.signal)
+    random.seed(options.seed)
+    launcher = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", str(options.ranks)] if options.ranks else []
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        with open("sweep.yaml", "w") as file:
+            file.write(CONFIG.format(seeds=options.instances // 9, L=[options.depth, 2 * options.depth, 4 * options.depth]))
+        subprocess.run([MEANODE, "run", "sweep.yaml", "-o", "alone.h5", "--progress", "none"], check=True)
+        expected = contents("alone.h5")
+        output = os.path.join(folder, "killed.h5")
+        command = [*launcher, MEANODE, "run", "sweep.yaml", "-o", output, "--resume", "--progress", "none"]
+        start = time.monotonic()
+        subprocess.run(command, check=True, capture_output=True)
+        duration = time.monotonic() - start
+        os.unlink(output)
+        kills = completed = 0
+        while kills < options.kills:
+            run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            time.sleep(random.uniform(0, 1.1 * duration))
+            if options.ranks:
+                ranks = ranks_of(output)
+                if ranks and run.poll() is None:
+                    os.kill(random.choice(ranks), which)
+            elif run.poll() is None:
+                run.send_signal(which)
+            out, err = run.communicate(timeout=120)
+            assert "note:" not in err, err
+            if run.returncode == 0:
+                # It was faster than the signal: compare, begin again.
+                assert contents(output) == expected
+                completed += 1
+                os.unlink(output)
+                continue
+            if options.signal == "TERM" and not options.ranks:
+                assert run.returncode in (75, -signal.SIGTERM), (run.returncode, err)  # before the handler, or after
+            kills += 1
+        subprocess.run([MEANODE, *command[command.index("run"):]], check=True, capture_output=True)
+        assert contents(output) == expected
+        leftovers = [name for name in os.listdir(".") if name.startswith("killed.h5.")]
+        assert not leftovers, leftovers
+        print(f"{kills} x SIG{options.signal}" + (f" on one of {options.ranks} ranks" if options.ranks else "")
+              + f", {completed + 1} completions, run of {options.instances} instances takes {duration:.2f} s, "
+              + f"all {len(expected)} arrays bitwise equal")
+
+
+main()
