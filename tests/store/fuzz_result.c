@@ -137,7 +137,7 @@ static void edit(hid_t file, const unsigned char how[4]) {
     if (dataset < 0) return;
     hid_t space = H5Dget_space(dataset);
     hssize_t count = H5Sget_simple_extent_npoints(space);
-    double *all = count > 0 ? calloc((size_t)count, sizeof *all) : NULL;
+    double *all = count > 0 && count < 1 << 20 ? calloc((size_t)count, sizeof *all) : NULL;
     if (all && H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, all) >= 0) {
       all[how[1] % (size_t)count] = value;
       H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, all);

@@ -114,4 +114,5 @@ def main():
               + f"all {len(expected)} arrays bitwise equal")
 
 
-main()
+if __name__ == "__main__":
+    main()
