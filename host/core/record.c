@@ -32,6 +32,27 @@ static const mno_record_field fields[] = {
      .single = true, .allocate = MNO_WHEN_WEIGHTS_FINAL, .store = MNO_WHEN_WEIGHTS_FINAL},
     {FIELD(v), .units = "1", .long_name = "final output weights v", .place = MNO_PLACE_INSTANCE, .dimension = UNITS,
      .single = true, .allocate = MNO_WHEN_WEIGHTS_FINAL, .store = MNO_WHEN_WEIGHTS_FINAL},
+    {FIELD(coupling), .units = "1", .long_name = "RMS deviation of units from coupled units driven by the limit",
+     .place = MNO_PLACE_TABLE, .dimension = STEPS, .allocate = MNO_WHEN_COUPLING, .store = MNO_WHEN_COUPLING},
+    {FIELD(decorrelation), .units = "1",
+     .long_name = "mean covariance of the deviations of distinct units from their coupled units", .place = MNO_PLACE_TABLE,
+     .dimension = STEPS, .allocate = MNO_WHEN_COUPLING, .store = MNO_WHEN_COUPLING},
+    {FIELD(path_error_forward), .units = "1", .long_name = "sup over layers of the RMS distance of h to the limit",
+     .place = MNO_PLACE_TABLE, .dimension = STEPS, .allocate = MNO_WHEN_PATH, .store = MNO_WHEN_PATH},
+    {FIELD(path_error_backward), .units = "1", .long_name = "sup over layers of the RMS distance of b to the limit",
+     .place = MNO_PLACE_TABLE, .dimension = STEPS, .allocate = MNO_WHEN_PATH, .store = MNO_WHEN_PATH},
+    {FIELD(path_forward), .units = "1", .long_name = "state h along depth", .place = MNO_PLACE_PROBLEM,
+     .dimension = {MNO_DIMENSION_STEP, MNO_DIMENSION_DEPTH, MNO_DIMENSION_SAMPLE, MNO_DIMENSION_EMBED},
+     .allocate = MNO_WHEN_PATH, .store = MNO_WHEN_PATH, .single = true},
+    {FIELD(path_backward), .units = "1", .long_name = "backward state b along depth", .place = MNO_PLACE_PROBLEM,
+     .dimension = {MNO_DIMENSION_STEP, MNO_DIMENSION_DEPTH, MNO_DIMENSION_SAMPLE, MNO_DIMENSION_EMBED},
+     .allocate = MNO_WHEN_PATH, .store = MNO_WHEN_PATH, .single = true},
+    {FIELD(init_noise), .units = "1", .long_name = "RMS of what the initial units add along the path",
+     .place = MNO_PLACE_TABLE, .dimension = STEPS, .allocate = MNO_WHEN_FEATURES, .store = MNO_WHEN_FEATURES},
+    {FIELD(feature_update), .units = "1", .long_name = "RMS change of pre-activations due to the movement of u",
+     .place = MNO_PLACE_TABLE, .dimension = STEPS, .allocate = MNO_WHEN_FEATURES, .store = MNO_WHEN_FEATURES},
+    {FIELD(parameter_movement), .units = "1", .long_name = "RMS movement of u and v since initialisation",
+     .place = MNO_PLACE_TABLE, .dimension = STEPS, .allocate = MNO_WHEN_FEATURES, .store = MNO_WHEN_FEATURES},
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
@@ -67,6 +88,7 @@ size_t mno_record_field_shape(const mno_plan *plan, size_t row, const mno_record
     case MNO_DIMENSION_SAMPLE: size = problem->N; break;
     case MNO_DIMENSION_TARGET: size = problem->d_out; break;
     case MNO_DIMENSION_EMBED: size = problem->D; break;
+    case MNO_DIMENSION_DEPTH: size = MNO_PATH_POINTS; break;
     case MNO_DIMENSION_LAYER: size = (size_t)instance->L; break;
     case MNO_DIMENSION_UNIT: size = (size_t)instance->M; break;
     }

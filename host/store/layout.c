@@ -37,6 +37,7 @@ static const char *dimension_name(mno_dimension dimension) {
   case MNO_DIMENSION_SAMPLE: return "sample";
   case MNO_DIMENSION_TARGET: return "target";
   case MNO_DIMENSION_EMBED: return "embed";
+  case MNO_DIMENSION_DEPTH: return "depth";
   case MNO_DIMENSION_LAYER: return "layer";
   case MNO_DIMENSION_UNIT: return "unit";
   default: return "";
@@ -248,6 +249,13 @@ static hid_t make_steps(hid_t group, const mno_plan *plan) {
                    "gradient step (0 is initialisation)");
 }
 
+/* The depths of recorded paths. */
+static hid_t make_depths(hid_t group) {
+  double depth[MNO_PATH_POINTS];
+  for (int g = 0; g < MNO_PATH_POINTS; g++) depth[g] = (double)g / (MNO_PATH_POINTS - 1);
+  return make_axis(group, "depth", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, MNO_PATH_POINTS, depth, "1", "depth s = l/L");
+}
+
 /* A problem's group. Runs are all planned instances of the problem, in the order of the root table. */
 static bool make_problem(mno_layout *layout, size_t p) {
   const mno_plan *plan = layout->plan;
@@ -269,7 +277,8 @@ static bool make_problem(mno_layout *layout, size_t p) {
   hid_t run = mno_h5_dimension(group, "run", runs), steps = make_steps(group, plan);
   hid_t sample = mno_h5_dimension(group, "sample", problem->N), input = mno_h5_dimension(group, "input", problem->d_in);
   hid_t target = mno_h5_dimension(group, "target", problem->d_out), embed = mno_h5_dimension(group, "embed", problem->D);
-  bool ok = run >= 0 && steps >= 0 && sample >= 0 && input >= 0 && target >= 0 && embed >= 0;
+  hid_t depths = plan->path ? make_depths(group) : H5I_INVALID_HID;
+  bool ok = run >= 0 && steps >= 0 && sample >= 0 && input >= 0 && target >= 0 && embed >= 0 && (!plan->path || depths >= 0);
   ok = ok && describe_problem(group, problem) && make_matrix(group, "x", sample, input, problem->x, "inputs X") &&
        make_matrix(group, "y", sample, target, problem->y, "targets Y") &&
        make_matrix(group, "w_embed", embed, input, problem->w_embed, "embedding matrix W_E") &&
@@ -279,10 +288,11 @@ static bool make_problem(mno_layout *layout, size_t p) {
     mno_stored stored[MNO_STORED_MAX];
     size_t fields = mno_stored_fields(plan, first, stored);
     hid_t scale[] = {[MNO_DIMENSION_STEP] = steps,  [MNO_DIMENSION_SAMPLE] = sample, [MNO_DIMENSION_TARGET] = target,
-                     [MNO_DIMENSION_EMBED] = embed, [MNO_DIMENSION_LAYER] = -1,      [MNO_DIMENSION_UNIT] = -1};
+                     [MNO_DIMENSION_EMBED] = embed, [MNO_DIMENSION_DEPTH] = depths,  [MNO_DIMENSION_LAYER] = -1,
+                     [MNO_DIMENSION_UNIT] = -1};
     ok = make_fields(group, MNO_PLACE_PROBLEM, stored, fields, run, runs, scale);
   }
-  hid_t open[] = {run, steps, sample, input, target, embed};
+  hid_t open[] = {run, steps, sample, input, target, embed, depths};
   for (size_t i = 0; i < sizeof open / sizeof *open; i++)
     if (open[i] >= 0) H5Dclose(open[i]);
   H5Gclose(group);

@@ -17,6 +17,8 @@
 
 #include "meanode/limit.h"
 
+#include "meanode/diagnose.h"
+
 #include "meanode/store.h"
 
 #include "meanode/result.h"

@@ -12,6 +12,8 @@
 extern "C" {
 #endif
 
+enum { MNO_PATH_POINTS = 17 }; /* depths 0, 1/16, ..., 1 of recorded paths */
+
 typedef enum mno_outcome { MNO_DONE = 0, MNO_INSTANCE_DIVERGED = 1 } mno_outcome;
 
 /* S = plan->step_count. Absent quantities are NULL. After divergence the remaining steps hold NaN. All arrays lie in one
@@ -26,6 +28,11 @@ typedef struct mno_record {
   double *embedding;                      /* [S][N][D], h^L; always present while a run goes on (errors need it) */
   double *u0, *v0;                        /* [L][M][D] initial weights */
   double *u, *v;                          /* [L][M][D] final weights */
+  /* Diagnostics, filled by mno_diagnose (diagnose.h has their definitions). */
+  double *coupling, *decorrelation;                         /* [S] */
+  double *path_error_forward, *path_error_backward;         /* [S] */
+  double *path_forward, *path_backward;                     /* [S][MNO_PATH_POINTS][N][D] */
+  double *init_noise, *feature_update, *parameter_movement; /* [S] */
 } mno_record;
 
 /* The arrays of a record, as one table that the record's memory, the store and the reader share. To record one more
@@ -36,6 +43,7 @@ typedef enum mno_dimension {
   MNO_DIMENSION_SAMPLE,
   MNO_DIMENSION_TARGET,
   MNO_DIMENSION_EMBED,
+  MNO_DIMENSION_DEPTH, /* depths of paths */
   MNO_DIMENSION_LAYER, /* layer and unit: only in MNO_PLACE_INSTANCE, their sizes differ between instances */
   MNO_DIMENSION_UNIT
 } mno_dimension;

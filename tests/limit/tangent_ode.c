@@ -84,13 +84,9 @@ static void against_reference(const char *name, int64_t nodes, double accuracy) 
 }
 
 /* The reference for D = 4 has 5 nodes, which leaves a depth error of 1.1e-7: compare the same scheme. */
-static void reference_D4(void **state) {
-  against_reference("tangent_ode_D4.h5", 5, 2e-9);
-}
+static void reference_D4(void **state) { against_reference("tangent_ode_D4.h5", 5, 2e-9); }
 
-static void reference_D8(void **state) {
-  against_reference("tangent_ode_D8.h5", 0, 1e-7);
-}
+static void reference_D8(void **state) { against_reference("tangent_ode_D8.h5", 0, 1e-7); }
 
 /* Every activation: the Mean ODE approaches the Neural Tangent ODE. Both even in alpha: the difference falls fourfold. */
 static void mean_ode_at_large_alpha(void **state) {
