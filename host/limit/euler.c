@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PARTICLES = 1024, NODES = 8 };
+enum { LEAST_PARTICLES = 64, PARTICLES = 1024, NODES = 8 };
 
 /* A network of depth L with infinitely many units per layer, all layers starting from the same particles. */
 typedef struct euler {
@@ -15,9 +15,9 @@ typedef struct euler {
   const mno_reduction *reduction;
   mno_ensemble ensemble; /* a node per layer */
   size_t L, field;
-  double *h, *b;       /* [L+1][N][r] */
-  double *drift;       /* [N][r] */
-  double *unused;      /* [N][r] */
+  double *h, *b;  /* [L+1][N][r] */
+  double *drift;  /* [N][r] */
+  double *unused; /* [N][r] */
   const atomic_int *stop;
 } euler;
 
@@ -70,8 +70,7 @@ static mno_status train_euler(const mno_problem *problem, const mno_limit_option
   e.unused = e.drift + field;
   mno_status status = mno_ensemble_new(problem, reduction->r, L, particles, MNO_F64,
                                        options->threads > 0 ? options->threads : mno_core_count(), &e.ensemble, err);
-  if (status == MNO_OK)
-    status = mno_ensemble_draw(&e.ensemble, reduction, particles, 1, options->seed, 0, err);
+  if (status == MNO_OK) status = mno_ensemble_draw(&e.ensemble, reduction, particles, 1, options->seed, 0, err);
   if (status == MNO_OK && !train(&e, h1)) status = mno_fail(err, MNO_INTERRUPTED, "interrupted");
   mno_ensemble_free(&e.ensemble);
   free(e.h);
@@ -80,7 +79,9 @@ static mno_status train_euler(const mno_problem *problem, const mno_limit_option
 
 mno_status mno_limit_depth_bias(const mno_problem *problem, const mno_limit_options *options, size_t L, double *output,
                                 double *embedding, mno_error *err) {
-  size_t particles = LEAST_PARTICLES_OF(options->particles), K = problem->K, f = problem->N * problem->d_out;
+  size_t particles = LEAST_PARTICLES, wanted = options->particles > 0 ? (size_t)options->particles : PARTICLES,
+         K = problem->K, f = problem->N * problem->d_out;
+  while (particles < wanted) particles *= 2;
   mno_reduction reduction;
   mno_status status = mno_reduction_new(problem, 0, &reduction, err);
   if (status != MNO_OK) return status;
@@ -92,8 +93,9 @@ mno_status mno_limit_depth_bias(const mno_problem *problem, const mno_limit_opti
   if (!h1) status = mno_fail_memory(err, ((K + 1) * field + 2 * f) * sizeof(double), "the Euler scheme");
   if (status == MNO_OK) status = mno_collocation_new(&method, options->nodes > 0 ? (size_t)options->nodes : NODES, err);
   if (status == MNO_OK) status = mno_trajectory_new(problem, reduction.r, method.m, &limit, err);
-  if (status == MNO_OK) status = mno_ensemble_new(problem, reduction.r, method.m, particles, MNO_F64,
-                                                  options->threads > 0 ? options->threads : mno_core_count(), &ensemble, err);
+  if (status == MNO_OK)
+    status = mno_ensemble_new(problem, reduction.r, method.m, particles, MNO_F64,
+                              options->threads > 0 ? options->threads : mno_core_count(), &ensemble, err);
   if (status == MNO_OK) status = mno_ensemble_draw(&ensemble, &reduction, particles, 1, options->seed, 0, err);
   mno_system system = mno_system_of(problem, &reduction, 1e-11, options->stop);
   system.method = &method;

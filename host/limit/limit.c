@@ -49,9 +49,13 @@ mno_status mno_limit_solve(const mno_problem *problem, const mno_limit_options *
   case MNO_LIMIT_MEAN_ODE: status = mno_mean_ode_solve(problem, options, limit, err); break;
   case MNO_LIMIT_TANGENT_ODE: status = mno_tangent_ode_solve(problem, options, limit, err); break;
   default:
-    return mno_fail(err, MNO_ERR_INPUT, "limit kind %s cannot be solved from the problem alone",
+    return mno_fail(err, MNO_ERR_INPUT,
+                    "limit kind %s is an average over networks (mno_limit_largest), not solved from the problem",
                     mno_limit_kind_name(options->kind));
   }
-  if (status == MNO_OK) (*limit)->seconds = mno_now() - start;
+  if (status == MNO_OK) {
+    (*limit)->kind = options->kind;
+    (*limit)->seconds = mno_now() - start;
+  }
   return status;
 }

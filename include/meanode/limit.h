@@ -60,6 +60,19 @@ typedef struct mno_limit {
  * MNO_ERR_MEMORY with the number; MNO_INTERRUPTED. A budget that ends the search early is not an error: certified = 0. */
 mno_status mno_limit_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err);
 
+/* The literature's habit: the average of the largest networks at hand as the limit. output [count][K+1][N][d_out] and
+ * embedding [count][K+1][N][D] (one pointer per network) at every step; L, M their size. output_error is the standard error
+ * over seeds: the bias of finite size is not in it, so such a limit is never certified. It has no fields (nodes = 0). */
+mno_status mno_limit_largest(const mno_problem *problem, size_t count, const double *const *output,
+                             const double *const *embedding, int64_t L, int64_t M, mno_limit **limit, mno_error *err);
+
+/* The depth bias without seeds: L x RMS (over samples and coordinates) of the difference between networks of depth L with
+ * infinitely many units per layer (the Euler scheme) and the Mean ODE, both on the same particles, at every step. As L grows it
+ * tends to the constant a of the error law; the error from sampling is a small relative one. options: particles (default
+ * 1024), nodes, seed, threads, stop. output, embedding: [K+1], either may be NULL. */
+mno_status mno_limit_depth_bias(const mno_problem *problem, const mno_limit_options *options, size_t L, double *output,
+                                double *embedding, mno_error *err);
+
 mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **limit, mno_error *err); /* all NaN */
 void mno_limit_free(mno_limit *limit);
 

@@ -1,0 +1,109 @@
+/* Are the claimed errors honest? 100 independent randomisations of problems with a known answer: the claimed 95% interval
+ * (Student's t with the limit's degrees of freedom) of each output covers the truth 90 to 99 times of 100 on average over
+ * outputs. And: the depth constant, the orders of convergence. */
+#include "limit/problems.h"
+
+#include <gsl/gsl_cdf.h>
+
+static void coverage(mno_problem *p, const mno_limit *truth, int64_t particles, const char *name) {
+  enum { TRIALS = 100 };
+  size_t f = p->N * p->d_out, covered = 0, within = 0;
+  double ratio = 0, quantile = 0;
+  for (uint64_t seed = 0; seed < TRIALS; seed++) {
+    mno_limit *limit = solve_limit(
+        p,
+        (mno_limit_options){.tolerance = 1e-3, .particles = particles, .nodes = 6, .method = "sobol", .seed = 1000 + seed});
+    quantile = gsl_cdf_tdist_Pinv(0.975, (double)limit->degrees);
+    for (size_t e = p->K * f; e < (p->K + 1) * f; e++)
+      covered += fabs(limit->output[e] - truth->output[e]) <= quantile * limit->output_stderr[e];
+    double error = rms_difference(limit->output + p->K * f, truth->output + p->K * f, f) / rms(truth->output + p->K * f, f);
+    ratio += error * error / (limit->output_error[p->K] * limit->output_error[p->K]) / TRIALS;
+    within += error <= quantile * limit->output_error[p->K];
+    mno_limit_free(limit);
+  }
+  double percent = 100.0 * (double)covered / (double)(TRIALS * f);
+  print_message("%s: intervals of single outputs cover %.1f%%; RMS error within t x output_error %zu times of %d; "
+                "mean square of error/output_error %.2f\n",
+                name, percent, within, TRIALS, ratio);
+  assert_true(percent >= 90 && percent <= 99);
+  assert_true(within >= 90);
+}
+
+static void identity_covered(void **state) {
+  mno_problem p = random_problem(3, 3, 2, 4, 3);
+  p.activation = MNO_IDENTITY;
+  mno_limit *truth = solve_limit(&p, (mno_limit_options){.tolerance = 1e-10});
+  coverage(&p, truth, 256, "identity, D = 4");
+  mno_limit_free(truth);
+  problem_free(&p);
+}
+
+static void quadrature_covered(void **state) {
+  mno_problem p = random_problem(3, 3, 2, 2, 3);
+  mno_limit *truth = solve_limit(&p, (mno_limit_options){.tolerance = 1e-3, .method = "quadrature"});
+  assert_true(truth->certified);
+  coverage(&p, truth, 256, "tanh, D = 2");
+  mno_limit_free(truth);
+  problem_free(&p);
+}
+
+/* The depth constant of the D = 8 reference problem, against the independently measured .0082, .0525, .077. */
+static void depth_constant(void **state) {
+  hid_t file = reference_open("mean_ode_D8.h5");
+  mno_problem p = reference_problem(file);
+  mno_error err;
+  double a[2][16];
+  assert_ok(mno_limit_depth_bias(&p, &(mno_limit_options){.particles = 512}, 32, a[0], NULL, &err));
+  assert_ok(mno_limit_depth_bias(&p, &(mno_limit_options){.particles = 512}, 64, a[1], NULL, &err));
+  print_message("a at k = 1, 5, 15: %.4f %.4f %.4f (L = 32), %.4f %.4f %.4f (L = 64)\n", a[0][1], a[0][5], a[0][15], a[1][1],
+                a[1][5], a[1][15]);
+  assert_close(a[1][1], 0.0082, 0.1 * 0.0082);
+  assert_close(a[1][5], 0.0525, 0.1 * 0.0525);
+  assert_close(a[1][15], 0.077, 0.1 * 0.077);
+  for (size_t k = 1; k <= 15; k++) assert_close(a[0][k], a[1][k], 0.1 * a[1][k]);
+  problem_free(&p);
+  H5Fclose(file);
+}
+
+/* Geometric convergence in the number of nodes, and error estimates that are the errors. */
+static void depth_converges(void **state) {
+  mno_problem p = random_problem(4, 3, 2, 4, 3);
+  size_t f = p.N * p.d_out;
+  double last = INFINITY;
+  p.activation = MNO_IDENTITY;
+  mno_limit *fine = solve_limit(&p, (mno_limit_options){.tolerance = 1e-12});
+  for (int64_t nodes = 1; nodes <= 5; nodes++) {
+    mno_limit *limit = solve_limit(&p, (mno_limit_options){.tolerance = 1, .nodes = nodes});
+    double error = rms_difference(limit->output + p.K * f, fine->output + p.K * f, f) / rms(fine->output + p.K * f, f);
+    print_message("nodes %d: %.1e, claimed %.1e\n", (int)nodes, error, limit->output_error[p.K]);
+    assert_true(error < 0.2 * last);
+    assert_true(error < 2 * limit->output_error[p.K] && error > 0.3 * limit->output_error[p.K]); /* the claim is the error */
+    last = error;
+    mno_limit_free(limit);
+  }
+  mno_limit_free(fine);
+  problem_free(&p);
+}
+
+/* The average of networks. */
+static void largest_is_an_average(void **state) {
+  mno_problem p = random_problem(1, 1, 1, 1, 0);
+  double f[3] = {1, 2, 6}, h[3] = {3, 3, 6};
+  const double *outputs[] = {f, f + 1, f + 2}, *embeddings[] = {h, h + 1, h + 2};
+  mno_error err;
+  mno_limit *limit;
+  assert_ok(mno_limit_largest(&p, 3, outputs, embeddings, 10, 20, &limit, &err));
+  assert_close(limit->output[0], 3, 1e-15);
+  assert_close(limit->embedding[0], 4, 1e-15);
+  assert_close(limit->output_error[0], sqrt(7.0 / 3) / 3, 1e-14); /* sample variance 7 */
+  assert_close(limit->embedding_error[0], 1 / 4.0, 1e-14);
+  mno_limit_free(limit);
+  problem_free(&p);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(largest_is_an_average), cmocka_unit_test(depth_converges),
+                                     cmocka_unit_test(depth_constant), cmocka_unit_test(quadrature_covered),
+                                     cmocka_unit_test(identity_covered)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
