@@ -4,13 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef MNO_CPU_X86
-extern const mno_cpu_kernels mno_cpu_kernels_avx512_f64, mno_cpu_kernels_avx512_f32, mno_cpu_kernels_avx2_f64,
-    mno_cpu_kernels_avx2_f32;
+#ifdef MNO_ISA_AVX512
+extern const mno_cpu_kernels mno_cpu_kernels_avx512_f64, mno_cpu_kernels_avx512_f32;
 static int has_avx512(void) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl");
 }
+#endif
+#ifdef MNO_ISA_AVX2
+extern const mno_cpu_kernels mno_cpu_kernels_avx2_f64, mno_cpu_kernels_avx2_f32;
 static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #endif
 extern const mno_cpu_kernels mno_cpu_kernels_portable_f64, mno_cpu_kernels_portable_f32;
@@ -21,8 +23,10 @@ static const struct {
   const mno_cpu_kernels *kernels[2]; /* by mno_precision */
   int (*supported)(void);
 } sets[] = {
-#ifdef MNO_CPU_X86
+#ifdef MNO_ISA_AVX512
     {{&mno_cpu_kernels_avx512_f64, &mno_cpu_kernels_avx512_f32}, has_avx512},
+#endif
+#ifdef MNO_ISA_AVX2
     {{&mno_cpu_kernels_avx2_f64, &mno_cpu_kernels_avx2_f32}, has_avx2},
 #endif
     {{&mno_cpu_kernels_portable_f64, &mno_cpu_kernels_portable_f32}, has_portable},
