@@ -31,6 +31,7 @@ int mno_command_status(int argc, char **argv);
 int mno_command_merge(int argc, char **argv);
 int mno_command_fit(int argc, char **argv);
 int mno_command_plot(int argc, char **argv);
+int mno_command_report(int argc, char **argv);
 int mno_command_info(int argc, char **argv);
 
 #endif

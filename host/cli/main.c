@@ -21,7 +21,9 @@ static const mno_command commands[] = {
     {"fit", "OUT.h5 [--json] [--step K...] [--quantity output|embedding]", "constants a, b, c and exponents with 95% intervals",
      mno_command_fit},
     {"plot", "OUT.h5 -o FIG.svg|.png|.pdf [--kind NAME] [--step K] [--quantity output|embedding] [--problem I]",
-     "draw a figure", mno_command_plot},
+     "draw a figure, print its verdicts", mno_command_plot},
+    {"report", "OUT.h5... [-o PAGE.html]", "one HTML page with the figures, verdicts and constants of result files",
+     mno_command_report},
     {"info", "[OUT.h5]", "version, build, devices; or the provenance of a file", mno_command_info},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -27,18 +27,23 @@ static void law_in_width_2(const mno_cells *cells, size_t c, double power, doubl
   law_in_width(cells, c, power, x);
   x[2] = 1 / (cells->L[c] * cells->L[c]);
 }
-/* Of the depth bias alone, which is what regrouped pairs see: A/L + F/L^2 at L minus the same at L/2 is -A/L - 3 F/L^2. */
+/* Of the depth bias alone, which is what regrouped pairs see: A/L + F/L^2 + G/(L^2 M) at (L, M) minus the same at (L/2, 2 M)
+ * is -A/L - 3 F/L^2 - G/(L^2 M). */
 static void depth_alone(const mno_cells *cells, size_t c, double power, double *x) { x[0] = pow(cells->L[c], power); }
 static void depth_in_width(const mno_cells *cells, size_t c, double power, double *x) {
   x[0] = pow(cells->M[c], power) / cells->L[c];
 }
+static void depth_corrections(const mno_cells *cells, size_t c, double *x) {
+  x[0] = 1 / (cells->L[c] * cells->L[c]);
+  x[1] = x[0] / cells->M[c];
+}
 static void depth_alone_2(const mno_cells *cells, size_t c, double power, double *x) {
   depth_alone(cells, c, power, x);
-  x[1] = 1 / (cells->L[c] * cells->L[c]);
+  depth_corrections(cells, c, x + 1);
 }
 static void depth_in_width_2(const mno_cells *cells, size_t c, double power, double *x) {
   depth_in_width(cells, c, power, x);
-  x[1] = 1 / (cells->L[c] * cells->L[c]);
+  depth_corrections(cells, c, x + 1);
 }
 /* Of the width bias alone, with the next orders. */
 static void width_alone(const mno_cells *cells, size_t c, double power, double *x) {
@@ -52,7 +57,7 @@ static void width_second(const mno_cells *cells, size_t c, double power, double 
 
 /* [order - 1][in L, in M]: leading order only, and with the next. */
 static const mno_design law[2][2] = {{{2, law_in_depth}, {2, law_in_width}}, {{3, law_in_depth_2}, {3, law_in_width_2}}};
-static const mno_design depth[2][2] = {{{1, depth_alone}, {1, depth_in_width}}, {{2, depth_alone_2}, {2, depth_in_width_2}}};
+static const mno_design depth[2][2] = {{{1, depth_alone}, {1, depth_in_width}}, {{3, depth_alone_2}, {3, depth_in_width_2}}};
 static const mno_design width_1 = {1, width_alone}, width_3 = {3, width_second};
 
 static const char *const too_noisy = "the depth bias is on the noise floor: take more seeds";
@@ -83,8 +88,8 @@ static void fit_exponents(mno_means *means, const mno_design designs[2][2], cons
   const mno_cells *cells = means->cells;
   mno_estimate *slope[] = {&fit->slope_bias, &fit->slope_bias_M};
   size_t depths = mno_distinct(cells->L, cells->count), widths = mno_distinct(cells->M, cells->count);
-  const mno_design *design[] = {&designs[depths >= 4][0], &designs[depths >= 3][1]};
-  size_t have[] = {depths, widths}, need[] = {2, designs[0][1].columns + 1};
+  const mno_design *design[] = {&designs[depths >= 4 && widths >= 2][0], &designs[depths >= 3][1]};
+  size_t have[] = {depths, widths}, need[] = {2, 3};
   const double low[] = {-3, -0.8}, high[] = {1, 0.8};
   mno_estimate leading = {0};
   if (mno_means_solve(means, &designs[0][0], -1)) mno_means_norm(means, means->map, &leading);

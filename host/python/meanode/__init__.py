@@ -23,7 +23,7 @@ def kinds():
     return {name: kind.summary for name, kind in KINDS.items()}
 
 
-def plot(path, output=None, kind="law", **options):
+def plot(path, output=None, kind=None, **options):
     """Draw a figure of a result file; save it if output is given (.svg, .png, .pdf). Returns the matplotlib Figure."""
     from .figures import draw
 

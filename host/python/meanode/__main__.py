@@ -15,11 +15,15 @@ def parser(kinds):
     plot = commands.add_parser("plot", help="draw a figure of a result file", allow_abbrev=False)
     plot.add_argument("file", metavar="OUT.h5")
     plot.add_argument("-o", "--output", required=True, metavar="FIG.svg|.png|.pdf")
-    plot.add_argument("--kind", default="law", metavar="NAME", help=", ".join(kinds))
+    plot.add_argument("--kind", default=None, metavar="NAME",
+                      help=", ".join(kinds) + " (default: what the configuration's comment '# experiment: NAME' says, else law)")
     plot.add_argument("--step", type=int, default=None, help="the step to show (default: the last)")
     plot.add_argument("--quantity", choices=("output", "embedding"), default="output")
     plot.add_argument("--problem", type=int, default=0, help="which problem, from 0")
     plot.add_argument("--dpi", type=float, default=None)
+    report = commands.add_parser("report", help="one HTML page with the figures and verdicts of result files", allow_abbrev=False)
+    report.add_argument("files", metavar="FILE.h5", nargs="+")
+    report.add_argument("-o", "--output", default="report.html", metavar="PAGE.html")
     return top
 
 
@@ -29,25 +33,43 @@ def main(arguments=None):
     except ImportError as missing:
         name = (missing.name or "").split(".")[0]
         package = PACKAGES.get(name, "python3-matplotlib python3-xarray python3-h5netcdf")
-        print(f"meanode plot: {sys.executable} lacks {name or missing}: apt-get install {package}, or set MEANODE_PYTHON to an "
+        print(f"meanode: {sys.executable} lacks {name or missing}: apt-get install {package}, or set MEANODE_PYTHON to an "
               "interpreter that has it", file=sys.stderr)
         return EXIT_UNAVAILABLE
     options = parser(figures.KINDS).parse_args(arguments)
-    if options.kind not in figures.KINDS:
+    try:
+        return COMMANDS[options.command](options)
+    except reading.FileProblem as problem:
+        print(f"meanode {options.command}: {problem}", file=sys.stderr)
+        return EXIT_INPUT
+    except OSError as problem:
+        print(f"meanode {options.command}: {problem}", file=sys.stderr)
+        return EXIT_IO
+
+
+def plot(options):
+    from . import figures
+
+    if options.kind is not None and options.kind not in figures.KINDS:
         near = difflib.get_close_matches(options.kind, figures.KINDS, 1)
         hint = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(figures.KINDS)}"
         print(f'meanode plot: unknown kind "{options.kind}"{hint}', file=sys.stderr)
         return EXIT_USAGE
-    try:
-        figures.draw(options.file, options.output, options.kind, step=options.step, quantity=options.quantity,
-                     problem=options.problem, dpi=options.dpi)
-    except reading.FileProblem as problem:
-        print(f"meanode plot: {problem}", file=sys.stderr)
-        return EXIT_INPUT
-    except OSError as problem:
-        print(f"meanode plot: {problem}", file=sys.stderr)
-        return EXIT_IO
+    fig = figures.draw(options.file, options.output, options.kind, step=options.step, quantity=options.quantity,
+                       problem=options.problem, dpi=options.dpi)
+    for verdict in fig.verdicts:
+        print(verdict)
     return 0
+
+
+def report(options):
+    from .report import write_report
+
+    write_report(options.files, options.output)
+    return 0
+
+
+COMMANDS = {"plot": plot, "report": report}
 
 
 if __name__ == "__main__":

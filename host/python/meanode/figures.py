@@ -4,27 +4,46 @@ import collections
 import os
 
 from . import reading, style
+from .dimension import draw_authors, draw_dimension, draw_shape
 from .law import draw_law
+from .lazy import draw_depth_as_width, draw_lazy
+from .phase import draw_phase
 
 Kind = collections.namedtuple("Kind", "draw summary")
 
 KINDS = {
-    "law": Kind(draw_law, "the error against L, M and L M with the fitted law"),
+    "law": Kind(draw_law, "the error against L, M and L M with the fitted law, and its three parts"),
+    "dimension": Kind(draw_dimension, "constants against D: the embedding's fluctuation like sqrt(D), the output's width bias"),
+    "lazy": Kind(draw_lazy, "alpha: Mean ODE against Neural Tangent ODE, and the best alpha of the lazy approximation"),
+    "phase": Kind(draw_phase, "regimes over (alpha, L M) or (alpha, D): gaps to both limits, noise, divergence"),
+    "depth-as-width": Kind(draw_depth_as_width, "M = 1 against M = L at the same product L M"),
+    "shape": Kind(draw_shape, "the best shape at a fixed budget L M D"),
+    "authors": Kind(draw_authors, "the grid of arXiv 2603.18168 with their constants and ours"),
 }
 SUFFIXES = (".svg", ".png", ".pdf")
 
 
-def draw(source, output=None, kind="law", step=None, quantity="output", problem=0, dpi=None):
-    """Draw one figure; returns it. source: a path or what meanode.open returned.
+def default_kind(results):
+    """What the configuration names in a comment `# experiment: KIND`, else the law."""
+    for line in results.meanode.config.splitlines():
+        if line.startswith("# experiment:"):
+            kind = line.split(":", 1)[1].strip()
+            return kind if kind in KINDS else "law"
+    return "law"
+
+
+def draw(source, output=None, kind=None, step=None, quantity="output", problem=0, dpi=None):
+    """Draw one figure; returns it, with .verdicts. source: a path or what meanode.open returned; kind: default_kind if None.
 
     Raises FileProblem for an unknown kind or suffix, or a file that lacks what the figure needs."""
-    if kind not in KINDS:
+    if kind is not None and kind not in KINDS:
         raise reading.FileProblem(f'unknown kind "{kind}"; there are {", ".join(KINDS)}')
     if output is not None and not os.fspath(output).lower().endswith(SUFFIXES):
         raise reading.FileProblem(f"{output}: the name must end in .svg, .png or .pdf")
     results = reading.open(source) if isinstance(source, (str, os.PathLike)) else source
     with style.look():
-        fig = KINDS[kind].draw(results, step=step, quantity=quantity, problem=problem)
+        fig, fig_verdicts = KINDS[kind or default_kind(results)].draw(results, step=step, quantity=quantity, problem=problem)
+        fig.verdicts = fig_verdicts
         if output is not None:
             metadata = {"Date": None} if os.fspath(output).lower().endswith(".svg") else None
             fig.savefig(output, dpi=dpi, metadata=metadata)

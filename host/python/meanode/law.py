@@ -5,6 +5,7 @@ import numpy
 from . import style
 from .fitting import constants
 from .reading import FileProblem
+from .verdict import Verdict
 from .shapes import Shapes
 
 
@@ -20,13 +21,14 @@ def draw_law(results, step=None, quantity="output", problem=0):
     steps = chosen_steps(data["step"].values.tolist(), step)
     fits = constants(access.path, steps, quantity, problem)
     shapes = {k: Shapes(data, limit, k, quantity) for k in steps}
+    paired = {kind: {k: pairs_or_none(data, k, quantity, kind) for k in steps} for kind in ("regroup", "jackknife")}
     last = steps[-1]
 
     fig, axes = style.figure(2, 3, 4.7)
     total_error(axes[0], shapes[last], fits[last])
     fluctuation(axes[1][0], shapes, fits)
-    depth(axes[1][1], shapes, fits)
-    width(axes[1][2], shapes, fits)
+    depth(axes[1][1], shapes, paired["regroup"], fits)
+    width(axes[1][2], shapes, paired["jackknife"], fits)
     for letter, axis in zip("abcdef", axes.flat):
         style.label_panel(axis, letter)
         style.log_ticks(axis)
@@ -38,7 +40,22 @@ def draw_law(results, step=None, quantity="output", problem=0):
                f"D = {data.sizes['embed']}, N = {data.sizes['sample']}, {shapes[last].seeds} seeds, 95% intervals.\n"
                + numbers(last, fits[last]))
     style.caption(fig, caption)
-    return fig
+    return fig, verdicts(fits[last], quantity, last)
+
+
+def pairs_or_none(data, step, quantity, kind):
+    try:
+        return Shapes(data, None, step, quantity, kind)
+    except FileProblem:
+        return None
+
+
+def verdicts(fit, quantity, step):
+    where = f"{quantity}, k = {step}"
+    return [Verdict(f"{where}: fluctuation exponent in L M", fit["slope_fluctuation"], -0.5),
+            Verdict(f"{where}: depth-bias exponent in L", fit["slope_bias"], -1.0),
+            Verdict(f"{where}: depth-bias exponent in M", fit["slope_bias_M"], 0.0),
+            Verdict(f"{where}: a", fit["a"]), Verdict(f"{where}: b", fit["b"]), Verdict(f"{where}: c", fit["c"])]
 
 
 def chosen_steps(recorded, step):
@@ -91,7 +108,8 @@ def total_error(axes, shapes, fit):
             curve = law(x, level) if symbol == "L" else law(level, x)
             axis.plot(x, curve, linewidth=0.9, **style.line(i))
         finish(axis, f"{'depth' if symbol == 'L' else 'width'} ${symbol}$", "RMS error")
-        axis.legend(loc="lower left")
+        axis.set_ylim(bottom=axis.get_ylim()[0] / 4)
+        axis.legend(loc="lower left", ncol=2, columnspacing=1)
     product = shapes.L * shapes.M
     for i, depth_ in enumerate(spread(numpy.unique(shapes.L), 6)):
         at = shapes.L == depth_
@@ -113,11 +131,11 @@ def fluctuation(axis, shapes, fits):
     axis.legend(loc="lower left", title=r"lines $b/\sqrt{LM}$", title_fontsize=7)
 
 
-def depth(axis, shapes, fits):
+def depth(axis, shapes, pairs, fits):
     lowest = numpy.inf
     for i, (k, one) in enumerate(shapes.items()):
         try:
-            L, value, low, high = one.depth_bias()
+            L, value, low, high = one.depth_bias() if pairs[k] is None else pairs[k].bias_by(pairs[k].L, 1)
         except FileProblem:
             continue
         points_or_limits(axis, L, value, low, high, i, label=f"$k = {k}$")
@@ -132,14 +150,16 @@ def depth(axis, shapes, fits):
     axis.legend(loc="lower left", title="lines $a/L$", title_fontsize=7)
 
 
-def width(axis, shapes, fits):
+def width(axis, shapes, pairs, fits):
     lowest = numpy.inf
     for i, (k, one) in enumerate(shapes.items()):
         try:
-            value, low, high = one.width_bias()
+            if pairs[k] is None:
+                x, (value, low, high) = one.L * one.M, one.width_bias()
+            else:
+                x, value, low, high = pairs[k].bias_by(pairs[k].L * pairs[k].M, 0)
         except FileProblem:
             continue
-        x = one.L * one.M
         points_or_limits(axis, x, value, low, high, i, label=f"$k = {k}$")
         c = value_of(fits[k], "c")
         grid = numpy.geomspace(x.min() / 1.25, x.max() * 1.25, 100)

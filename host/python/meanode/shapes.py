@@ -9,38 +9,52 @@ from scipy import stats
 from .reading import FileProblem
 
 
-class Shapes:
-    """L, M [shape]; value [seed, shape, number]; limit [number] or None; limit_deviation per number."""
+PARTNERS = {
+    # kind: ((factor, L, M, width, offset, sign), ...) of the runs that join the plain run (L, M) of the same seed
+    "plain": lambda L, M: (),
+    "regroup": lambda L, M: ((-1.0, L // 2, 2 * M, M, 0, 1),) if L % 2 == 0 else None,
+    "jackknife": lambda L, M: ((-0.5, L, M // 2, M // 2, 0, 1), (-0.5, L, M // 2, M // 2, M // 2, 1)) if M % 2 == 0 else None,
+}
 
-    def __init__(self, problem, limit, step, quantity):
+
+class Shapes:
+    """L, M [shape]; value [seed, shape, number]; limit [number] or None; limit_deviation per number.
+
+    kind "plain": the runs themselves; "regroup", "jackknife": differences between runs of the same units, which need no
+    limit (see `sweep.pairs` of the configuration). Seeds are those that finished every shape."""
+
+    def __init__(self, problem, limit, step, quantity, kind="plain"):
         if quantity not in problem:
             raise FileProblem(f"{quantity} was not recorded: record: {{{quantity}: true}} in the configuration")
         steps = problem["step"].values.tolist()
         if step not in steps:
             raise FileProblem(f"step {step} was not recorded; there are {', '.join(map(str, steps))}")
         value = problem[quantity].isel(step=steps.index(step)).values
-        runs = value.shape[0]
-        value = value.reshape(runs, -1)
-        keep = numpy.isfinite(value).all(axis=1) & plain(problem)
-        L, M, seed = (problem[name].values[keep] for name in ("L", "M", "seed"))
-        value = value[keep]
-        self.step, self.quantity = step, quantity
-        shapes = sorted(set(zip(L.tolist(), M.tolist())))
-        by_shape = {shape: {} for shape in shapes}
-        for run, shape in enumerate(zip(L.tolist(), M.tolist())):
-            by_shape[shape][int(seed[run])] = run
-        shapes = [shape for shape in shapes if len(by_shape[shape]) > 1]
+        value = value.reshape(value.shape[0], -1)
+        finite = numpy.isfinite(value).all(axis=1)
+        runs = {key: run for run, key in enumerate(addresses(problem)) if finite[run]}
+        by_shape = {}
+        for (L, M, seed, *draw), run in runs.items():
+            joined = PARTNERS[kind](L, M) if draw == [M, 0, 1] else None
+            if joined is None:
+                continue
+            others = [(factor, runs.get((l, m, seed, *where))) for factor, l, m, *where in joined]
+            if all(other is not None for _, other in others):
+                by_shape.setdefault((L, M), {})[seed] = [(1.0, run), *others]
+        shapes = sorted(shape for shape in by_shape if len(by_shape[shape]) > 1)
         if not shapes:
             raise FileProblem("no shape has two finished seeds")
         # The jackknife leaves out a seed with all its shapes, so only seeds with every shape serve.
         common = sorted(set.intersection(*(set(by_shape[shape]) for shape in shapes)))
         if len(common) < 3:
             raise FileProblem("fewer than three seeds have finished every shape")
+        self.step, self.quantity = step, quantity
         self.L = numpy.array([shape[0] for shape in shapes], float)
         self.M = numpy.array([shape[1] for shape in shapes], float)
-        self.value = numpy.stack([value[[by_shape[shape][s] for shape in shapes]] for s in common])
-        self.limit, self.limit_deviation = None, 0.0
-        if limit is not None:
+        self.value = numpy.stack([numpy.stack([sum(factor * value[run] for factor, run in by_shape[shape][seed])
+                                               for shape in shapes]) for seed in common])
+        self.limit, self.limit_deviation = numpy.zeros(value.shape[1]), 0.0
+        if kind == "plain" and limit is not None:
             self.limit = limit[quantity].values[step].ravel()
             relative = float(limit[f"{quantity}_error"].values[step])
             self.limit_deviation = relative * rms(self.limit) if numpy.isfinite(relative) else 0.0
@@ -87,6 +101,13 @@ class Shapes:
         design = numpy.stack([1 / self.L, 1 / (self.L * self.M)], axis=1)
         return least_squares(design, self.L * self.M)
 
+    def bias_by(self, size, power):
+        """RMS of the mean at each value of size [shape], averaged over its shapes with weight (L M)^power: size, value, low,
+        high. For the differences of pairs."""
+        levels = numpy.unique(size)
+        maps = (size[None, :] == levels[:, None]) * (self.L * self.M) ** power
+        return (levels, *self._square(maps / maps.sum(axis=1, keepdims=True)))
+
     def depth_bias(self):
         """RMS of the depth bias at each L, with one width bias c/(L M) for all: L, value, low, high."""
         depths = numpy.unique(self.L)
@@ -110,12 +131,13 @@ class Shapes:
         return float((y.mean(axis=0) * z.mean(axis=0) - noise).mean())
 
 
-def plain(problem):
-    """Which runs take the draws of their own shape and seed (not those of a paired estimator)."""
-    if "draw_width" not in problem.coords:
-        return numpy.ones(problem.sizes["run"], bool)
-    return ((problem["draw_width"].values == problem["M"].values) & (problem["draw_offset"].values == 0)
-            & (problem["draw_sign"].values == 1))
+def addresses(problem):
+    """(L, M, seed, draw width, draw offset, draw sign) of every run."""
+    names = ("L", "M", "seed", "draw_width", "draw_offset", "draw_sign")
+    columns = [problem[name].values.tolist() if name in problem.coords else None for name in names]
+    runs = problem.sizes["run"]
+    columns = [column or default for column, default in zip(columns, (0, 0, 0, columns[1], [0] * runs, [1] * runs))]
+    return list(zip(*columns))
 
 
 def blocks(n, most=64):

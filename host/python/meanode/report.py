@@ -1,0 +1,79 @@
+"""One self-contained HTML page from result files: for each its figure, verdicts, constants and configuration."""
+
+import datetime
+import html
+import io
+import os
+
+from . import figures, fitting, reading
+from .verdict import number
+from .version import VERSION
+
+STYLE = """
+body { font: 16px/1.45 serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #111 }
+h1 { font-size: 1.6rem } h2 { font-size: 1.25rem; margin-top: 2.5rem; border-top: 1px solid #bbb; padding-top: 1rem }
+svg { width: 100%; height: auto } table { border-collapse: collapse; font-size: 0.85rem; margin: 0.7rem 0 }
+th, td { text-align: left; padding: 0.15rem 0.8rem 0.15rem 0; border-bottom: 1px solid #ddd; vertical-align: top }
+td.number { font-variant-numeric: tabular-nums; white-space: nowrap }
+.agrees::before { content: "\\2713  " } .differs { font-weight: bold } .differs::before { content: "\\2717  " }
+pre { background: #f5f5f5; padding: 0.7rem; overflow-x: auto; font-size: 0.8rem } .small { font-size: 0.85rem; color: #444 }
+"""
+
+
+def write_report(paths, output):
+    """Write the page. Every file is drawn as the kind that its configuration names. Raises FileProblem, OSError."""
+    if not os.fspath(output).lower().endswith((".html", ".htm")):
+        raise reading.FileProblem(f"{output}: the name must end in .html")
+    sections = [section(path) for path in paths]
+    page = (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>meanode report</title>\n<style>{STYLE}</style>'
+            f"</head><body>\n<h1>meanode report</h1>\n<p class=small>{len(paths)} result "
+            f"file{'s' if len(paths) != 1 else ''}; meanode {VERSION}; {datetime.date.today().isoformat()}. Intervals are at 95%.</p>\n"
+            + "\n".join(sections) + "\n</body></html>\n")
+    with open(output, "w", encoding="utf-8") as file:
+        file.write(page)
+
+
+def section(path):
+    results = reading.open(path)
+    kind = figures.default_kind(results)
+    fig = figures.draw(results, kind=kind)
+    drawing = io.StringIO()
+    with figures.style.look():
+        fig.savefig(drawing, format="svg", metadata={"Date": None})
+    svg = drawing.getvalue()
+    text = html.escape(results.meanode.config)
+    attributes = {name: results.attrs[name] for name in ("source", "backend", "device", "precision") if name in results.attrs}
+    return (f"<h2>{html.escape(os.path.basename(path))}: {html.escape(figures.KINDS[kind].summary)}</h2>\n"
+            f"<p class=small>{html.escape('; '.join(f'{k} {v}' for k, v in attributes.items()))}</p>\n"
+            + svg[svg.index("<svg"):] + verdict_table(fig.verdicts) + (constants_table(path) if kind == "law" else "")
+            + f"<details><summary>Configuration</summary><pre>{text}</pre></details>")
+
+
+def interval(value, low, high):
+    return f"{number(value)} [{number(low)}, {number(high)}]"
+
+
+def verdict_table(verdicts):
+    rows = []
+    for v in verdicts:
+        measured = "not determined" if v.value is None else interval(v.value, v.low, v.high)
+        theory = "" if v.expected is None else f"{v.expected:.4g}"
+        word = {True: "agrees", False: "differs", None: ""}[v.agrees]
+        rows.append(f"<tr><td>{html.escape(v.name)}</td><td class=number>{measured}</td><td class=number>{theory}</td>"
+                    f'<td class="{word}">{word}</td><td>{html.escape(v.note)}</td></tr>')
+    return ("<table><tr><th>quantity</th><th>measured</th><th>theory</th><th>verdict</th><th>note</th></tr>"
+            + "".join(rows) + "</table>")
+
+
+def constants_table(path):
+    names = ("a", "b", "c", "slope_fluctuation", "slope_bias")
+    head = "".join(f"<th>{h}</th>" for h in ("D", "alpha", "step", "quantity", "a", "b", "c", "fluctuation exponent", "bias exponent"))
+    rows = []
+    for _, row in fitting.fit(path).iterrows():
+        cells = []
+        for name in names:
+            known = row[name] == row[name]
+            cells.append(interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) if known else "none")
+        rows.append(f"<tr><td>{row['D']}</td><td>{row['alpha']:g}</td><td>{row['step']}</td><td>{row['quantity']}</td>"
+                    + "".join(f"<td class=number>{cell}</td>" for cell in cells) + "</tr>")
+    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
