@@ -57,7 +57,7 @@ def constants(path):
 
 def figures(path, folder):
     before = dict(__import__("matplotlib").rcParams)
-    for suffix in (".svg", ".png", ".pdf"):
+    for suffix in (".svg", ".pdf"):
         target = folder / f"figure{suffix}"
         fig = meanode.plot(path, target, dpi=60)
         check(target.stat().st_size > 5000, f"size of {target}")

@@ -18,6 +18,7 @@ def draw_dimension(results, step=None, quantity="output", problem=0):
     need_several(problems.D, "D")
     problems.last(step)
     steps = chosen_steps(problems.steps, step)
+    initial = problems.fits([0], "embedding") if 0 in problems.steps else None
     output, embedding = (problems.fits(steps, name) for name in ("output", "embedding"))
     D = problems.D
     # Below d_in + d_out the span of the embeddings is the whole space and its dimension changes with D.
@@ -46,6 +47,12 @@ def draw_dimension(results, step=None, quantity="output", problem=0):
         style.log_ticks(axis)
         style.plain_ticks(axis, D)
         axis.legend(loc="best")
+    if initial:
+        value, low, _ = arrays(initial, 0, "b")
+        sure = (D >= least) & (low > 0)
+        if sure.sum() >= 3:
+            found.append(Verdict("embedding: b per coordinate, k = 0: exponent in D", power_law(D[sure], value[sure]), 0.5,
+                                 "initialisation: what this draw of the embeddings does to the law"))
     text = "; ".join(f"$k={k}$: {v.value:.2f} [{v.low:.2f}, {v.high:.2f}]" for k, v in zip(steps, found[: len(steps)]) if v.value)
     style.caption(fig, f"Constants of the error law against $D$ (N = {problems.data[0].sizes['sample']}, 95% intervals; lines: power "
                        f"laws fitted for $D \\geq {least}$).\nExponents in $D$ of the embedding's fluctuation: {text}; theory 1/2.")

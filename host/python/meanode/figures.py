@@ -4,6 +4,7 @@ import collections
 import os
 
 from . import reading, style
+from .chaos import draw_chaos
 from .dimension import draw_authors, draw_dimension, draw_shape
 from .law import draw_law
 from .lazy import draw_depth_as_width, draw_lazy
@@ -16,6 +17,7 @@ KINDS = {
     "dimension": Kind(draw_dimension, "constants against D: the embedding's fluctuation like sqrt(D), the output's width bias"),
     "lazy": Kind(draw_lazy, "alpha: Mean ODE against Neural Tangent ODE, and the best alpha of the lazy approximation"),
     "phase": Kind(draw_phase, "regimes over (alpha, L M) or (alpha, D): gaps to both limits, noise, divergence"),
+    "chaos": Kind(draw_chaos, "propagation of chaos: coupled units, errors along the depth"),
     "depth-as-width": Kind(draw_depth_as_width, "M = 1 against M = L at the same product L M"),
     "shape": Kind(draw_shape, "the best shape at a fixed budget L M D"),
     "authors": Kind(draw_authors, "the grid of arXiv 2603.18168 with their constants and ours"),

@@ -15,9 +15,10 @@ ESTIMATES = ("a", "b", "c", "slope_fluctuation", "slope_fluctuation_L", "slope_f
 
 def binary():
     """The meanode program: $MEANODE, the one this module was installed or built with, or the one on PATH."""
-    here = pathlib.Path(__file__).resolve()
-    candidates = [os.environ.get("MEANODE"), here.parents[4] / "bin" / "meanode", here.parents[3] / "build" / "meanode",
-                  here.parents[3] / "build-dev" / "meanode", shutil.which("meanode")]
+    above = dict(enumerate(pathlib.Path(__file__).resolve().parents))
+    installed, source = above.get(4), above.get(3)  # PREFIX/share/meanode/python/meanode, SOURCE/host/python/meanode
+    candidates = [os.environ.get("MEANODE"), installed and installed / "bin" / "meanode", source and source / "build" / "meanode",
+                  source and source / "build-dev" / "meanode", shutil.which("meanode")]
     for candidate in candidates:
         if candidate and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
             return str(candidate)

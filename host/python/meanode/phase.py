@@ -10,6 +10,7 @@ from .sweep import Problems, need_several
 from .verdict import Verdict, power_law
 
 FAR = 0.5  # a gap above this share of the limit's motion: the network does not follow it
+NEAR = 0.1  # limits closer than this share of the motion: lazy
 
 
 def draw_phase(results, step=None, quantity="output", problem=0):
@@ -22,7 +23,7 @@ def draw_phase(results, step=None, quantity="output", problem=0):
     alphas = numpy.unique(problems.alpha)
     cells = measure(problems, k, over_D)
     levels = numpy.array(sorted({level for _, level in cells}))
-    grids = {name: numpy.full((len(levels), len(alphas)), numpy.nan) for name in ("mean", "tangent", "noise", "diverged")}
+    grids = {name: numpy.full((len(levels), len(alphas)), numpy.nan) for name in ("mean", "tangent", "noise", "diverged", "apart")}
     for (alpha, level), values in cells.items():
         at = int(numpy.flatnonzero(levels == level)[0]), int(numpy.flatnonzero(alphas == alpha)[0])
         for name, value in values.items():
@@ -38,6 +39,7 @@ def draw_phase(results, step=None, quantity="output", problem=0):
         fig.colorbar(picture, ax=axis, pad=0.02, extend="both")
     regimes(axes[0][2], alphas, levels, grids)
     boundary, found = boundaries(alphas, levels, grids, over_D)
+    found += features(results, problems, k)
     for axis, letter in zip(axes[0], "abc"):
         axis.set_xscale("log")
         axis.set_yscale("log")
@@ -48,8 +50,8 @@ def draw_phase(results, step=None, quantity="output", problem=0):
         axis.set_title(f"({letter})", loc="left")
     if boundary is not None:
         axes[0][2].plot(boundary[0], boundary[1], color="black", linewidth=1)
-    style.caption(fig, f"Regimes of {quantity}s after {k} steps: gaps relative to the Mean ODE's motion, {problems.path.split('/')[-1]}.\n"
-                       f"Contours: gap 0.1 (dashed) and {FAR} (solid). Hatched: some seeds diverge.")
+    style.caption(fig, f"Regimes of outputs after {k} steps: gaps relative to the Mean ODE's motion, {problems.path.split('/')[-1]}.\n"
+                       f"Contours: gap 0.1 (dashed) and {FAR} (solid). Lazy: the two limits differ by less than {NEAR}. Hatched: some seeds diverge.")
     return fig, found
 
 
@@ -68,7 +70,7 @@ def measure(problems, k, over_D):
             runs = value[at]
             good = numpy.isfinite(runs).all(axis=1)
             level = problems.D[i] if over_D else int(product[at][0])
-            cell = {"diverged": 1 - good.mean()}
+            cell = {"diverged": 1 - good.mean(), "apart": rms(mean[i] - tangent[i]) / moved}
             if good.sum() >= 2:
                 cell["mean"] = rms(runs[good] - mean[i]) / moved
                 cell["tangent"] = rms(runs[good] - tangent[i]) / moved
@@ -91,14 +93,14 @@ def contour(axis, alphas, levels, grid):
 
 
 def regimes(axis, alphas, levels, grids):
-    names = ("Mean ODE", "tangent ODE", "neither", "diverges")
-    mean, tangent = (numpy.where(numpy.isfinite(grids[name]), grids[name], numpy.inf) for name in ("mean", "tangent"))
-    code = numpy.where(mean <= tangent, 0, 1)
-    code[numpy.minimum(mean, tangent) > FAR] = 2
+    names = ("complete (Mean ODE)", "lazy (both limits)", "noise", "diverges")
+    mean = numpy.where(numpy.isfinite(grids["mean"]), grids["mean"], numpy.inf)
+    code = numpy.where(grids["apart"] > NEAR, 0, 1)
+    code[mean > FAR] = 2
     code[grids["diverged"] > 0.5] = 3
     colours = matplotlib.colors.ListedColormap(["#56B4E9", "#E69F00", "#DDDDDD", "#777777"])
     axis.pcolormesh(edges(alphas), edges(levels), code, cmap=colours, vmin=-0.5, vmax=3.5, rasterized=True)
-    marks = ("M", "T", "·", "×")
+    marks = ("C", "L", "·", "×")
     for i, level in enumerate(levels):
         for j, alpha in enumerate(alphas):
             axis.text(alpha, level, marks[code[i, j]], ha="center", va="center", fontsize=6)
@@ -106,7 +108,7 @@ def regimes(axis, alphas, levels, grids):
     if some.any():
         axis.contourf(alphas, levels, some.astype(float), levels=[0.5, 1.5], colors="none", hatches=["////"])
     handles = [matplotlib.patches.Patch(facecolor=colours(i), label=f"{marks[i]}  {name}") for i, name in enumerate(names)]
-    axis.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2, fontsize=6.5, handlelength=1)
+    axis.legend(handles=handles, loc="lower right", fontsize=6, handlelength=1, frameon=True, framealpha=1, edgecolor="0.6")
 
 
 def boundaries(alphas, levels, grids, over_D):
@@ -126,3 +128,20 @@ def boundaries(alphas, levels, grids, over_D):
     law = power_law(y, x)
     name = "alpha at the edge of the noise-dominated regime: exponent in " + ("D" if over_D else "L M")
     return (x, y), [Verdict(name, law, None if over_D else 0.5, "fluctuation b alpha/sqrt(L M) = const")]
+
+
+def features(results, problems, k):
+    """Local feature updates against alpha in the lazy regime, at the largest shape, if they were recorded."""
+    if "feature_update" not in results:
+        return []
+    at = problems.steps.index(k)
+    alpha, update = [], []
+    for i, data in enumerate(problems.data):
+        product = data["L"].values * data["M"].values
+        rows = data["row"].values[product == product.max()]
+        values = results["feature_update"].values[rows, at]
+        if problems.alpha[i] >= 2 and numpy.isfinite(values).all():
+            alpha.append(problems.alpha[i])
+            update.append(rms(values))
+    law = power_law(alpha, update) if len(alpha) >= 3 else None
+    return [Verdict(f"local feature update, k = {k}: exponent in alpha (alpha >= 2, largest shape)", law, -1.0, "from the scatter over alpha")]
