@@ -68,6 +68,18 @@ def figures(path, folder):
     check("a$ = 0.4" in fig.texts[-1].get_text() or "a$ = 0.5" in fig.texts[-1].get_text(), "numbers in the caption")
 
 
+def verdicts(path):
+    law = meanode.plot(path, kind="law").verdicts
+    check([v.expected for v in law[:3]] == [-0.5, -1.0, 0.0], "what the theory says of the law")
+    chaos = meanode.plot(path, kind="chaos").verdicts
+    check(len(chaos) == 3 and all(v.low < -0.47 and v.high > -0.53 for v in chaos), f"chaos: {[str(v) for v in chaos]}")
+    try:
+        meanode.plot(path, kind="lazy")
+        check(False, "lazy without its limits")
+    except meanode.FileProblem as problem:
+        check("tangent-ode" in str(problem), str(problem))
+
+
 def messages(path, folder):
     target = folder / "message.svg"
     for arguments, code, words in (((folder / "none.h5", "-o", target), 65, "no such file"),
@@ -133,6 +145,7 @@ with tempfile.TemporaryDirectory() as folder_name:
     fit_command(path)
     constants(path)
     figures(path, folder)
+    verdicts(path)
     messages(path, folder)
     command(path, folder)
 print("failed" if failures else "passed")

@@ -45,6 +45,9 @@ def write(path, a=0.5, b=0.7, c=0.6, L=(8, 16, 32, 64), M=(2, 8, 32), seeds=24, 
         attach(file.create_dataset("seconds", data=numpy.ones(len(rows))), instance)
         for name in ("loss", "error_output", "error_embedding"):
             attach(file.create_dataset(name, data=numpy.ones((len(rows), len(steps)))), instance, step)
+        chaos = numpy.array([[0.3 * (at + 1) / numpy.sqrt(l * m) for at in steps] for l, m, _ in rows])
+        chaos *= 1 + 0.05 * random.normal(size=chaos.shape)
+        attach(file.create_dataset("coupling", data=chaos), instance, step)
         file.create_dataset("config", data=CONFIG, dtype=h5py.string_dtype())
 
         problem = file.create_group("problem_0000")
