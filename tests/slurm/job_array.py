@@ -144,7 +144,11 @@ def main():
         assert merged.keys() == whole.keys(), f"{len(merged)} instances merged, {len(whole)} in the run without shards"
         different = [i for i in whole if merged[i] != whole[i]]
         assert not different, f"{len(different)} instances differ, the first {different[0]:016x}"
-        counts = [len(rows(os.path.join(folder, name))) for name in shards]
+        counts = []
+        for name in shards:
+            with h5py.File(os.path.join(folder, name)) as file:
+                counts.append(int((file["status"][...] >= 0).sum()))
+        assert sum(counts) == len(whole) and min(counts) > 0, counts
         print(f"{len(whole)} instances bitwise equal; shards of {counts}")
     return 0
 
