@@ -33,9 +33,8 @@ while [ "$signalled" = 1 ]; do
   code=$?
 done
 
-# 75: interrupted, resumable
-if [ "$code" = 75 ] && [ -n "$out_of_time" ]; then
+[ "$code" = 3 ] && code=0 # done, some instances diverged: the file says which
+if [ "$code" != 0 ] && [ -n "$out_of_time" ]; then
   scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
 fi
-[ "$code" = 3 ] && code=0 # done, some instances diverged: the file says which
 exit "$code"

@@ -31,9 +31,8 @@ while [ "$signalled" = 1 ]; do
   code=$?
 done
 
-# 75: interrupted, resumable
-if [ "$code" = 75 ] && [ -n "$out_of_time" ]; then
+[ "$code" = 3 ] && code=0 # done, some instances diverged: the file says which
+if [ "$code" != 0 ] && [ -n "$out_of_time" ]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi
-[ "$code" = 3 ] && code=0 # done, some instances diverged: the file says which
 exit "$code"
