@@ -14,7 +14,7 @@ import numpy as np
 import cluster
 
 MEANODE = os.environ["MEANODE"]
-TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data", "slurm", "array.sh")
+TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data", "slurm", "array.sbatch")
 TASKS = 6
 SKIPPED = 77
 
@@ -68,7 +68,7 @@ def restarts(slurm, job):
 
 def started(folder, task):
     """The task has written something."""
-    return any(name.startswith(f"my.{task}.h5") for name in os.listdir(folder))
+    return any(name.startswith(f"my.shard-{task}.h5") for name in os.listdir(folder))
 
 
 def interrupt(slurm, folder, job):
@@ -99,7 +99,7 @@ def rows(path):
 
 
 def run(slurm, folder):
-    job = slurm.submit(f"--array=0-{TASKS - 1}", "--cpus-per-task=1", "--time=30", os.path.join(folder, "array.sh"), "my.yaml",
+    job = slurm.submit(f"--array=0-{TASKS - 1}", "--cpus-per-task=1", "--time=30", os.path.join(folder, "array.sbatch"), "my.yaml",
                        cwd=folder)
     interrupt(slurm, folder, job)
     wait_for(lambda: not slurm.jobs(job), "the end of the array")
@@ -122,7 +122,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="meanode-slurm-") as top:
         folder = os.path.join(top, "work")
         os.mkdir(folder)
-        shutil.copy(TEMPLATE, os.path.join(folder, "array.sh"))
+        shutil.copy(TEMPLATE, os.path.join(folder, "array.sbatch"))
         os.environ["PATH"] = os.path.dirname(MEANODE) + os.pathsep + os.environ["PATH"]
         os.mkdir(os.path.join(top, "slurm"))
         try:
@@ -138,7 +138,7 @@ def main():
         except cluster.Unavailable as why:
             print(f"skipped: no Slurm: {why}")
             return SKIPPED
-        shards = [f"my.{t}.h5" for t in range(TASKS)]
+        shards = [f"my.shard-{t}.h5" for t in range(TASKS)]
         meanode(folder, "merge", "my.h5", *shards)
         merged, whole = rows(os.path.join(folder, "my.h5")), rows(os.path.join(folder, "whole.h5"))
         assert merged.keys() == whole.keys(), f"{len(merged)} instances merged, {len(whole)} in the run without shards"

@@ -10,7 +10,7 @@ import time
 import cluster
 from job_array import MEANODE, SKIPPED, logs, reference, rows, wait_for
 
-TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data", "slurm", "mpi.sh")
+TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data", "slurm", "mpi.sbatch")
 
 
 def restarts(slurm, job):
@@ -25,7 +25,7 @@ def started(slurm, folder, job, times):
 
 
 def run(slurm, folder):
-    job = slurm.submit("--ntasks=3", "--time=30", os.path.join(folder, "mpi.sh"), "my.yaml", cwd=folder)
+    job = slurm.submit("--ntasks=3", "--time=30", os.path.join(folder, "mpi.sbatch"), "my.yaml", cwd=folder)
     wait_for(lambda: started(slurm, folder, job, 0), "the job")
     time.sleep(1)
     slurm.command("scontrol", "requeue", str(job))
@@ -48,7 +48,7 @@ def main():
         folder = os.path.join(top, "work")
         os.mkdir(folder)
         os.mkdir(os.path.join(top, "slurm"))
-        shutil.copy(TEMPLATE, os.path.join(folder, "mpi.sh"))
+        shutil.copy(TEMPLATE, os.path.join(folder, "mpi.sbatch"))
         os.environ["PATH"] = os.path.dirname(MEANODE) + os.pathsep + os.environ["PATH"]
         os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
         try:
