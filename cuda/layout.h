@@ -1,0 +1,143 @@
+/* What host and device agree on: the shape of an instance's computation, where everything lies, the arguments of a launch.
+ *
+ * A team trains one instance at a time: lanes of one or several ranks (blocks of a cluster; otherwise one). Units are dealt
+ * to ranks and within a rank to tiles; a tile is the unit of transfer, [u|v][unit][row] with rows padded to an odd number of
+ * elements so that both orientations of access are free of bank conflicts. Samples come in chunks of MNO_CHUNK; states lie
+ * as [chunk][coordinate][pitch].
+ *
+ * Every sum has a fixed order: coordinates in `slices` of a projection <u,h>, units in `slices` of a combination sum v rho,
+ * then the slices in order, then the ranks. All of that depends on D, M, N, L and the precision only, never on the batch,
+ * the number of teams or the size of the card: so an instance has the same bits wherever it runs. */
+#ifndef MNO_CUDA_LAYOUT_H
+#define MNO_CUDA_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { MNO_CHUNK = 10 };
+
+typedef enum mno_kernel_kind {
+  MNO_KERNEL_WARP,   /* W: a warp per instance (a block of one warp) */
+  MNO_KERNEL_BLOCK,  /* C: a block per instance */
+  MNO_KERNEL_CLUSTER /* X: a cluster of blocks per instance */
+} mno_kernel_kind;
+
+/* Division by a constant: n / d = high(n * magic), exact while n d < 2^32. */
+typedef struct mno_divisor {
+  uint32_t d, magic;
+} mno_divisor;
+
+typedef struct mno_shape {
+  int32_t kernel; /* mno_kernel_kind */
+  int32_t bytes;  /* of a number: 4 or 8 */
+  int32_t D, M, N, L, d_out;
+  int32_t chunks, pitch, row; /* samples / MNO_CHUNK, elements of a state row, elements of a weight row */
+  int32_t ranks, lanes;       /* blocks of a team, lanes of a rank */
+  int32_t share, tile, tiles; /* units of a rank, units of a tile, tiles of a rank and layer */
+  int32_t d_slices, d_length; /* slices of the coordinates in a projection */
+  int32_t m_slices, m_length; /* slices of a tile's units in a combination */
+  mno_divisor by_tile, by_D;
+  uint32_t tile_bytes, h_bytes; /* of a tile in memory; of a state */
+  uint32_t H, B, P, Q, A;       /* offsets in the state region: h, b, projections, accumulators */
+  uint32_t a_bytes;             /* one of the accumulator buffers: two when there are several ranks */
+  uint32_t state_bytes;         /* of the region, per rank */
+} mno_shape;
+
+/* One training problem as the device sees it. Pointers are device addresses. */
+typedef struct mno_device_problem {
+  const void *h0;          /* [chunks][D][pitch] W_E x, in the precision of the run */
+  const double *y;         /* [N][d_out] */
+  const double *w_unembed; /* [D][d_out] */
+  const int64_t *step;     /* [steps] recorded steps, increasing */
+  double alpha, eta_u, eta_v;
+  double scale_u, scale_v; /* sigma sqrt(D) */
+  int64_t K;
+  int32_t steps, activation, loss;
+} mno_device_problem;
+
+typedef struct mno_item {
+  uint64_t seed;
+  uint32_t width, offset; /* mno_draw */
+  uint32_t row, problem;
+  int32_t L, sign;
+} mno_item;
+
+/* A result on its way to the host, in pinned memory: this header, then doubles in the order of mno_record: loss, output,
+ * embedding, u0, v0, u, v. */
+typedef struct mno_parcel {
+  uint32_t state; /* 0: free, belongs to the team; 1: full, belongs to the host */
+  uint32_t row;
+  uint32_t outcome; /* mno_outcome */
+  uint32_t filled;  /* recorded steps that were reached */
+  double seconds;   /* the team's own time */
+  double pad[5];
+} mno_parcel;
+
+/* Words a team shares through its slot in memory. */
+typedef struct mno_control {
+  uint32_t index; /* the instance being trained */
+  uint32_t go_on; /* 0: stop asked for */
+  double loss;
+  double start; /* when the instance was begun */
+} mno_control;
+
+/* Offsets in a slot: control, weights [rank][layer][tile], states [layer], readout (f64), state region if it is not in
+ * shared memory. */
+typedef struct mno_slot_layout {
+  size_t weights, states, readout, region, bytes;
+} mno_slot_layout;
+
+typedef struct mno_train_args {
+  mno_shape shape;    /* L: the largest of the items */
+  mno_slot_layout at; /* mno_slot(&shape) */
+  const mno_device_problem *problem;
+  const mno_item *item; /* [count], longest first */
+  uint32_t count;
+  uint32_t weights; /* bits of mno_weights to record */
+  uint32_t *next;   /* the next item to take */
+  char *slots;      /* [teams][slot_bytes] */
+  char *parcels;    /* [teams][2][parcel_bytes], pinned */
+  size_t slot_bytes, parcel_bytes;
+  const volatile uint32_t *stop; /* pinned */
+  int32_t stages;                /* of the ring; never changes the numbers */
+} mno_train_args;
+
+#ifdef __CUDACC__
+#define MNO_LAYOUT static __host__ __device__ __forceinline__
+#else
+#define MNO_LAYOUT static inline
+#endif
+
+MNO_LAYOUT size_t mno_round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+MNO_LAYOUT mno_slot_layout mno_slot(const mno_shape *s) {
+  mno_slot_layout at;
+  size_t L = (size_t)s->L, ranks = (size_t)s->ranks, N = (size_t)s->N;
+  at.weights = 256;
+  at.states = at.weights + ranks * L * (size_t)s->tiles * s->tile_bytes;
+  at.readout = at.states + L * s->h_bytes;
+  at.region = mno_round_up(at.readout + (2 * N * (size_t)s->d_out + N) * sizeof(double), 256);
+  at.bytes = mno_round_up(at.region + ranks * s->state_bytes, 256);
+  return at;
+}
+
+/* Bytes of one stage of the ring, and of a rank's shared memory. A state that lies in memory is read there and does not
+ * travel through the ring. */
+MNO_LAYOUT uint32_t mno_stage_bytes(const mno_shape *s, int state_in_memory) {
+  return s->tile_bytes + (state_in_memory ? 0 : s->h_bytes);
+}
+MNO_LAYOUT size_t mno_shared_bytes(const mno_shape *s, int stages, int state_in_memory) {
+  return mno_round_up(64 + (size_t)stages * mno_stage_bytes(s, state_in_memory) + (state_in_memory ? 0 : s->state_bytes),
+                      128);
+}
+
+enum { MNO_STAGES_LEAST = 3, MNO_STAGES_MOST = 8 };
+
+#ifdef __cplusplus
+}
+#endif
+#endif

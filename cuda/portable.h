@@ -1,0 +1,64 @@
+/* One source for the device and for the host that tests it. Arithmetic is explicit: additions, products and fma in the order
+ * written, compiled without contraction on both sides, so that both give the same bits. */
+#ifndef MNO_CUDA_PORTABLE_H
+#define MNO_CUDA_PORTABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __CUDACC__
+#define MNO_DEVICE __host__ __device__ __forceinline__
+#else
+#define MNO_DEVICE inline
+#endif
+
+#ifdef __CUDA_ARCH__
+#define MNO_UNROLL _Pragma("unroll")
+/* Inner loops over rows: enough to hide the latency of shared memory within the register budget. */
+#define MNO_UNROLL_ROWS _Pragma("unroll(sizeof(T) == 4 ? 2 : 1)")
+#else
+#define MNO_UNROLL
+#define MNO_UNROLL_ROWS
+#endif
+
+namespace mno {
+
+MNO_DEVICE float fma_(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+MNO_DEVICE double fma_(double a, double b, double c) { return __builtin_fma(a, b, c); }
+
+MNO_DEVICE float sqrt_(float a) { return __builtin_sqrtf(a); }
+MNO_DEVICE double sqrt_(double a) { return __builtin_sqrt(a); }
+
+MNO_DEVICE uint32_t bits(float a) {
+  uint32_t b;
+  memcpy(&b, &a, sizeof b);
+  return b;
+}
+MNO_DEVICE uint64_t bits(double a) {
+  uint64_t b;
+  memcpy(&b, &a, sizeof b);
+  return b;
+}
+MNO_DEVICE float from_bits(uint32_t b) {
+  float a;
+  memcpy(&a, &b, sizeof a);
+  return a;
+}
+MNO_DEVICE double from_bits(uint64_t b) {
+  double a;
+  memcpy(&a, &b, sizeof a);
+  return a;
+}
+
+MNO_DEVICE uint32_t high_product(uint32_t a, uint32_t b) {
+#ifdef __CUDA_ARCH__
+  return __umulhi(a, b);
+#else
+  return (uint32_t)((uint64_t)a * b >> 32);
+#endif
+}
+
+} // namespace mno
+
+#endif

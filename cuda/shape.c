@@ -1,0 +1,200 @@
+#include "shape.h"
+
+#include <stdint.h>
+#include <string.h>
+
+const mno_candidate mno_candidates[] = {
+    {MNO_KERNEL_WARP, 32, 1},     {MNO_KERNEL_BLOCK, 128, 1},   {MNO_KERNEL_BLOCK, 256, 1},
+    {MNO_KERNEL_CLUSTER, 256, 2}, {MNO_KERNEL_CLUSTER, 256, 4}, {MNO_KERNEL_CLUSTER, 256, 8},
+};
+const size_t mno_candidate_count = sizeof mno_candidates / sizeof *mno_candidates;
+
+enum {
+  TILE_BYTES_WARP = 6 << 10,
+  TILE_BYTES_BLOCK = 16 << 10,
+  TILE_MOST = 128,
+  SLICES_MOST = 16,
+  PORTABLE_SHARED = 99 << 10 /* what a block may use on every card from compute capability 8.0 on */
+};
+
+static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+static double max(double a, double b) { return a > b ? a : b; }
+
+static mno_divisor divisor(uint32_t d) { return (mno_divisor){d, (uint32_t)(((UINT64_C(1) << 32) + d - 1) / d)}; }
+
+/* Instructions of a lane for one row of a sum: a weight, MNO_CHUNK fma, the loads of a row of samples. */
+static double row_cost(const mno_shape *s) { return MNO_CHUNK * (s->bytes == 8 ? 2 : 1) + (s->bytes == 8 ? 5 : 3) + 3; }
+
+/* Instructions of a lane in a phase that deals `items` x `slices` of `length` rows to the lanes. */
+static double phase_cost(const mno_shape *s, size_t items, size_t slices, size_t length, double rows_each) {
+  return (double)ceil_div(items * slices, (size_t)s->lanes) * (double)s->chunks *
+         ((double)length * rows_each * row_cost(s) + 20);
+}
+
+static size_t best_slices(const mno_shape *s, size_t items, size_t length) {
+  size_t best = 1;
+  double least = 0;
+  for (size_t n = 1; n <= SLICES_MOST && n <= length; n++) {
+    /* the slices are summed by items x MNO_CHUNK lanes */
+    double cost = phase_cost(s, items, n, ceil_div(length, n), 1) +
+                  3 * (double)n * (double)ceil_div(items * MNO_CHUNK * (size_t)s->chunks, (size_t)s->lanes);
+    if (n == 1 || cost < least) least = cost, best = n;
+  }
+  return best;
+}
+
+/* Instructions of a lane in one layer, forward and backward. */
+static double layer_instructions(const mno_shape *s) {
+  const double activation = s->bytes == 8 ? 90 : 40;
+  const double entries = (double)ceil_div((size_t)(s->chunks * s->tile * MNO_CHUNK), (size_t)s->lanes);
+  const double states = (double)ceil_div((size_t)(s->chunks * s->D * MNO_CHUNK), (size_t)s->lanes);
+  const double project = phase_cost(s, (size_t)s->tile, (size_t)s->d_slices, (size_t)s->d_length, 1);
+  const double combine = phase_cost(s, (size_t)s->D, (size_t)s->m_slices, (size_t)s->m_length, 1);
+  const double per_tile = 3 * project + 4 * combine + entries * (2 * activation + 6 * s->d_slices + 30) + 120;
+  return s->tiles * per_tile + 2 * states * (4 * s->m_slices * s->ranks + 12) + 40;
+}
+
+static void place_state(mno_shape *s) {
+  const uint32_t state = (uint32_t)(s->chunks * s->D * s->pitch * s->bytes);
+  const uint32_t projection = (uint32_t)(s->chunks * s->d_slices * s->tile * s->pitch * s->bytes);
+  s->h_bytes = state;
+  s->H = 0;
+  s->B = s->H + state;
+  s->P = s->B + state;
+  s->Q = s->P + projection;
+  s->A = s->Q + projection;
+  s->a_bytes = (uint32_t)s->m_slices * state;
+  s->state_bytes = s->A + (s->ranks > 1 ? 2 : 1) * s->a_bytes;
+}
+
+/* Cuts a rank's units into `tiles` tiles of equal size. */
+static void cut(mno_shape *s, size_t tiles) {
+  s->tile = (int32_t)ceil_div((size_t)s->share, tiles);
+  s->tiles = (int32_t)ceil_div((size_t)s->share, (size_t)s->tile);
+  s->tile_bytes = (uint32_t)mno_round_up((size_t)(2 * s->tile * s->row * s->bytes), 16);
+  s->d_slices = (int32_t)best_slices(s, (size_t)s->tile, (size_t)s->D);
+  s->d_length = (int32_t)ceil_div((size_t)s->D, (size_t)s->d_slices);
+  s->m_slices = (int32_t)best_slices(s, (size_t)s->D, (size_t)s->tile);
+  s->m_length = (int32_t)ceil_div((size_t)s->tile, (size_t)s->m_slices);
+  s->by_tile = divisor((uint32_t)s->tile);
+  s->by_D = divisor((uint32_t)s->D);
+  place_state(s);
+}
+
+mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, const mno_candidate *candidate, mno_shape *shape,
+                          mno_error *err) {
+  mno_shape s = {.kernel = candidate->kernel, .lanes = candidate->lanes, .ranks = candidate->ranks};
+  s.bytes = precision == MNO_F64 ? 8 : 4;
+  const size_t chunks = ceil_div(n->N, MNO_CHUNK), row = n->D | 1, unit = 2 * row * (size_t)s.bytes;
+  const size_t state = chunks * n->D * 16 * (size_t)s.bytes; /* a bound */
+  if (n->D > 16384 || n->M > (1u << 24) || n->L > (1u << 30) || n->N * n->d_out > (1u << 28) || state > (64u << 20) ||
+      chunks * n->D > UINT32_MAX / n->D)
+    return mno_fail(
+        err, MNO_ERR_BACKEND,
+        "the CUDA kernels do not take D = %zu, M = %zu, N = %zu, L = %zu: a state may have at most 64 MiB and D at "
+        "most 16384; use --backend cpu",
+        n->D, n->M, n->N, n->L);
+  s.D = (int32_t)n->D;
+  s.M = (int32_t)n->M;
+  s.N = (int32_t)n->N;
+  s.L = (int32_t)n->L;
+  s.d_out = (int32_t)n->d_out;
+  s.chunks = (int32_t)chunks;
+  s.pitch = s.bytes == 4 ? 12 : 10;
+  s.row = (int32_t)row;
+  s.share = (int32_t)ceil_div(n->M, (size_t)s.ranks);
+  const size_t cap = s.kernel == MNO_KERNEL_WARP ? TILE_BYTES_WARP : TILE_BYTES_BLOCK;
+  double least = 0;
+  *shape = (mno_shape){0};
+  for (size_t tiles = 1; tiles <= (size_t)s.share; tiles++) {
+    size_t tile = ceil_div((size_t)s.share, tiles);
+    if (tile > TILE_MOST || (tile > 1 && tile * unit > cap)) continue;
+    if (tiles > 1 && ceil_div((size_t)s.share, tiles - 1) == tile) continue; /* the same cut */
+    if (least > 0 && tiles > 8 * (size_t)shape->tiles) break;                /* smaller tiles only cost more barriers */
+    cut(&s, tiles);
+    double cost = layer_instructions(&s);
+    if (least == 0 || cost < least) least = cost, *shape = s;
+  }
+  if (mno_shared_bytes(shape, MNO_STAGES_LEAST, 1) > PORTABLE_SHARED)
+    return mno_fail(err, MNO_ERR_BACKEND,
+                    "the CUDA kernels do not take D = %zu: %d tiles of one unit need %.0f KiB of shared memory, a block has "
+                    "%d KiB; use --backend cpu",
+                    n->D, MNO_STAGES_LEAST, (double)mno_shared_bytes(shape, MNO_STAGES_LEAST, 1) / 1024,
+                    PORTABLE_SHARED >> 10);
+  return MNO_OK;
+}
+
+mno_step_model mno_shape_model(const mno_shape *s) {
+  const double bandwidth = 3.0e12, clock = 1.755e9, processors = 132, memory = 75e9, shared = 227e3, issue_rate = 2.5;
+  const double L = s->L, warps = s->lanes / 32.0 * s->ranks;
+  const double weights = (double)s->ranks * s->tiles * s->tile_bytes, states = s->h_bytes;
+  const double instructions = L * layer_instructions(s);
+  const double barrier = s->kernel == MNO_KERNEL_WARP ? 30 : 60, joint = s->ranks > 1 ? 700 : 0;
+  const double chain = 2 * instructions + L * (2 * s->tiles * (3 * barrier + 150) + 2 * (barrier + joint));
+  const int in_memory = mno_shared_bytes(s, MNO_STAGES_LEAST, 0) > (size_t)shared;
+  const double of_processor = (double)mno_shared_bytes(s, MNO_STAGES_LEAST, in_memory);
+  /* teams in flight: by shared memory, by registers (16 warps), by the card's memory */
+  double teams = processors * shared / of_processor / s->ranks;
+  if (teams > processors * 16 / warps) teams = processors * 16 / warps;
+  if (teams > memory / (double)mno_slot(s).bytes) teams = memory / (double)mno_slot(s).bytes;
+  if (teams < 1) teams = 1;
+  return (mno_step_model){.memory = L * (3 * weights + 2 * states * (1 + (in_memory ? 4 : 0))) / bandwidth,
+                          .issue = instructions * warps / (processors * issue_rate * clock),
+                          .latency = chain / clock / teams};
+}
+
+double mno_shape_seconds(const mno_shape *shape) {
+  mno_step_model model = mno_shape_model(shape);
+  return max(model.memory, max(model.issue, model.latency));
+}
+
+mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, int clusters, mno_shape *shape,
+                            mno_error *err) {
+  double least = 0;
+  mno_status status = MNO_OK;
+  for (size_t i = 0; i < mno_candidate_count; i++) {
+    const mno_candidate *candidate = &mno_candidates[i];
+    mno_shape made;
+    if (candidate->kernel == MNO_KERNEL_CLUSTER && !clusters) continue;
+    if (mno_shape_make(dimensions, precision, candidate, &made, err) != MNO_OK) {
+      status = err ? err->status : MNO_ERR_BACKEND;
+      continue;
+    }
+    const int in_memory = mno_shared_bytes(&made, MNO_STAGES_LEAST, 0) > PORTABLE_SHARED;
+    if (in_memory && candidate->kernel != MNO_KERNEL_BLOCK) continue;
+    double seconds = mno_shape_seconds(&made);
+    /* a larger team only where it clearly pays */
+    if (least == 0 || seconds < 0.9 * least) least = seconds, *shape = made;
+  }
+  return least > 0 ? MNO_OK : status;
+}
+
+mno_status mno_shape_fit(const mno_shape *s, const mno_device_info *info, mno_fit_on_card *fit, mno_error *err) {
+  mno_fit_on_card best = {0};
+  double most = 0;
+  for (int in_memory = 0; in_memory <= (s->kernel == MNO_KERNEL_BLOCK) && most == 0; in_memory++)
+    for (int stages = MNO_STAGES_LEAST; stages <= MNO_STAGES_MOST; stages++) {
+      const size_t shared = mno_shared_bytes(s, stages, in_memory);
+      if (shared > info->shared_block) break;
+      size_t resident = info->shared_processor / (shared + 1024);
+      if (resident == 0) break;
+      if (resident * (size_t)s->lanes > 512) resident = ceil_div(512, (size_t)s->lanes);
+      /* loads in flight hide the latency of memory up to about 48 KiB per processor; beyond that teams count */
+      double flight = (double)resident * (stages - 2) * s->tile_bytes;
+      if (flight > 48 << 10) flight = 48 << 10;
+      const double merit = (double)resident * s->lanes + flight / 256;
+      if (merit > most) {
+        most = merit;
+        best = (mno_fit_on_card){stages, in_memory, shared};
+      }
+    }
+  if (most == 0)
+    return mno_fail(
+        err, MNO_ERR_BACKEND,
+        "%s: D = %d, M = %d, N = %d needs %.0f KiB of shared memory in a block, the card has %.0f KiB; use --backend "
+        "cpu",
+        info->name, s->D, s->M, s->N, (double)mno_shared_bytes(s, MNO_STAGES_LEAST, s->kernel == MNO_KERNEL_BLOCK) / 1024,
+        (double)info->shared_block / 1024);
+  *fit = best;
+  return MNO_OK;
+}

@@ -1,0 +1,55 @@
+/* Shapes: how an instance's computation is cut up, which kernel takes it, and what it would cost. Pure functions. */
+#ifndef MNO_CUDA_SHAPE_H
+#define MNO_CUDA_SHAPE_H
+
+#include "device.h"
+#include "layout.h"
+#include "meanode/model.h"
+#include "meanode/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mno_dimensions {
+  size_t D, M, N, L, d_out;
+} mno_dimensions;
+
+/* One candidate: a kernel with a number of lanes and ranks, and its modelled cost. */
+typedef struct mno_candidate {
+  mno_kernel_kind kernel;
+  int lanes, ranks;
+} mno_candidate;
+
+extern const mno_candidate mno_candidates[];
+extern const size_t mno_candidate_count;
+
+/* The shape of these dimensions under a candidate. Errors: MNO_ERR_BACKEND when it does not fit, with the numbers. */
+mno_status mno_shape_make(const mno_dimensions *dimensions, mno_precision precision, const mno_candidate *candidate,
+                          mno_shape *shape, mno_error *err);
+
+/* The shape of the candidate with the least modelled time; clusters: does the card have them (compute capability 9)? */
+mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, int clusters, mno_shape *shape,
+                            mno_error *err);
+
+/* What bounds one gradient step of one instance, each in seconds on a reference card (H100: 132 processors, 1.755
+ * GHz, 3.0e12 bytes/s) that is filled with such instances. Modelled, never measured. */
+typedef struct mno_step_model {
+  double memory;  /* bytes of weights and states */
+  double issue;   /* instructions */
+  double latency; /* the chain of phases, divided by the instances in flight */
+} mno_step_model;
+mno_step_model mno_shape_model(const mno_shape *shape);
+double mno_shape_seconds(const mno_shape *shape); /* the largest of the three */
+
+/* How a shape runs on a card: none of this changes the numbers. */
+typedef struct mno_fit_on_card {
+  int stages, state_in_memory;
+  size_t shared; /* bytes of a block */
+} mno_fit_on_card;
+mno_status mno_shape_fit(const mno_shape *shape, const mno_device_info *info, mno_fit_on_card *fit, mno_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

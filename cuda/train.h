@@ -1,0 +1,557 @@
+/* The body of kernels W, C and X: a team trains one instance after another.
+ *
+ * Per layer, forward: projections p = <u, h>/D; t = rho(p); sums of v t over the units; h += alpha/(L M) sum. Backward:
+ * projections p and q = <v, b>/D; t = rho(p), g = rho'(p) q; sums of u g, and the updates u -= eta_u/alpha sum_i h_i g_i,
+ * v -= eta_v/alpha sum_i b_i t_i; b += alpha/(L M) sum. Weights stream through the ring, each read once forward, read and
+ * written once backward; the states h of all layers are kept from the forward pass. Readout and loss are in double. */
+#ifndef MNO_CUDA_TRAIN_H
+#define MNO_CUDA_TRAIN_H
+
+#include "meanode/model.h"
+#include "meanode/random.h"
+#include "philox.h"
+#include "team.h"
+
+namespace mno {
+
+/* Rows of a chunk: MNO_CHUNK numbers at a pitch that keeps them aligned to 16 bytes. */
+template <class T> struct Row {
+  T x[MNO_CHUNK];
+  MNO_DEVICE void clear() { MNO_UNROLL for (int n = 0; n < MNO_CHUNK; n++) x[n] = 0; }
+  MNO_DEVICE void add_product(T w, const Row &other) {
+    MNO_UNROLL for (int n = 0; n < MNO_CHUNK; n++) x[n] = fma_(w, other.x[n], x[n]);
+  }
+  MNO_DEVICE T dot(const Row &other) const {
+    T sum = x[0] * other.x[0];
+    MNO_UNROLL for (int n = 1; n < MNO_CHUNK; n++) sum = fma_(x[n], other.x[n], sum);
+    return sum;
+  }
+  MNO_DEVICE void read(const T *from);
+  MNO_DEVICE void write(T *to) const;
+};
+
+#ifdef __CUDA_ARCH__
+template <> MNO_DEVICE void Row<float>::read(const float *from) {
+  float4 a = *(const float4 *)from, b = *(const float4 *)(from + 4);
+  float2 c = *(const float2 *)(from + 8);
+  x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w, x[4] = b.x, x[5] = b.y, x[6] = b.z, x[7] = b.w, x[8] = c.x, x[9] = c.y;
+}
+template <> MNO_DEVICE void Row<float>::write(float *to) const {
+  *(float4 *)to = make_float4(x[0], x[1], x[2], x[3]);
+  *(float4 *)(to + 4) = make_float4(x[4], x[5], x[6], x[7]);
+  *(float2 *)(to + 8) = make_float2(x[8], x[9]);
+}
+template <> MNO_DEVICE void Row<double>::read(const double *from) {
+  MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i += 2) {
+    double2 a = *(const double2 *)(from + i);
+    x[i] = a.x, x[i + 1] = a.y;
+  }
+}
+template <> MNO_DEVICE void Row<double>::write(double *to) const {
+  MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i += 2) * (double2 *)(to + i) = make_double2(x[i], x[i + 1]);
+}
+#else
+template <class T> MNO_DEVICE void Row<T>::read(const T *from) {
+  for (int n = 0; n < MNO_CHUNK; n++) x[n] = from[n];
+}
+template <class T> MNO_DEVICE void Row<T>::write(T *to) const {
+  for (int n = 0; n < MNO_CHUNK; n++) to[n] = x[n];
+}
+#endif
+
+template <class T, class Team> class Trainer {
+public:
+  MNO_DEVICE Trainer(Team &team, const mno_train_args &args)
+      : team(team), args(args), s(args.shape), at(args.at), slot(args.slots + (size_t)team.team_index * args.slot_bytes),
+        control((volatile mno_control *)slot), head{0, 0}, tail{0, 0} {}
+
+  /* Takes items until none is left or stop is asked for. */
+  MNO_DEVICE void run() {
+    team.begin();
+    for (uint32_t serial = 0;; serial++) {
+      mno_parcel *parcel = (mno_parcel *)(args.parcels + ((size_t)team.team_index * 2 + (serial & 1)) * args.parcel_bytes);
+      team.joint([&](const Place &place, int lane) {
+        if (place.rank || lane) return;
+        while (team.look(&parcel->state) && !team.look(args.stop)) team.pause();
+        control->go_on = !team.look(args.stop);
+        control->index = team.take(args.next);
+        control->start = team.now();
+      });
+      if (!control->go_on || control->index >= args.count) return;
+      if (!train(args.item[control->index], parcel)) return;
+    }
+  }
+
+private:
+  Team &team;
+  const mno_train_args &args;
+  const mno_shape &s;
+  const mno_slot_layout &at;
+  char *const slot;
+  volatile mno_control *const control;
+  Cursor head, tail; /* of the ring: next stage to fill, next to use */
+
+  MNO_DEVICE int ranks() const { return Team::several_ranks ? s.ranks : 1; }
+  MNO_DEVICE T *state(const Place &place, uint32_t offset) const { return (T *)(place.state + offset); }
+  MNO_DEVICE uint32_t stage_offset(int stage) const {
+    return 64 + (uint32_t)stage * mno_stage_bytes(&s, team.state_in_memory);
+  }
+  MNO_DEVICE T *stage_u(const Place &place) const { return (T *)(place.shared + stage_offset(tail.stage)); }
+  MNO_DEVICE T *stage_v(const Place &place) const { return stage_u(place) + s.tile * s.row; }
+  MNO_DEVICE T *stage_h(const Place &place) const { return (T *)(place.shared + stage_offset(tail.stage) + s.tile_bytes); }
+
+  /* The first unit of a tile in its layer, and how many units the tile has. */
+  MNO_DEVICE int first_unit(int rank, int tile) const { return rank * s.share + tile * s.tile; }
+  MNO_DEVICE int units(int rank, int tile) const {
+    int first = first_unit(rank, tile), end = (rank + 1) * s.share;
+    if (end > s.M) end = s.M;
+    int count = end - first;
+    return count < 0 ? 0 : count > s.tile ? s.tile : count;
+  }
+  MNO_DEVICE char *tile_memory(int rank, int L, int layer, int tile) const {
+    return slot + at.weights + (((size_t)rank * L + layer) * s.tiles + tile) * s.tile_bytes;
+  }
+  MNO_DEVICE char *state_memory(int layer) const { return slot + at.states + (size_t)layer * s.h_bytes; }
+
+  /* e counts [chunks][D][MNO_CHUNK]; returns the offset in a state and the sample. */
+  MNO_DEVICE uint32_t state_element(uint32_t e, int *sample, int *coordinate) const {
+    uint32_t row = e / MNO_CHUNK, n = e - row * MNO_CHUNK, chunk = divide(row, s.by_D);
+    *sample = (int)(chunk * MNO_CHUNK + n);
+    *coordinate = (int)(row - chunk * (uint32_t)s.D);
+    return row * (uint32_t)s.pitch + n;
+  }
+  MNO_DEVICE uint32_t state_elements() const { return (uint32_t)(s.chunks * s.D * MNO_CHUNK); }
+
+  /* Where a quantity lies in a parcel; step counts the recorded steps. */
+  enum Part { LOSS, OUTPUT, EMBEDDING, WEIGHTS };
+  MNO_DEVICE double *part(mno_parcel *parcel, int steps, Part which, uint32_t step) const {
+    double *const loss = (double *)(parcel + 1), *const output = loss + steps;
+    const size_t outputs = (size_t)s.N * s.d_out, states = (size_t)s.N * s.D;
+    if (which == LOSS) return loss + step;
+    if (which == OUTPUT) return output + step * outputs;
+    return output + steps * outputs + (which == EMBEDDING ? step : (uint32_t)steps) * states;
+  }
+
+  MNO_DEVICE bool train(const mno_item &item, mno_parcel *parcel) {
+    const mno_device_problem &problem = args.problem[item.problem];
+    const int L = item.L, activation = problem.activation;
+    const T step = (T)(problem.alpha / ((double)L * s.M));
+    const T rate_u = (T)(problem.eta_u / problem.alpha), rate_v = (T)(problem.eta_v / problem.alpha);
+    draw(item, problem, part(parcel, problem.steps, WEIGHTS, 0));
+
+    uint32_t filled = 0, outcome = 0;
+    for (int64_t k = 0;; k++) {
+      forward(L, (const T *)problem.h0, activation, step);
+      const bool recorded = filled < (uint32_t)problem.steps && problem.step[filled] == k;
+      readout(problem, recorded ? part(parcel, problem.steps, OUTPUT, filled) : NULL,
+              recorded ? part(parcel, problem.steps, EMBEDDING, filled) : NULL,
+              recorded ? part(parcel, problem.steps, LOSS, filled) : NULL);
+      if (!finite((double)control->loss)) {
+        outcome = 1;
+        break;
+      }
+      filled += recorded;
+      if (!control->go_on) return false;
+      if (k == problem.K) break;
+      adjoint(problem);
+      backward(L, activation, step, rate_u, rate_v);
+    }
+    if (args.weights & 2)
+      record_weights(L, part(parcel, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? 2 * (size_t)L * s.M * s.D : 0));
+    team.joint([&](const Place &place, int lane) {
+      if (place.rank || lane) return;
+      parcel->row = item.row;
+      parcel->outcome = outcome;
+      parcel->filled = filled;
+      parcel->seconds = team.now() - control->start;
+      team.announce(&parcel->state, 1);
+    });
+    return true;
+  }
+
+  /* Initial weights; padding is zero. An item is four coordinates of u or v of one unit. */
+  MNO_DEVICE void draw(const mno_item &item, const mno_device_problem &problem, double *record) {
+    const uint32_t fours = (uint32_t)(s.D + 3) / 4;
+    const size_t half = (size_t)item.L * s.M * s.D;
+    const uint32_t width = (uint32_t)item.width; /* the unit's flat index, divided by the width layer by layer */
+    uint32_t from_layer = 0, from_unit = 0;
+    for (int layer = 0; layer < item.L; layer++) {
+      for (int tile = 0; tile < s.tiles; tile++)
+        team.phase([&](const Place &place, int lane) {
+          T *const memory = (T *)tile_memory(place.rank, item.L, layer, tile);
+          const int count = units(place.rank, tile);
+          for (uint32_t e = (uint32_t)lane; e < 2 * fours * (uint32_t)s.tile; e += (uint32_t)s.lanes) {
+            const uint32_t block = e / (2 * (uint32_t)s.tile), rest = e - block * 2 * (uint32_t)s.tile;
+            const int is_v = rest >= (uint32_t)s.tile, m = (int)(is_v ? rest - (uint32_t)s.tile : rest);
+            const int j = first_unit(place.rank, tile) + m;
+            T *const row = memory + (is_v * s.tile + m) * s.row;
+            double z[4] = {0, 0, 0, 0};
+            if (m < count) {
+              const uint32_t flat = from_unit + (uint32_t)j, more = flat / width;
+              normals(item.seed, is_v ? MNO_TENSOR_V : MNO_TENSOR_U, from_layer + more,
+                      flat - more * width + (uint32_t)item.offset, block, z);
+            }
+            const double scale = is_v ? problem.scale_v * item.sign : problem.scale_u;
+            for (int i = 0; i < 4; i++) {
+              const int d = (int)(4 * block) + i;
+              const T w = (T)(scale * z[i]);
+              if (d < s.row) row[d] = d < s.D ? w : (T)0;
+              if (d < s.D && m < count && (args.weights & 1)) record[is_v * half + ((size_t)layer * s.M + j) * s.D + d] = w;
+            }
+          }
+          team.memory_to_transfers();
+        });
+      from_unit += (uint32_t)s.M;
+      from_layer += from_unit / width;
+      from_unit %= width;
+    }
+  }
+
+  /* A walk over the tiles of a pass, layers up or down; past the end it stays there. */
+  struct Walk {
+    int layer, tile, down;
+  };
+
+  /* Starts loading the next tile of a walk; on the way down the state of a layer comes with its first tile. */
+  MNO_DEVICE void load(Walk &walk, int L) {
+    if (walk.layer < 0 || walk.layer >= L) {
+      team.no_load();
+      return;
+    }
+    const uint32_t to = stage_offset(head.stage);
+    const bool with_state = walk.down && walk.tile == 0 && !team.state_in_memory;
+    team.load(head, [&](int rank) {
+      Transfer t;
+      t.piece[0] = Piece{tile_memory(rank, L, walk.layer, walk.tile), to, s.tile_bytes};
+      t.piece[1] = Piece{state_memory(walk.layer), to + s.tile_bytes, with_state ? s.h_bytes : 0};
+      return t;
+    });
+    head.advance(args.stages);
+    if (++walk.tile == s.tiles) walk.tile = 0, walk.layer += walk.down ? -1 : 1;
+  }
+
+  /* out[chunk][slice][unit] = sum over the slice's coordinates of w x; q likewise from the second operand if there is one.
+   */
+  template <bool TWO>
+  MNO_DEVICE void project(const Place &place, int lane, int count, const T *u, const T *x, T *p, const T *v, const T *y,
+                          T *q) {
+    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.tile * s.d_slices); e += (uint32_t)s.lanes) {
+      const int slice = (int)divide(e, s.by_tile), m = (int)e - slice * s.tile;
+      if (m >= count) continue;
+      const int begin = slice * s.d_length, end = begin + s.d_length < s.D ? begin + s.d_length : s.D;
+      for (int c = 0; c < s.chunks; c++) {
+        Row<T> sum_p, sum_q;
+        sum_p.clear();
+        sum_q.clear();
+        MNO_UNROLL_ROWS for (int d = begin; d < end; d++) {
+          Row<T> row;
+          row.read(x + (c * s.D + d) * s.pitch);
+          sum_p.add_product(u[m * s.row + d], row);
+          if (TWO) {
+            row.read(y + (c * s.D + d) * s.pitch);
+            sum_q.add_product(v[m * s.row + d], row);
+          }
+        }
+        const int to = ((c * s.d_slices + slice) * s.tile + m) * s.pitch;
+        sum_p.write(p + to);
+        if (TWO) sum_q.write(q + to);
+      }
+    }
+  }
+
+  /* e counts [chunks][tile][MNO_CHUNK]; the sum of a projection's slices in order. */
+  MNO_DEVICE uint32_t projected(uint32_t e, int *sample, int *unit) const {
+    uint32_t row = e / MNO_CHUNK, n = e - row * MNO_CHUNK, chunk = divide(row, s.by_tile);
+    *sample = (int)(chunk * MNO_CHUNK + n);
+    *unit = (int)(row - chunk * (uint32_t)s.tile);
+    return ((chunk * (uint32_t)s.d_slices) * (uint32_t)s.tile + (uint32_t)*unit) * (uint32_t)s.pitch + n;
+  }
+  MNO_DEVICE T slices(const T *p) const {
+    T sum = p[0];
+    for (int slice = 1; slice < s.d_slices; slice++) sum += p[slice * s.tile * s.pitch];
+    return sum;
+  }
+
+  /* acc[slice][chunk][coordinate] (+)= sum over the slice's units of w t */
+  MNO_DEVICE void combine(int lane, int count, bool first, const T *w, const T *t, T *acc) {
+    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
+      const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
+      const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
+      for (int c = 0; c < s.chunks; c++) {
+        T *const to = acc + ((slice * s.chunks + c) * s.D + d) * s.pitch;
+        Row<T> sum, row;
+        if (first)
+          sum.clear();
+        else
+          sum.read(to);
+        MNO_UNROLL_ROWS for (int m = begin; m < end; m++) {
+          row.read(t + (c * s.d_slices * s.tile + m) * s.pitch);
+          sum.add_product(w[m * s.row + d], row);
+        }
+        sum.write(to);
+      }
+    }
+  }
+
+  /* The same for u g, and the updates of u and v by g, h and t, b. */
+  MNO_DEVICE void combine_and_update(int lane, int count, bool first, T *u, T *v, const T *g, const T *t, const T *h,
+                                     const T *b, T *acc, T rate_u, T rate_v) {
+    if (s.chunks > 1) combine(lane, count, first, u, g, acc); /* before any update: all chunks see the old u */
+    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
+      const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
+      const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
+      T *const to = acc + (slice * s.chunks * s.D + d) * s.pitch;
+      Row<T> sum;
+      if (s.chunks == 1) {
+        if (first)
+          sum.clear();
+        else
+          sum.read(to);
+      }
+      for (int c = 0; c < s.chunks; c++) {
+        Row<T> row_h, row_b, row;
+        row_h.read(h + (c * s.D + d) * s.pitch);
+        row_b.read(b + (c * s.D + d) * s.pitch);
+        MNO_UNROLL_ROWS for (int m = begin; m < end; m++) {
+          const int from = (c * s.d_slices * s.tile + m) * s.pitch;
+          const T old_u = u[m * s.row + d];
+          row.read(g + from);
+          if (s.chunks == 1) sum.add_product(old_u, row);
+          u[m * s.row + d] = fma_(-rate_u, row.dot(row_h), old_u);
+          row.read(t + from);
+          v[m * s.row + d] = fma_(-rate_v, row.dot(row_b), v[m * s.row + d]);
+        }
+      }
+      if (s.chunks == 1) sum.write(to);
+    }
+  }
+
+  /* x += step * (slices of all ranks, in order); before: where the old x goes, or NULL */
+  MNO_DEVICE void advance(const Place &place, int lane, uint32_t x_offset, uint32_t acc_offset, T step, T *before) {
+    T *const x = state(place, x_offset);
+    const int elements = s.chunks * s.D * s.pitch;
+    for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)s.lanes) {
+      int sample, coordinate;
+      const uint32_t i = state_element(e, &sample, &coordinate);
+      T sum = 0;
+      for (int rank = 0; rank < ranks(); rank++) {
+        const T *acc = (const T *)team.peer(place, rank, acc_offset) + i;
+        for (int slice = 0; slice < s.m_slices; slice++) sum += acc[slice * elements];
+      }
+      const T old = x[i];
+      if (before && place.rank == 0) before[i] = old;
+      x[i] = fma_(step, sum, old);
+    }
+  }
+
+  /* Ranks read each other's sums while the next layer is on its way: two buffers, in turn. */
+  MNO_DEVICE uint32_t acc_offset(int layer) const { return s.A + (ranks() > 1 && (layer & 1) ? s.a_bytes : 0); }
+
+  MNO_DEVICE void forward(int L, const T *h0, int activation, T step) {
+    team.phase([&](const Place &place, int lane) {
+      T *const h = state(place, s.H);
+      for (uint32_t i = (uint32_t)lane; i < s.h_bytes / sizeof(T); i += (uint32_t)s.lanes) h[i] = h0[i];
+    });
+    const int ahead = args.stages - 1;
+    const T per_D = (T)1 / (T)s.D;
+    Walk walk = {0, 0, false};
+    for (int i = 0; i < ahead; i++) load(walk, L);
+    for (int layer = 0; layer < L; layer++) {
+      for (int tile = 0; tile < s.tiles; tile++) {
+        load(walk, L);
+        team.ready(tail, ahead);
+        team.phase([&](const Place &place, int lane) {
+          project<false>(place, lane, units(place.rank, tile), stage_u(place), state(place, s.H), state(place, s.P), NULL,
+                         NULL, NULL);
+        });
+        team.phase([&](const Place &place, int lane) {
+          T *const p = state(place, s.P);
+          const int count = units(place.rank, tile);
+          for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.chunks * s.tile * MNO_CHUNK); e += (uint32_t)s.lanes) {
+            int sample, unit;
+            const uint32_t k = projected(e, &sample, &unit);
+            if (unit >= count) continue;
+            T slope;
+            p[k] = sample < s.N ? activate(activation, slices(p + k) * per_D, &slope) : (T)0;
+          }
+        });
+        const auto sums = [&](const Place &place, int lane) {
+          combine(lane, units(place.rank, tile), tile == 0, stage_v(place), state(place, s.P),
+                  state(place, acc_offset(layer)));
+        };
+        tile + 1 < s.tiles ? team.phase(sums) : team.joint(sums);
+        tail.advance(args.stages);
+      }
+      team.phase([&](const Place &place, int lane) {
+        advance(place, lane, s.H, acc_offset(layer), step, (T *)state_memory(layer));
+        if (layer + 1 == L) team.memory_to_transfers();
+      });
+    }
+  }
+
+  /* The state before a layer: where it was kept, or in the stage that brought it, or copied from there. One expression for
+   * the last two, so that the compiler sees shared memory. */
+  MNO_DEVICE const T *backward_h(const Place &place, int layer, bool in_stage) const {
+    if (team.state_in_memory) return (const T *)state_memory(layer);
+    const size_t copied = (size_t)(place.state - place.shared) + s.H, staged = stage_offset(tail.stage) + s.tile_bytes;
+    return (const T *)(place.shared + (in_stage ? staged : copied));
+  }
+
+  MNO_DEVICE void backward(int L, int activation, T step, T rate_u, T rate_v) {
+    const int ahead = args.stages - 2;
+    const T per_D = (T)1 / (T)s.D;
+    Walk walk = {L - 1, 0, true};
+    for (int i = 0; i < ahead; i++) load(walk, L);
+    for (int layer = L - 1; layer >= 0; layer--) {
+      for (int tile = 0; tile < s.tiles; tile++) {
+        team.reusable(1);
+        load(walk, L);
+        team.ready(tail, ahead);
+        team.phase([&](const Place &place, int lane) {
+          project<true>(place, lane, units(place.rank, tile), stage_u(place), backward_h(place, layer, tile == 0),
+                        state(place, s.P), stage_v(place), state(place, s.B), state(place, s.Q));
+        });
+        team.phase([&](const Place &place, int lane) {
+          T *const p = state(place, s.P), *const q = state(place, s.Q), *const h = state(place, s.H);
+          const T *const loaded = stage_h(place);
+          const int count = units(place.rank, tile);
+          for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.chunks * s.tile * MNO_CHUNK); e += (uint32_t)s.lanes) {
+            int sample, unit;
+            const uint32_t k = projected(e, &sample, &unit);
+            if (unit >= count) continue;
+            T slope = 0, value = 0, back = 0;
+            if (sample < s.N) {
+              value = activate(activation, slices(p + k) * per_D, &slope);
+              back = slope * (slices(q + k) * per_D);
+            }
+            p[k] = value;
+            q[k] = back;
+          }
+          if (tile == 0 && !team.state_in_memory)
+            for (uint32_t k = (uint32_t)lane; k < s.h_bytes / sizeof(T); k += (uint32_t)s.lanes) h[k] = loaded[k];
+        });
+        const auto sums = [&](const Place &place, int lane) {
+          combine_and_update(lane, units(place.rank, tile), tile == 0, stage_u(place), stage_v(place), state(place, s.Q),
+                             state(place, s.P), backward_h(place, layer, false), state(place, s.B),
+                             state(place, acc_offset(layer)), rate_u, rate_v);
+          team.publish(place);
+        };
+        tile + 1 < s.tiles ? team.phase(sums) : team.joint(sums);
+        const uint32_t from = stage_offset(tail.stage);
+        team.store([&](int rank) {
+          Transfer t;
+          t.piece[0] = Piece{tile_memory(rank, L, layer, tile), from, s.tile_bytes};
+          t.piece[1] = Piece{NULL, from, 0};
+          return t;
+        });
+        tail.advance(args.stages);
+      }
+      const auto step_back = [&](const Place &place, int lane) { advance(place, lane, s.B, acc_offset(layer), step, NULL); };
+      layer ? team.phase(step_back) : team.joint(step_back);
+    }
+    team.drain();
+  }
+
+  /* f = W_U^T h / D, the loss and its gradient; where the pointers are not NULL they receive f, h and the loss. */
+  MNO_DEVICE void readout(const mno_device_problem &problem, double *output, double *embedding, double *loss) {
+    double *const f = (double *)(slot + at.readout), *const gradient = f + s.N * s.d_out,
+                  *const part = gradient + s.N * s.d_out;
+    const double share = 1.0 / ((double)s.N * s.d_out);
+    team.phase([&](const Place &place, int lane) {
+      if (place.rank) return;
+      const T *const h = state(place, s.H);
+      for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.N * s.d_out); e += (uint32_t)s.lanes) {
+        const int n = (int)e / s.d_out, o = (int)e - n * s.d_out;
+        const T *const x = h + (n / MNO_CHUNK) * s.D * s.pitch + n % MNO_CHUNK;
+        double sum = 0;
+        for (int d = 0; d < s.D; d++) sum = fma_(problem.w_unembed[d * s.d_out + o], (double)x[d * s.pitch], sum);
+        f[e] = sum * (1.0 / s.D);
+        if (output) output[e] = f[e];
+      }
+      if (embedding)
+        for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)s.lanes) {
+          int sample, coordinate;
+          const uint32_t i = state_element(e, &sample, &coordinate);
+          if (sample < s.N) embedding[sample * s.D + coordinate] = (double)h[i];
+        }
+    });
+    team.phase([&](const Place &place, int lane) {
+      if (place.rank) return;
+      for (int n = lane; n < s.N; n += s.lanes) part[n] = sample_loss(problem, n, f, gradient, share);
+    });
+    team.joint([&](const Place &place, int lane) {
+      if (place.rank || lane) return;
+      double sum = 0;
+      for (int n = 0; n < s.N; n++) sum += part[n];
+      control->loss = sum;
+      control->go_on = !team.look(args.stop);
+      if (loss) *loss = sum;
+    });
+  }
+
+  /* The share of sample n in the loss; gradient receives dloss/df of the sample. */
+  MNO_DEVICE double sample_loss(const mno_device_problem &problem, int n, const double *f, double *gradient, double share) {
+    const double *const fn = f + n * s.d_out, *const y = problem.y + n * s.d_out;
+    double *const g = gradient + n * s.d_out;
+    double sum = 0;
+    if (problem.loss == MNO_SQUARED) {
+      for (int o = 0; o < s.d_out; o++) {
+        const double r = fn[o] - y[o];
+        sum = fma_(r, r, sum);
+        g[o] = r * share;
+      }
+      return sum * (0.5 * share);
+    }
+    const double each = 1.0 / s.N;
+    double top = fn[0], total = 0;
+    for (int o = 1; o < s.d_out; o++) top = fn[o] > top ? fn[o] : top;
+    for (int o = 0; o < s.d_out; o++) {
+      g[o] = exp_(fn[o] - top);
+      total += g[o];
+    }
+    const double log_total = log_(total);
+    for (int o = 0; o < s.d_out; o++) {
+      sum = fma_(y[o], log_total + top - fn[o], sum);
+      g[o] = (g[o] / total - y[o]) * each;
+    }
+    return sum * each;
+  }
+
+  /* b = W_U dloss/df at the last layer */
+  MNO_DEVICE void adjoint(const mno_device_problem &problem) {
+    const double *const gradient = (const double *)(slot + at.readout) + s.N * s.d_out;
+    team.joint([&](const Place &place, int lane) {
+      T *const b = state(place, s.B);
+      for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)s.lanes) {
+        int sample, coordinate;
+        const uint32_t i = state_element(e, &sample, &coordinate);
+        double sum = 0;
+        if (sample < s.N)
+          for (int o = 0; o < s.d_out; o++)
+            sum = fma_(problem.w_unembed[coordinate * s.d_out + o], gradient[sample * s.d_out + o], sum);
+        b[i] = (T)sum;
+      }
+    });
+  }
+
+  MNO_DEVICE void record_weights(int L, double *record) {
+    const size_t half = (size_t)L * s.M * s.D;
+    team.joint([&](const Place &place, int lane) {
+      for (int layer = 0; layer < L; layer++)
+        for (int tile = 0; tile < s.tiles; tile++) {
+          const T *const memory = (const T *)tile_memory(place.rank, L, layer, tile);
+          const int count = units(place.rank, tile);
+          for (int e = lane; e < count * s.D; e += s.lanes) {
+            const int m = e / s.D, d = e - m * s.D;
+            const size_t to = ((size_t)layer * s.M + first_unit(place.rank, tile) + m) * s.D + d;
+            record[to] = memory[m * s.row + d];
+            record[half + to] = memory[(s.tile + m) * s.row + d];
+          }
+        }
+    });
+  }
+};
+
+} // namespace mno
+
+#endif

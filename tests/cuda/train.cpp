@@ -1,0 +1,173 @@
+/* The training body, run on the host, against a plain reference, finite differences and itself in other batches. */
+#include "twin.h"
+
+using namespace twin;
+
+namespace {
+
+const mno_candidate warp = {MNO_KERNEL_WARP, 32, 1}, block = {MNO_KERNEL_BLOCK, 128, 1}, wide = {MNO_KERNEL_BLOCK, 256, 1},
+                    pair = {MNO_KERNEL_CLUSTER, 256, 2}, four = {MNO_KERNEL_CLUSTER, 256, 4};
+
+Result one(const Case &c, const Run &run) { return train({c}, run)[0]; }
+
+/* Every kernel, both precisions, shapes with all kinds of remainders. */
+void equals_reference(void **) {
+  static const size_t shape[][4] = {/* D, M, L, N */
+                                    {1, 1, 1, 1},   {2, 1, 30, 10},  {3, 5, 4, 7},     {10, 10, 6, 10}, {8, 16, 5, 12},
+                                    {32, 33, 2, 3}, {17, 70, 3, 21}, {100, 25, 2, 10}, {5, 260, 2, 10}, {64, 96, 1, 9}};
+  double worst64 = 0, worst32 = 0;
+  for (const auto &n : shape) {
+    Case c = plain(n[0], n[1], n[2], n[3]);
+    const Result expected = reference(c);
+    for (const mno_candidate &candidate : {warp, block, wide, pair, four})
+      for (int in_memory = 0; in_memory < 2; in_memory++) {
+        Run run;
+        run.candidate = candidate;
+        run.in_memory = in_memory;
+        const double e64 = distance(one(c, run), expected);
+        run.precision = MNO_F32;
+        const double e32 = distance(one(c, run), expected);
+        if (!(e64 <= 1e-13) || !(e32 <= 1e-5))
+          fail_msg("D %zu M %zu L %zu N %zu, kernel %d, lanes %d, ranks %d: f64 %.2g, f32 %.2g", n[0], n[1], n[2], n[3],
+                   candidate.kernel, candidate.lanes, candidate.ranks, e64, e32);
+        worst64 = fmax(worst64, e64);
+        worst32 = fmax(worst32, e32);
+      }
+  }
+  printf("largest distance to the reference: f64 %.2g, f32 %.2g\n", worst64, worst32);
+}
+
+void every_activation_and_loss(void **) {
+  for (int a = 0; a < MNO_ACTIVATION_COUNT; a++)
+    for (int loss = 0; loss < 2; loss++) {
+      Case c = plain(6, 7, 5, 11, 4);
+      c.activation = (mno_activation)a;
+      c.loss = (mno_loss)loss;
+      c.d_out = 3;
+      Run run;
+      run.candidate = warp;
+      const double e = distance(one(c, run), reference(c));
+      if (!(e <= 1e-13)) fail_msg("%s, %s: %.2g", mno_activation_name(c.activation), mno_loss_name(c.loss), e);
+    }
+}
+
+/* One step moves the weights by minus the learning rates times the gradient of the loss: eta L M D / alpha^2. */
+void gradients_match_differences(void **) {
+  Case c = plain(4, 3, 3, 5, 1);
+  c.activation = MNO_GELU;
+  c.loss = MNO_CROSS_ENTROPY;
+  Run run;
+  run.candidate = warp;
+  const Result r = one(c, run);
+  const Data d = data(c);
+  Numbers states, f, g;
+  const double rate = (double)(c.L * c.M * c.D) / (c.alpha * c.alpha), eps = 1e-5;
+  for (int which = 0; which < 2; which++)
+    for (size_t i = 0; i < r.u0.size(); i++) {
+      double loss[2];
+      for (int side = 0; side < 2; side++) {
+        Numbers u = r.u0, v = r.v0;
+        (which ? v : u)[i] += side ? eps : -eps;
+        loss[side] = forward(c, d, u, v, &states, &f, &g);
+      }
+      const double expected = -(which ? c.eta_v : c.eta_u) * rate * (loss[1] - loss[0]) / (2 * eps);
+      const double moved = which ? r.v[i] - r.v0[i] : r.u[i] - r.u0[i];
+      if (!(fabs(moved - expected) <= 2e-7))
+        fail_msg("%c[%zu]: moved %.9g, difference %.9g", "uv"[which], i, moved, expected);
+    }
+}
+
+/* Order of lanes, timing of transfers, stages of the ring, place of the state: none changes a bit. */
+void schedule_changes_nothing(void **) {
+  for (const mno_candidate &candidate : {warp, block, four})
+    for (int precision = 0; precision < 2; precision++) {
+      Case c = plain(9, 40, 5, 13);
+      Run run;
+      run.candidate = candidate;
+      run.precision = (mno_precision)precision;
+      const Result expected = one(c, run);
+      for (uint32_t p = 2; p < 6; p++) {
+        run.permutation = 977 * p;
+        run.eager = p & 1;
+        run.stages = 3 + (int)p % 4;
+        run.in_memory = p & 2;
+        assert_true(same(one(c, run), expected));
+      }
+    }
+}
+
+/* Alone, in a batch, on one team or several: the same bits. */
+void batch_changes_nothing(void **) {
+  std::vector<Case> cases;
+  for (size_t i = 0; i < 12; i++) {
+    Case c = plain(5, 6, 12 - i, 10, 2);
+    c.seed = 100 + i;
+    cases.push_back(c);
+  }
+  for (const mno_candidate &candidate : {warp, pair}) {
+    Run run;
+    run.candidate = candidate;
+    run.precision = MNO_F32;
+    const std::vector<Result> together = train(cases, run, 1), spread = train(cases, run, 4);
+    for (size_t i = 0; i < cases.size(); i++) {
+      const Result alone = one(cases[i], run);
+      assert_true(same(together[i], alone) && same(spread[i], alone));
+    }
+  }
+}
+
+/* Draws of paired instances: regrouped, halved, mirrored. */
+void draws_follow_the_plan(void **) {
+  for (int kind = 0; kind < 3; kind++) {
+    Case c = plain(7, 6, 4, 4, 2);
+    if (kind == 0) c.width = 3;                /* units of a network of twice the depth and half the width */
+    if (kind == 1) c.width = 12, c.offset = 6; /* the second half of wider layers */
+    if (kind == 2) c.sign = -1;
+    Run run;
+    run.candidate = pair;
+    assert_true(distance(one(c, run), reference(c)) <= 1e-13);
+  }
+}
+
+void recorded_steps(void **) {
+  Case c = plain(5, 5, 3, 6, 6);
+  Run run;
+  const Result all = one(c, run);
+  c.step = {0, 2, 5};
+  const Result some = one(c, run);
+  assert_int_equal(some.filled, 3);
+  for (size_t i = 0; i < 3; i++) assert_true(some.loss[i] == all.loss[(size_t)c.step[i]]);
+  c.step = {1};
+  c.K = 1;
+  assert_int_equal(one(c, run).filled, 1);
+}
+
+void divergence_is_an_outcome(void **) {
+  for (int precision = 0; precision < 2; precision++) {
+    Case good = plain(4, 4, 6, 5, 8), bad = good;
+    bad.activation = MNO_IDENTITY;
+    bad.eta_u = bad.eta_v = 1e30;
+    Run run;
+    run.precision = (mno_precision)precision;
+    const std::vector<Result> r = train({bad, good, bad}, run, 1);
+    assert_int_equal(r[0].outcome, 1);
+    assert_true(r[0].filled < 9 && r[0].loss.size() == r[0].filled);
+    for (double loss : r[0].loss) assert_true(isfinite(loss));
+    assert_int_equal(r[1].outcome, 0);
+    assert_true(same(r[1], one(good, run)) && r[2].outcome == 1);
+  }
+}
+
+} // namespace
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(equals_reference),
+                                     cmocka_unit_test(every_activation_and_loss),
+                                     cmocka_unit_test(gradients_match_differences),
+                                     cmocka_unit_test(schedule_changes_nothing),
+                                     cmocka_unit_test(batch_changes_nothing),
+                                     cmocka_unit_test(draws_follow_the_plan),
+                                     cmocka_unit_test(recorded_steps),
+                                     cmocka_unit_test(divergence_is_an_outcome)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
