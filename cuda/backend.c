@@ -1,6 +1,8 @@
+/* The CUDA backend: the driver on the devices of the CUDA runtime. */
 #include "meanode/backend.h"
 
-#include "device.h"
+#include "driver.h"
+#include "rounds.h"
 
 #include <stdio.h>
 
@@ -8,8 +10,8 @@ static mno_status probe(char *description, size_t size) {
   mno_error err = {0};
   int count;
   mno_device_info info;
-  mno_status status = mno_cuda_count(&count, &err);
-  if (status == MNO_OK) status = mno_cuda_info(0, &info, &err);
+  mno_status status = mno_device_cuda.count(&count, &err);
+  if (status == MNO_OK) status = mno_device_cuda.info(0, &info, &err);
   if (status != MNO_OK)
     snprintf(description, size, "%s", err.message);
   else
@@ -18,16 +20,18 @@ static mno_status probe(char *description, size_t size) {
   return status;
 }
 
-static mno_status run(const mno_job *job, mno_error *err) {
-  return mno_fail(err, MNO_ERR_BACKEND, "the CUDA backend of this version trains nothing yet: use --backend cpu");
-}
+static mno_status run(const mno_job *job, mno_error *err) { return mno_cuda_run(&mno_device_cuda, job, err); }
 
-static size_t memory(const mno_plan *plan, size_t row) { return 0; }
+/* Host memory: the two parcels of a team. */
+static size_t memory(const mno_plan *plan, size_t row) { return 2 * mno_parcel_size(plan, row); }
 
 static double seconds(const mno_plan *plan, size_t row) {
-  const mno_instance *instance = &plan->instance[row];
-  const mno_problem *problem = &plan->problem[instance->problem];
-  return 12.0 * (double)(problem->N * problem->D * problem->K) * (double)instance->L * (double)instance->M / 1e13;
+  const mno_instance *i = &plan->instance[row];
+  const mno_problem *p = &plan->problem[i->problem];
+  const mno_dimensions dims = {p->D, (size_t)i->M, p->N, (size_t)i->L, p->d_out};
+  mno_shape shape;
+  if (mno_shape_choose(&dims, plan->precision, 1, &shape, NULL) != MNO_OK) return 0;
+  return mno_shape_seconds(&shape) * (double)(p->K + 1);
 }
 
 extern const mno_backend mno_backend_cuda;

@@ -3,6 +3,7 @@
 #ifndef MNO_CUDA_DEVICE_H
 #define MNO_CUDA_DEVICE_H
 
+#include "layout.h"
 #include "meanode/status.h"
 
 #include <stddef.h>
@@ -21,10 +22,39 @@ typedef struct mno_device_info {
   size_t shared_processor; /* bytes of shared memory of a processor */
 } mno_device_info;
 
-/* How many devices answer. Zero devices is MNO_ERR_BACKEND: the message says what is missing. */
-mno_status mno_cuda_count(int *count, mno_error *err);
+/* How a shape runs on a card: none of this changes the numbers. */
+typedef struct mno_fit_on_card {
+  int stages, state_in_memory;
+  size_t shared; /* bytes of a block */
+} mno_fit_on_card;
 
-mno_status mno_cuda_info(int index, mno_device_info *info, mno_error *err);
+typedef struct mno_device mno_device;
+
+typedef struct mno_device_api {
+  /* How many devices answer. Zero devices is MNO_ERR_BACKEND: the message says what is missing. */
+  mno_status (*count)(int *count, mno_error *err);
+  mno_status (*info)(int index, mno_device_info *info, mno_error *err);
+
+  /* Teams of a shape that run at the same time on an otherwise empty card. */
+  mno_status (*resident)(int index, const mno_shape *shape, const mno_fit_on_card *fit, int *teams, mno_error *err);
+
+  /* A device with one arena of its memory and one of pinned host memory, zeroed, that it reads and writes too. */
+  mno_status (*open)(int index, size_t arena_bytes, size_t pinned_bytes, mno_device **device, mno_error *err);
+  void (*close)(mno_device *device);
+  char *(*arena)(mno_device *device);  /* device address, aligned to 256 */
+  char *(*pinned)(mno_device *device); /* the same address on both sides */
+
+  mno_status (*upload)(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err);
+
+  /* Starts a kernel; returns at once. Launches of different queues may overlap. */
+  mno_status (*launch)(mno_device *device, int queue, const mno_train_args *args, const mno_fit_on_card *fit, int teams,
+                       mno_error *err);
+
+  /* Has everything ended? A fault of a kernel is reported here. */
+  mno_status (*idle)(mno_device *device, int *idle, mno_error *err);
+} mno_device_api;
+
+extern const mno_device_api mno_device_cuda;
 
 #ifdef __cplusplus
 }

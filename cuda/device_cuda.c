@@ -1,7 +1,11 @@
 #include "device.h"
 
+#include "core/memory.h"
+#include "kernels.h"
+
 #include <cuda_runtime_api.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What a person can do about an error of the CUDA runtime. */
@@ -33,7 +37,16 @@ static mno_status fail(mno_error *err, const char *call, cudaError_t error) {
     if (error_ != cudaSuccess) return fail(err, #call, error_);                                                             \
   } while (0)
 
-mno_status mno_cuda_count(int *count, mno_error *err) {
+enum { QUEUES = 16 };
+
+struct mno_device {
+  int index;
+  char *arena, *pinned;
+  cudaStream_t stream[QUEUES];
+  cudaStream_t transfers; /* uploads must not wait for kernels, which wait for the host to take their results */
+};
+
+static mno_status device_count(int *count, mno_error *err) {
   *count = 0;
   cudaError_t error = cudaGetDeviceCount(count);
   if (error == cudaSuccess && *count > 0) return MNO_OK;
@@ -42,7 +55,7 @@ mno_status mno_cuda_count(int *count, mno_error *err) {
                   cudaGetErrorName(error), remedy(error));
 }
 
-mno_status mno_cuda_info(int index, mno_device_info *info, mno_error *err) {
+static mno_status device_info(int index, mno_device_info *info, mno_error *err) {
   struct cudaDeviceProp properties;
   CHECK(cudaGetDeviceProperties(&properties, index));
   CHECK(cudaSetDevice(index));
@@ -56,3 +69,125 @@ mno_status mno_cuda_info(int index, mno_device_info *info, mno_error *err) {
   CHECK(cudaMemGetInfo(&info->memory_free, &info->memory_total));
   return MNO_OK;
 }
+
+/* Loads the kernel: the driver prepares all of them before it starts any, because loading one may wait for those that run.
+ */
+static mno_status prepare(const mno_shape *shape, const mno_fit_on_card *fit, const void **kernel, mno_error *err) {
+  *kernel = mno_train_kernel(shape->kernel, shape->bytes, fit->state_in_memory);
+  CHECK(cudaFuncSetAttribute(*kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)fit->shared));
+  return MNO_OK;
+}
+
+static cudaLaunchConfig_t configuration(const mno_shape *shape, const mno_fit_on_card *fit, int teams, cudaStream_t stream,
+                                        cudaLaunchAttribute *cluster) {
+  cluster->id = cudaLaunchAttributeClusterDimension;
+  cluster->val.clusterDim.x = (unsigned)shape->ranks;
+  cluster->val.clusterDim.y = cluster->val.clusterDim.z = 1;
+  return (cudaLaunchConfig_t){.gridDim = {(unsigned)(teams * shape->ranks), 1, 1},
+                              .blockDim = {(unsigned)shape->lanes, 1, 1},
+                              .dynamicSmemBytes = fit->shared,
+                              .stream = stream,
+                              .attrs = cluster,
+                              .numAttrs = shape->ranks > 1};
+}
+
+static mno_status device_resident(int index, const mno_shape *shape, const mno_fit_on_card *fit, int *teams,
+                                  mno_error *err) {
+  const void *kernel;
+  int blocks, processors;
+  CHECK(cudaSetDevice(index));
+  mno_status status = prepare(shape, fit, &kernel, err);
+  if (status != MNO_OK) return status;
+  if (shape->ranks > 1) {
+    cudaLaunchAttribute cluster;
+    cudaLaunchConfig_t launch = configuration(shape, fit, 1, 0, &cluster);
+    CHECK(cudaOccupancyMaxActiveClusters(&blocks, kernel, &launch));
+    *teams = blocks;
+  } else {
+    CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, shape->lanes, fit->shared));
+    CHECK(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, index));
+    *teams = blocks * processors;
+  }
+  if (*teams < 1)
+    return mno_fail(err, MNO_ERR_BACKEND,
+                    "the card holds no team of %d x %d lanes with %zu bytes of shared memory: use --backend cpu",
+                    shape->ranks, shape->lanes, fit->shared);
+  return MNO_OK;
+}
+
+static void device_close(mno_device *device) {
+  cudaSetDevice(device->index);
+  for (int i = 0; i < QUEUES; i++)
+    if (device->stream[i]) cudaStreamDestroy(device->stream[i]);
+  if (device->transfers) cudaStreamDestroy(device->transfers);
+  if (device->pinned) cudaFreeHost(device->pinned);
+  if (device->arena) cudaFree(device->arena);
+  free(device);
+}
+
+static mno_status fill(mno_device *device, size_t arena_bytes, size_t pinned_bytes, mno_error *err) {
+  CHECK(cudaSetDevice(device->index));
+  CHECK(cudaMalloc((void **)&device->arena, arena_bytes));
+  CHECK(cudaHostAlloc((void **)&device->pinned, pinned_bytes, cudaHostAllocMapped | cudaHostAllocPortable));
+  memset(device->pinned, 0, pinned_bytes);
+  for (int i = 0; i < QUEUES; i++) CHECK(cudaStreamCreateWithFlags(&device->stream[i], cudaStreamNonBlocking));
+  CHECK(cudaStreamCreateWithFlags(&device->transfers, cudaStreamNonBlocking));
+  return MNO_OK;
+}
+
+static mno_status device_open(int index, size_t arena_bytes, size_t pinned_bytes, mno_device **device, mno_error *err) {
+  mno_device *made = mno_alloc(1, sizeof *made);
+  if (!made) return mno_fail_memory(err, sizeof *made, "a device");
+  made->index = index;
+  mno_status status = fill(made, arena_bytes, pinned_bytes, err);
+  if (status != MNO_OK) {
+    device_close(made);
+    made = NULL;
+  }
+  *device = made;
+  return status;
+}
+
+static char *device_arena(mno_device *device) { return device->arena; }
+static char *device_pinned(mno_device *device) { return device->pinned; }
+
+static mno_status device_upload(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err) {
+  CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device->transfers));
+  CHECK(cudaStreamSynchronize(device->transfers));
+  return MNO_OK;
+}
+
+static mno_status device_launch(mno_device *device, int queue, const mno_train_args *args, const mno_fit_on_card *fit,
+                                int teams, mno_error *err) {
+  const void *kernel;
+  mno_status status = prepare(&args->shape, fit, &kernel, err);
+  if (status != MNO_OK) return status;
+  cudaLaunchAttribute cluster;
+  cudaLaunchConfig_t launch = configuration(&args->shape, fit, teams, device->stream[queue % QUEUES], &cluster);
+  void *parameters[] = {(void *)args};
+  CHECK(cudaLaunchKernelExC(&launch, kernel, parameters));
+  return MNO_OK;
+}
+
+static mno_status device_idle(mno_device *device, int *idle, mno_error *err) {
+  *idle = 1;
+  for (int i = 0; i < QUEUES; i++) {
+    cudaError_t error = cudaStreamQuery(device->stream[i]);
+    if (error == cudaErrorNotReady)
+      *idle = 0;
+    else if (error != cudaSuccess)
+      return fail(err, "a training kernel (cudaStreamQuery)", error);
+  }
+  return MNO_OK;
+}
+
+const mno_device_api mno_device_cuda = {.count = device_count,
+                                        .info = device_info,
+                                        .resident = device_resident,
+                                        .open = device_open,
+                                        .close = device_close,
+                                        .arena = device_arena,
+                                        .pinned = device_pinned,
+                                        .upload = device_upload,
+                                        .launch = device_launch,
+                                        .idle = device_idle};

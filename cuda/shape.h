@@ -42,11 +42,7 @@ typedef struct mno_step_model {
 mno_step_model mno_shape_model(const mno_shape *shape);
 double mno_shape_seconds(const mno_shape *shape); /* the largest of the three */
 
-/* How a shape runs on a card: none of this changes the numbers. */
-typedef struct mno_fit_on_card {
-  int stages, state_in_memory;
-  size_t shared; /* bytes of a block */
-} mno_fit_on_card;
+/* How a shape runs best on a card. Errors: MNO_ERR_BACKEND when a block has too little shared memory, with the numbers. */
 mno_status mno_shape_fit(const mno_shape *shape, const mno_device_info *info, mno_fit_on_card *fit, mno_error *err);
 
 #ifdef __cplusplus

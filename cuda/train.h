@@ -156,7 +156,7 @@ private:
       adjoint(problem);
       backward(L, activation, step, rate_u, rate_v);
     }
-    if (args.weights & 2)
+    if ((args.weights & 2) && !outcome)
       record_weights(L, part(parcel, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? 2 * (size_t)L * s.M * s.D : 0));
     team.joint([&](const Place &place, int lane) {
       if (place.rank || lane) return;

@@ -1,0 +1,351 @@
+#include "driver.h"
+
+#include "core/memory.h"
+#include "rounds.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { QUEUES = 16 };
+static const double MEMORY_SHARE = 0.92;                 /* of what is free on the card */
+static const size_t PINNED_MOST = (size_t)4 << 30;       /* results in flight */
+static const struct timespec NAP = {.tv_nsec = 200000L}; /* between looks at the parcels */
+
+/* One device and its share of the job. */
+typedef struct worker {
+  const mno_device_api *api;
+  const mno_job *job;
+  int index, devices;
+  atomic_int *halt; /* shared: something failed, or stop was asked for */
+  mno_status status;
+  mno_error err;
+  mno_device *device;
+  mno_groups groups;
+  int rounds;
+  size_t common_bytes;              /* of the part of the arena that all rounds use */
+  mno_device_problem *problem;      /* [problem_count] as uploaded */
+  const mno_device_problem *remote; /* where that is on the device */
+  size_t done;                      /* records emitted */
+  bool drop;                        /* a record could not be emitted: the others are dropped */
+} worker;
+
+static const size_t PARCELS_AT = 256; /* the pinned arena starts with the stop word */
+
+/* Sizes of the arena: problems first, then per round slots, items and counters. */
+static size_t problem_bytes(const mno_plan *plan, const mno_problem *p) {
+  const size_t bytes = plan->precision == MNO_F64 ? 8 : 4, pitch = bytes == 4 ? 12 : 10;
+  const size_t chunks = (p->N + MNO_CHUNK - 1) / MNO_CHUNK;
+  return mno_round_up(chunks * p->D * pitch * bytes, 256) + mno_round_up(p->N * p->d_out * sizeof(double), 256) +
+         mno_round_up(p->D * p->d_out * sizeof(double), 256);
+}
+
+static size_t launch_bytes(const mno_group *g) {
+  return mno_round_up(g->count * sizeof(mno_item), 256) + 256; /* items, counter */
+}
+
+static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *err) {
+  const mno_plan *plan = w->job->plan;
+  mno_device_info info;
+  mno_status status = w->api->info(w->index, &info, err);
+  if (status == MNO_OK)
+    status = mno_groups_make(plan, w->job->rows, w->job->count, info.major >= 9, w->index, w->devices, &w->groups, err);
+  if (status != MNO_OK) return status;
+  w->common_bytes = mno_round_up(plan->problem_count * sizeof(mno_device_problem), 256) +
+                    mno_round_up(plan->step_count * sizeof(int64_t), 256);
+  for (size_t i = 0; i < plan->problem_count; i++) w->common_bytes += problem_bytes(plan, &plan->problem[i]);
+  size_t fixed = w->common_bytes;
+  for (size_t i = 0; i < w->groups.count; i++) {
+    mno_group *g = &w->groups.group[i];
+    fixed += launch_bytes(g);
+    status = mno_shape_fit(&g->shape, &info, &g->fit, err);
+    if (status == MNO_OK) status = w->api->resident(w->index, &g->shape, &g->fit, &g->wanted, err);
+    if (status != MNO_OK) return status;
+  }
+  size_t budget = (size_t)(MEMORY_SHARE * (double)info.memory_free), host = mno_memory_available() / 4;
+  if (host > PINNED_MOST) host = PINNED_MOST;
+  budget = budget > fixed ? budget - fixed : 0;
+  status = mno_rounds_plan(&w->groups, budget, host, &w->rounds, err);
+  if (status != MNO_OK) return status;
+  *arena = *pinned = 0;
+  for (int round = 0; round < w->rounds; round++) {
+    size_t slots = 0, parcels = 0;
+    for (size_t i = 0; i < w->groups.count; i++) {
+      const mno_group *g = &w->groups.group[i];
+      if (g->round != round) continue;
+      slots += (size_t)g->teams * g->slot_bytes + launch_bytes(g);
+      parcels += 2 * (size_t)g->teams * g->parcel_bytes;
+    }
+    if (slots > *arena) *arena = slots;
+    if (parcels > *pinned) *pinned = parcels;
+  }
+  *arena += w->common_bytes;
+  *pinned += PARCELS_AT;
+  return MNO_OK;
+}
+
+/* Copies a host array to the device and moves the cursor on. */
+static mno_status put(worker *w, char **at, const void *from, size_t bytes, const void **address, mno_error *err) {
+  *address = *at;
+  *at += mno_round_up(bytes, 256);
+  return bytes ? w->api->upload(w->device, (void *)*address, from, bytes, err) : MNO_OK;
+}
+
+/* W_E x in the kernels' layout and precision. */
+static void *embedded(const mno_plan *plan, const mno_problem *p, size_t *bytes) {
+  const size_t size = plan->precision == MNO_F64 ? 8 : 4, pitch = size == 4 ? 12 : 10;
+  *bytes = (p->N + MNO_CHUNK - 1) / MNO_CHUNK * p->D * pitch * size;
+  void *h0 = mno_alloc(1, *bytes);
+  if (!h0) return NULL;
+  for (size_t n = 0; n < p->N; n++)
+    for (size_t d = 0; d < p->D; d++) {
+      double sum = 0;
+      for (size_t j = 0; j < p->d_in; j++) sum += p->w_embed[d * p->d_in + j] * p->x[n * p->d_in + j];
+      const size_t at = (n / MNO_CHUNK * p->D + d) * pitch + n % MNO_CHUNK;
+      if (size == 8)
+        ((double *)h0)[at] = sum;
+      else
+        ((float *)h0)[at] = (float)sum;
+    }
+  return h0;
+}
+
+static mno_status upload_problems(worker *w, mno_error *err) {
+  const mno_plan *plan = w->job->plan;
+  char *at = w->api->arena(w->device) + mno_round_up(plan->problem_count * sizeof(mno_device_problem), 256);
+  const void *step;
+  mno_status status = put(w, &at, plan->step, plan->step_count * sizeof(int64_t), &step, err);
+  w->problem = mno_alloc(plan->problem_count, sizeof *w->problem);
+  if (!w->problem) return mno_fail_memory(err, plan->problem_count * sizeof *w->problem, "the list of problems");
+  for (size_t i = 0; i < plan->problem_count && status == MNO_OK; i++) {
+    const mno_problem *p = &plan->problem[i];
+    const double root = __builtin_sqrt((double)p->D);
+    mno_device_problem d = {.step = step,
+                            .alpha = p->alpha,
+                            .eta_u = p->eta_u,
+                            .eta_v = p->eta_v,
+                            .scale_u = p->sigma_u * root,
+                            .scale_v = p->sigma_v * root,
+                            .K = (int64_t)p->K,
+                            .steps = (int32_t)plan->step_count,
+                            .activation = p->activation,
+                            .loss = p->loss};
+    size_t bytes;
+    void *h0 = embedded(plan, p, &bytes);
+    if (!h0) return mno_fail_memory(err, bytes, "the embedded inputs");
+    status = put(w, &at, h0, bytes, &d.h0, err);
+    free(h0);
+    const void *address = NULL;
+    if (status == MNO_OK) status = put(w, &at, p->y, p->N * p->d_out * sizeof(double), &address, err);
+    d.y = address;
+    if (status == MNO_OK) status = put(w, &at, p->w_unembed, p->D * p->d_out * sizeof(double), &address, err);
+    d.w_unembed = address;
+    w->problem[i] = d;
+  }
+  w->remote = (const mno_device_problem *)w->api->arena(w->device);
+  if (status == MNO_OK)
+    status = w->api->upload(w->device, w->api->arena(w->device), w->problem, plan->problem_count * sizeof *w->problem, err);
+  return status;
+}
+
+static mno_status upload_items(worker *w, const mno_group *g, char **at, const void **items, mno_error *err) {
+  const mno_plan *plan = w->job->plan;
+  mno_item *item = mno_alloc(g->count, sizeof *item);
+  if (!item) return mno_fail_memory(err, g->count * sizeof *item, "the list of instances");
+  for (size_t i = 0; i < g->count; i++) {
+    const mno_instance *n = &plan->instance[g->rows[i]];
+    item[i] = (mno_item){.seed = n->seed,
+                         .width = (uint32_t)n->draw.width,
+                         .offset = (uint32_t)n->draw.offset,
+                         .row = (uint32_t)g->rows[i],
+                         .problem = n->problem,
+                         .L = (int32_t)n->L,
+                         .sign = n->draw.sign};
+  }
+  mno_status status = put(w, at, item, g->count * sizeof *item, items, err);
+  free(item);
+  return status;
+}
+
+/* Starts the groups of a round. */
+static mno_status launch(worker *w, int round, mno_error *err) {
+  const mno_plan *plan = w->job->plan;
+  char *at = w->api->arena(w->device) + w->common_bytes, *parcels = w->api->pinned(w->device) + PARCELS_AT;
+  mno_status status = MNO_OK;
+  int queue = 0;
+  for (size_t i = 0; i < w->groups.count && status == MNO_OK; i++) {
+    const mno_group *g = &w->groups.group[i];
+    if (g->round != round) continue;
+    mno_train_args args = {.shape = g->shape,
+                           .at = mno_slot(&g->shape),
+                           .problem = w->remote,
+                           .count = (uint32_t)g->count,
+                           .weights = (uint32_t)plan->weights,
+                           .parcels = parcels,
+                           .slot_bytes = g->slot_bytes,
+                           .parcel_bytes = g->parcel_bytes,
+                           .stop = (const volatile uint32_t *)w->api->pinned(w->device),
+                           .stages = g->fit.stages};
+    const void *address = NULL;
+    const uint32_t zero = 0;
+    status = upload_items(w, g, &at, &address, err);
+    args.item = address;
+    if (status == MNO_OK) status = put(w, &at, &zero, sizeof zero, &address, err);
+    args.next = (uint32_t *)address;
+    args.slots = at;
+    at += (size_t)g->teams * g->slot_bytes;
+    memset(parcels, 0, 2 * (size_t)g->teams * g->parcel_bytes);
+    parcels += 2 * (size_t)g->teams * g->parcel_bytes;
+    if (status == MNO_OK) status = w->api->launch(w->device, queue++ % QUEUES, &args, &g->fit, g->teams, err);
+  }
+  return status;
+}
+
+/* A parcel into a record. */
+static mno_status unpack(const mno_job *job, const mno_parcel *parcel, double share, mno_record **record, mno_error *err) {
+  const mno_plan *plan = job->plan;
+  const size_t row = parcel->row, S = plan->step_count, filled = parcel->filled;
+  mno_status status = mno_record_new(plan, row, record, err);
+  if (status != MNO_OK) return status;
+  const mno_instance *i = &plan->instance[row];
+  const mno_problem *p = &plan->problem[i->problem];
+  const size_t outputs = p->N * p->d_out, states = p->N * p->D, weights = (size_t)i->L * (size_t)i->M * p->D;
+  mno_record *r = *record;
+  r->outcome = parcel->outcome ? MNO_INSTANCE_DIVERGED : MNO_DONE;
+  r->seconds = parcel->seconds * share;
+  const double *from = (const double *)(parcel + 1);
+  const size_t final = parcel->outcome ? 0 : weights; /* a network that diverged has no final weights */
+  const struct {
+    double *to;
+    size_t used, size;
+    int sent;
+  } part[] = {{r->loss, filled, S, 1},
+              {r->output, filled * outputs, S * outputs, 1},
+              {r->embedding, filled * states, S * states, 1},
+              {r->u0, weights, weights, plan->weights & MNO_WEIGHTS_INITIAL},
+              {r->v0, weights, weights, plan->weights & MNO_WEIGHTS_INITIAL},
+              {r->u, final, weights, plan->weights & MNO_WEIGHTS_FINAL},
+              {r->v, final, weights, plan->weights & MNO_WEIGHTS_FINAL}};
+  for (size_t k = 0; k < sizeof part / sizeof *part; k++) {
+    if (!part[k].sent) continue;
+    if (part[k].to) memcpy(part[k].to, from, part[k].used * sizeof(double));
+    from += part[k].size;
+  }
+  return MNO_OK;
+}
+
+/* Emits the parcels that are full; returns how many. */
+static size_t collect(worker *w, int round) {
+  size_t found = 0;
+  char *at = w->api->pinned(w->device) + PARCELS_AT;
+  for (size_t i = 0; i < w->groups.count; i++) {
+    const mno_group *g = &w->groups.group[i];
+    if (g->round != round) continue;
+    for (int k = 0; k < 2 * g->teams; k++, at += g->parcel_bytes) {
+      mno_parcel *parcel = (mno_parcel *)at;
+      if (!__atomic_load_n(&parcel->state, __ATOMIC_ACQUIRE)) continue;
+      found++;
+      mno_record *record = NULL;
+      mno_error err;
+      mno_status status = MNO_OK;
+      if (!w->drop) status = unpack(w->job, parcel, 1.0 / g->teams, &record, &err);
+      __atomic_store_n(&parcel->state, 0, __ATOMIC_RELEASE);
+      if (record) status = w->job->emit(w->job->context, record, &err);
+      w->done += status == MNO_OK && record;
+      if (status != MNO_OK && !w->drop) {
+        w->drop = true;
+        w->status = status;
+        w->err = err;
+        atomic_store(w->halt, 1);
+      }
+    }
+  }
+  return found;
+}
+
+static mno_status run_round(worker *w, int round, mno_error *err) {
+  uint32_t *stop = (uint32_t *)w->api->pinned(w->device);
+  mno_status status = launch(w, round, err);
+  for (;;) { /* also after a failure: what was launched must end before its memory goes */
+    if (status != MNO_OK || atomic_load(w->halt) || (w->job->stop && atomic_load(w->job->stop))) {
+      atomic_store(w->halt, 1);
+      __atomic_store_n(stop, 1, __ATOMIC_RELEASE);
+    }
+    int idle = 0;
+    mno_error fault;
+    mno_status state = w->api->idle(w->device, &idle, &fault);
+    if (state != MNO_OK) { /* the device is lost; what arrived is kept */
+      collect(w, round);
+      if (status == MNO_OK) {
+        status = state;
+        *err = fault;
+      }
+      return status;
+    }
+    size_t found = collect(w, round);
+    if (idle && found == 0) return status;
+    if (found == 0) nanosleep(&NAP, NULL);
+  }
+}
+
+static void *work(void *argument) {
+  worker *w = argument;
+  size_t arena, pinned;
+  mno_error err = {0};
+  mno_status status = measure(w, &arena, &pinned, &err);
+  if (status == MNO_OK && w->groups.count > 0) {
+    status = w->api->open(w->index, arena, pinned, &w->device, &err);
+    if (status == MNO_OK) status = upload_problems(w, &err);
+    for (int round = 0; round < w->rounds && status == MNO_OK && !atomic_load(w->halt); round++)
+      status = run_round(w, round, &err);
+    if (w->device) w->api->close(w->device);
+  }
+  if (status != MNO_OK && w->status == MNO_OK) {
+    w->status = status;
+    w->err = err;
+    atomic_store(w->halt, 1);
+  }
+  free(w->problem);
+  mno_groups_free(&w->groups);
+  return NULL;
+}
+
+mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error *err) {
+  int devices;
+  mno_status status = api->count(&devices, err);
+  if (status != MNO_OK || job->count == 0) return status;
+  if ((size_t)devices > job->count) devices = (int)job->count;
+  worker *workers = mno_alloc((size_t)devices, sizeof *workers);
+  pthread_t *threads = mno_alloc((size_t)devices, sizeof *threads);
+  if (!workers || !threads) {
+    free(workers);
+    free(threads);
+    return mno_fail_memory(err, (size_t)devices * (sizeof *workers + sizeof *threads), "the list of devices");
+  }
+  atomic_int halt = 0;
+  int started = 0;
+  for (; started < devices; started++) {
+    workers[started] = (worker){.api = api, .job = job, .index = started, .devices = devices, .halt = &halt};
+    if (pthread_create(&threads[started], NULL, work, &workers[started]) != 0) {
+      status = mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for device %d: raise the limit on threads (ulimit -u)",
+                        started);
+      atomic_store(&halt, 1);
+      break;
+    }
+  }
+  size_t done = 0;
+  for (int i = 0; i < started; i++) {
+    pthread_join(threads[i], NULL);
+    done += workers[i].done;
+    if (status == MNO_OK && workers[i].status != MNO_OK) {
+      status = workers[i].status;
+      if (err) *err = workers[i].err;
+    }
+  }
+  free(workers);
+  free(threads);
+  if (status == MNO_OK && done < job->count)
+    status = mno_fail(err, MNO_INTERRUPTED, "interrupted: what was in flight on the card is dropped");
+  return status;
+}

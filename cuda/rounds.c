@@ -1,0 +1,144 @@
+#include "rounds.h"
+
+#include "core/memory.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct entry {
+  size_t row;
+  uint64_t D, M, N, d_out, L;
+  int kernel, lanes, ranks;
+  double seconds;
+} entry;
+
+static int order(uint64_t a, uint64_t b) { return a < b ? -1 : a > b; }
+
+/* Equal groups together, then longest first, then by row. */
+static int same_group(const entry *x, const entry *y) {
+  int c = order(x->D, y->D);
+  if (!c) c = order(x->M, y->M);
+  if (!c) c = order(x->N, y->N);
+  if (!c) c = order(x->d_out, y->d_out);
+  if (!c) c = order((uint64_t)x->kernel, (uint64_t)y->kernel);
+  if (!c) c = order((uint64_t)x->lanes, (uint64_t)y->lanes);
+  if (!c) c = order((uint64_t)x->ranks, (uint64_t)y->ranks);
+  return c;
+}
+static int compare_entries(const void *a, const void *b) {
+  const entry *x = a, *y = b;
+  int c = same_group(x, y);
+  if (!c) c = x->seconds > y->seconds ? -1 : x->seconds < y->seconds;
+  return c ? c : order(x->row, y->row);
+}
+static int compare_groups(const void *a, const void *b) {
+  const mno_group *x = a, *y = b;
+  return x->seconds > y->seconds ? -1 : x->seconds < y->seconds;
+}
+
+size_t mno_parcel_size(const mno_plan *plan, size_t row) {
+  const mno_instance *i = &plan->instance[row];
+  const mno_problem *p = &plan->problem[i->problem];
+  size_t weights = (size_t)i->L * (size_t)i->M * p->D, kinds = 0;
+  if (plan->weights & MNO_WEIGHTS_INITIAL) kinds += 2;
+  if (plan->weights & MNO_WEIGHTS_FINAL) kinds += 2;
+  return mno_round_up(
+      sizeof(mno_parcel) + (plan->step_count * (1 + p->N * (p->d_out + p->D)) + kinds * weights) * sizeof(double), 256);
+}
+
+static mno_status describe(const mno_plan *plan, size_t row, int clusters, entry *e, mno_error *err) {
+  const mno_instance *i = &plan->instance[row];
+  const mno_problem *p = &plan->problem[i->problem];
+  const mno_dimensions dims = {p->D, (size_t)i->M, p->N, (size_t)i->L, p->d_out};
+  mno_shape shape;
+  if (i->draw.width > UINT32_MAX / 2 || i->draw.offset > UINT32_MAX / 2)
+    return mno_fail(err, MNO_ERR_BACKEND, "the CUDA kernels do not draw units of layers wider than 2^31; use --backend cpu");
+  mno_status status = mno_shape_choose(&dims, plan->precision, clusters, &shape, err);
+  if (status != MNO_OK) return status;
+  *e = (entry){row, dims.D, dims.M, dims.N, dims.d_out, dims.L, shape.kernel, shape.lanes, shape.ranks, 0};
+  e->seconds = mno_shape_seconds(&shape) * (double)(p->K + 1);
+  return MNO_OK;
+}
+
+mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t count, int clusters, int index, int devices,
+                           mno_groups *groups, mno_error *err) {
+  *groups = (mno_groups){0};
+  entry *e = mno_alloc(count, sizeof *e);
+  groups->rows = mno_alloc(count, sizeof *groups->rows);
+  groups->group = mno_alloc(count, sizeof *groups->group);
+  mno_status status = MNO_OK;
+  if (!e || !groups->rows || !groups->group)
+    status =
+        mno_fail_memory(err, count * (sizeof *e + sizeof *groups->rows + sizeof *groups->group), "the list of instances");
+  for (size_t i = 0; i < count && status == MNO_OK; i++) status = describe(plan, rows[i], clusters, &e[i], err);
+  size_t used = 0;
+  if (status == MNO_OK) qsort(e, count, sizeof *e, compare_entries);
+  for (size_t i = 0, next; i < count && status == MNO_OK; i = next) {
+    mno_group g = {.rows = groups->rows + used};
+    size_t longest = 0;
+    for (next = i; next < count && same_group(&e[i], &e[next]) == 0; next++) {
+      if ((next - i) % (size_t)devices != (size_t)index) continue;
+      groups->rows[used++] = e[next].row;
+      g.count++;
+      g.seconds += e[next].seconds;
+      if (e[next].L > longest) longest = e[next].L;
+      size_t parcel = mno_parcel_size(plan, e[next].row);
+      if (parcel > g.parcel_bytes) g.parcel_bytes = parcel;
+    }
+    if (g.count == 0) continue;
+    const mno_dimensions dims = {e[i].D, e[i].M, e[i].N, longest, e[i].d_out};
+    const mno_candidate candidate = {(mno_kernel_kind)e[i].kernel, e[i].lanes, e[i].ranks};
+    status = mno_shape_make(&dims, plan->precision, &candidate, &g.shape, err);
+    g.slot_bytes = mno_slot(&g.shape).bytes;
+    groups->group[groups->count++] = g;
+  }
+  if (status == MNO_OK) qsort(groups->group, groups->count, sizeof *groups->group, compare_groups);
+  free(e);
+  if (status != MNO_OK) mno_groups_free(groups);
+  return status;
+}
+
+void mno_groups_free(mno_groups *groups) {
+  free(groups->group);
+  free(groups->rows);
+  *groups = (mno_groups){0};
+}
+
+mno_status mno_rounds_plan(mno_groups *groups, size_t memory, size_t pinned, int *rounds, mno_error *err) {
+  size_t memory_left = memory, pinned_left = pinned;
+  int empty = 1;
+  *rounds = groups->count ? 1 : 0;
+  for (size_t i = 0; i < groups->count; i++) {
+    mno_group *g = &groups->group[i];
+    const size_t slot = g->slot_bytes, parcels = 2 * g->parcel_bytes;
+    for (;;) {
+      size_t teams = (size_t)g->wanted < g->count ? (size_t)g->wanted : g->count;
+      const size_t full = teams;
+      if (teams > memory_left / slot) teams = memory_left / slot;
+      if (teams > pinned_left / parcels) teams = pinned_left / parcels;
+      if (teams == 0 && empty)
+        return mno_fail(
+            err, MNO_ERR_MEMORY,
+            "out of memory: one network of D = %d, M = %d, L = %d, N = %d needs %.3g GiB on the card (%.3g GiB are "
+            "free) and %.3g GiB of host memory for its results (%.3g GiB may be used); take a smaller network, "
+            "--precision f32, record fewer steps or no weights, or --backend cpu",
+            g->shape.D, g->shape.M, g->shape.L, g->shape.N, (double)slot / 0x1p30, (double)memory / 0x1p30,
+            (double)parcels / 0x1p30, (double)pinned / 0x1p30);
+      if (teams > 0 && (empty || 4 * teams >= full)) {
+        g->teams = (int)teams;
+        g->round = *rounds - 1;
+        memory_left -= teams * slot;
+        pinned_left -= teams * parcels;
+        empty = 0;
+        break;
+      }
+      /* too little is left: a new round */
+      (*rounds)++;
+      memory_left = memory;
+      pinned_left = pinned;
+      empty = 1;
+    }
+  }
+  return MNO_OK;
+}

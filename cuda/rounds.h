@@ -1,0 +1,48 @@
+/* What a device computes when: instances of equal D, M, N and d_out form a group, which is one launch; groups whose memory
+ * fits run at the same time, in a round. Pure functions. */
+#ifndef MNO_CUDA_ROUNDS_H
+#define MNO_CUDA_ROUNDS_H
+
+#include "meanode/plan.h"
+#include "shape.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mno_group {
+  mno_shape shape; /* L: the largest */
+  size_t count;
+  size_t *rows; /* [count] longest first */
+  size_t slot_bytes, parcel_bytes;
+  double seconds; /* modelled, all rows */
+  /* filled for a device */
+  mno_fit_on_card fit;
+  int wanted; /* teams that could run at once */
+  int teams;  /* teams that it gets */
+  int round;
+} mno_group;
+
+typedef struct mno_groups {
+  size_t count;
+  mno_group *group; /* most work first */
+  size_t *rows;
+} mno_groups;
+
+/* Groups the rows of a plan that fall to device `index` of `devices`: within a group the rows are dealt in turn, longest
+ * first. Errors: MNO_ERR_BACKEND when a shape does not fit the kernels; MNO_ERR_MEMORY. */
+mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t count, int clusters, int index, int devices,
+                           mno_groups *groups, mno_error *err);
+void mno_groups_free(mno_groups *groups);
+
+/* Bytes of a parcel of this instance. */
+size_t mno_parcel_size(const mno_plan *plan, size_t row);
+
+/* Deals memory (bytes) and pinned memory to the groups, in rounds: sets teams and round. A group gets at least one team.
+ * Errors: MNO_ERR_MEMORY with the numbers when one team alone does not fit. */
+mno_status mno_rounds_plan(mno_groups *groups, size_t memory, size_t pinned, int *rounds, mno_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,25 @@
+/* The host as a device: the driver's table filled with host memory and host teams, and knobs to make it fail. */
+#ifndef MNO_TEST_CUDA_DEVICE_TWIN_H
+#define MNO_TEST_CUDA_DEVICE_TWIN_H
+
+#include "device.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mno_twin {
+  int devices;
+  size_t memory; /* bytes of each */
+  int resident;  /* teams */
+  int fail_open, fail_launch, fail_after; /* 0: never; n: the n-th open or launch fails; the device faults after n polls */
+  int opens, launches, polls, live;       /* counted; live: devices open now */
+} mno_twin;
+extern mno_twin mno_twin_state;
+
+extern const mno_device_api mno_device_twin;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
