@@ -4,6 +4,7 @@
 #include "train.h"
 
 #include <cstdio>
+#include <cstdlib>
 
 mno_twin mno_twin_state;
 
@@ -52,6 +53,7 @@ mno_status device_open(int, size_t arena_bytes, size_t pinned_bytes, mno_device 
 }
 
 void device_close(mno_device *device) {
+  __atomic_store_n((uint32_t *)device->pinned, 1, __ATOMIC_RELEASE); /* after a fault: nothing runs on */
   for (std::thread &thread : device->threads) thread.join();
   free(device->arena);
   free(device->pinned);

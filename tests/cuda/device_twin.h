@@ -10,8 +10,8 @@ extern "C" {
 
 typedef struct mno_twin {
   int devices;
-  size_t memory; /* bytes of each */
-  int resident;  /* teams */
+  size_t memory;                          /* bytes of each */
+  int resident;                           /* teams */
   int fail_open, fail_launch, fail_after; /* 0: never; n: the n-th open or launch fails; the device faults after n polls */
   int opens, launches, polls, live;       /* counted; live: devices open now */
 } mno_twin;
