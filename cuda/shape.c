@@ -9,11 +9,13 @@ const mno_candidate mno_candidates[] = {
 };
 const size_t mno_candidate_count = sizeof mno_candidates / sizeof *mno_candidates;
 
+int mno_candidate_forced = -1;
+
 enum {
   TILE_BYTES_WARP = 6 << 10,
   TILE_BYTES_BLOCK = 16 << 10,
   TILE_MOST = 128,
-  SLICES_MOST = 16,
+  SLICES_MOST = 64,
   PORTABLE_SHARED = 99 << 10 /* what a block may use on every card from compute capability 8.0 on */
 };
 
@@ -152,6 +154,8 @@ mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision prec
                             mno_error *err) {
   double least = 0;
   mno_status status = MNO_OK;
+  if (mno_candidate_forced >= 0)
+    return mno_shape_make(dimensions, precision, &mno_candidates[mno_candidate_forced], shape, err);
   for (size_t i = 0; i < mno_candidate_count; i++) {
     const mno_candidate *candidate = &mno_candidates[i];
     mno_shape made;
@@ -161,7 +165,7 @@ mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision prec
       continue;
     }
     const int in_memory = mno_shared_bytes(&made, MNO_STAGES_LEAST, 0) > PORTABLE_SHARED;
-    if (in_memory && candidate->kernel != MNO_KERNEL_BLOCK) continue;
+    if (in_memory && candidate->kernel == MNO_KERNEL_WARP) continue; /* one warp does not hide memory */
     double seconds = mno_shape_seconds(&made);
     /* a larger team only where it clearly pays */
     if (least == 0 || seconds < 0.9 * least) least = seconds, *shape = made;
@@ -172,7 +176,7 @@ mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision prec
 mno_status mno_shape_fit(const mno_shape *s, const mno_device_info *info, mno_fit_on_card *fit, mno_error *err) {
   mno_fit_on_card best = {0};
   double most = 0;
-  for (int in_memory = 0; in_memory <= (s->kernel == MNO_KERNEL_BLOCK) && most == 0; in_memory++)
+  for (int in_memory = 0; in_memory <= (s->kernel != MNO_KERNEL_WARP) && most == 0; in_memory++)
     for (int stages = MNO_STAGES_LEAST; stages <= MNO_STAGES_MOST; stages++) {
       const size_t shared = mno_shared_bytes(s, stages, in_memory);
       if (shared > info->shared_block) break;
@@ -193,7 +197,7 @@ mno_status mno_shape_fit(const mno_shape *s, const mno_device_info *info, mno_fi
         err, MNO_ERR_BACKEND,
         "%s: D = %d, M = %d, N = %d needs %.0f KiB of shared memory in a block, the card has %.0f KiB; use --backend "
         "cpu",
-        info->name, s->D, s->M, s->N, (double)mno_shared_bytes(s, MNO_STAGES_LEAST, s->kernel == MNO_KERNEL_BLOCK) / 1024,
+        info->name, s->D, s->M, s->N, (double)mno_shared_bytes(s, MNO_STAGES_LEAST, s->kernel != MNO_KERNEL_WARP) / 1024,
         (double)info->shared_block / 1024);
   *fit = best;
   return MNO_OK;

@@ -24,6 +24,9 @@ typedef struct mno_candidate {
 extern const mno_candidate mno_candidates[];
 extern const size_t mno_candidate_count;
 
+/* -1; tests and measurements set it to the index of the candidate that every choice then takes. */
+extern int mno_candidate_forced;
+
 /* The shape of these dimensions under a candidate. Errors: MNO_ERR_BACKEND when it does not fit, with the numbers. */
 mno_status mno_shape_make(const mno_dimensions *dimensions, mno_precision precision, const mno_candidate *candidate,
                           mno_shape *shape, mno_error *err);

@@ -93,8 +93,10 @@ public:
     team_index = several_ranks ? (int)blockIdx.x / s.ranks : (int)blockIdx.x;
     place_.shared = dynamic;
     stages_ = args.stages;
-    place_.state = IN_MEMORY ? args.slots + (size_t)team_index * args.slot_bytes + args.at.region
-                             : place_.shared + 64 + (size_t)args.stages * mno_stage_bytes(&s, IN_MEMORY);
+    state_bytes_ = (int)s.state_bytes;
+    place_.state =
+        IN_MEMORY ? args.slots + (size_t)team_index * args.slot_bytes + args.at.region + (size_t)place_.rank * s.state_bytes
+                  : place_.shared + 64 + (size_t)args.stages * mno_stage_bytes(&s, IN_MEMORY);
   }
 
   template <class F> __device__ __forceinline__ void phase(F f) {
@@ -114,7 +116,9 @@ public:
 
   __device__ __forceinline__ const char *peer(const Place &place, int rank, uint32_t offset) const {
 #if MNO_BULK_COPIES
-    if (several_ranks) return device::in_rank(place.state + offset, rank);
+    if (several_ranks)
+      return IN_MEMORY ? place.state + (ptrdiff_t)(rank - place.rank) * state_bytes_ + offset
+                       : device::in_rank(place.state + offset, rank);
 #endif
     return place.state + offset;
   }
@@ -233,7 +237,7 @@ public:
 
 private:
   Place place_;
-  int lane_, lanes_, stages_;
+  int lane_, lanes_, stages_, state_bytes_;
 
   __device__ __forceinline__ void *barrier(int stage) const { return place_.shared + 8 * stage; }
   /* A warp is a block of one: with the block's barrier the compiler need not provide for diverged lanes. */

@@ -21,7 +21,9 @@ __global__ void __launch_bounds__(LANES, BLOCKS) train(const __grid_constant__ m
 template <class T, int WARPS, int BLOCKS> const void *kernel(int kind, int state_in_memory) {
   switch (kind) {
   case MNO_KERNEL_WARP: return (const void *)train<T, false, false, 32, WARPS>;
-  case MNO_KERNEL_CLUSTER: return (const void *)train<T, true, false, 256, BLOCKS>;
+  case MNO_KERNEL_CLUSTER:
+    return state_in_memory ? (const void *)train<T, true, true, 256, BLOCKS>
+                           : (const void *)train<T, true, false, 256, BLOCKS>;
   default:
     return state_in_memory ? (const void *)train<T, false, true, 256, BLOCKS>
                            : (const void *)train<T, false, false, 256, BLOCKS>;

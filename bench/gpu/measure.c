@@ -1,0 +1,231 @@
+/* Times the training kernels, and writes the small case that the peers must agree on. One JSON object per line.
+ *
+ *   bench_gpu ceilings
+ *   bench_gpu floors D M L N INSTANCES f32|f64           modelled, without a card
+ *   bench_gpu time D M L N INSTANCES K f32|f64 [KERNEL]  KERNEL: index of a candidate, -1 the program's choice
+ *   bench_gpu case DIRECTORY [cpu]                       problem, weights and losses as raw little-endian doubles */
+#include "ceilings.h"
+
+#include "core/memory.h"
+#include "driver.h"
+#include "rounds.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { D_IN = 5, D_OUT = 5 };
+
+static double *normals(size_t count, uint32_t tensor, double scale) {
+  double *x = mno_alloc(count, sizeof *x);
+  if (!x) return NULL;
+  mno_normals(1, tensor, 0, 0, count, x);
+  for (size_t i = 0; i < count; i++) x[i] *= scale;
+  return x;
+}
+
+/* A plan of `count` instances of one problem; only the last step is recorded unless all are asked for. */
+typedef struct setting {
+  mno_problem problem;
+  mno_plan plan;
+  size_t *rows;
+} setting;
+
+static int setting_make(setting *s, size_t D, int64_t M, int64_t L, size_t N, size_t count, size_t K,
+                        mno_precision precision, int all_steps) {
+  *s = (setting){0};
+  s->problem = (mno_problem){.N = N,
+                             .d_in = D_IN,
+                             .d_out = D_OUT,
+                             .D = D,
+                             .K = K,
+                             .alpha = 1,
+                             .sigma_u = 1,
+                             .sigma_v = 1,
+                             .eta_u = 1,
+                             .eta_v = 1,
+                             .activation = MNO_TANH,
+                             .loss = MNO_SQUARED};
+  s->problem.x = normals(N * D_IN, MNO_TENSOR_X, 1);
+  s->problem.y = normals(N * D_OUT, MNO_TENSOR_Y, 1);
+  s->problem.w_embed = normals(D * D_IN, MNO_TENSOR_W_EMBED, 1 / sqrt((double)D_IN));
+  s->problem.w_unembed = normals(D * D_OUT, MNO_TENSOR_W_UNEMBED, sqrt((double)D_OUT));
+  mno_instance *instance = mno_alloc(count, sizeof *instance);
+  int64_t *step = mno_alloc(K + 1, sizeof *step);
+  s->rows = mno_alloc(count, sizeof *s->rows);
+  if (!s->problem.x || !s->problem.y || !s->problem.w_embed || !s->problem.w_unembed || !instance || !step || !s->rows)
+    return -1;
+  for (size_t i = 0; i < count; i++) {
+    instance[i] = (mno_instance){.L = L, .M = M, .seed = 1 + i, .draw = {M, 0, 1}};
+    s->rows[i] = i;
+  }
+  for (size_t k = 0; k <= K; k++) step[k] = all_steps ? (int64_t)k : (int64_t)K;
+  s->plan = (mno_plan){.precision = precision,
+                       .problem_count = 1,
+                       .problem = &s->problem,
+                       .instance_count = count,
+                       .instance = instance,
+                       .step_count = all_steps ? K + 1 : 1,
+                       .step = step,
+                       .output = true,
+                       .weights = all_steps ? MNO_WEIGHTS_INITIAL : MNO_WEIGHTS_NONE};
+  return 0;
+}
+
+static void setting_free(setting *s) {
+  free(s->problem.x);
+  free(s->problem.y);
+  free(s->problem.w_embed);
+  free(s->problem.w_unembed);
+  free(s->plan.instance);
+  free(s->plan.step);
+  free(s->rows);
+}
+
+typedef struct sink {
+  double loss; /* sum, so that nothing can be left out */
+  mno_record **record;
+} sink;
+
+static mno_status emit(void *context, mno_record *record, mno_error *err) {
+  sink *s = context;
+  if (s->record) {
+    s->record[record->row] = record;
+    return MNO_OK;
+  }
+  s->loss += record->loss[0];
+  mno_record_free(record);
+  return MNO_OK;
+}
+
+static int report(const mno_error *err) {
+  fprintf(stderr, "bench_gpu: %s\n", err->message);
+  return mno_status_exit_code(err->status);
+}
+
+static int floors(size_t D, size_t M, size_t L, size_t N, double count, mno_precision precision) {
+  mno_error err;
+  mno_shape s;
+  const mno_dimensions n = {D, M, N, L, D_OUT};
+  if (mno_shape_choose(&n, precision, 1, &s, &err) != MNO_OK) return report(&err);
+  const mno_step_model model = mno_shape_model(&s);
+  const double w = (double)D * (double)M * (double)L, e = precision == MNO_F64 ? 8 : 4;
+  const double bytes = 6 * e * w + 2 * e * (double)(N * L) * (double)(D < M ? D : M);
+  printf(
+      "{\"D\": %zu, \"M\": %zu, \"L\": %zu, \"N\": %zu, \"instances\": %.0f, \"precision\": \"%s\", \"kernel\": \"%c\", "
+      "\"lanes\": %d, \"floor_bytes\": %.6g, \"floor_flops\": %.6g, \"modelled_seconds\": %.4g, \"modelled_memory\": %.4g, "
+      "\"modelled_issue\": %.4g, \"modelled_latency\": %.4g}\n",
+      D, M, L, N, count, mno_precision_name(precision), "WCX"[s.kernel], s.lanes * s.ranks, bytes * count,
+      14 * (double)N * w * count, mno_shape_seconds(&s) * count, model.memory * count, model.issue * count,
+      model.latency * count);
+  return 0;
+}
+
+/* Time per step: the difference of a run with 3 K steps and one with K, so that draws and transfers fall out. */
+static int time_kernel(size_t D, int64_t M, int64_t L, size_t N, size_t count, size_t K, mno_precision precision,
+                       int candidate) {
+  mno_error err = {0};
+  double seconds[2] = {INFINITY, INFINITY};
+  sink s = {0};
+  mno_candidate_forced = candidate;
+  for (int long_run = 0; long_run < 2; long_run++)
+    for (int repeat = 0; repeat < 4; repeat++) { /* the first one warms up */
+      setting t;
+      if (setting_make(&t, D, M, L, N, count, long_run ? 3 * K : K, precision, 0) != 0) return 1;
+      mno_job job = {.plan = &t.plan, .rows = t.rows, .count = count, .emit = emit, .context = &s};
+      double start = mno_now();
+      mno_status status = mno_cuda_run(&mno_device_cuda, &job, &err);
+      double took = mno_now() - start;
+      setting_free(&t);
+      if (status != MNO_OK) return report(&err);
+      if (repeat > 0 && took < seconds[long_run]) seconds[long_run] = took;
+    }
+  printf("{\"D\": %zu, \"M\": %lld, \"L\": %lld, \"N\": %zu, \"instances\": %zu, \"precision\": \"%s\", \"candidate\": %d, "
+         "\"seconds_per_step\": %.6g, \"seconds_short\": %.6g, \"seconds_long\": %.6g, \"checksum\": %.17g}\n",
+         D, (long long)M, (long long)L, N, count, mno_precision_name(precision), candidate,
+         (seconds[1] - seconds[0]) / (2 * (double)K), seconds[0], seconds[1], s.loss);
+  return 0;
+}
+
+static int put(const char *folder, const char *name, const double *x, size_t count) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/%s.bin", folder, name);
+  FILE *file = fopen(path, "wb");
+  if (!file || fwrite(x, sizeof *x, count, file) != count || fclose(file) != 0) {
+    fprintf(stderr, "bench_gpu: cannot write %s: %s\n", path, strerror(errno));
+    return -1;
+  }
+  return 0;
+}
+
+/* Four small networks with all that a peer needs to repeat them, and their losses. */
+static int write_case(const char *folder, int on_cpu) {
+  enum { D = 7, M = 6, L = 9, N = 10, COUNT = 4, K = 8 };
+  extern const mno_backend mno_backend_cpu;
+  mno_error err = {0};
+  setting t;
+  mno_record *record[COUNT] = {0};
+  sink s = {.record = record};
+  if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
+    fprintf(stderr, "bench_gpu: cannot make %s: %s\n", folder, strerror(errno));
+    return 74;
+  }
+  if (setting_make(&t, D, M, L, N, COUNT, K, MNO_F64, 1) != 0) return 1;
+  mno_job job = {.plan = &t.plan, .rows = t.rows, .count = COUNT, .emit = emit, .context = &s};
+  mno_status status = on_cpu ? mno_backend_cpu.run(&job, &err) : mno_cuda_run(&mno_device_cuda, &job, &err);
+  if (status != MNO_OK) return report(&err);
+  const size_t w = (size_t)D * M * L;
+  double *u = mno_alloc(COUNT * w, sizeof *u), *v = mno_alloc(COUNT * w, sizeof *v), loss[COUNT * (K + 1)];
+  if (!u || !v) return 1;
+  for (size_t i = 0; i < COUNT; i++) {
+    memcpy(u + i * w, record[i]->u0, w * sizeof *u);
+    memcpy(v + i * w, record[i]->v0, w * sizeof *v);
+    memcpy(loss + i * (K + 1), record[i]->loss, (K + 1) * sizeof *loss);
+    mno_record_free(record[i]);
+  }
+  int bad = put(folder, "x", t.problem.x, N * D_IN) || put(folder, "y", t.problem.y, N * D_OUT) ||
+            put(folder, "w_embed", t.problem.w_embed, D * D_IN) ||
+            put(folder, "w_unembed", t.problem.w_unembed, D * D_OUT) || put(folder, "u", u, COUNT * w) ||
+            put(folder, "v", v, COUNT * w) || put(folder, "loss", loss, COUNT * (K + 1));
+  printf(
+      "{\"D\": %d, \"M\": %d, \"L\": %d, \"N\": %d, \"d_in\": %d, \"d_out\": %d, \"instances\": %d, \"K\": %d, \"backend\": "
+      "\"%s\"}\n",
+      D, M, L, N, D_IN, D_OUT, COUNT, K, on_cpu ? "cpu" : "cuda");
+  free(u);
+  free(v);
+  setting_free(&t);
+  return bad ? 74 : 0;
+}
+
+static int usage(void) {
+  fprintf(stderr,
+          "usage: bench_gpu ceilings | floors D M L N INSTANCES f32|f64 | time D M L N INSTANCES K f32|f64 [KERNEL] | "
+          "case DIRECTORY [cpu]\n");
+  return 2;
+}
+
+int main(int argc, char **argv) {
+  if (argc == 2 && strcmp(argv[1], "ceilings") == 0) {
+    ceilings c;
+    if (ceilings_measure(&c) != 0) return 69;
+    printf("{\"copy\": %.4g, \"two_to_one\": %.4g, \"fma32\": %.4g, \"fma64\": %.4g}\n", c.copy, c.two_to_one, c.fma32,
+           c.fma64);
+    return 0;
+  }
+  if (argc >= 3 && strcmp(argv[1], "case") == 0) return write_case(argv[2], argc > 3 && strcmp(argv[3], "cpu") == 0);
+  const int is_floors = argc == 8 && strcmp(argv[1], "floors") == 0;
+  const int is_time = (argc == 9 || argc == 10) && strcmp(argv[1], "time") == 0;
+  if (!is_floors && !is_time) return usage();
+  size_t n[6] = {0};
+  for (int i = 0; i < (is_time ? 6 : 5); i++) {
+    n[i] = strtoul(argv[2 + i], NULL, 10);
+    if (n[i] == 0) return usage();
+  }
+  const char *name = argv[is_time ? 8 : 7];
+  const mno_precision precision = strcmp(name, "f32") == 0 ? MNO_F32 : MNO_F64;
+  if (is_floors) return floors(n[0], n[1], n[2], n[3], (double)n[4], precision);
+  return time_kernel(n[0], (int64_t)n[1], (int64_t)n[2], n[3], n[4], n[5], precision, argc == 10 ? atoi(argv[9]) : -1);
+}

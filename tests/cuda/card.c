@@ -1,0 +1,97 @@
+/* The card against the host, bit for bit: every kernel, both precisions. Needs a card: without one it is skipped, or fails
+ * when MEANODE_REQUIRE_GPU is set. MEANODE_SMALL=1: fewer and smaller networks, for the sanitizers. */
+#include "test.h"
+
+#include "../cpu/problem.h"
+#include "device_twin.h"
+#include "driver.h"
+#include "shape.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEEDS = 5 };
+
+static mno_status emit(void *context, mno_record *record, mno_error *err) {
+  mno_record **kept = context;
+  kept[record->row] = record;
+  return MNO_OK;
+}
+
+static void run(const mno_device_api *api, const mno_plan *plan, mno_record **kept) {
+  mno_error err = {0};
+  size_t rows[SEEDS];
+  for (size_t i = 0; i < SEEDS; i++) rows[i] = i;
+  const mno_job job = {.plan = plan, .rows = rows, .count = plan->instance_count, .emit = emit, .context = kept};
+  assert_ok(mno_cuda_run(api, &job, &err));
+}
+
+static bool equal(const mno_plan *plan, const mno_record *a, const mno_record *b) {
+  /* all arrays of a record lie in one block behind it */
+  const size_t bytes = mno_record_bytes(plan, a->row) - sizeof(mno_record) - 64;
+  return a->outcome == b->outcome && memcmp(a->loss, b->loss, bytes) == 0;
+}
+
+static void card_equals_host(void **state) {
+  int count;
+  mno_error err = {0};
+  if (mno_device_cuda.count(&count, &err) != MNO_OK) {
+    if (getenv("MEANODE_REQUIRE_GPU")) fail_msg("%s", err.message);
+    printf("%s: not run\n", err.message);
+    skip();
+  }
+  static const struct {
+    size_t D;
+    int64_t M, L;
+    size_t N;
+    int candidate; /* -1: the program's choice */
+  } cases[] = {{2, 1, 40, 10, -1},     {10, 10, 30, 10, -1}, {7, 33, 9, 13, 0},    {32, 32, 20, 10, -1},
+               {32, 32, 20, 10, 1},    {9, 100, 6, 21, 2},   {32, 70, 12, 10, 3},  {20, 50, 10, 7, 5},
+               {100, 100, 10, 10, -1}, {300, 64, 4, 10, -1}, {100, 40, 3, 200, 1}, {800, 24, 3, 10, 4},
+               {1000, 16, 3, 10, -1}};
+  mno_device_info info;
+  assert_ok(mno_device_cuda.info(0, &info, &err));
+  const size_t limit = getenv("MEANODE_SMALL") ? 8 : sizeof cases / sizeof *cases;
+  for (size_t c = 0; c < limit; c++)
+    for (int precision = 0; precision < 2; precision++)
+      for (int activation = 0; activation < (c == 1 ? MNO_ACTIVATION_COUNT : 1); activation++) {
+        if (cases[c].candidate >= 3 && info.major < 9) continue; /* no clusters */
+        mno_problem problem = problem_make(cases[c].D, cases[c].N, 3, 2, 3, (mno_activation)activation,
+                                           activation % 2 ? MNO_CROSS_ENTROPY : MNO_SQUARED);
+        mno_instance instance[SEEDS];
+        int64_t step[] = {0, 1, 3};
+        for (size_t i = 0; i < SEEDS; i++)
+          instance[i] =
+              (mno_instance){.L = cases[c].L - (int64_t)i % 2, .M = cases[c].M, .seed = 5 + i, .draw = {cases[c].M, 0, 1}};
+        const mno_plan plan = {.precision = (mno_precision)precision,
+                               .problem_count = 1,
+                               .problem = &problem,
+                               .instance_count = SEEDS,
+                               .instance = instance,
+                               .step_count = 3,
+                               .step = step,
+                               .output = true,
+                               .weights = MNO_WEIGHTS_BOTH};
+        mno_record *card[SEEDS] = {0}, *host[SEEDS] = {0};
+        mno_twin_state = (mno_twin){.devices = 1, .memory = (size_t)4 << 30, .resident = 2};
+        mno_candidate_forced = cases[c].candidate;
+        run(&mno_device_cuda, &plan, card);
+        run(&mno_device_twin, &plan, host);
+        mno_candidate_forced = -1;
+        for (size_t i = 0; i < SEEDS; i++) {
+          if (!equal(&plan, card[i], host[i]))
+            fail_msg("D %zu M %lld N %zu candidate %d %s %s: the card's bits differ from the host's", cases[c].D,
+                     (long long)cases[c].M, cases[c].N, cases[c].candidate, mno_precision_name(plan.precision),
+                     mno_activation_name(problem.activation));
+          mno_record_free(card[i]);
+          mno_record_free(host[i]);
+        }
+        problem_free(&problem);
+      }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(card_equals_host)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

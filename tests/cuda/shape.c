@@ -1,0 +1,153 @@
+/* How computations are cut up and which kernel takes them: pure functions, checked without a card. */
+#include "test.h"
+
+#include "shape.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Cards of the compute capabilities that the kernels are compiled for: shared memory of a block and of a processor, KiB. */
+static const struct {
+  int major;
+  size_t block, processor;
+} cards[] = {{8, 163, 164}, {8, 99, 100}, {9, 227, 228}, {10, 227, 228}};
+
+static const mno_dimensions dims[] = {
+    {1, 1, 1, 1, 1},         {2, 1, 10, 1000, 5},      {10, 10, 10, 1000, 5},    {10, 100, 10, 1000, 5},
+    {32, 32, 10, 1000, 5},   {8, 4, 10, 4000, 5},      {100, 100, 10, 1000, 5},  {300, 300, 10, 300, 5},
+    {64, 256, 10, 50, 5},    {100, 100, 200, 1000, 5}, {1000, 1000, 10, 100, 5}, {1000, 1000, 10, 1000, 5},
+    {2000, 2000, 10, 10, 5}, {17, 1999, 33, 7, 3},     {3, 100000, 4, 2, 1},     {1500, 1, 1000, 3, 10}};
+enum { SHAPES = sizeof dims / sizeof *dims };
+
+static void divisions_are_exact(void **state) {
+  for (uint32_t d = 1; d < 3000; d += d < 40 ? 1 : 97) {
+    const mno_divisor by = {d, (uint32_t)(((UINT64_C(1) << 32) + d - 1) / d)};
+    for (uint32_t n = 0; n < 70000; n++) {
+      if ((uint64_t)n * d >= UINT64_C(1) << 32) break;
+      const uint32_t q = d == 1 ? n : (uint32_t)((uint64_t)n * by.magic >> 32);
+      if (q != n / d) fail_msg("%u / %u gave %u", n, d, q);
+    }
+  }
+}
+
+static void check(const mno_shape *s, const mno_dimensions *n) {
+  /* tiles of ranks cover the units once */
+  assert_true((size_t)s->ranks * (size_t)s->share >= n->M &&
+              (size_t)(s->ranks - 1) * (size_t)s->share < n->M + (size_t)s->ranks);
+  assert_true(s->tile * s->tiles >= s->share && s->tile * (s->tiles - 1) < s->share);
+  assert_true(s->d_slices * s->d_length >= s->D && s->m_slices * s->m_length >= s->tile);
+  assert_true((size_t)(s->chunks * MNO_CHUNK) >= n->N && s->row >= s->D && s->row % 2 == 1);
+  /* alignment of everything that is copied in sixteen bytes */
+  assert_true(s->pitch >= MNO_CHUNK && s->pitch * s->bytes % 16 == 0);
+  assert_true(s->tile_bytes % 16 == 0 && s->tile_bytes >= (uint32_t)(2 * s->tile * s->row * s->bytes) &&
+              s->h_bytes % 16 == 0);
+  const uint32_t state = (uint32_t)(s->chunks * s->D * s->pitch * s->bytes),
+                 projection = (uint32_t)(s->chunks * s->d_slices * s->tile * s->pitch * s->bytes);
+  assert_true(s->h_bytes == state && s->B >= s->H + state && s->P >= s->B + state && s->Q >= s->P + projection);
+  assert_true(s->A >= s->Q + projection && s->a_bytes == state * (uint32_t)s->m_slices);
+  assert_true(s->state_bytes >= s->A + (s->ranks > 1 ? 2 : 1) * s->a_bytes && s->state_bytes % 16 == 0);
+  const mno_slot_layout at = mno_slot(s);
+  assert_true(at.weights >= sizeof(mno_control) && at.weights % 16 == 0 && at.states % 16 == 0 && at.readout % 16 == 0);
+  assert_true(at.region % 256 == 0 && at.bytes % 256 == 0);
+  assert_true(at.states - at.weights >= 2 * n->L * n->M * n->D * (size_t)s->bytes);
+  assert_true(at.readout - at.states >= n->L * s->h_bytes && at.bytes >= at.region + (size_t)s->ranks * s->state_bytes);
+  const mno_step_model model = mno_shape_model(s);
+  assert_true(model.memory > 0 && model.issue > 0 && model.latency > 0 && mno_shape_seconds(s) >= model.memory);
+}
+
+static void shapes_are_consistent(void **state) {
+  mno_error err;
+  for (size_t i = 0; i < SHAPES; i++)
+    for (int precision = 0; precision < 2; precision++)
+      for (size_t c = 0; c < mno_candidate_count; c++) {
+        mno_shape s;
+        assert_ok(mno_shape_make(&dims[i], (mno_precision)precision, &mno_candidates[c], &s, &err));
+        check(&s, &dims[i]);
+      }
+}
+
+/* What the choice is made for fits every card that the kernels are compiled for, in the numbers' order of sums that the
+ * choice fixed; and does not depend on anything else. */
+static void every_card_takes_the_choice(void **state) {
+  mno_error err;
+  for (size_t i = 0; i < SHAPES; i++)
+    for (int precision = 0; precision < 2; precision++)
+      for (size_t c = 0; c < sizeof cards / sizeof *cards; c++) {
+        mno_shape s, again;
+        mno_device_info info = {.name = "card", .major = cards[c].major};
+        info.shared_block = cards[c].block << 10;
+        info.shared_processor = cards[c].processor << 10;
+        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, cards[c].major >= 9, &s, &err));
+        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, cards[c].major >= 9, &again, &err));
+        assert_memory_equal(&s, &again, sizeof s);
+        if (cards[c].major < 9) assert_int_equal(s.ranks, 1);
+        mno_fit_on_card fit;
+        assert_ok(mno_shape_fit(&s, &info, &fit, &err));
+        assert_true(fit.stages >= MNO_STAGES_LEAST && fit.stages <= MNO_STAGES_MOST);
+        assert_true(fit.shared == mno_shared_bytes(&s, fit.stages, fit.state_in_memory) && fit.shared <= info.shared_block);
+        assert_true(s.kernel != MNO_KERNEL_WARP || !fit.state_in_memory);
+      }
+}
+
+/* The depth of a network changes which kernel takes it only through its size, never how its sums are cut. */
+static void depth_does_not_change_the_cut(void **state) {
+  mno_error err;
+  for (size_t i = 0; i < SHAPES; i++) {
+    mno_dimensions deep = dims[i];
+    deep.L *= 3;
+    mno_shape a, b;
+    assert_ok(mno_shape_make(&dims[i], MNO_F32, &mno_candidates[1], &a, &err));
+    assert_ok(mno_shape_make(&deep, MNO_F32, &mno_candidates[1], &b, &err));
+    b.L = a.L;
+    assert_memory_equal(&a, &b, sizeof a);
+  }
+}
+
+/* The table that the kernels are chosen by, at shapes of interest: small networks by warps, large ones by blocks, the
+ * largest by clusters where there are any. */
+static void choice_by_size(void **state) {
+  mno_error err;
+  static const struct {
+    mno_dimensions n;
+    mno_kernel_kind kernel;
+  } expected[] = {{{2, 1, 10, 1000, 5}, MNO_KERNEL_WARP},         {{10, 10, 10, 1000, 5}, MNO_KERNEL_WARP},
+                  {{32, 32, 10, 1000, 5}, MNO_KERNEL_WARP},       {{100, 100, 10, 1000, 5}, MNO_KERNEL_BLOCK},
+                  {{300, 300, 10, 300, 5}, MNO_KERNEL_BLOCK},     {{100, 100, 200, 1000, 5}, MNO_KERNEL_BLOCK},
+                  {{1000, 1000, 10, 1000, 5}, MNO_KERNEL_CLUSTER}};
+  for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+    mno_shape s;
+    assert_ok(mno_shape_choose(&expected[i].n, MNO_F32, 1, &s, &err));
+    const mno_step_model m = mno_shape_model(&s);
+    printf(
+        "D %4d M %4d L %4d N %3d: kernel %c, %d x %d lanes; modelled us per step: memory %.3g, issue %.3g, latency %.3g\n",
+        s.D, s.M, s.L, s.N, "WCX"[s.kernel], s.ranks, s.lanes, 1e6 * m.memory, 1e6 * m.issue, 1e6 * m.latency);
+    assert_int_equal(s.kernel, expected[i].kernel);
+  }
+}
+
+static void refusals_have_numbers(void **state) {
+  mno_error err;
+  mno_shape s;
+  const mno_dimensions wide = {20000, 1, 10, 1, 1}, many = {1000, 10, 100000, 1, 1}, unit = {9000, 10, 1, 1, 1};
+  assert_int_equal(mno_shape_choose(&wide, MNO_F32, 1, &s, &err), MNO_ERR_BACKEND);
+  assert_non_null(strstr(err.message, "20000"));
+  assert_int_equal(mno_shape_choose(&many, MNO_F32, 1, &s, &err), MNO_ERR_BACKEND);
+  assert_int_equal(mno_shape_choose(&unit, MNO_F64, 1, &s, &err), MNO_ERR_BACKEND);
+  assert_non_null(strstr(err.message, "KiB"));
+  const mno_dimensions fine = {100, 100, 10, 100, 1};
+  assert_ok(mno_shape_choose(&fine, MNO_F64, 0, &s, &err));
+  const mno_device_info tiny = {.name = "tiny", .shared_block = 16 << 10, .shared_processor = 16 << 10};
+  mno_fit_on_card fit;
+  assert_int_equal(mno_shape_fit(&s, &tiny, &fit, &err), MNO_ERR_BACKEND);
+  assert_non_null(strstr(err.message, "tiny"));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(divisions_are_exact),
+                                     cmocka_unit_test(shapes_are_consistent),
+                                     cmocka_unit_test(every_card_takes_the_choice),
+                                     cmocka_unit_test(depth_does_not_change_the_cut),
+                                     cmocka_unit_test(choice_by_size),
+                                     cmocka_unit_test(refusals_have_numbers)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
