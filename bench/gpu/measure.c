@@ -8,6 +8,7 @@
 
 #include "core/memory.h"
 #include "driver.h"
+#include "meanode/random.h"
 #include "rounds.h"
 
 #include <errno.h>
