@@ -170,6 +170,14 @@ mno_status mno_compare(const mno_held *held, const mno_plan *plan, mno_error *er
                         "now):%s",
                         held->name, why.text);
   }
+  bool largest = false;
+  for (size_t i = 0; plan->sweep && i < plan->sweep->limit.count; i++)
+    largest |= plan->sweep->limit.kind[i] == MNO_LIMIT_LARGEST;
+  if (status == MNO_OK && largest && held->instance_count != plan->instance_count)
+    status = mno_fail(err, MNO_ERR_INPUT,
+                      "%s takes the largest networks of its sweep for the limit: more instances would change it and every "
+                      "error; write another file (-o NAME)",
+                      held->name);
   free(rows.row);
   free(settings);
   return status;

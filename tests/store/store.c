@@ -173,6 +173,24 @@ static void test_extended(void **state) {
   }
 }
 
+/* Where the sweep's own largest networks are the limit, more instances would change what is there. */
+static void test_extended_largest(void **state) {
+  mno_error err = {0};
+  char *text = replaced(sample_text, "kind: mean-ode", "kind: largest"), *more = replaced(text, "seeds: 3", "seeds: 4");
+  sample s = sample_new(text, MNO_F64), e = sample_new(more, MNO_F64);
+  const char *path = sample_path("extended_largest");
+  mno_store *store = sample_open(path, s.plan, MNO_CREATE);
+  sample_close(store);
+  assert_int_equal(mno_store_open(path, e.plan, NULL, MNO_RESUME, &store, &err), MNO_ERR_INPUT);
+  assert_non_null(strstr(err.message, "largest"));
+  store = sample_open(path, s.plan, MNO_RESUME);
+  sample_close(store);
+  sample_free(&e);
+  sample_free(&s);
+  free(more);
+  free(text);
+}
+
 static void test_lock(void **state) {
   mno_error err = {0};
   sample s = sample_new(sample_text, MNO_F64);
@@ -219,8 +237,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_round_trip), cmocka_unit_test(test_limits),
       cmocka_unit_test(test_modes),      cmocka_unit_test(test_changed_configuration),
-      cmocka_unit_test(test_extended),   cmocka_unit_test(test_lock),
-      cmocka_unit_test(test_unwritable),
+      cmocka_unit_test(test_extended),   cmocka_unit_test(test_extended_largest),
+      cmocka_unit_test(test_lock),       cmocka_unit_test(test_unwritable),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
