@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *mno_limit_kind_name(mno_limit_kind kind) {
   return kind == MNO_LIMIT_MEAN_ODE ? "mean-ode" : kind == MNO_LIMIT_TANGENT_ODE ? "tangent-ode" : "largest";
@@ -17,9 +18,14 @@ const char *mno_limit_group_name(mno_limit_kind kind) {
                                          : "limit_largest";
 }
 
+/* Numbers in the one block that all arrays lie in, depth first. */
+static size_t numbers(size_t S, size_t N, size_t d_out, size_t D, size_t nodes) {
+  return nodes + 3 * S + 2 * S * N * d_out + (1 + 2 * nodes) * S * N * D;
+}
+
 mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **limit, mno_error *err) {
   size_t S = problem->K + 1, N = problem->N, f = S * N * problem->d_out, h = S * N * problem->D;
-  size_t count = nodes + 3 * S + 2 * f + h + 2 * nodes * h, header = (sizeof(mno_limit) + 63) / 64 * 64;
+  size_t count = numbers(S, N, problem->d_out, problem->D, nodes), header = (sizeof(mno_limit) + 63) / 64 * 64;
   mno_limit *made = mno_alloc(1, header + count * sizeof(double));
   if (!made) return mno_fail_memory(err, header + count * sizeof(double), "a limit");
   double *block = (double *)((char *)made + header);
@@ -36,6 +42,23 @@ mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **l
     block += parts[i].count;
   }
   *limit = made;
+  return MNO_OK;
+}
+
+mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *err) {
+  mno_problem like = {.N = limit->N, .d_out = limit->d_out, .D = limit->D, .K = limit->K};
+  mno_status status = mno_limit_new(&like, limit->nodes, copy, err);
+  if (status != MNO_OK) return status;
+  mno_limit *to = *copy;
+  to->kind = limit->kind;
+  memcpy(to->method, limit->method, sizeof to->method);
+  memcpy(to->parameters, limit->parameters, sizeof to->parameters);
+  to->certified = limit->certified;
+  to->diverged = limit->diverged;
+  to->degrees = limit->degrees;
+  to->seconds = limit->seconds;
+  memcpy(to->depth, limit->depth,
+         numbers(limit->K + 1, limit->N, limit->d_out, limit->D, limit->nodes) * sizeof *limit->depth);
   return MNO_OK;
 }
 

@@ -69,20 +69,13 @@ static mno_status check_sizes(const mno_sweep *sweep, const mno_data *data, mno_
   return MNO_OK;
 }
 
-/* What the header promises and this version does not compute. */
-static mno_status check_computed(const mno_sweep *sweep, mno_error *err) {
-  const struct {
-    bool wanted;
-    mno_mark mark;
-    const char *name;
-  } keys[] = {{sweep->record.coupling, sweep->record.coupling_mark, "coupling"},
-              {sweep->record.path, sweep->record.path_mark, "path"},
-              {sweep->record.features, sweep->record.features_mark, "features"}};
-  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-    if (keys[i].wanted)
-      return mno_sweep_fail(sweep, keys[i].mark, err, "record.%s is not computed by this version; accepted: false",
-                            keys[i].name);
-  return MNO_OK;
+/* Coupled units are driven by the fields of the Mean ODE. */
+static mno_status check_diagnostics(const mno_sweep *sweep, mno_error *err) {
+  for (size_t i = 0; i < sweep->limit.count; i++)
+    if (sweep->limit.kind[i] == MNO_LIMIT_MEAN_ODE) return MNO_OK;
+  if (!sweep->record.coupling) return MNO_OK;
+  return mno_sweep_fail(sweep, sweep->record.coupling_mark, err,
+                        "record.coupling compares with the Mean ODE: add mean-ode to limit.kind, or write false");
 }
 
 /* Problems from sweep and data; takes x and y out of data. */
@@ -217,7 +210,7 @@ static mno_status make_instances(mno_plan *plan, mno_error *err) {
 }
 
 mno_status mno_plan_build(const mno_sweep *sweep, mno_precision precision, mno_plan **plan, mno_error *err) {
-  mno_status status = check_computed(sweep, err);
+  mno_status status = check_diagnostics(sweep, err);
   if (status != MNO_OK) return status;
   mno_data *data = NULL;
   mno_plan *made = mno_alloc(1, sizeof *made);
@@ -227,6 +220,9 @@ mno_status mno_plan_build(const mno_sweep *sweep, mno_precision precision, mno_p
   made->output = sweep->record.output;
   made->embedding = sweep->record.embedding;
   made->weights = sweep->record.weights;
+  made->coupling = sweep->record.coupling;
+  made->path = sweep->record.path;
+  made->features = sweep->record.features;
   made->step_count = sweep->record.step_count;
   made->step = mno_alloc(made->step_count, sizeof *made->step);
   if (made->step)

@@ -2,6 +2,7 @@
 
 #include "core/memory.h"
 #include "meanode/result.h"
+#include "run/largest.h"
 
 static mno_limit_options options_of(const mno_sweep *sweep, mno_limit_kind kind, const mno_run_options *run) {
   return (mno_limit_options){
@@ -31,30 +32,35 @@ static const mno_limit *find(const mno_result *other, const mno_problem *problem
 }
 
 static mno_status one_limit(const mno_plan *plan, size_t p, mno_limit_kind kind, const mno_result *other,
-                            const mno_run_options *options, mno_store *store, mno_run_summary *summary, mno_error *err) {
+                            const mno_run_options *options, mno_store *store, mno_run_summary *summary, mno_limit **fields,
+                            mno_error *err) {
+  bool keep = fields && kind == MNO_LIMIT_MEAN_ODE;
   const mno_limit *found = mno_store_limit(store, p, kind);
   if (found) {
     summary->limits_reused++;
     summary->limits_uncertified += !found->certified;
-    return MNO_OK;
+    return keep ? mno_limit_copy(found, &fields[p], err) : MNO_OK;
   }
   found = find(other, &plan->problem[p], kind);
   mno_limit *solved = NULL;
   if (!found) {
     mno_limit_options how = options_of(plan->sweep, kind, options);
-    mno_status status = mno_limit_solve(&plan->problem[p], &how, &solved, err);
+    mno_status status = kind == MNO_LIMIT_LARGEST ? mno_run_largest(plan, p, options, &solved, err)
+                                                  : mno_limit_solve(&plan->problem[p], &how, &solved, err);
     if (status != MNO_OK) return status;
     found = solved;
   }
   *(solved ? &summary->limits_computed : &summary->limits_reused) += 1;
   summary->limits_uncertified += !found->certified;
   mno_status status = mno_store_put_limit(store, p, found, err);
+  if (keep && status == MNO_OK) status = mno_limit_copy(found, &fields[p], err);
   mno_limit_free(solved);
   return status;
 }
 
 mno_status mno_run_limits(const mno_plan *plan, const mno_run_options *options, mno_store *store, mno_run_summary *summary,
-                          void (*tick)(void *context, size_t done, size_t total), void *context, mno_error *err) {
+                          mno_limit **fields, void (*tick)(void *context, size_t done, size_t total), void *context,
+                          mno_error *err) {
   const mno_sweep *sweep = plan->sweep;
   size_t done = 0, total = plan->problem_count * sweep->limit.count;
   mno_result *other = NULL;
@@ -64,7 +70,7 @@ mno_status mno_run_limits(const mno_plan *plan, const mno_run_options *options, 
   for (size_t p = 0; status == MNO_OK && p < plan->problem_count; p++)
     for (size_t i = 0; status == MNO_OK && i < sweep->limit.count; i++) {
       if (tick) tick(context, done, total);
-      status = one_limit(plan, p, sweep->limit.kind[i], other, options, store, summary, err);
+      status = one_limit(plan, p, sweep->limit.kind[i], other, options, store, summary, fields, err);
       done++;
     }
   if (tick && status == MNO_OK) tick(context, done, total);

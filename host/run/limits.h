@@ -4,9 +4,11 @@
 
 #include "meanode/run.h"
 
-/* Puts every limit of the plan's sweep that can be had before training into the store, in the order of the list. tick may
- * be NULL; it is told how many of how many are done. */
+/* Puts every limit of the plan's sweep that can be had before training into the store, in the order of the list. fields,
+ * [problem_count] or NULL, receives copies of the Mean ODEs (NULL where there is none). tick may be NULL; it is told how
+ * many of how many are done. */
 mno_status mno_run_limits(const mno_plan *plan, const mno_run_options *options, mno_store *store, mno_run_summary *summary,
-                          void (*tick)(void *context, size_t done, size_t total), void *context, mno_error *err);
+                          mno_limit **fields, void (*tick)(void *context, size_t done, size_t total), void *context,
+                          mno_error *err);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "core/memory.h"
 #include "meanode/backend.h"
+#include "meanode/diagnose.h"
 #include "run/limits.h"
 
 #include <pthread.h>
@@ -14,6 +15,7 @@ typedef struct run_state {
   const mno_run_options *options;
   const mno_backend *backend;
   mno_store *store;
+  mno_limit **fields; /* [problem_count] Mean ODEs for the diagnostics; NULL if none are wanted */
   pthread_mutex_t lock;
   mno_progress progress; /* under lock */
   double phase_start, last_tick;
@@ -41,9 +43,16 @@ static void limit_tick(void *context, size_t done, size_t total) {
 
 static mno_status emit(void *context, mno_record *record, mno_error *err) {
   run_state *run = context;
+  const mno_plan *plan = run->plan;
   size_t row = record->row;
   bool diverged = record->outcome == MNO_INSTANCE_DIVERGED;
-  mno_status status = mno_store_put(run->store, record, err);
+  mno_status status = MNO_OK;
+  if (run->fields) status = mno_diagnose(plan, run->fields[plan->instance[row].problem], record, err);
+  if (status != MNO_OK) {
+    mno_record_free(record);
+    return status;
+  }
+  status = mno_store_put(run->store, record, err);
   pthread_mutex_lock(&run->lock);
   run->progress.done++;
   run->progress.diverged += diverged;
@@ -101,7 +110,7 @@ static mno_status limits_then_train(run_state *run, const size_t *rows, size_t c
   const mno_plan *plan = run->plan;
   size_t limits = plan->problem_count * plan->sweep->limit.count;
   begin_phase(run, "limit", limits, (double)limits);
-  mno_status status = mno_run_limits(plan, run->options, run->store, summary, limit_tick, run, err);
+  mno_status status = mno_run_limits(plan, run->options, run->store, summary, run->fields, limit_tick, run, err);
   if (status != MNO_OK) return status;
   status = train(run, rows, count, err);
   summary->computed = run->progress.done;
@@ -154,7 +163,13 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
     if (!mno_store_has(run.store, rows[i])) rows[count++] = rows[i];
   summary->skipped = planned - count;
   pthread_mutex_init(&run.lock, NULL);
-  status = limits_then_train(&run, rows, count, summary, err);
+  if (plan->coupling || plan->path || plan->features) {
+    run.fields = mno_alloc(plan->problem_count, sizeof *run.fields);
+    if (!run.fields) status = mno_fail_memory(err, plan->problem_count * sizeof *run.fields, "the limits");
+  }
+  if (status == MNO_OK) status = limits_then_train(&run, rows, count, summary, err);
+  for (size_t p = 0; run.fields && p < plan->problem_count; p++) mno_limit_free(run.fields[p]);
+  free(run.fields);
   pthread_mutex_destroy(&run.lock);
   free(rows);
 

@@ -16,34 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *err) {
-  mno_problem like = {.N = limit->N, .d_out = limit->d_out, .D = limit->D, .K = limit->K};
-  mno_status status = mno_limit_new(&like, limit->nodes, copy, err);
-  if (status != MNO_OK) return status;
-  mno_limit *to = *copy;
-  to->kind = limit->kind;
-  to->certified = limit->certified;
-  to->seconds = limit->seconds;
-  memcpy(to->method, limit->method, sizeof to->method);
-  memcpy(to->parameters, limit->parameters, sizeof to->parameters);
-  size_t S = limit->K + 1, output = S * limit->N * limit->d_out, embedding = S * limit->N * limit->D;
-  const struct {
-    double *to;
-    const double *from;
-    size_t count;
-  } part[] = {{to->depth, limit->depth, limit->nodes},
-              {to->loss, limit->loss, S},
-              {to->output, limit->output, output},
-              {to->output_error, limit->output_error, S},
-              {to->embedding, limit->embedding, embedding},
-              {to->embedding_error, limit->embedding_error, S},
-              {to->state, limit->state, embedding * limit->nodes},
-              {to->adjoint, limit->adjoint, embedding * limit->nodes}};
-  for (size_t i = 0; i < sizeof part / sizeof *part; i++)
-    if (part[i].count && part[i].from) memcpy(part[i].to, part[i].from, part[i].count * sizeof(double));
-  return MNO_OK;
-}
-
 void mno_files_init(mno_store_files *files) {
   *files = (mno_store_files){.published = -1};
   files->lock.fd = -1;

@@ -40,6 +40,4 @@ void mno_files_done(mno_store_files *files);
 
 void mno_files_close(mno_store_files *files);
 
-mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *err);
-
 #endif

@@ -67,13 +67,14 @@ mno_status mno_limit_largest(const mno_problem *problem, size_t count, const dou
                              const double *const *embedding, int64_t L, int64_t M, mno_limit **limit, mno_error *err);
 
 /* The depth bias without seeds: L x RMS (over samples and coordinates) of the difference between networks of depth L with
- * infinitely many units per layer (the Euler scheme) and the Mean ODE, both on the same particles, at every step. As L grows it
- * tends to the constant a of the error law; the error from sampling is a small relative one. options: particles (default
+ * infinitely many units per layer (the Euler scheme) and the Mean ODE, both on the same particles, at every step. As L grows
+ * it tends to the constant a of the error law; the error from sampling is a small relative one. options: particles (default
  * 1024), nodes, seed, threads, stop. output, embedding: [K+1], either may be NULL. */
 mno_status mno_limit_depth_bias(const mno_problem *problem, const mno_limit_options *options, size_t L, double *output,
                                 double *embedding, mno_error *err);
 
 mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **limit, mno_error *err); /* all NaN */
+mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *err);
 void mno_limit_free(mno_limit *limit);
 
 const char *mno_limit_kind_name(mno_limit_kind kind);  /* "mean-ode", "tangent-ode", "largest" */

@@ -70,6 +70,34 @@ class Pipeline(harness.Case):
                 gap = group[name][run] - group[f"limit_mean_ode/{name}"][...]
                 np.testing.assert_allclose(file[error][row], np.sqrt(np.mean(gap**2, axis=(1, 2))), rtol=1e-10)
 
+    def test_largest_is_the_average_of_the_largest_networks(self):
+        changes = {"limit": {"kind": "largest"}, "sweep": {"L": [3, 9], "M": [2, 5], "seeds": 6}, "record": {"weights": "none"}}
+        file = self.open(self.run_sweep(changes))
+        group = file["problem_0000"]
+        largest = [run for run, row in enumerate(group["row"][...]) if (file["L"][row], file["M"][row]) == (9, 5)]
+        self.assertEqual(len(largest), 6)
+        mean = group["output"][...][largest].mean(axis=0)
+        np.testing.assert_allclose(group["limit_largest/output"][...], mean, rtol=1e-12, atol=1e-15)
+        gap = group["output"][0] - mean
+        np.testing.assert_allclose(file["error_output"][group["row"][0]], np.sqrt(np.mean(gap**2, axis=(1, 2))), rtol=1e-9)
+
+    def test_diagnostics(self):
+        """Coupled units start together and part as networks scatter; distances shrink as L M grows."""
+        changes = {"limit": {"kind": "mean-ode", "tolerance": 5e-3}, "sweep": {"L": [8, 64], "M": [16], "seeds": 4},
+                   "record": {"weights": "none", "coupling": True, "path": True, "features": True}}
+        file = self.open(self.run_sweep(changes))
+        names = {}
+        file.visititems(lambda name, item: names.setdefault(name.split("/")[-1], item) if isinstance(item, h5py.Dataset) else None)
+        coupling = names["coupling"][...]
+        self.assertTrue(np.all(coupling[:, 0] == 0))
+        self.assertTrue(np.all(coupling[:, -1] > 0))
+        depth = file["L"][...]
+        self.assertLess(coupling[depth == 64, -1].mean(), 0.6 * coupling[depth == 8, -1].mean())
+        for name in ("decorrelation", "path_error_forward", "path_error_backward", "init_noise", "feature_update", "parameter_movement"):
+            self.assertTrue(np.all(np.isfinite(names[name][...][:, 1:-1])), name)
+        self.assertTrue(np.all(names["feature_update"][...][:, 0] == 0))
+        self.assertTrue(np.all(names["path_error_forward"][...] > 0))
+
     def test_digits(self):
         changes = {"model": {"D": 16}, "training": {"steps": 20},
                    "sweep": {"L": [5, 10, 20], "M": [4, 8, 16], "seeds": 8}, "record": {"weights": "none"}}

@@ -1,0 +1,100 @@
+#include "run/largest.h"
+
+#include "core/memory.h"
+#include "meanode/backend.h"
+
+#include <stdlib.h>
+
+/* Records by their position in the list of rows, whichever thread finishes first. */
+typedef struct collection {
+  const size_t *rows;
+  size_t count;
+  mno_record **record; /* [count] */
+} collection;
+
+static mno_status collect(void *context, mno_record *record, mno_error *err) {
+  collection *all = context;
+  for (size_t i = 0; i < all->count; i++)
+    if (all->rows[i] == record->row) all->record[i] = record; /* one writer per element */
+  return MNO_OK;
+}
+
+static bool plain(const mno_instance *instance) {
+  return instance->draw.width == instance->M && instance->draw.offset == 0 && instance->draw.sign == 1;
+}
+
+/* The rows of the largest plain shape of a problem; returns how many. */
+static size_t largest_rows(const mno_plan *plan, size_t problem, size_t *rows) {
+  size_t count = 0;
+  int64_t L = 0, M = 0;
+  for (size_t row = 0; row < plan->instance_count; row++) {
+    const mno_instance *instance = &plan->instance[row];
+    if (instance->problem != problem || !plain(instance)) continue;
+    double size = (double)instance->L * (double)instance->M, best = (double)L * (double)M;
+    if (size > best || (size == best && instance->L > L)) {
+      L = instance->L;
+      M = instance->M;
+      count = 0;
+    }
+    if (instance->L == L && instance->M == M) rows[count++] = row;
+  }
+  return count;
+}
+
+static mno_status average(const mno_plan *plan, size_t problem, const collection *all, mno_limit **limit, mno_error *err) {
+  const double **output = mno_alloc(2 * all->count, sizeof *output), **embedding = output + all->count;
+  if (!output) return mno_fail_memory(err, 2 * all->count * sizeof *output, "the largest networks");
+  size_t count = 0;
+  for (size_t i = 0; i < all->count; i++) {
+    if (!all->record[i] || all->record[i]->outcome != MNO_DONE) continue;
+    output[count] = all->record[i]->output;
+    embedding[count++] = all->record[i]->embedding;
+  }
+  const mno_instance *first = &plan->instance[all->rows[0]];
+  mno_status status;
+  if (count == 0)
+    status =
+        mno_fail(err, MNO_ERR_INPUT,
+                 "%s: limit \"largest\": every network with L = %lld, M = %lld diverged; use a smaller learning rate or "
+                 "another limit",
+                 plan->sweep->path, (long long)first->L, (long long)first->M);
+  else
+    status = mno_limit_largest(&plan->problem[problem], count, output, embedding, first->L, first->M, limit, err);
+  free(output);
+  return status;
+}
+
+mno_status mno_run_largest(const mno_plan *plan, size_t problem, const mno_run_options *options, mno_limit **limit,
+                           mno_error *err) {
+  const mno_backend *backend;
+  mno_status status = mno_backend_find(options->backend ? options->backend : "auto", &backend, err);
+  if (status != MNO_OK) return status;
+  size_t K = plan->problem[problem].K, *rows = mno_alloc(plan->instance_count, sizeof *rows);
+  int64_t *steps = mno_alloc(K + 1, sizeof *steps);
+  mno_record **records = mno_alloc(plan->instance_count, sizeof *records);
+  if (!rows || !steps || !records) {
+    status = mno_fail_memory(err, plan->instance_count * sizeof *rows, "the largest networks");
+  } else {
+    for (size_t k = 0; k <= K; k++) steps[k] = (int64_t)k;
+    mno_plan every_step = *plan;
+    every_step.step = steps;
+    every_step.step_count = K + 1;
+    every_step.weights = MNO_WEIGHTS_NONE;
+    every_step.coupling = every_step.path = every_step.features = false;
+    collection all = {.rows = rows, .count = largest_rows(plan, problem, rows), .record = records};
+    mno_job job = {.plan = &every_step,
+                   .rows = rows,
+                   .count = all.count,
+                   .threads = options->threads,
+                   .emit = collect,
+                   .context = &all,
+                   .stop = options->stop};
+    status = backend->run(&job, err);
+    if (status == MNO_OK) status = average(plan, problem, &all, limit, err);
+    for (size_t i = 0; i < all.count; i++) mno_record_free(records[i]);
+  }
+  free(rows);
+  free(steps);
+  free(records);
+  return status;
+}

@@ -1,0 +1,12 @@
+/* The literature's habit as a limit: the average of the sweep's own largest networks. */
+#ifndef MNO_RUN_LARGEST_H
+#define MNO_RUN_LARGEST_H
+
+#include "meanode/run.h"
+
+/* Trains the largest plain networks (L M, then L) of a problem over all seeds of the plan at every step, on this process's
+ * own backend, and averages them. Their rows are trained again in the run itself, so that neither depends on the other. */
+mno_status mno_run_largest(const mno_plan *plan, size_t problem, const mno_run_options *options, mno_limit **limit,
+                           mno_error *err);
+
+#endif
