@@ -86,17 +86,15 @@ class Pipeline(harness.Case):
         changes = {"limit": {"kind": "mean-ode", "tolerance": 5e-3}, "sweep": {"L": [8, 64], "M": [16], "seeds": 4},
                    "record": {"weights": "none", "coupling": True, "path": True, "features": True}}
         file = self.open(self.run_sweep(changes))
-        names = {}
-        file.visititems(lambda name, item: names.setdefault(name.split("/")[-1], item) if isinstance(item, h5py.Dataset) else None)
-        coupling = names["coupling"][...]
+        coupling = file["coupling"][...]
         self.assertTrue(np.all(coupling[:, 0] == 0))
         self.assertTrue(np.all(coupling[:, -1] > 0))
         depth = file["L"][...]
         self.assertLess(coupling[depth == 64, -1].mean(), 0.6 * coupling[depth == 8, -1].mean())
         for name in ("decorrelation", "path_error_forward", "path_error_backward", "init_noise", "feature_update", "parameter_movement"):
-            self.assertTrue(np.all(np.isfinite(names[name][...][:, 1:-1])), name)
-        self.assertTrue(np.all(names["feature_update"][...][:, 0] == 0))
-        self.assertTrue(np.all(names["path_error_forward"][...] > 0))
+            self.assertTrue(np.all(np.isfinite(file[name][...][:, 1:-1])), name)
+        self.assertTrue(np.all(file["feature_update"][...][:, 0] == 0))
+        self.assertTrue(np.all(file["path_error_forward"][...] > 0))
 
     def test_digits(self):
         changes = {"model": {"D": 16}, "training": {"steps": 20},
