@@ -28,7 +28,7 @@ INLINE ml_block ml_block_at(const run *r, size_t i) {
   size_t blocks = ml_blocks(r), first = i * ml_vectors(r) / blocks;
   return (ml_block){first, (i + 1) * ml_vectors(r) / blocks - first};
 }
-INLINE size_t ml_stride(const run *r) { return (r->N + LANES - 1) / LANES * LANES + LANES; }
+INLINE size_t ml_stride(const run *r) { return (r->N + LANES - 1) / LANES * LANES + (r->N > ML_COLUMNS ? LANES : 0); }
 
 /* Lane sums of `count` <= 16 vectors, side by side in out. Neighbours are folded pairwise: within 16 bytes, then across. */
 #ifdef __clang__ /* has no shuffle by a vector of indices; the loop unrolls into one */
@@ -122,7 +122,7 @@ INLINE void ml_fold_add(const vec *acc, int columns, const real *base, real *out
 typedef struct ml_pass {
   const run *run;
   size_t vectors, D, N, stride;
-  ptrdiff_t ahead; /* in vectors: from a weight to the same weight of the layer that comes next */
+  ptrdiff_t ahead; /* in vectors: from a weight to that of the block that comes next */
   vec *w;          /* [D][vectors] */
   const real *x;   /* [D][stride], h or b */
   vec *y;          /* [N][vectors], rho or g */
@@ -153,6 +153,7 @@ INLINE void ml_columns(const ml_pass *s, bool gradient, size_t m, size_t n0, int
     vec value = a[i][n] * s->scale;
     if (gradient) value *= slope_of(s->run->kind, s->rho[at], s->run->kind == SLOPE_STORED ? s->stored[at] : (vec){0});
     s->y[at] = value;
+    if (!gradient) v_prefetch_write(s->y + at + s->run->t_size / LANES);
   }
 }
 
@@ -181,6 +182,7 @@ INLINE void ml_rows(const ml_pass *s, size_t d, size_t n0, int rows, int columns
   UNROLL for (int i = 0; i < rows; i++) {
     size_t at = (d + (size_t)i) * s->stride + n0;
     ml_fold_add(a[i], columns, s->base + at, s->out + at, s->scale);
+    v_prefetch_write(s->out + at + s->run->h_size);
   }
 }
 
@@ -197,6 +199,7 @@ INLINE void ml_sweep_columns(const ml_pass *s, vec *g, int columns) {
     UNROLL for (int n = 0; n < columns; n++) {
       q[n] = (vec){0};
       t[n] = s->rho[(size_t)n * s->vectors + m] * s->rate;
+      v_prefetch(s->rho + (size_t)n * s->vectors + m - s->run->t_size / LANES);
     }
     vec *w = s->w + m;
     const real *x = s->x;
@@ -407,7 +410,7 @@ static void ml_forward(const run *r, size_t l, const real *h, real *t, real *dt,
                  .D = r->D,
                  .N = r->N,
                  .stride = ml_stride(r),
-                 .ahead = (ptrdiff_t)(r->w_size / LANES),
+                 .ahead = (ptrdiff_t)(r->D * block.vectors),
                  .w = (vec *)r->u + w,
                  .x = h,
                  .y = (vec *)t + at,
@@ -428,8 +431,12 @@ static void ml_backward(run *r, size_t l, const real *h, const real *t, const re
   real *scaled = r->scratch + r->N * ML_BLOCK * LANES;
   bool fused = r->N <= ML_COLUMNS;
   if (fused)
-    for (size_t i = 0; i < r->h_size; i++) scaled[i] = h[i] * r->rate_u;
-  for (size_t i = 0; i < ml_blocks(r); i++) {
+    for (size_t i = 0; i < r->h_size; i += LANES) {
+      v_prefetch(h + i - r->h_size);
+      *(vec *)(scaled + i) = *(const vec *)(h + i) * r->rate_u;
+    }
+  size_t blocks = ml_blocks(r);
+  for (size_t i = blocks; i-- > 0;) { /* downwards, as memory is gone through */
     ml_block block = ml_block_at(r, i);
     size_t w = l * r->w_size / LANES + block.first * r->D, at = block.first * r->N;
     ml_pass v = {.run = r,
@@ -437,7 +444,7 @@ static void ml_backward(run *r, size_t l, const real *h, const real *t, const re
                  .D = r->D,
                  .N = r->N,
                  .stride = ml_stride(r),
-                 .ahead = -(ptrdiff_t)(r->w_size / LANES),
+                 .ahead = -(ptrdiff_t)(r->D * block.vectors),
                  .w = (vec *)r->v + w,
                  .x = b,
                  .y = g,
@@ -447,7 +454,7 @@ static void ml_backward(run *r, size_t l, const real *h, const real *t, const re
                  .rate = r->rate_v};
     ml_pass u = v;
     u.w = (vec *)r->u + w;
-    u.base = i == 0 ? b : b_next;
+    u.base = i + 1 == blocks ? b : b_next;
     u.out = b_next;
     u.scale = r->branch;
     if (fused) {

@@ -62,7 +62,9 @@ INLINE vec v_loadu(const real *p) {
 }
 INLINE void v_storeu(real *p, vec x) { memcpy(p, &x, sizeof x); }
 
-INLINE void v_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
+/* Fetches a line that is needed about a layer later: into the second-level cache, since the first would lose it again. */
+INLINE void v_prefetch(const void *p) { __builtin_prefetch(p, 0, 2); }
+INLINE void v_prefetch_write(const void *p) { __builtin_prefetch(p, 1, 2); }
 
 /* v_min(a, b), v_max(a, b): b when either is NaN, so write the bound first to let a NaN through. */
 #if defined(MNO_SIMD_AVX512) && defined(MNO_SIMD_F32)

@@ -50,6 +50,8 @@ INLINE void sl_rows(const sl_pass *s, sl_product product, size_t row, size_t n0,
   size_t at = row * s->N + n0;
   UNROLL for (int i = 0; i < rows; i++, at += s->N) UNROLL for (int n = 0; n < columns; n++) {
     size_t j = at + (size_t)n;
+    if (product == SL_PREACTIVATION) v_prefetch_write(s->out + j + s->rows * s->N);
+    if (product == SL_GRADIENT) v_prefetch(s->rho + j - s->rows * s->N);
     if (product == SL_PREACTIVATION) s->out[j] = acc[i][n] * s->scale;
     if (product == SL_STATE) s->out[j] = s->add[j] + acc[i][n] * s->scale;
     if (product == SL_GRADIENT)
@@ -218,6 +220,21 @@ static void sl_forward(const run *r, size_t l, const real *h, real *t, real *dt,
   sl_state(&s);
 }
 
+static void sl_rebuild(const run *r, size_t l, const real *h_next, const real *t, real *h) {
+  sl_pass s = {.a = (const vec *)(r->v + l * r->w_size),
+               .a_row = r->M,
+               .a_next = 1,
+               .rows = r->D,
+               .depth = r->M,
+               .N = r->N,
+               .ahead = -(ptrdiff_t)(r->D * r->M),
+               .x = (const vec *)t,
+               .out = (vec *)h,
+               .add = (const vec *)h_next,
+               .scale = -r->branch};
+  sl_state(&s);
+}
+
 static void sl_backward(run *r, size_t l, const real *h, const real *t, const real *dt, const real *b, real *b_next) {
   vec *u = (vec *)(r->u + l * r->w_size), *v = (vec *)(r->v + l * r->w_size), *g = (vec *)r->scratch;
   ptrdiff_t ahead = -(ptrdiff_t)(r->D * r->M);
@@ -258,6 +275,7 @@ static const layout layout_sl = {
     .state_get = sl_state_get,
     .state_set = sl_state_set,
     .forward = sl_forward,
+    .rebuild = sl_rebuild,
     .backward = sl_backward,
 };
 

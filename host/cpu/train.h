@@ -2,7 +2,11 @@
  *
  * Forward states h and rho(p) of all layers are kept for the backward pass while they fit STATE_BYTES; beyond it the depth
  * is cut into segments: only the state at the start of each is kept and its layers run forward again before they run
- * backward, with the same bits. */
+ * backward, with the same bits.
+ *
+ * With few units the states are most of the traffic. Where all would not fit the caches, only rho(p) is kept and the
+ * backward pass rebuilds h^{l-1} = h^l - alpha/(L M) sum_j v rho(p): one more product, and states that differ from the
+ * forward pass's by rounding. */
 #ifndef MNO_CPU_TRAIN_H
 #define MNO_CPU_TRAIN_H
 
@@ -12,7 +16,7 @@
 
 #include <stdbool.h>
 
-enum { STATE_BYTES = 1 << 28, PAGE = 64 };
+enum { STATE_BYTES = 1 << 28, REBUILD_BYTES = 1 << 22, REBUILD_M = 12, PAGE = 64 };
 
 /* How rho'(p) is had in the backward pass: from rho where that is cheap, else stored by the forward pass. */
 typedef enum slope { SLOPE_STORED, SLOPE_TANH, SLOPE_STEP, SLOPE_ONE } slope;
@@ -75,9 +79,10 @@ typedef struct run {
   real rate_u, rate_v; /* eta/alpha */
   slope kind;
   size_t w_size, h_size, t_size, scratch_size; /* one layer's U (or V), h (or b), rho; scratch of the layout */
-  size_t segment, segments;                    /* layers per segment, segments */
+  bool rebuild;                                /* states of the backward pass come from those after them, see above */
+  size_t segment, segments, h_slots;           /* layers per segment, segments, states kept */
   real *u, *v;                                 /* [L][w_size] */
-  real *h;                                     /* [segment + 1][h_size], states of the current segment */
+  real *h;                                     /* [h_slots][h_size], states of the current segment */
   real *start;                                 /* [segments][h_size], states at the starts; NULL if one segment */
   real *t, *dt;                                /* [segment][t_size], rho(p), rho'(p) (NULL unless stored) */
   real *b, *b_next;                            /* [h_size] */
@@ -95,6 +100,8 @@ typedef struct layout {
   void (*state_get)(const run *r, size_t lane, const real *h, double *out);
   void (*state_set)(const run *r, size_t lane, const double *in, real *h);
   void (*forward)(const run *r, size_t l, const real *h, real *t, real *dt, real *h_next);
+  /* h^{l-1} = h^l - alpha/(L M) V rho, from the stored rho; may be NULL */
+  void (*rebuild)(const run *r, size_t l, const real *h_next, const real *t, real *h);
   /* from b^l to b^{l-1}, and both updates */
   void (*backward)(run *r, size_t l, const real *h, const real *t, const real *dt, const real *b, real *b_next);
 } layout;
@@ -113,7 +120,7 @@ static size_t place(run *r, char *arena) {
     size_t bytes;
   } parts[] = {{&r->u, r->L * r->w_size * sizeof(real)},
                {&r->v, r->L * r->w_size * sizeof(real)},
-               {&r->h, (r->segment + 1) * r->h_size * sizeof(real)},
+               {&r->h, r->h_slots * r->h_size * sizeof(real)},
                {&r->start, r->segments > 1 ? r->segments * r->h_size * sizeof(real) : 0},
                {&r->t, r->segment * r->t_size * sizeof(real)},
                {&r->dt, r->kind == SLOPE_STORED ? r->segment * r->t_size * sizeof(real) : 0},
@@ -140,11 +147,14 @@ static size_t measure(run *r) {
   r->layout->sizes(r);
   size_t layer = r->h_size + r->t_size * (r->kind == SLOPE_STORED ? 2 : 1);
   r->segment = r->L;
-  if (r->L * layer * sizeof(real) > STATE_BYTES) {
+  r->rebuild = r->layout->rebuild && r->M <= REBUILD_M && r->L * (layer + 2 * r->w_size) * sizeof(real) > REBUILD_BYTES;
+  if (r->L * (r->rebuild ? layer - r->h_size : layer) * sizeof(real) > STATE_BYTES) {
     size_t best = isqrt(r->L * r->h_size / layer) + 1;
     if (best < r->segment) r->segment = best;
+    r->rebuild = false;
   }
   r->segments = (r->L + r->segment - 1) / r->segment;
+  r->h_slots = r->rebuild ? 2 : r->segment + 1;
   return place(r, NULL);
 }
 
@@ -154,20 +164,22 @@ static bool stopped(const run *r) {
          atomic_load_explicit(b->halt, memory_order_relaxed) != 0;
 }
 
+/* State before layer i of the segment. */
+static real *state(const run *r, size_t i) { return r->h + (r->rebuild ? i & 1 : i) * r->h_size; }
+
 /* Layers [first, last) of a segment that starts at first. */
 static void forward_segment(run *r, size_t first, size_t last) {
   for (size_t l = first; l < last && !stopped(r); l++) {
     size_t i = l - first;
-    r->layout->forward(r, l, r->h + i * r->h_size, r->t + i * r->t_size, r->dt ? r->dt + i * r->t_size : NULL,
-                       r->h + (i + 1) * r->h_size);
+    r->layout->forward(r, l, state(r, i), r->t + i * r->t_size, r->dt ? r->dt + i * r->t_size : NULL, state(r, i + 1));
   }
 }
 
 static void backward_segment(run *r, size_t first, size_t last) {
   for (size_t l = last; l-- > first && !stopped(r);) {
     size_t i = l - first;
-    r->layout->backward(r, l, r->h + i * r->h_size, r->t + i * r->t_size, r->dt ? r->dt + i * r->t_size : NULL, r->b,
-                        r->b_next);
+    if (r->rebuild) r->layout->rebuild(r, l, state(r, i + 1), r->t + i * r->t_size, state(r, i));
+    r->layout->backward(r, l, state(r, i), r->t + i * r->t_size, r->dt ? r->dt + i * r->t_size : NULL, r->b, r->b_next);
     real *swap = r->b;
     r->b = r->b_next;
     r->b_next = swap;
@@ -192,7 +204,7 @@ static const real *forward_pass(run *r) {
     last = first + r->segment < r->L ? first + r->segment : r->L;
     forward_segment(r, first, last);
   }
-  return r->h + (last - (r->segments - 1) * r->segment) * r->h_size;
+  return state(r, last - (r->segments - 1) * r->segment);
 }
 
 static void backward_pass(run *r) {
@@ -225,7 +237,7 @@ static mno_status train(const mno_cpu_batch *batch, const layout *which) {
   r.branch = (real)(p->alpha / ((double)r.L * (double)r.M));
   r.rate_u = (real)(p->eta_u / p->alpha);
   r.rate_v = (real)(p->eta_v / p->alpha);
-  memset(r.h, 0, (r.segment + 1) * r.h_size * sizeof(real)); /* padding must hold numbers */
+  memset(r.h, 0, r.h_slots * r.h_size * sizeof(real)); /* padding must hold numbers */
   memset(r.b, 0, r.h_size * sizeof(real));
   memset(r.b_next, 0, r.h_size * sizeof(real));
   memset(r.scratch, 0, r.scratch_size * sizeof(real));

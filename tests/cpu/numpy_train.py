@@ -125,6 +125,8 @@ def cases():
         # whole tiles and every remainder of the tiles over N
         for N in list(range(1, 13)) + [20, 64]:
             yield base | where | {"activation": "tanh", "D": 8, "M": 4, "L": 2, "N": N, "K": 1, "count": 1}
+        # deep and narrow: states are rebuilt, not kept
+        yield base | where | {"activation": "gelu", "D": 7, "M": 3, "L": 2000, "N": 10, "K": 2, "count": 1}
         for D, M, N in ((16, 64, 10), (32, 32, 10), (64, 48, 10), (20, 40, 70), (8, 272, 16)):
             yield base | where | {"activation": "tanh", "D": D, "M": M, "L": 2, "N": N, "K": 2, "count": 1}
 
