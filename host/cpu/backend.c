@@ -25,6 +25,7 @@ typedef struct batch_plan {
 typedef struct work {
   const mno_job *job;
   const mno_cpu_kernels *kernels;
+  int team;     /* threads for each batch */
   size_t *rows; /* sorted so that a batch is a range */
   batch_plan *batch;
   size_t batch_count;
@@ -174,6 +175,7 @@ static mno_status run_batch(work *w, const batch_plan *b, arena *a, mno_error *e
                          .count = b->count,
                          .stop = w->job->stop,
                          .halt = &w->halt,
+                         .threads = w->team,
                          .arena = a->block};
   mno_status status = MNO_OK;
   for (size_t i = 0; i < b->count && status == MNO_OK; i++) {
@@ -225,7 +227,11 @@ static mno_status cpu_run(const mno_job *job, mno_error *err) {
   }
   for (size_t i = 0; i < job->count; i++) w.rows[i] = job->rows[i];
   make_batches(&w);
-  if ((size_t)threads > w.batch_count) threads = (int)w.batch_count;
+  w.team = 1;
+  if ((size_t)threads > w.batch_count) { /* fewer batches than threads: several to a batch */
+    w.team = threads / (int)w.batch_count;
+    threads = (int)w.batch_count;
+  }
   int started = 0;
   while (started < threads && pthread_create(&thread[started], NULL, worker, &w) == 0) started++;
   if (started == 0) worker(&w); /* no threads to be had: work in this one */

@@ -24,6 +24,7 @@ typedef struct mno_cpu_batch {
   const mno_instance *instance[MNO_CPU_LANES]; /* [count] */
   mno_record *record[MNO_CPU_LANES];           /* [count] */
   const atomic_int *stop, *halt;               /* nonzero ends the work: the caller's wish (may be NULL), a failure */
+  int threads;                                 /* that may work on the batch together; 0 is 1 */
   void *arena;                                 /* 64-byte aligned, kernels->bytes(...) */
 } mno_cpu_batch;
 
@@ -39,6 +40,7 @@ typedef struct mno_cpu_kernels {
 
   /* What the kernels compute with, number by number: rho and rho' at p, and the draws of meanode/random.h. */
   void (*activate)(mno_activation activation, size_t count, const double *p, double *value, double *slope);
+  double (*tanh_rate)(void); /* tanh per nanosecond, for the benchmark's bound */
   void (*normals)(uint64_t seed, uint32_t tensor, uint32_t layer, uint32_t unit, size_t count, double *out);
   void (*words)(uint64_t seed, uint32_t tensor, uint32_t layer, uint32_t unit, uint32_t block, uint32_t words[4]);
 } mno_cpu_kernels;

@@ -5,6 +5,8 @@
 #include "cpu/ml.h"
 #include "cpu/sl.h"
 
+#include "core/memory.h"
+
 static const layout *const layouts[MNO_CPU_LAYOUTS] = {[MNO_CPU_SL] = &layout_sl, [MNO_CPU_ML] = &layout_ml};
 
 static size_t kernels_bytes(const mno_problem *problem, size_t L, size_t M, mno_cpu_layout which) {
@@ -25,6 +27,20 @@ static void kernels_activate(mno_activation activation, size_t count, const doub
       slope[i + j] = (double)s[j];
     }
   }
+}
+
+static double kernels_tanh_rate(void) {
+  enum { COUNT = 128, ROUNDS = 4000 };
+  static _Thread_local vec x[COUNT];
+  double best = 0;
+  for (int repeat = 0; repeat < 5; repeat++) {
+    for (int i = 0; i < COUNT; i++) x[i] = v_set1((real)(i - 60) / 20);
+    double start = mno_now();
+    for (int round = 0; round < ROUNDS; round++) activate(MNO_TANH, x, NULL, COUNT);
+    double rate = (double)COUNT * LANES * ROUNDS / (mno_now() - start) / 1e9;
+    if (rate > best) best = rate;
+  }
+  return best;
 }
 
 static void kernels_normals(uint64_t seed, uint32_t tensor, uint32_t layer, uint32_t unit, size_t count, double *out) {
@@ -49,6 +65,7 @@ const mno_cpu_kernels MNO_CPU_KERNELS = {
     .bytes = kernels_bytes,
     .train = kernels_train,
     .activate = kernels_activate,
+    .tanh_rate = kernels_tanh_rate,
     .normals = kernels_normals,
     .words = kernels_words,
 };

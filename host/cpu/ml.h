@@ -11,8 +11,10 @@
 
 #include "cpu/train.h"
 
-enum { ML_BLOCK = 8, ML_GROUPS = 16 / LANES > 1 ? 16 / LANES : 1 };
-#if VEC_REGISTERS == 32
+enum { ML_BLOCK = 8 };
+#ifdef MNO_SMALL_TILES
+enum { ML_COLUMNS = 2, ML_UPDATE_D = 2, ML_UPDATE_M = 2 };
+#elif VEC_REGISTERS == 32
 enum { ML_COLUMNS = 10, ML_UPDATE_D = 4, ML_UPDATE_M = 4 };
 #else
 enum { ML_COLUMNS = 5, ML_UPDATE_D = 2, ML_UPDATE_M = 4 };
@@ -30,84 +32,47 @@ INLINE ml_block ml_block_at(const run *r, size_t i) {
 }
 INLINE size_t ml_stride(const run *r) { return (r->N + LANES - 1) / LANES * LANES + (r->N > ML_COLUMNS ? LANES : 0); }
 
-/* Lane sums of `count` <= 16 vectors, side by side in out. Neighbours are folded pairwise: within 16 bytes, then across. */
-#ifdef __clang__ /* has no shuffle by a vector of indices; the loop unrolls into one */
-INLINE vec ml_shuffle(vec a, vec b, ivec index) {
-  vec out = a;
-  UNROLL for (int i = 0; i < LANES; i++) out[i] = index[i] < LANES ? a[index[i]] : b[index[i] - LANES];
-  return out;
-}
-#else
-#define ml_shuffle __builtin_shuffle
-#endif
-#define ML_FOLD(a, b, even, odd) (ml_shuffle(a, b, even) + ml_shuffle(a, b, odd))
-#if VEC_BYTES == 64 && defined(MNO_SIMD_F32)
-#define ML_EVERY(a0, a1, a2, a3)                                                                                            \
-  (ivec) {                                                                                                                  \
-    a0, a1, a2, a3, a0 + 4, a1 + 4, a2 + 4, a3 + 4, a0 + 8, a1 + 8, a2 + 8, a3 + 8, a0 + 12, a1 + 12, a2 + 12, a3 + 12      \
+/* Lane sums of several vectors side by side in one: neighbours are folded pairwise, within 16 bytes, then across. */
+/* One folding step each: in[2 i] and in[2 i + 1] become out[i]. Lists are the lanes of (a, b) that are added up. */
+#define ML_PAIRS(count, EVEN, ODD)                                                                                          \
+  UNROLL for (int i = 0; i < (count); i++) {                                                                                \
+    vec a = x[2 * i], b = x[2 * i + 1];                                                                                     \
+    x[i] = __builtin_shufflevector(a, b, EVEN) + __builtin_shufflevector(a, b, ODD);                                        \
   }
-#define ML_CROSS(o)                                                                                                         \
-  (ivec) {                                                                                                                  \
-    o, o + 1, o + 2, o + 3, o + 8, o + 9, o + 10, o + 11, o + 16, o + 17, o + 18, o + 19, o + 24, o + 25, o + 26, o + 27    \
-  }
-#elif VEC_BYTES == 64
-#define ML_EVERY(a0, a1)                                                                                                    \
-  (ivec) { a0, a1, a0 + 2, a1 + 2, a0 + 4, a1 + 4, a0 + 6, a1 + 6 }
-#define ML_CROSS(o)                                                                                                         \
-  (ivec) { o, o + 1, o + 4, o + 5, o + 8, o + 9, o + 12, o + 13 }
-#elif VEC_BYTES == 32 && defined(MNO_SIMD_F32)
-#define ML_EVERY(a0, a1, a2, a3)                                                                                            \
-  (ivec) { a0, a1, a2, a3, a0 + 4, a1 + 4, a2 + 4, a3 + 4 }
-#define ML_CROSS(o)                                                                                                         \
-  (ivec) { o, o + 1, o + 2, o + 3, o + 8, o + 9, o + 10, o + 11 }
-#elif VEC_BYTES == 32
-#define ML_EVERY(a0, a1)                                                                                                    \
-  (ivec) { a0, a1, a0 + 2, a1 + 2 }
-#define ML_CROSS(o)                                                                                                         \
-  (ivec) { o, o + 1, o + 4, o + 5 }
-#elif defined(MNO_SIMD_F32)
-#define ML_EVERY(a0, a1, a2, a3)                                                                                            \
-  (ivec) { a0, a1, a2, a3 }
-#else
-#define ML_EVERY(a0, a1)                                                                                                    \
-  (ivec) { a0, a1 }
-#endif
+#define ML_LIST(...) __VA_ARGS__
 
-/* Sums of LANES vectors a[0..LANES); those at or beyond count are taken as zero. */
-INLINE vec ml_fold(const vec *a, int count) {
+/* Lane sums of count <= LANES vectors, in order; zero in the lanes beyond. */
+INLINE vec ml_fold(const vec *acc, int count) {
   vec x[LANES];
-  UNROLL for (int i = 0; i < LANES; i++) x[i] = i < count ? a[i] : (vec){0};
-  int n = LANES;
-#ifdef MNO_SIMD_F32
-  UNROLL for (int i = 0; i < LANES / 2; i++) {
-    x[i] = 2 * i < count
-               ? ML_FOLD(x[2 * i], x[2 * i + 1], ML_EVERY(0, LANES, 1, LANES + 1), ML_EVERY(2, LANES + 2, 3, LANES + 3))
-               : (vec){0};
-  }
-  UNROLL for (int i = 0; i < LANES / 4; i++) {
-    x[i] = 4 * i < count
-               ? ML_FOLD(x[2 * i], x[2 * i + 1], ML_EVERY(0, 1, LANES, LANES + 1), ML_EVERY(2, 3, LANES + 2, LANES + 3))
-               : (vec){0};
-  }
-  n /= 4;
-  int width = 4;
+  UNROLL for (int i = 0; i < LANES; i++) x[i] = i < count ? acc[i] : (vec){0};
+#if VEC_BYTES == 64 && defined(MNO_SIMD_F32)
+  ML_PAIRS(LANES / 2, ML_LIST(0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29),
+           ML_LIST(2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31))
+  ML_PAIRS(LANES / 4, ML_LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+           ML_LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+#define ML_CROSS0 ML_LIST(0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
+#define ML_CROSS1 ML_LIST(4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
+  ML_PAIRS(LANES / 8, ML_CROSS0, ML_CROSS1)
+  ML_PAIRS(1, ML_CROSS0, ML_CROSS1)
+#elif VEC_BYTES == 64
+  ML_PAIRS(LANES / 2, ML_LIST(0, 8, 2, 10, 4, 12, 6, 14), ML_LIST(1, 9, 3, 11, 5, 13, 7, 15))
+#define ML_CROSS0 ML_LIST(0, 1, 4, 5, 8, 9, 12, 13)
+#define ML_CROSS1 ML_LIST(2, 3, 6, 7, 10, 11, 14, 15)
+  ML_PAIRS(LANES / 4, ML_CROSS0, ML_CROSS1)
+  ML_PAIRS(1, ML_CROSS0, ML_CROSS1)
+#elif VEC_BYTES == 32 && defined(MNO_SIMD_F32)
+  ML_PAIRS(LANES / 2, ML_LIST(0, 8, 1, 9, 4, 12, 5, 13), ML_LIST(2, 10, 3, 11, 6, 14, 7, 15))
+  ML_PAIRS(LANES / 4, ML_LIST(0, 1, 8, 9, 4, 5, 12, 13), ML_LIST(2, 3, 10, 11, 6, 7, 14, 15))
+  ML_PAIRS(1, ML_LIST(0, 1, 2, 3, 8, 9, 10, 11), ML_LIST(4, 5, 6, 7, 12, 13, 14, 15))
+#elif VEC_BYTES == 32
+  ML_PAIRS(LANES / 2, ML_LIST(0, 4, 2, 6), ML_LIST(1, 5, 3, 7))
+  ML_PAIRS(1, ML_LIST(0, 1, 4, 5), ML_LIST(2, 3, 6, 7))
+#elif defined(MNO_SIMD_F32)
+  ML_PAIRS(LANES / 2, ML_LIST(0, 4, 1, 5), ML_LIST(2, 6, 3, 7))
+  ML_PAIRS(1, ML_LIST(0, 1, 4, 5), ML_LIST(2, 3, 6, 7))
 #else
-  UNROLL for (int i = 0; i < LANES / 2; i++) {
-    x[i] = 2 * i < count ? ML_FOLD(x[2 * i], x[2 * i + 1], ML_EVERY(0, LANES), ML_EVERY(1, LANES + 1)) : (vec){0};
-  }
-  n /= 2;
-  int width = 2;
+  ML_PAIRS(1, ML_LIST(0, 2), ML_LIST(1, 3))
 #endif
-#if VEC_BYTES > 16
-  UNROLL for (; n > 1; n /= 2) {
-    width *= 2;
-    UNROLL for (int i = 0; i < n / 2; i++) {
-      x[i] = i * width < count ? ML_FOLD(x[2 * i], x[2 * i + 1], ML_CROSS(0), ML_CROSS(16 / (int)sizeof(real))) : (vec){0};
-    }
-  }
-#endif
-  (void)n;
-  (void)width;
   return x[0];
 }
 
@@ -121,11 +86,13 @@ INLINE void ml_fold_add(const vec *acc, int columns, const real *base, real *out
 
 typedef struct ml_pass {
   const run *run;
+  size_t first, weights; /* of the block: its first vector, its place in U and V */
   size_t vectors, D, N, stride;
-  ptrdiff_t ahead; /* in vectors: from a weight to that of the block that comes next */
-  vec *w;          /* [D][vectors] */
-  const real *x;   /* [D][stride], h or b */
-  vec *y;          /* [N][vectors], rho or g */
+  size_t m_first, m_last, d_first, d_last; /* this thread's vectors of the block and rows */
+  ptrdiff_t ahead;                         /* in vectors: from a weight to that of the block that comes next */
+  vec *w;                                  /* [D][vectors] */
+  const real *x;                           /* [D][stride], h or b */
+  vec *y;                                  /* [N][vectors], rho or g */
   const vec *rho, *stored;
   const real *base; /* [D][stride]; what a state product is added to */
   real *out;        /* [D][stride] */
@@ -158,9 +125,9 @@ INLINE void ml_columns(const ml_pass *s, bool gradient, size_t m, size_t n0, int
 }
 
 INLINE void ml_product_columns(const ml_pass *s, bool gradient, size_t n0, int columns) {
-  size_t m = 0;
-  for (; m + 2 <= s->vectors; m += 2) ml_columns(s, gradient, m, n0, 1, columns);
-  if (m < s->vectors) ml_columns(s, gradient, m, n0, 0, columns);
+  size_t m = s->m_first;
+  for (; m + 2 <= s->m_last; m += 2) ml_columns(s, gradient, m, n0, 1, columns);
+  if (m < s->m_last) ml_columns(s, gradient, m, n0, 0, columns);
 }
 
 /* out = base + scale w y on `rows` rows. */
@@ -187,14 +154,14 @@ INLINE void ml_rows(const ml_pass *s, size_t d, size_t n0, int rows, int columns
 }
 
 INLINE void ml_product_rows(const ml_pass *s, size_t n0, int columns) {
-  size_t d = 0;
-  for (; d + 2 <= s->D; d += 2) ml_rows(s, d, n0, 2, columns);
-  if (d < s->D) ml_rows(s, d, n0, 1, columns);
+  size_t d = s->d_first;
+  for (; d + 2 <= s->d_last; d += 2) ml_rows(s, d, n0, 2, columns);
+  if (d < s->d_last) ml_rows(s, d, n0, 1, columns);
 }
 
 /* Fused, for N in one tile: g = rho' scale w^T x and w -= rate x y^T, each weight read and written once. */
 INLINE void ml_sweep_columns(const ml_pass *s, vec *g, int columns) {
-  for (size_t m = 0; m < s->vectors; m++) {
+  for (size_t m = s->m_first; m < s->m_last; m++) {
     vec q[ML_COLUMNS], t[ML_COLUMNS];
     UNROLL for (int n = 0; n < columns; n++) {
       q[n] = (vec){0};
@@ -223,9 +190,9 @@ INLINE void ml_sweep_columns(const ml_pass *s, vec *g, int columns) {
 
 /* Fused: out = base + scale w y and w -= x y^T, with x already times the rate. */
 INLINE void ml_sweep_rows(const ml_pass *s, int columns) {
-  vec *w = s->w;
-  const real *x = s->x;
-  for (size_t d = 0; d < s->D; d++, w += s->vectors, x += s->stride) {
+  vec *w = s->w + s->d_first * s->vectors;
+  const real *x = s->x + s->d_first * s->stride;
+  for (size_t d = s->d_first; d < s->d_last; d++, w += s->vectors, x += s->stride) {
     vec a[ML_COLUMNS], h[ML_COLUMNS];
     UNROLL for (int n = 0; n < columns; n++) {
       a[n] = (vec){0};
@@ -245,7 +212,13 @@ INLINE void ml_sweep_rows(const ml_pass *s, int columns) {
   }
 }
 
-#if VEC_REGISTERS == 32
+#ifdef MNO_SMALL_TILES
+#define ML_CASES(call)                                                                                                      \
+  case 1: call(1); break;                                                                                                   \
+  default:                                                                                                                  \
+    call(2);                                                                                                                \
+    break;
+#elif VEC_REGISTERS == 32
 #define ML_CASES(call)                                                                                                      \
   case 1: call(1); break;                                                                                                   \
   case 2: call(2); break;                                                                                                   \
@@ -325,16 +298,16 @@ INLINE void ml_update_rows(const ml_pass *s, size_t d, int rows) {
 }
 
 static void ml_update(const ml_pass *s) {
-  size_t d = 0;
-  for (; d + ML_UPDATE_D <= s->D; d += ML_UPDATE_D) ml_update_rows(s, d, ML_UPDATE_D);
-  for (; d < s->D; d++) ml_update_rows(s, d, 1);
+  size_t d = s->d_first;
+  for (; d + ML_UPDATE_D <= s->d_last; d += ML_UPDATE_D) ml_update_rows(s, d, ML_UPDATE_D);
+  for (; d < s->d_last; d++) ml_update_rows(s, d, 1);
 }
 
 static void ml_sizes(run *r) {
   r->w_size = r->D * ml_vectors(r) * LANES;
   r->h_size = (r->D * ml_stride(r) + LANES - 1) / LANES * LANES;
   r->t_size = r->N * ml_vectors(r) * LANES;
-  r->scratch_size = r->N * ML_BLOCK * LANES + r->h_size; /* g of a block, h times the rate */
+  r->scratch_size = r->t_size + r->h_size; /* g, h times the rate */
 }
 
 static void ml_draw(run *r) {
@@ -342,7 +315,8 @@ static void ml_draw(run *r) {
   const mno_instance *instance = r->batch->instance[0];
   uvec k0 = v_uset1((uint32_t)instance->seed), k1 = v_uset1((uint32_t)(instance->seed >> 32));
   double root = sqrt((double)p->D);
-  for (size_t l = 0; l < r->L; l++)
+  size_t l, last;
+  for (share(r, r->L, &l, &last); l < last; l++)
     for (size_t i = 0; i < ml_blocks(r); i++) {
       ml_block block = ml_block_at(r, i);
       for (size_t q = 0; q < block.vectors; q++) {
@@ -392,88 +366,145 @@ static void ml_state_set(const run *r, size_t lane, const double *in, real *h) {
     for (size_t d = 0; d < r->D; d++) h[d * ml_stride(r) + n] = (real)in[n * r->D + d];
 }
 
-/* The units that pad the last vector: rho = 0, so that their v is never moved (softplus and others have rho(0) != 0). */
-INLINE void ml_clear_padding(const run *r, ml_block block, vec *t) {
-  size_t used = r->M - (block.first + block.vectors - 1) * LANES;
-  if (used >= LANES) return;
-  vec keep = {0};
-  for (size_t lane = 0; lane < used; lane++) keep[lane] = 1;
-  for (size_t n = 0; n < r->N; n++) t[n * block.vectors + block.vectors - 1] *= keep;
+/* Part of a layer in block i that is this thread's. */
+INLINE ml_pass ml_pass_of(const run *r, size_t l, size_t i, ptrdiff_t direction) {
+  ml_block block = ml_block_at(r, i);
+  ml_pass s = {.run = r,
+               .vectors = block.vectors,
+               .D = r->D,
+               .N = r->N,
+               .stride = ml_stride(r),
+               .ahead = direction * (ptrdiff_t)(r->D * block.vectors),
+               .first = block.first,
+               .weights = l * r->w_size / LANES + block.first * r->D};
+  size_t first, last;
+  share(r, ml_vectors(r), &first, &last);
+  s.m_first = first < block.first ? 0 : first - block.first < block.vectors ? first - block.first : block.vectors;
+  s.m_last = last < block.first ? 0 : last - block.first < block.vectors ? last - block.first : block.vectors;
+  share(r, r->D, &s.d_first, &s.d_last);
+  return s;
 }
 
-static void ml_forward(const run *r, size_t l, const real *h, real *t, real *dt, real *h_next) {
-  for (size_t i = 0; i < ml_blocks(r); i++) {
-    ml_block block = ml_block_at(r, i);
-    size_t w = l * r->w_size / LANES + block.first * r->D, at = block.first * r->N;
-    ml_pass s = {.run = r,
-                 .vectors = block.vectors,
-                 .D = r->D,
-                 .N = r->N,
-                 .stride = ml_stride(r),
-                 .ahead = (ptrdiff_t)(r->D * block.vectors),
-                 .w = (vec *)r->u + w,
-                 .x = h,
-                 .y = (vec *)t + at,
-                 .base = i == 0 ? h : h_next,
-                 .out = h_next,
-                 .scale = r->inv_D};
-    ml_preactivation(&s);
-    activate(r->problem->activation, s.y, dt ? (vec *)dt + at : NULL, block.vectors * r->N);
-    ml_clear_padding(r, block, s.y);
-    s.w = (vec *)r->v + w;
-    s.scale = r->branch;
-    ml_state(&s);
+/* The units that pad the last vector: rho = 0, so that their v is never moved (softplus has rho(0) != 0). */
+INLINE void ml_clear_padding(const ml_pass *s) {
+  size_t used = s->run->M - (s->first + s->vectors - 1) * LANES;
+  if (used >= LANES || s->m_last < s->vectors) return;
+  vec keep = {0};
+  for (size_t lane = 0; lane < used; lane++) keep[lane] = 1;
+  for (size_t n = 0; n < s->N; n++) s->y[n * s->vectors + s->vectors - 1] *= keep;
+}
+
+static void ml_forward_units(const run *r, size_t l, size_t i, const real *h, real *t, real *dt) {
+  ml_pass s = ml_pass_of(r, l, i, 1);
+  size_t at = s.first * r->N, count = s.m_last - s.m_first;
+  if (count == 0) return;
+  s.w = (vec *)r->u + s.weights;
+  s.x = h;
+  s.y = (vec *)t + at;
+  s.scale = r->inv_D;
+  ml_preactivation(&s);
+  mno_activation activation = r->problem->activation;
+  if (count == s.vectors) {
+    activate(activation, s.y, dt ? (vec *)dt + at : NULL, count * r->N);
+  } else {
+    for (size_t n = 0; n < r->N; n++) {
+      size_t j = n * s.vectors + s.m_first;
+      activate(activation, s.y + j, dt ? (vec *)dt + at + j : NULL, count);
+    }
   }
+  ml_clear_padding(&s);
+}
+
+static void ml_forward_rows(const run *r, size_t l, size_t i, const real *h, real *t, real *h_next) {
+  ml_pass s = ml_pass_of(r, l, i, 1);
+  s.w = (vec *)r->v + s.weights;
+  s.y = (vec *)t + s.first * r->N;
+  s.base = i == 0 ? h : h_next;
+  s.out = h_next;
+  s.scale = r->branch;
+  ml_state(&s);
+}
+
+/* One thread goes through U and V of a block before the next, a team through all U first: the sums are the same. */
+static void ml_forward(const run *r, size_t l, const real *h, real *t, real *dt, real *h_next) {
+  size_t blocks = ml_blocks(r);
+  for (size_t i = 0; i < blocks; i++) {
+    ml_forward_units(r, l, i, h, t, dt);
+    if (r->threads == 1) ml_forward_rows(r, l, i, h, t, h_next);
+  }
+  if (r->threads == 1) return;
+  barrier(r);
+  for (size_t i = 0; i < blocks; i++) ml_forward_rows(r, l, i, h, t, h_next);
+  barrier(r);
+}
+
+INLINE bool ml_fused(const run *r) { return r->N <= ML_COLUMNS; }
+
+static void ml_backward_units(const run *r, size_t l, size_t i, const real *t, const real *dt, const real *b, vec *g) {
+  ml_pass s = ml_pass_of(r, l, i, -1);
+  size_t at = s.first * r->N;
+  s.w = (vec *)r->v + s.weights;
+  s.x = b;
+  s.y = g;
+  s.rho = (const vec *)t + at;
+  s.stored = dt ? (const vec *)dt + at : NULL;
+  s.scale = r->inv_D;
+  s.rate = r->rate_v;
+  if (ml_fused(r))
+    ml_gradient_update(&s, g);
+  else
+    ml_gradient(&s);
+}
+
+static void ml_backward_rows(const run *r, size_t l, size_t i, const real *h, const real *scaled, const real *t,
+                             const real *b, real *b_next, vec *g) {
+  ml_pass s = ml_pass_of(r, l, i, -1);
+  s.w = (vec *)r->u + s.weights;
+  s.x = scaled;
+  s.y = g;
+  s.base = i + 1 == ml_blocks(r) ? b : b_next;
+  s.out = b_next;
+  s.scale = r->branch;
+  if (ml_fused(r)) {
+    ml_state_update(&s);
+    return;
+  }
+  ml_state(&s);
+  s.x = h;
+  s.rate = r->rate_u;
+  ml_update(&s);
+  s.w = (vec *)r->v + s.weights;
+  s.x = b;
+  s.y = (vec *)t + s.first * r->N;
+  s.rate = r->rate_v;
+  ml_update(&s);
 }
 
 static void ml_backward(run *r, size_t l, const real *h, const real *t, const real *dt, const real *b, real *b_next) {
   vec *g = (vec *)r->scratch;
-  real *scaled = r->scratch + r->N * ML_BLOCK * LANES;
-  bool fused = r->N <= ML_COLUMNS;
-  if (fused)
-    for (size_t i = 0; i < r->h_size; i += LANES) {
+  real *scaled = r->scratch + r->t_size;
+  size_t blocks = ml_blocks(r);
+  if (ml_fused(r)) {
+    size_t first, last, row = ml_stride(r);
+    share(r, r->D, &first, &last);
+    for (size_t i = first * row; i < last * row; i += LANES) {
       v_prefetch(h + i - r->h_size);
       *(vec *)(scaled + i) = *(const vec *)(h + i) * r->rate_u;
     }
-  size_t blocks = ml_blocks(r);
-  for (size_t i = blocks; i-- > 0;) { /* downwards, as memory is gone through */
-    ml_block block = ml_block_at(r, i);
-    size_t w = l * r->w_size / LANES + block.first * r->D, at = block.first * r->N;
-    ml_pass v = {.run = r,
-                 .vectors = block.vectors,
-                 .D = r->D,
-                 .N = r->N,
-                 .stride = ml_stride(r),
-                 .ahead = -(ptrdiff_t)(r->D * block.vectors),
-                 .w = (vec *)r->v + w,
-                 .x = b,
-                 .y = g,
-                 .rho = (const vec *)t + at,
-                 .stored = dt ? (const vec *)dt + at : NULL,
-                 .scale = r->inv_D,
-                 .rate = r->rate_v};
-    ml_pass u = v;
-    u.w = (vec *)r->u + w;
-    u.base = i + 1 == blocks ? b : b_next;
-    u.out = b_next;
-    u.scale = r->branch;
-    if (fused) {
-      u.x = scaled;
-      ml_gradient_update(&v, g);
-      ml_state_update(&u);
-      continue;
-    }
-    ml_gradient(&v);
-    ml_state(&u);
-    u.x = h;
-    u.rate = r->rate_u;
-    ml_update(&u);
-    v.y = (vec *)t + at;
-    ml_update(&v);
   }
+  for (size_t i = blocks; i-- > 0;) { /* downwards, as memory is gone through */
+    vec *part = r->threads == 1 ? g : g + ml_block_at(r, i).first * r->N;
+    ml_backward_units(r, l, i, t, dt, b, part);
+    if (r->threads == 1) ml_backward_rows(r, l, i, h, scaled, t, b, b_next, part);
+  }
+  if (r->threads == 1) return;
+  barrier(r);
+  for (size_t i = blocks; i-- > 0;) ml_backward_rows(r, l, i, h, scaled, t, b, b_next, g + ml_block_at(r, i).first * r->N);
+  barrier(r);
 }
 
 static const layout layout_ml = {
+    .shared = true,
     .sizes = ml_sizes,
     .draw = ml_draw,
     .weights = ml_weights,

@@ -5,7 +5,9 @@
  *   real   one number              vec    LANES of them
  *   word   integer of that width   ivec   LANES of them (signed), uvec (unsigned)
  *   wide   unsigned 64-bit lanes in the bytes of one vec, for products of 32-bit words
- *   mask   what a comparison gives to v_select */
+ *   mask   what a comparison gives to v_select
+ *
+ * MNO_SMALL_TILES asks the kernels for small register tiles: the same code, far less of it, for sanitizers. */
 #ifndef MNO_CPU_SIMD_H
 #define MNO_CPU_SIMD_H
 

@@ -6,7 +6,9 @@
 
 #include "cpu/train.h"
 
-#if VEC_REGISTERS == 32
+#ifdef MNO_SMALL_TILES
+enum { SL_COLUMNS = 2, SL_UPDATE_D = 2, SL_UPDATE_M = 2 };
+#elif VEC_REGISTERS == 32
 enum { SL_COLUMNS = 10, SL_UPDATE_D = 4, SL_UPDATE_M = 4 };
 #else
 enum { SL_COLUMNS = 5, SL_UPDATE_D = 2, SL_UPDATE_M = 4 };
@@ -71,6 +73,10 @@ INLINE void sl_multiply(const sl_pass *s, sl_product product) {
   for (size_t i = 0, n0 = 0; i < tiles; i++) {
     size_t columns = width + (i < wider);
     switch (columns) {
+#ifdef MNO_SMALL_TILES
+    case 1: sl_columns(s, product, n0, 2, 1); break;
+    default: sl_columns(s, product, n0, 2, 2); break;
+#else
     case 1: sl_columns(s, product, n0, 8, 1); break;
     case 2: sl_columns(s, product, n0, 4, 2); break;
 #if VEC_REGISTERS == 32
@@ -86,6 +92,7 @@ INLINE void sl_multiply(const sl_pass *s, sl_product product) {
     case 3: sl_columns(s, product, n0, 2, 3); break;
     case 4: sl_columns(s, product, n0, 2, 4); break;
     default: sl_columns(s, product, n0, 2, 5); break;
+#endif
 #endif
     }
     n0 += columns;

@@ -14,6 +14,8 @@
 #include "cpu/vmath.h"
 #include "cpu/vrandom.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 
 enum { STATE_BYTES = 1 << 28, REBUILD_BYTES = 1 << 22, REBUILD_M = 12, PAGE = 64 };
@@ -69,8 +71,20 @@ static void activate(mno_activation activation, vec *t, vec *dt, size_t count) {
 
 struct layout;
 
+/* Threads that work on one batch together, in step: each runs the training loop, they share out the units and the rows of
+ * a layer and meet at barriers. Sums are never split, so that their number does not show in the bits. */
+typedef struct team {
+  atomic_int threads; /* 0 until all have been started */
+  atomic_int arrived, generation;
+  atomic_int halt[2]; /* by parity of the layer, set by thread 0 before a barrier of that layer */
+  atomic_int go;      /* another step follows */
+} team;
+
 /* One batch in training. Sizes count reals. */
 typedef struct run {
+  team *team;
+  int thread, threads;
+  bool halted;
   const mno_cpu_batch *batch;
   const mno_problem *problem;
   const struct layout *layout;
@@ -92,8 +106,9 @@ typedef struct run {
 } run;
 
 typedef struct layout {
+  bool shared;           /* knows how to share a batch between threads */
   void (*sizes)(run *r); /* w_size, h_size, t_size, scratch_size */
-  void (*draw)(run *r);  /* initial weights */
+  void (*draw)(run *r);  /* initial weights of this thread's share of the layers */
   /* [L][M][D] of one instance, to double */
   void (*weights)(const run *r, size_t lane, const real *w, double *out);
   /* state of one instance <-> [N][D] in double */
@@ -105,6 +120,29 @@ typedef struct layout {
   /* from b^l to b^{l-1}, and both updates */
   void (*backward)(run *r, size_t l, const real *h, const real *t, const real *dt, const real *b, real *b_next);
 } layout;
+
+static void barrier(const run *r) {
+  if (r->threads == 1) return;
+  team *t = r->team;
+  int generation = atomic_load(&t->generation);
+  if (atomic_fetch_add(&t->arrived, 1) + 1 == r->threads) {
+    atomic_store(&t->arrived, 0);
+    atomic_store(&t->generation, generation + 1);
+    return;
+  }
+  for (int spins = 0; atomic_load_explicit(&t->generation, memory_order_acquire) == generation; spins++) {
+    if (spins > 4000) sched_yield(); /* more threads than cores */
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+  }
+}
+
+/* This thread's share of `count` things: [*first, *last). */
+INLINE void share(const run *r, size_t count, size_t *first, size_t *last) {
+  *first = count * (size_t)r->thread / (size_t)r->threads;
+  *last = count * ((size_t)r->thread + 1) / (size_t)r->threads;
+}
 
 static size_t isqrt(size_t x) {
   size_t root = (size_t)sqrt((double)x);
@@ -164,30 +202,44 @@ static bool stopped(const run *r) {
          atomic_load_explicit(b->halt, memory_order_relaxed) != 0;
 }
 
+/* Thread 0 looks before a layer, all read after it: they leave the loop together. */
+INLINE void look(run *r, size_t l) {
+  if (r->thread == 0) atomic_store_explicit(&r->team->halt[l & 1], stopped(r), memory_order_relaxed);
+}
+INLINE void heed(run *r, size_t l) { r->halted = atomic_load_explicit(&r->team->halt[l & 1], memory_order_relaxed) != 0; }
+
 /* State before layer i of the segment. */
 static real *state(const run *r, size_t i) { return r->h + (r->rebuild ? i & 1 : i) * r->h_size; }
 
+static void copy(const run *r, real *to, const real *from, size_t count) {
+  if (r->thread == 0) memcpy(to, from, count * sizeof(real));
+  barrier(r);
+}
+
 /* Layers [first, last) of a segment that starts at first. */
 static void forward_segment(run *r, size_t first, size_t last) {
-  for (size_t l = first; l < last && !stopped(r); l++) {
+  for (size_t l = first; l < last && !r->halted; l++) {
     size_t i = l - first;
+    look(r, l);
     r->layout->forward(r, l, state(r, i), r->t + i * r->t_size, r->dt ? r->dt + i * r->t_size : NULL, state(r, i + 1));
+    heed(r, l);
   }
 }
 
 static void backward_segment(run *r, size_t first, size_t last) {
-  for (size_t l = last; l-- > first && !stopped(r);) {
+  for (size_t l = last; l-- > first && !r->halted;) {
     size_t i = l - first;
+    look(r, l);
     if (r->rebuild) r->layout->rebuild(r, l, state(r, i + 1), r->t + i * r->t_size, state(r, i));
     r->layout->backward(r, l, state(r, i), r->t + i * r->t_size, r->dt ? r->dt + i * r->t_size : NULL, r->b, r->b_next);
+    heed(r, l);
     real *swap = r->b;
     r->b = r->b_next;
     r->b_next = swap;
   }
 }
 
-/* Whole forward pass; returns h^L. */
-static const real *forward_pass(run *r) {
+static void embed(run *r) {
   const mno_problem *p = r->problem;
   for (size_t i = 0; i < p->N; i++)
     for (size_t d = 0; d < p->D; d++) {
@@ -196,11 +248,17 @@ static const real *forward_pass(run *r) {
       r->h_end[i * p->D + d] = sum;
     }
   for (size_t lane = 0; lane < r->batch->count; lane++) r->layout->state_set(r, lane, r->h_end, r->h);
+}
+
+/* Whole forward pass; returns h^L. */
+static const real *forward_pass(run *r) {
+  if (r->thread == 0) embed(r);
+  barrier(r);
   size_t last = 0;
-  for (size_t s = 0; s < r->segments; s++) {
+  for (size_t s = 0; s < r->segments && !r->halted; s++) {
     size_t first = s * r->segment;
-    if (s > 0) memcpy(r->h, r->h + r->segment * r->h_size, r->h_size * sizeof(real));
-    if (r->start) memcpy(r->start + s * r->h_size, r->h, r->h_size * sizeof(real));
+    if (s > 0) copy(r, r->h, r->h + r->segment * r->h_size, r->h_size);
+    if (r->start) copy(r, r->start + s * r->h_size, r->h, r->h_size);
     last = first + r->segment < r->L ? first + r->segment : r->L;
     forward_segment(r, first, last);
   }
@@ -208,13 +266,13 @@ static const real *forward_pass(run *r) {
 }
 
 static void backward_pass(run *r) {
-  for (size_t s = r->segments; s-- > 0 && !stopped(r);) {
+  for (size_t s = r->segments; s-- > 0 && !r->halted;) {
     size_t first = s * r->segment, last = first + r->segment < r->L ? first + r->segment : r->L;
     if (s + 1 < r->segments) {
-      memcpy(r->h, r->start + s * r->h_size, r->h_size * sizeof(real));
+      copy(r, r->h, r->start + s * r->h_size, r->h_size);
       forward_segment(r, first, last);
     }
-    backward_segment(r, first, last);
+    if (!r->halted) backward_segment(r, first, last);
   }
 }
 
@@ -228,39 +286,74 @@ static void record_weights(const run *r, bool final) {
   }
 }
 
-static mno_status train(const mno_cpu_batch *batch, const layout *which) {
-  const mno_problem *p = batch->problem;
-  run r = {.batch = batch, .problem = p, .layout = which, .L = batch->L, .M = batch->M};
-  measure(&r);
-  place(&r, batch->arena);
-  r.inv_D = (real)(1 / (double)p->D);
-  r.branch = (real)(p->alpha / ((double)r.L * (double)r.M));
-  r.rate_u = (real)(p->eta_u / p->alpha);
-  r.rate_v = (real)(p->eta_v / p->alpha);
-  memset(r.h, 0, r.h_slots * r.h_size * sizeof(real)); /* padding must hold numbers */
-  memset(r.b, 0, r.h_size * sizeof(real));
-  memset(r.b_next, 0, r.h_size * sizeof(real));
-  memset(r.scratch, 0, r.scratch_size * sizeof(real));
-  which->draw(&r);
-  record_weights(&r, false);
-  for (size_t k = 0;; k++) {
-    const real *end = forward_pass(&r);
-    size_t alive = 0;
-    for (size_t lane = 0; lane < batch->count && !stopped(&r); lane++) {
-      mno_record *record = batch->record[lane];
-      if (record->outcome == MNO_INSTANCE_DIVERGED) continue;
-      which->state_get(&r, lane, end, r.h_end);
-      if (!mno_cpu_step_end(batch->plan, record, k, r.h_end, k < p->K ? r.b_end : NULL, r.f, r.gradient)) continue;
-      alive++;
-      if (k < p->K) which->state_set(&r, lane, r.b_end, r.b);
-    }
-    if (stopped(&r)) return MNO_INTERRUPTED;
-    if (k == p->K || alive == 0) break;
-    backward_pass(&r);
-    if (stopped(&r)) return MNO_INTERRUPTED;
+/* Ends step k for every instance still alive; returns how many are. */
+static size_t end_step(run *r, size_t k, const real *end) {
+  const mno_cpu_batch *batch = r->batch;
+  size_t alive = 0, K = r->problem->K;
+  for (size_t lane = 0; lane < batch->count; lane++) {
+    mno_record *record = batch->record[lane];
+    if (record->outcome == MNO_INSTANCE_DIVERGED) continue;
+    r->layout->state_get(r, lane, end, r->h_end);
+    if (!mno_cpu_step_end(batch->plan, record, k, r->h_end, k < K ? r->b_end : NULL, r->f, r->gradient)) continue;
+    alive++;
+    if (k < K) r->layout->state_set(r, lane, r->b_end, r->b);
   }
-  record_weights(&r, true);
-  return MNO_OK;
+  return alive;
+}
+
+/* What each thread of a team runs. */
+static void train_thread(run *r) {
+  r->layout->draw(r);
+  barrier(r);
+  if (r->thread == 0) record_weights(r, false);
+  for (size_t k = 0;; k++) {
+    const real *end = forward_pass(r);
+    if (r->halted) return;
+    if (r->thread == 0) atomic_store(&r->team->go, end_step(r, k, end) > 0 && k < r->problem->K);
+    barrier(r);
+    if (!atomic_load(&r->team->go)) break;
+    backward_pass(r);
+    if (r->halted) return;
+    barrier(r);
+  }
+  if (r->thread == 0) record_weights(r, true);
+}
+
+static void *train_helper(void *context) {
+  run *r = context;
+  while ((r->threads = atomic_load(&r->team->threads)) == 0) sched_yield();
+  train_thread(r);
+  return NULL;
+}
+
+static mno_status train(const mno_cpu_batch *batch, const layout *which) {
+  enum { MOST = 64 };
+  const mno_problem *p = batch->problem;
+  team t = {.threads = 0};
+  run r[MOST] = {{.team = &t, .batch = batch, .problem = p, .layout = which, .L = batch->L, .M = batch->M}};
+  run *first = &r[0];
+  measure(first);
+  place(first, batch->arena);
+  first->inv_D = (real)(1 / (double)p->D);
+  first->branch = (real)(p->alpha / ((double)batch->L * (double)batch->M));
+  first->rate_u = (real)(p->eta_u / p->alpha);
+  first->rate_v = (real)(p->eta_v / p->alpha);
+  memset(first->h, 0, first->h_slots * first->h_size * sizeof(real)); /* padding must hold numbers */
+  memset(first->b, 0, first->h_size * sizeof(real));
+  memset(first->b_next, 0, first->h_size * sizeof(real));
+  memset(first->scratch, 0, first->scratch_size * sizeof(real));
+  pthread_t helper[MOST];
+  int threads = 1, wanted = batch->threads < MOST ? batch->threads : MOST;
+  for (; threads < wanted && which->shared; threads++) {
+    r[threads] = *first;
+    r[threads].thread = threads;
+    if (pthread_create(&helper[threads], NULL, train_helper, &r[threads]) != 0) break;
+  }
+  first->threads = threads;
+  atomic_store(&t.threads, threads);
+  train_thread(first);
+  for (int i = 1; i < threads; i++) pthread_join(helper[i], NULL);
+  return first->halted ? MNO_INTERRUPTED : MNO_OK;
 }
 
 #endif
