@@ -1,5 +1,5 @@
 /* Times the training kernels of one core on one shape:
- *   bench_cpu f64|f32 D M L N [K [layout [isa]]]
+ *   bench_cpu f64|f32 D M L N [K [layout [isa [threads]]]]
  * Best of several batches; prints GF/s of the K steps (12 N D M L flops each: the difference between a training of K steps
  * and one of none), the same for the whole training with its draws, and milliseconds per step and instance.
  *   bench_cpu peak
@@ -27,7 +27,7 @@ static double *normals(size_t count, uint32_t tensor, double scale) {
 }
 
 static timing measure(const mno_cpu_kernels *kernels, mno_cpu_layout layout, mno_problem *problem, mno_precision precision,
-                      size_t M, size_t L, size_t K, void *arena) {
+                      size_t M, size_t L, size_t K, int threads, void *arena) {
   problem->K = K;
   mno_instance instance[MNO_CPU_LANES];
   int64_t step[1] = {(int64_t)K};
@@ -44,7 +44,14 @@ static timing measure(const mno_cpu_kernels *kernels, mno_cpu_layout layout, mno
   timing best = {INFINITY, count};
   double total = 0;
   for (int repeat = 0; repeat < 3 || (total < 1.0 && repeat < 200); repeat++) {
-    mno_cpu_batch batch = {.plan = &plan, .problem = problem, .L = L, .M = M, .count = count, .halt = &halt, .arena = arena};
+    mno_cpu_batch batch = {.plan = &plan,
+                           .problem = problem,
+                           .L = L,
+                           .M = M,
+                           .count = count,
+                           .halt = &halt,
+                           .threads = threads,
+                           .arena = arena};
     for (size_t i = 0; i < count; i++) {
       instance[i] = (mno_instance){.L = (int64_t)L, .M = (int64_t)M, .seed = i, .draw = {(int64_t)M, 0, 1}};
       batch.instance[i] = &instance[i];
@@ -60,9 +67,16 @@ static timing measure(const mno_cpu_kernels *kernels, mno_cpu_layout layout, mno
   return best;
 }
 
+/* tanh per nanosecond of data in the first-level cache. */
+static double tanh_rate(mno_precision precision) {
+  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(precision);
+  return kernels ? kernels->tanh_rate() : NAN;
+}
+
 int main(int argc, char **argv) {
   if (argc == 2 && strcmp(argv[1], "peak") == 0) {
-    printf("peak f32 %.1f f64 %.1f GF/s\n", peak_f32(), peak_f64());
+    printf("peak f32 %.1f f64 %.1f GF/s tanh f32 %.3f f64 %.3f per ns\n", peak_f32(), peak_f64(), tanh_rate(MNO_F32),
+           tanh_rate(MNO_F64));
     return 0;
   }
   if (argc < 6) {
@@ -72,7 +86,8 @@ int main(int argc, char **argv) {
   mno_precision precision = strcmp(argv[1], "f32") == 0 ? MNO_F32 : MNO_F64;
   size_t D = (size_t)atol(argv[2]), M = (size_t)atol(argv[3]), L = (size_t)atol(argv[4]), N = (size_t)atol(argv[5]),
          K = argc > 6 ? (size_t)atol(argv[6]) : 15;
-  const mno_cpu_kernels *kernels = argc > 8 ? mno_cpu_kernels_named(precision, argv[8]) : mno_cpu_kernels_choose(precision);
+  const mno_cpu_kernels *kernels = argc > 8 && strcmp(argv[8], "auto") != 0 ? mno_cpu_kernels_named(precision, argv[8])
+                                                                            : mno_cpu_kernels_choose(precision);
   if (!kernels) return 1;
   mno_cpu_layout layout = argc > 7 && strcmp(argv[7], "auto") != 0 ? (mno_cpu_layout)atoi(argv[7])
                                                                    : mno_cpu_layout_choose(D, M, L, N, precision);
@@ -93,11 +108,12 @@ int main(int argc, char **argv) {
   problem.y = normals(N * WIDTH, MNO_TENSOR_Y, 1);
   problem.w_embed = normals(D * WIDTH, MNO_TENSOR_W_EMBED, 1 / sqrt(WIDTH));
   problem.w_unembed = normals(D * WIDTH, MNO_TENSOR_W_UNEMBED, sqrt(WIDTH));
+  int threads = argc > 9 ? atoi(argv[9]) : 1;
   size_t bytes = kernels->bytes(&problem, L, M, layout);
   void *arena = mno_cpu_pages_new(&bytes);
   if (!arena) return 1;
-  timing full = measure(kernels, layout, &problem, precision, M, L, K, arena),
-         none = measure(kernels, layout, &problem, precision, M, L, 0, arena);
+  timing full = measure(kernels, layout, &problem, precision, M, L, K, threads, arena),
+         none = measure(kernels, layout, &problem, precision, M, L, 0, threads, arena);
   double pass = 4.0 * (double)(N * D * M * L) * (double)full.instances, k = (double)K;
   printf("%s %-8s %s D %zu M %zu L %zu N %zu: steps %.1f GF/s, whole %.1f GF/s, %.4f ms per step and instance, %.1f MiB\n",
          argv[1], kernels->name,
