@@ -258,7 +258,7 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
     r.embedding = piece(S * c.N * c.D, r.filled * c.N * c.D);
     r.u0 = piece(w, w), r.v0 = piece(w, w), r.u = piece(w, w), r.v = piece(w, w);
     results[parcel->row] = r;
-    parcel->state = 0;
+    __atomic_store_n(&parcel->state, 0, __ATOMIC_RELEASE);
   };
   /* every team in a thread of its own, the consumer here: as on a card */
   std::vector<Line> parcels((size_t)teams * 2 * args.parcel_bytes / sizeof(Line) + 2);

@@ -33,7 +33,7 @@ BASE = {
 
 
 def meanode(*arguments, **options):
-    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=280, **options)
+    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=900, **options)
 
 
 class Case(unittest.TestCase):

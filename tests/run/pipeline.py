@@ -53,7 +53,7 @@ class Pipeline(harness.Case):
         message = process.communicate(timeout=60)[1]
         self.assertEqual(process.returncode, 75, message)
         self.assertIn("--resume", message)
-        done = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=280)
+        done = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=900)
         self.assertEqual(done.returncode, 0, done.stderr)
         whole = self.run_sweep(changes, name="whole.h5")
         with h5py.File(out) as a, h5py.File(whole) as b:
