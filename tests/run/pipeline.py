@@ -44,11 +44,14 @@ class Pipeline(harness.Case):
             self.assertTrue(np.all(np.isfinite(file["loss"][row])))
 
     def test_interrupt_then_resume(self):
-        changes = {"sweep": {"L": [400], "M": [40], "seeds": 400}, "training": {"steps": 40}, "record": {"weights": "none"}}
+        changes = {"sweep": {"L": [400], "M": [40], "seeds": 150}, "training": {"steps": 40}, "record": {"weights": "none"}}
         config, out = self.write(changes), self.folder / "out.h5"
         command = [harness.BINARY, "run", str(config), "-o", str(out), "--progress", "none"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        time.sleep(1.5)
+        journal = self.folder / "out.h5.journal"
+        while process.poll() is None and not journal.exists():
+            time.sleep(0.005)
+        time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         message = process.communicate(timeout=60)[1]
         self.assertEqual(process.returncode, 75, message)
