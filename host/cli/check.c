@@ -91,7 +91,7 @@ static cost add_up(const mno_plan *plan, const mno_backend *backend) {
     const mno_problem *p = &plan->problem[q];
     size_t embeddings = p->D * (p->d_in + p->d_out), data = p->N * (p->d_in + p->d_out);
     c.file += real * (double)(embeddings + data);
-    if (q == 0) c.data += data * sizeof(double);
+    if (q == 0 || p->x != p[-1].x) c.data += data * sizeof(double);
     if (q == 0 || p->w_embed != p[-1].w_embed) c.data += embeddings * sizeof(double);
   }
   return c;
@@ -103,6 +103,7 @@ static void print_what(const mno_plan *plan) {
   printf("problems     %zu: ", plan->problem_count);
   print_integers("D", &sweep->model.D);
   print_reals("; alpha", &sweep->model.alpha);
+  if (sweep->data.seed.count > 1) printf("; %zu draws of the data", sweep->data.seed.count);
   printf("\n             N %zu, inputs %zu, targets %zu; %s, %s loss, %zu steps\n", p->N, p->d_in, p->d_out,
          mno_activation_name(p->activation), mno_loss_name(p->loss), p->K);
   printf("instances    %zu: ", plan->instance_count);

@@ -45,7 +45,7 @@ const mno_field mno_schema[] = {
     {"data", "samples", MNO_FIELD_INTEGER, false, NULL, AT(data.samples), AT(data.samples_mark), RANGE(1, SIZE)},
     {"data", "inputs", MNO_FIELD_INTEGER, false, NULL, AT(data.inputs), NOT_KEPT, RANGE(1, SIZE)},
     {"data", "targets", MNO_FIELD_INTEGER, false, NULL, AT(data.targets), NOT_KEPT, RANGE(1, SIZE)},
-    {"data", "seed", MNO_FIELD_INTEGER, false, "1", AT(data.seed), NOT_KEPT, RANGE(0, INT64_MAX)},
+    {"data", "seed", MNO_FIELD_INTEGERS, false, "1", AT(data.seed), NOT_KEPT, RANGE(0, INT64_MAX)},
     {"data", "path", MNO_FIELD_TEXT, false, NULL, AT(data.path), .mark = AT(data.path_mark)},
 
     {"model", "block", MNO_FIELD_CHOICE, false, "perceptron", NOT_KEPT, NOT_KEPT, NAMES(blocks)},

@@ -212,6 +212,8 @@ void mno_sweep_free(mno_sweep *sweep) {
   if (!sweep) return;
   free(sweep->path);
   free(sweep->text);
+  free(sweep->data.seed.value);
+  free(sweep->data.seed.mark);
   free(sweep->data.path);
   free(sweep->model.D.value);
   free(sweep->model.D.mark);

@@ -13,7 +13,7 @@ mno_status mno_data_room(size_t count, size_t size, const char *what, mno_error 
   return bytes > mno_memory_available() ? mno_fail_too_large(err, bytes, what) : MNO_OK;
 }
 
-mno_status mno_data_gaussian(const mno_sweep *sweep, mno_data *data, mno_error *err) {
+mno_status mno_data_gaussian(const mno_sweep *sweep, uint64_t seed, mno_data *data, mno_error *err) {
   size_t N = (size_t)sweep->data.samples, d_in = (size_t)sweep->data.inputs, d_out = (size_t)sweep->data.targets;
   mno_status status = mno_data_room(N * (d_in + d_out), sizeof(double), "the data", err);
   if (status != MNO_OK) return status;
@@ -24,8 +24,8 @@ mno_status mno_data_gaussian(const mno_sweep *sweep, mno_data *data, mno_error *
   data->y = mno_alloc(N * d_out, sizeof(double));
   if (!data->x || !data->y) return mno_fail_memory(err, N * (d_in + d_out) * sizeof(double), "the data");
   for (size_t i = 0; i < N; i++) {
-    mno_normals(sweep->data.seed, MNO_TENSOR_X, 0, (uint32_t)i, d_in, data->x + i * d_in);
-    mno_normals(sweep->data.seed, MNO_TENSOR_Y, 0, (uint32_t)i, d_out, data->y + i * d_out);
+    mno_normals(seed, MNO_TENSOR_X, 0, (uint32_t)i, d_in, data->x + i * d_in);
+    mno_normals(seed, MNO_TENSOR_Y, 0, (uint32_t)i, d_out, data->y + i * d_out);
   }
   return MNO_OK;
 }
@@ -49,10 +49,10 @@ static mno_status check_probabilities(const mno_sweep *sweep, const mno_data *da
   return MNO_OK;
 }
 
-mno_status mno_data_load(const mno_sweep *sweep, mno_data **data, mno_error *err) {
+mno_status mno_data_load(const mno_sweep *sweep, uint64_t seed, mno_data **data, mno_error *err) {
   mno_data *made = mno_alloc(1, sizeof *made);
   if (!made) return mno_fail_memory(err, sizeof *made, "the data");
-  mno_status status = sweep->data.kind == MNO_DATA_GAUSSIAN ? mno_data_gaussian(sweep, made, err)
+  mno_status status = sweep->data.kind == MNO_DATA_GAUSSIAN ? mno_data_gaussian(sweep, seed, made, err)
                       : sweep->data.kind == MNO_DATA_DIGITS ? mno_data_digits(sweep, made, err)
                                                             : mno_data_file(sweep, made, err);
   if (status == MNO_OK && sweep->training.loss == MNO_CROSS_ENTROPY) status = check_probabilities(sweep, made, err);
@@ -77,13 +77,13 @@ static void draw(uint64_t seed, mno_tensor tensor, size_t D, size_t width, doubl
   for (size_t i = 0; i < D * width; i++) w[i] *= deviation;
 }
 
-void mno_data_embed(const mno_sweep *sweep, const mno_data *data, size_t D, double *w_embed, double *w_unembed) {
+void mno_data_embed(const mno_data *data, uint64_t seed, size_t D, double *w_embed, double *w_unembed) {
   if (data->w_embed)
     memcpy(w_embed, data->w_embed, D * data->d_in * sizeof(double));
   else
-    draw(sweep->data.seed, MNO_TENSOR_W_EMBED, D, data->d_in, 1 / sqrt((double)data->d_in), w_embed);
+    draw(seed, MNO_TENSOR_W_EMBED, D, data->d_in, 1 / sqrt((double)data->d_in), w_embed);
   if (data->w_unembed)
     memcpy(w_unembed, data->w_unembed, D * data->d_out * sizeof(double));
   else
-    draw(sweep->data.seed, MNO_TENSOR_W_UNEMBED, D, data->d_out, sqrt((double)data->d_out), w_unembed);
+    draw(seed, MNO_TENSOR_W_UNEMBED, D, data->d_out, sqrt((double)data->d_out), w_unembed);
 }

@@ -12,23 +12,23 @@ typedef struct mno_data {
   double *w_unembed; /* [D][d_out] or NULL */
 } mno_data;
 
-/* Loads or draws the data.
- *   gaussian  entries of x and y N(0, 1), drawn from data.seed; more samples extend fewer
+/* Loads or draws the data; seed is one of data.seed.
+ *   gaussian  entries of x and y N(0, 1), drawn from the seed; more samples extend fewer
  *   digits    inputs standardised by the mean and deviation of all pixels of all 1797 samples, targets one-hot
  *   file      HDF5 datasets x, y and, when present, w_embed and w_unembed; every model.D must fit them
  * Errors: MNO_ERR_INPUT (a file that is missing, malformed or does not fit; names file and dataset), MNO_ERR_MEMORY. */
-mno_status mno_data_load(const mno_sweep *sweep, mno_data **data, mno_error *err);
+mno_status mno_data_load(const mno_sweep *sweep, uint64_t seed, mno_data **data, mno_error *err);
 void mno_data_free(mno_data *data);
 
-/* Embeddings of dimension D: those of the data, else drawn from data.seed, W_E entries N(0, 1/d_in), W_U entries N(0,
+/* Embeddings of dimension D: those of the data, else drawn from the seed, W_E entries N(0, 1/d_in), W_U entries N(0,
  * d_out); a larger D extends a smaller one. */
-void mno_data_embed(const mno_sweep *sweep, const mno_data *data, size_t D, double *w_embed /* [D][d_in] */,
+void mno_data_embed(const mno_data *data, uint64_t seed, size_t D, double *w_embed /* [D][d_in] */,
                     double *w_unembed /* [D][d_out] */);
 
 /* Refuses, before allocating, count x size bytes of what if they overflow or exceed the free memory. */
 mno_status mno_data_room(size_t count, size_t size, const char *what, mno_error *err);
 
-mno_status mno_data_gaussian(const mno_sweep *sweep, mno_data *data, mno_error *err);
+mno_status mno_data_gaussian(const mno_sweep *sweep, uint64_t seed, mno_data *data, mno_error *err);
 mno_status mno_data_digits(const mno_sweep *sweep, mno_data *data, mno_error *err);
 mno_status mno_data_file(const mno_sweep *sweep, mno_data *data, mno_error *err);
 

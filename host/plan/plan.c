@@ -16,7 +16,7 @@ void mno_plan_free(mno_plan *plan) {
   if (!plan) return;
   for (size_t p = 0; p < plan->problem_count; p++) {
     const mno_problem *problem = &plan->problem[p];
-    if (p == 0) {
+    if (p == 0 || problem->x != problem[-1].x) {
       free(problem->x);
       free(problem->y);
     }
@@ -53,6 +53,7 @@ static mno_status check_sizes(const mno_sweep *sweep, const mno_data *data, mno_
   size_t embeddings = 0, D = largest(&sweep->model.D), S = sweep->record.step_count, available = mno_memory_available();
   for (size_t i = 0; i < sweep->model.D.count; i++)
     embeddings = sum(embeddings, product((size_t)sweep->model.D.value[i], (data->d_in + data->d_out) * sizeof(double)));
+  embeddings = product(embeddings, sweep->data.seed.count);
   if (embeddings > available) return mno_fail_too_large(err, embeddings, "the set of embeddings W_E, W_U");
   /* Larger than any machine; keeps sizes of one network within 64 bits everywhere. */
   const size_t absurd = (size_t)1 << 50;
@@ -78,16 +79,14 @@ static mno_status check_diagnostics(const mno_sweep *sweep, mno_error *err) {
                         "record.coupling compares with the Mean ODE: add mean-ode to limit.kind, or write false");
 }
 
-/* Problems from sweep and data; takes x and y out of data. */
-static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, mno_data *data, mno_error *err) {
-  size_t alphas = sweep->model.alpha.count, count = product(sweep->model.D.count, alphas);
-  plan->problem = mno_alloc(count, sizeof *plan->problem);
-  if (!plan->problem) return mno_fail_memory(err, product(count, sizeof *plan->problem), "the problems");
+/* The problems of one draw of data and embeddings, appended; takes x and y out of data. */
+static mno_status add_problems(mno_plan *plan, const mno_sweep *sweep, uint64_t seed, mno_data *data, mno_error *err) {
+  size_t alphas = sweep->model.alpha.count, count = sweep->model.D.count * alphas;
   double *x = data->x, *y = data->y;
   data->x = data->y = NULL;
   for (size_t p = 0; p < count; p++) {
     size_t D = (size_t)sweep->model.D.value[p / alphas];
-    mno_problem *problem = &plan->problem[p];
+    mno_problem *problem = &plan->problem[plan->problem_count++];
     *problem = (mno_problem){.N = data->N,
                              .d_in = data->d_in,
                              .d_out = data->d_out,
@@ -102,7 +101,6 @@ static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, mno_data
                              .loss = sweep->training.loss,
                              .x = x,
                              .y = y};
-    plan->problem_count = p + 1;
     if (p % alphas > 0) {
       problem->w_embed = problem[-1].w_embed;
       problem->w_unembed = problem[-1].w_unembed;
@@ -111,11 +109,33 @@ static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, mno_data
       problem->w_unembed = mno_alloc(D * data->d_out, sizeof(double));
       if (!problem->w_embed || !problem->w_unembed)
         return mno_fail_memory(err, D * (data->d_in + data->d_out) * sizeof(double), "the set of embeddings W_E, W_U");
-      mno_data_embed(sweep, data, D, problem->w_embed, problem->w_unembed);
+      mno_data_embed(data, seed, D, problem->w_embed, problem->w_unembed);
     }
     problem->id = mno_problem_id(problem);
   }
   return MNO_OK;
+}
+
+/* A block of problems (every D with every alpha) for each of data.seed. */
+static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, mno_error *err) {
+  const mno_integers *seed = &sweep->data.seed;
+  size_t block = product(sweep->model.D.count, sweep->model.alpha.count), count = product(block, seed->count);
+  plan->problem = mno_alloc(count, sizeof *plan->problem);
+  if (!plan->problem) return mno_fail_memory(err, product(count, sizeof *plan->problem), "the problems");
+  mno_status status = MNO_OK;
+  for (size_t s = 0; s < seed->count && status == MNO_OK; s++) {
+    mno_data *data = NULL;
+    status = mno_data_load(sweep, (uint64_t)seed->value[s], &data, err);
+    if (status == MNO_OK && s == 0) status = check_sizes(sweep, data, err);
+    if (status == MNO_OK) status = add_problems(plan, sweep, (uint64_t)seed->value[s], data, err);
+    mno_data_free(data);
+    if (status == MNO_OK && s > 0 && plan->problem[s * block].id == plan->problem[0].id)
+      status = mno_sweep_fail(sweep, seed->mark[s], err,
+                              "data.seed %" PRId64 " gives the same problem as %" PRId64 ": the data have their own "
+                              "embeddings, so that nothing is drawn; write one seed",
+                              seed->value[s], seed->value[0]);
+  }
+  return status;
 }
 
 /* Appends one instance for every seed. */
@@ -212,7 +232,6 @@ static mno_status make_instances(mno_plan *plan, mno_error *err) {
 mno_status mno_plan_build(const mno_sweep *sweep, mno_precision precision, mno_plan **plan, mno_error *err) {
   mno_status status = check_diagnostics(sweep, err);
   if (status != MNO_OK) return status;
-  mno_data *data = NULL;
   mno_plan *made = mno_alloc(1, sizeof *made);
   if (!made) return mno_fail_memory(err, sizeof *made, "the plan");
   made->precision = precision;
@@ -229,11 +248,8 @@ mno_status mno_plan_build(const mno_sweep *sweep, mno_precision precision, mno_p
     memcpy(made->step, sweep->record.step, made->step_count * sizeof *made->step);
   else
     status = mno_fail_memory(err, made->step_count * sizeof *made->step, "the plan");
-  if (status == MNO_OK) status = mno_data_load(sweep, &data, err);
-  if (status == MNO_OK) status = check_sizes(sweep, data, err);
-  if (status == MNO_OK) status = make_problems(made, sweep, data, err);
+  if (status == MNO_OK) status = make_problems(made, sweep, err);
   if (status == MNO_OK) status = make_instances(made, err);
-  mno_data_free(data);
   if (status == MNO_OK)
     *plan = made;
   else

@@ -67,8 +67,8 @@ typedef struct mno_sweep {
     mno_data_kind kind;
     int64_t samples; /* 0: all there are (digits, file) */
     int64_t inputs, targets;
-    uint64_t seed; /* draws X, Y (gaussian), W_E, W_U (unless the file has them) */
-    char *path;    /* kind file: as written */
+    mno_integers seed; /* each draws X, Y (gaussian), W_E, W_U (unless the file has them) */
+    char *path;        /* kind file: as written */
     mno_mark mark, samples_mark, path_mark;
   } data;
 

@@ -58,6 +58,7 @@ static const fault faults[] = {
     {15, "  steps: 1000001", 15, 10, "integers from 0 to 1000000", NULL},
     {15, "  steps: -1", 15, 10, "integers from 0 to 1000000", NULL},
     {6, "  seed: -1", 6, 9, "integers from 0 to 2^63-1", NULL},
+    {6, "  seed: [4, 2, 4]", 6, 16, "data.seed repeats 4", NULL},
     {6, "  seed: 9223372036854775808", 6, 9, "integers from 0 to 2^63-1", NULL},
     /* reals */
     {11, "  alpha: 0.1abc", 11, 10, "model.alpha is \"0.1abc\"", "numbers from 1e-6 to 1e6"},

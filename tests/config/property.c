@@ -197,7 +197,7 @@ static void round_trip(void **state) {
     assert_list(&e.L, &s->sweep.L, s);
     assert_list(&e.M, &s->sweep.M, s);
     assert_int_equal(s->data.samples, e.samples);
-    assert_int_equal(s->data.seed, e.data_seed);
+    assert_int_equal(s->data.seed.value[0], e.data_seed);
     assert_int_equal(s->training.steps, e.steps);
     assert_int_equal(s->record.step_count, e.steps + 1);
     assert_int_equal(s->sweep.seed_count, e.seeds);

@@ -30,7 +30,7 @@ static void base(void **state) {
   assert_int_equal(s->data.samples, 10);
   assert_int_equal(s->data.inputs, 5);
   assert_int_equal(s->data.targets, 5);
-  assert_int_equal(s->data.seed, 1);
+  assert_integers(&s->data.seed, 1, (int64_t[]){1});
   assert_int_equal(s->model.activation, MNO_TANH);
   assert_integers(&s->model.D, 1, (int64_t[]){8});
   assert_int_equal(s->model.alpha.count, 1);
@@ -66,7 +66,7 @@ static void defaults(void **state) {
   assert_int_equal(s->data.samples, 0);
   assert_int_equal(s->data.inputs, 64);
   assert_int_equal(s->data.targets, 10);
-  assert_int_equal(s->data.seed, 1);
+  assert_integers(&s->data.seed, 1, (int64_t[]){1});
   assert_int_equal(s->model.activation, MNO_TANH);
   assert_true(s->model.alpha.count == 1 && s->model.alpha.value[0] == 1);
   assert_true(s->model.sigma_u == 1 && s->model.sigma_v == 1);

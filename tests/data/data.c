@@ -19,7 +19,7 @@ static mno_status load(const char *data, const char *rest, mno_data **out, mno_e
   mno_sweep *sweep = NULL;
   mno_status status = mno_sweep_parse(text, strlen(text), name, &sweep, err);
   *out = NULL;
-  if (status == MNO_OK) status = mno_data_load(sweep, out, err);
+  if (status == MNO_OK) status = mno_data_load(sweep, (uint64_t)sweep->data.seed.value[0], out, err);
   mno_sweep_free(sweep);
   return status;
 }
@@ -49,10 +49,9 @@ static void gaussian(void **state) {
 
 static void embeddings(void **state) {
   enum { D = 4000, D_IN = 5, D_OUT = 3 };
-  mno_sweep sweep = {.data = {.seed = 3}};
   mno_data data = {.N = 1, .d_in = D_IN, .d_out = D_OUT};
   double *we = malloc(D * D_IN * sizeof *we), *wu = malloc(D * D_OUT * sizeof *wu), see = 0, suu = 0;
-  mno_data_embed(&sweep, &data, D, we, wu);
+  mno_data_embed(&data, 3, D, we, wu);
   for (size_t i = 0; i < D * D_IN; i++) see += we[i] * we[i];
   for (size_t i = 0; i < D * D_OUT; i++) suu += wu[i] * wu[i];
   assert_close(see / (D * D_IN), 1.0 / D_IN, 5 * sqrt(2.0 / (D * D_IN)) / D_IN);
@@ -147,8 +146,7 @@ static void good_file(void **state) {
   assert_memory_equal(d->x, table, 12 * sizeof(double));
   for (int i = 0; i < 6; i++) assert_true(d->y[i] == integers[i]);
   double we[8], wu[4];
-  mno_sweep sweep = {.data = {.seed = 3}};
-  mno_data_embed(&sweep, d, 2, we, wu);
+  mno_data_embed(d, 3, 2, we, wu);
   assert_memory_equal(we, table + 3, sizeof we);
   assert_memory_equal(wu, table + 5, sizeof wu);
   mno_data_free(d);

@@ -65,6 +65,38 @@ static void order(void **state) {
   end(b);
 }
 
+/* Every data.seed draws its own data and embeddings, and is the same problem as alone. */
+static void draws_of_the_data(void **state) {
+  static const char rest[] = "model: {D: [3, 5], alpha: [2, 1]}\ntraining: {steps: 2}\nsweep: {L: 4, M: 3}\n";
+  char text[400];
+  snprintf(text, sizeof text, "data: {kind: gaussian, samples: 4, inputs: 3, targets: 2, seed: [7, 0, 9]}\n%s", rest);
+  built all = build(text, MNO_F64);
+  assert_int_equal(all.plan->problem_count, 12);
+  assert_int_equal(all.plan->instance_count, 12);
+  const int seed[] = {7, 0, 9};
+  for (size_t s = 0; s < 3; s++) {
+    snprintf(text, sizeof text, "data: {kind: gaussian, samples: 4, inputs: 3, targets: 2, seed: %d}\n%s", seed[s], rest);
+    built one = build(text, MNO_F64);
+    for (size_t p = 0; p < 4; p++) {
+      const mno_problem *a = &all.plan->problem[4 * s + p], *b = &one.plan->problem[p];
+      assert_int_equal(a->id, b->id);
+      assert_memory_equal(a->x, b->x, 12 * sizeof(double));
+      assert_memory_equal(a->w_embed, b->w_embed, a->D * 3 * sizeof(double));
+      assert_true(s == 0 || a->x[0] != all.plan->problem[p].x[0]);
+    }
+    end(one);
+  }
+  end(all);
+
+  built b = {0};
+  mno_error err = {0};
+  snprintf(text, sizeof text, "data: {kind: digits, samples: 4, seed: [2, 5]}\n%s", rest);
+  assert_ok(try_build(text, MNO_F64, &b, &err)); /* the same digits, other embeddings */
+  assert_memory_equal(b.plan->problem[0].x, b.plan->problem[4].x, 4 * 64 * sizeof(double));
+  assert_true(b.plan->problem[0].w_embed[0] != b.plan->problem[4].w_embed[0]);
+  end(b);
+}
+
 static uint64_t id_of(const mno_plan *p, double alpha, size_t D, int64_t L, int64_t M, uint64_t seed) {
   for (size_t i = 0; i < p->instance_count; i++) {
     const mno_instance *q = &p->instance[i];
@@ -280,6 +312,7 @@ static void flops(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(order),
+                                     cmocka_unit_test(draws_of_the_data),
                                      cmocka_unit_test(ids_do_not_know_the_sweep),
                                      cmocka_unit_test(ids_know_what_defines_the_instance),
                                      cmocka_unit_test(ids_know_every_number_of_the_problem_and_the_draw),
