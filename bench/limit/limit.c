@@ -69,9 +69,10 @@ static void error_against_particles(void) {
     mno_problem p = make(D, MNO_TANH, 1);
     double last = NAN;
     for (int64_t particles = 1024; particles <= 65536; particles *= 8) {
-      mno_limit *limit =
-          solve(&p, (mno_limit_options){
-                        .tolerance = 1e-3, .particles = particles, .nodes = NODES, .method = "sobol", .randomisations = 8});
+      mno_limit *limit = solve(
+          &p,
+          (mno_limit_options){
+              .tolerance = 1e-3, .particles = particles, .nodes = NODES, .method = MNO_METHOD_SOBOL, .randomisations = 8});
       if (!limit) break;
       double seconds = limit->seconds / 8, ns = 1e9 * seconds / ((double)particles * NODES * K),
              error = limit->output_error[K] * sqrt(8);

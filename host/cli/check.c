@@ -206,6 +206,7 @@ int mno_command_check(int argc, char **argv) {
   mno_plan *plan = NULL;
   mno_status status = mno_sweep_load(argv[optind], &sweep, &err);
   if (status == MNO_OK) status = mno_plan_build(sweep, precision, &plan, &err);
+  if (status == MNO_OK) status = mno_limit_check(plan, &err);
   if (status == MNO_OK) status = mno_print_plan(plan, backend, (int)threads, &err);
   int code = status == MNO_OK ? 0 : mno_report("check", status, &err);
   mno_plan_free(plan);

@@ -11,15 +11,15 @@
 static const mno_command commands[] = {
     {"run",
      "CONFIG.yaml [-o OUT.h5] [--backend auto|cpu|cuda] [--precision f64|f32] [--threads N] [--resume | --force]\n"
-     "          [--shard I/N|slurm] [--limits FILE.h5] [--dry-run] [--progress auto|bar|lines|none]",
+     "          [--shard I/N|slurm] [--limits FILE.h5] [--limits-only] [--dry-run] [--progress auto|bar|lines|none]",
      "train every instance of a sweep, integrate its limits, write a result file", mno_command_run},
     {"check", "CONFIG.yaml [--backend auto|cpu|cuda] [--precision f32|f64] [--threads N]",
      "validate, print the plan: problems, instances, memory, time estimate", mno_command_check},
     {"merge", "OUT.h5 SHARD.h5... [--partial] [--force]", "copy shards into one file, with ids and counts verified",
      mno_command_merge},
     {"status", "OUT.h5...", "what is done, running, diverged, missing", mno_command_status},
-    {"fit", "OUT.h5 [--json] [--step K...] [--quantity output|embedding]", "constants a, b, c and exponents with 95% intervals",
-     mno_command_fit},
+    {"fit", "OUT.h5 [--json] [--step K...] [--quantity output|embedding]",
+     "constants a, b, c and exponents with 95% intervals", mno_command_fit},
     {"plot", "OUT.h5 -o FIG.svg|.png|.pdf [--kind NAME] [--step K] [--quantity output|embedding] [--problem I]",
      "draw a figure, print its verdicts", mno_command_plot},
     {"report", "OUT.h5... [-o PAGE.html]", "one HTML page with the figures, verdicts and constants of result files",

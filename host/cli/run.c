@@ -92,7 +92,7 @@ static char *join(int argc, char **argv) {
 
 /* Returns -1 to go on, or an exit code. */
 static int parse(int argc, char **argv, run_arguments *arguments) {
-  enum { BACKEND = 256, PRECISION, THREADS, RESUME, FORCE, DRY_RUN, PROGRESS, LIMITS, SHARD, FROM };
+  enum { BACKEND = 256, PRECISION, THREADS, RESUME, FORCE, DRY_RUN, PROGRESS, LIMITS, SHARD, FROM, LIMITS_ONLY };
   static const struct option options[] = {{"output", required_argument, NULL, 'o'},
                                           {"backend", required_argument, NULL, BACKEND},
                                           {"precision", required_argument, NULL, PRECISION},
@@ -102,6 +102,7 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
                                           {"dry-run", no_argument, NULL, DRY_RUN},
                                           {"progress", required_argument, NULL, PROGRESS},
                                           {"limits", required_argument, NULL, LIMITS},
+                                          {"limits-only", no_argument, NULL, LIMITS_ONLY},
                                           {"shard", required_argument, NULL, SHARD},
                                           {"from", required_argument, NULL, FROM},
                                           {"help", no_argument, NULL, 'h'},
@@ -144,6 +145,7 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
       break;
     case FROM: arguments->from = optarg; break;
     case LIMITS: arguments->options.limits_from = optarg; break;
+    case LIMITS_ONLY: arguments->options.limits_only = 1; break;
     case 'h': mno_usage("run", "train every instance of a sweep and write a result file"); return 0;
     case ':': return mno_usage("run", "option %s needs a value", argv[optind - 1]);
     default: return mno_usage("run", "unknown option %s", argv[optind - 1]);

@@ -5,7 +5,8 @@
 #include <string.h>
 
 _Static_assert(sizeof(mno_activation) == sizeof(int) && sizeof(mno_data_kind) == sizeof(int) &&
-                   sizeof(mno_loss) == sizeof(int) && sizeof(mno_weights) == sizeof(int),
+                   sizeof(mno_loss) == sizeof(int) && sizeof(mno_weights) == sizeof(int) &&
+                   sizeof(mno_limit_method) == sizeof(int),
                "choices are stored as int");
 
 static const mno_choice data_kinds[] = {
@@ -23,6 +24,11 @@ static const mno_choice limits[] = {{"mean-ode", MNO_LIMIT_MEAN_ODE},
                                     {"tangent-ode", MNO_LIMIT_TANGENT_ODE},
                                     {"largest", MNO_LIMIT_LARGEST},
                                     {"none", MNO_LIMIT_KINDS}};
+static const mno_choice methods[] = {{"auto", MNO_METHOD_AUTO},
+                                     {"closure", MNO_METHOD_CLOSURE},
+                                     {"quadrature", MNO_METHOD_QUADRATURE},
+                                     {"sobol", MNO_METHOD_SOBOL},
+                                     {"sobol-full", MNO_METHOD_SOBOL_FULL}};
 static const mno_choice pairs[] = {{"none", MNO_PAIRS_NONE},
                                    {"regroup", MNO_PAIRS_REGROUP},
                                    {"jackknife", MNO_PAIRS_JACKKNIFE},
@@ -67,7 +73,7 @@ const mno_field mno_schema[] = {
      .below = true},
     {"limit", "seconds", MNO_FIELD_REAL, false, NULL, AT(limit.seconds), NOT_KEPT, REALS(1e-3, 1e9)},
     {"limit", "memory", MNO_FIELD_REAL, false, NULL, AT(limit.memory), NOT_KEPT, REALS(1e-3, 1e6)},
-    {"limit", "method", MNO_FIELD_TEXT, false, "auto", AT(limit.method), .mark = AT(limit.method_mark)},
+    {"limit", "method", MNO_FIELD_CHOICE, false, "auto", AT(limit.method), AT(limit.method_mark), NAMES(methods)},
     {"limit", "particles", MNO_FIELD_INTEGER, false, NULL, AT(limit.particles), NOT_KEPT, RANGE(1, 1000000000)},
     {"limit", "nodes", MNO_FIELD_INTEGER, false, NULL, AT(limit.nodes), NOT_KEPT, RANGE(1, 128)},
     {"limit", "randomisations", MNO_FIELD_INTEGER, false, NULL, AT(limit.randomisations), NOT_KEPT, RANGE(1, 10000)},

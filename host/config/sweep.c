@@ -219,7 +219,6 @@ void mno_sweep_free(mno_sweep *sweep) {
   free(sweep->model.D.mark);
   free(sweep->model.alpha.value);
   free(sweep->model.alpha.mark);
-  free(sweep->limit.method);
   free(sweep->sweep.L.value);
   free(sweep->sweep.L.mark);
   free(sweep->sweep.M.value);

@@ -18,6 +18,34 @@ const char *mno_limit_group_name(mno_limit_kind kind) {
                                          : "limit_largest";
 }
 
+const char *mno_limit_method_name(mno_limit_method method) {
+  static const char *const names[] = {[MNO_METHOD_AUTO] = "auto",
+                                      [MNO_METHOD_CLOSURE] = "closure",
+                                      [MNO_METHOD_QUADRATURE] = "quadrature",
+                                      [MNO_METHOD_SOBOL] = "sobol",
+                                      [MNO_METHOD_SOBOL_FULL] = "sobol-full"};
+  return names[method];
+}
+
+mno_status mno_limit_check(const mno_plan *plan, mno_error *err) {
+  const mno_sweep *sweep = plan->sweep;
+  if (!sweep || sweep->limit.method == MNO_METHOD_AUTO) return MNO_OK;
+  int mean_ode = 0;
+  for (size_t i = 0; i < sweep->limit.count; i++) mean_ode |= sweep->limit.kind[i] == MNO_LIMIT_MEAN_ODE;
+  if (!mean_ode)
+    return mno_sweep_fail(sweep, sweep->limit.method_mark, err,
+                          "limit.method %s is for mean-ode, which is not in limit.kind; remove the key",
+                          mno_limit_method_name(sweep->limit.method));
+  for (size_t p = 0; p < plan->problem_count; p++) {
+    char room[128];
+    const char *objection = mno_mean_ode_objection(&plan->problem[p], sweep->limit.method, room, sizeof room);
+    if (objection)
+      return mno_sweep_fail(sweep, sweep->limit.method_mark, err, "limit.method %s (D = %zu)", objection,
+                            plan->problem[p].D);
+  }
+  return MNO_OK;
+}
+
 /* Numbers in the one block that all arrays lie in, depth first. */
 static size_t numbers(size_t S, size_t N, size_t d_out, size_t D, size_t nodes) {
   return nodes + 3 * S + 2 * S * N * d_out + (1 + 2 * nodes) * S * N * D;

@@ -1,13 +1,11 @@
 #include "limit/mean_ode.h"
 
-#include "core/nearest.h"
 #include "limit/closure.h"
 #include "limit/quadrature.h"
 #include "limit/refine.h"
 #include "limit/sampled.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static mno_status run_closure(void *context, const mno_system *system, mno_trajectory *trajectory, double *floor,
                               mno_error *err) {
@@ -28,37 +26,44 @@ static mno_status close_moments(const mno_problem *problem, const mno_limit_opti
  * sampling is faster down to 1e-5 at least. */
 enum { QUADRATURE_WINS_UP_TO = 1 };
 
+const char *mno_mean_ode_objection(const mno_problem *problem, mno_limit_method method, char *room, size_t size) {
+  mno_reduction reduction;
+  if (method == MNO_METHOD_CLOSURE && problem->activation != MNO_IDENTITY) {
+    snprintf(room, size, "closure needs activation identity, not %s", mno_activation_name(problem->activation));
+    return room;
+  }
+  if (method != MNO_METHOD_QUADRATURE || mno_reduction_new(problem, 0, &reduction, NULL) != MNO_OK) return NULL;
+  size_t r = reduction.r;
+  mno_reduction_free(&reduction);
+  if (r <= MNO_QUADRATURE_LARGEST_R) return NULL;
+  snprintf(room, size, "quadrature needs min(D, rank of the embeddings) <= %d, not %zu; use sobol", MNO_QUADRATURE_LARGEST_R,
+           r);
+  return room;
+}
+
 mno_status mno_mean_ode_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit,
                               mno_error *err) {
-  static const char *const methods[] = {"auto", "closure", "quadrature", "sobol", "sobol-full"};
-  enum { AUTO, CLOSURE, QUADRATURE, SOBOL, SOBOL_FULL, METHODS };
-  const char *name = options->method ? options->method : "auto", *why;
-  int method = 0;
-  while (method < METHODS && strcmp(name, methods[method]) != 0) method++;
-  if (method == METHODS) {
-    const char *nearest = mno_nearest(name, methods, METHODS);
-    return mno_fail(err, MNO_ERR_INPUT, "unknown limit method \"%s\"%s%s%s", name, nearest ? "; did you mean \"" : "",
-                    nearest ? nearest : "", nearest ? "\"?" : "");
-  }
+  mno_limit_method method = options->method;
+  const char *why;
+  char room[128];
+  const char *objection = mno_mean_ode_objection(problem, method, room, sizeof room);
+  if (objection) return mno_fail(err, MNO_ERR_INPUT, "limit method %s", objection);
   int identity = problem->activation == MNO_IDENTITY, reducible = mno_reduction_valid(problem, &why);
-  if (method == CLOSURE && !identity)
-    return mno_fail(err, MNO_ERR_INPUT, "limit method closure needs activation identity, not %s",
-                    mno_activation_name(problem->activation));
   mno_reduction reduction;
-  mno_status status = mno_reduction_new(problem, method == SOBOL_FULL || !reducible, &reduction, err);
+  mno_status status = mno_reduction_new(problem, method == MNO_METHOD_SOBOL_FULL || !reducible, &reduction, err);
   if (status != MNO_OK) return status;
-  if (method == CLOSURE || (method == AUTO && identity)) {
+  if (method == MNO_METHOD_CLOSURE || (method == MNO_METHOD_AUTO && identity)) {
     status = close_moments(problem, options, &reduction, limit, err);
-  } else if (method == QUADRATURE || (method == AUTO && reduction.r <= QUADRATURE_WINS_UP_TO)) {
+  } else if (method == MNO_METHOD_QUADRATURE || (method == MNO_METHOD_AUTO && reduction.r <= QUADRATURE_WINS_UP_TO)) {
     status = mno_quadrature_solve(problem, options, &reduction, limit, err);
-    if (status == MNO_OK && !*limit && method == QUADRATURE)
+    if (status == MNO_OK && !*limit && method == MNO_METHOD_QUADRATURE)
       status = mno_fail(err, MNO_ERR_INPUT, "limit method quadrature cannot reach tolerance %g within its budget; use sobol",
                         options->tolerance);
   }
   if (status == MNO_OK && !*limit) {
     status = mno_sampled_solve(problem, options, &reduction, limit, err);
-    if (status == MNO_OK && (method == SOBOL_FULL || !reducible)) /* every coordinate was integrated */
-      snprintf((*limit)->method, sizeof(*limit)->method, "sobol-full");
+    if (status == MNO_OK && (method == MNO_METHOD_SOBOL_FULL || !reducible)) /* every coordinate was integrated */
+      snprintf((*limit)->method, sizeof(*limit)->method, "%s", mno_limit_method_name(MNO_METHOD_SOBOL_FULL));
   }
   mno_reduction_free(&reduction);
   return status;

@@ -73,10 +73,6 @@ mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_opti
   size_t r = reduction->r, budget = options->memory > 0 ? (size_t)options->memory : mno_memory_available() / 10 * 8;
   double start = mno_now(), tolerance = options->tolerance;
   *limit = NULL;
-  if (r > MNO_QUADRATURE_LARGEST_R)
-    return mno_fail(err, MNO_ERR_INPUT,
-                    "limit method quadrature needs min(D, rank of the embeddings) <= %d, not %zu; use sobol",
-                    MNO_QUADRATURE_LARGEST_R, r);
   rule rule = {.problem = problem,
                .radius = sqrt(2 * log(1e3 / fmin(tolerance, 1e-2))), /* the mass outside is far below the tolerance */
                .threads = options->threads > 0 ? options->threads : mno_core_count()};

@@ -8,7 +8,8 @@
 
 enum { MNO_QUADRATURE_LARGEST_R = 2 };
 
-/* *limit stays NULL if the tolerance is out of reach of memory or of a quarter of the time budget. */
+/* For r <= MNO_QUADRATURE_LARGEST_R. *limit stays NULL if the tolerance is out of reach of memory or of a quarter of the
+ * time budget. */
 mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
                                 mno_limit **limit, mno_error *err);
 

@@ -159,10 +159,9 @@ static mno_status run(void *context, const mno_system *system, mno_trajectory *t
 
 mno_status mno_tangent_ode_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit,
                                  mno_error *err) {
-  const char *method = options->method ? options->method : "auto";
-  if (strcmp(method, "auto") != 0)
-    return mno_fail(err, MNO_ERR_INPUT, "limit method %s is not one of tangent-ode, which has a single method: leave it out",
-                    method);
+  if (options->method != MNO_METHOD_AUTO)
+    return mno_fail(err, MNO_ERR_INPUT, "limit method %s is for mean-ode; tangent-ode has a single method",
+                    mno_limit_method_name(options->method));
   tangent context = {.threads = options->threads > 0 ? options->threads : mno_core_count(),
                      .tolerance = 0.1 * options->tolerance,
                      .terms = FIRST_TERMS};

@@ -23,20 +23,27 @@ static bool plain(const mno_instance *instance) {
   return instance->draw.width == instance->M && instance->draw.offset == 0 && instance->draw.sign == 1;
 }
 
-/* The rows of the largest plain shape of a problem; returns how many. */
-static size_t largest_rows(const mno_plan *plan, size_t problem, size_t *rows) {
-  size_t count = 0;
-  int64_t L = 0, M = 0;
+void mno_run_largest_shape(const mno_plan *plan, size_t problem, int64_t *L, int64_t *M) {
+  *L = *M = 0;
   for (size_t row = 0; row < plan->instance_count; row++) {
     const mno_instance *instance = &plan->instance[row];
     if (instance->problem != problem || !plain(instance)) continue;
-    double size = (double)instance->L * (double)instance->M, best = (double)L * (double)M;
-    if (size > best || (size == best && instance->L > L)) {
-      L = instance->L;
-      M = instance->M;
-      count = 0;
+    double size = (double)instance->L * (double)instance->M, best = (double)*L * (double)*M;
+    if (size > best || (size == best && instance->L > *L)) {
+      *L = instance->L;
+      *M = instance->M;
     }
-    if (instance->L == L && instance->M == M) rows[count++] = row;
+  }
+}
+
+/* The rows of that shape; returns how many. */
+static size_t largest_rows(const mno_plan *plan, size_t problem, size_t *rows) {
+  size_t count = 0;
+  int64_t L, M;
+  mno_run_largest_shape(plan, problem, &L, &M);
+  for (size_t row = 0; row < plan->instance_count; row++) {
+    const mno_instance *instance = &plan->instance[row];
+    if (instance->problem == problem && plain(instance) && instance->L == L && instance->M == M) rows[count++] = row;
   }
   return count;
 }

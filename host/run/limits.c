@@ -4,13 +4,17 @@
 #include "meanode/result.h"
 #include "run/largest.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
 static mno_limit_options options_of(const mno_sweep *sweep, mno_limit_kind kind, const mno_run_options *run) {
   return (mno_limit_options){
       .kind = kind,
       .tolerance = sweep->limit.tolerance,
       .seconds = sweep->limit.seconds,
       .memory = sweep->limit.memory * 0x1p30,
-      .method = sweep->limit.method,
+      .method = kind == MNO_LIMIT_MEAN_ODE ? sweep->limit.method : MNO_METHOD_AUTO,
       .particles = sweep->limit.particles,
       .nodes = sweep->limit.nodes,
       .randomisations = sweep->limit.randomisations,
@@ -18,6 +22,16 @@ static mno_limit_options options_of(const mno_sweep *sweep, mno_limit_kind kind,
       .threads = run->threads,
       .stop = run->stop,
   };
+}
+
+static void note(mno_run_summary *summary, const char *format, ...) {
+  size_t used = strlen(summary->note);
+  if (used + 2 >= sizeof summary->note) return;
+  if (used) used += (size_t)sprintf(summary->note + used, "; ");
+  va_list args;
+  va_start(args, format);
+  vsnprintf(summary->note + used, sizeof summary->note - used, format, args);
+  va_end(args);
 }
 
 /* The limit of this problem and kind in another file, or NULL. */
@@ -31,6 +45,48 @@ static const mno_limit *find(const mno_result *other, const mno_problem *problem
   return NULL;
 }
 
+static bool same_largest(const mno_plan *plan, size_t p, const mno_limit *limit) {
+  int64_t L, M;
+  long long fileL, fileM;
+  mno_run_largest_shape(plan, p, &L, &M);
+  return sscanf(limit->parameters, "L %lld, M %lld,", &fileL, &fileM) == 2 && fileL == L && fileM == M;
+}
+
+/* Is a limit of another file as good as the one asked for? NULL: yes; otherwise why not, in room[size]. */
+static const char *objection(const mno_plan *plan, size_t p, const mno_limit *limit, char *room, size_t size) {
+  const mno_sweep *sweep = plan->sweep;
+  const mno_problem *problem = &plan->problem[p];
+  if (limit->K != problem->K || limit->N != problem->N || limit->D != problem->D || limit->d_out != problem->d_out)
+    return "it has other sizes";
+  if (limit->kind == MNO_LIMIT_LARGEST) {
+    if (same_largest(plan, p, limit)) return NULL;
+    snprintf(room, size, "it is an average of other networks (%.100s)", limit->parameters);
+    return room;
+  }
+  const char *method = mno_limit_method_name(sweep->limit.method);
+  if (limit->kind == MNO_LIMIT_MEAN_ODE && sweep->limit.method != MNO_METHOD_AUTO && strcmp(limit->method, method) != 0) {
+    snprintf(room, size, "its method is %s, not %s", limit->method, method);
+    return room;
+  }
+  if (limit->nodes == 0) return "it has no fields";
+  bool sampled = strncmp(limit->method, "sobol", 5) == 0;
+  if (sampled && limit->degrees < 1 && !limit->certified) return "its error is not known";
+  for (size_t k = 0; k <= limit->K; k++)
+    if (!(limit->output_error[k] <= sweep->limit.tolerance)) {
+      snprintf(room, size, "its estimated error %.2g at step %zu is above the tolerance %g", limit->output_error[k], k,
+               sweep->limit.tolerance);
+      return room;
+    }
+  return NULL;
+}
+
+static mno_status solve(const mno_plan *plan, size_t p, mno_limit_kind kind, const mno_run_options *options,
+                        mno_limit **limit, mno_error *err) {
+  if (kind == MNO_LIMIT_LARGEST) return mno_run_largest(plan, p, options, limit, err);
+  mno_limit_options how = options_of(plan->sweep, kind, options);
+  return mno_limit_solve(&plan->problem[p], &how, limit, err);
+}
+
 static mno_status one_limit(const mno_plan *plan, size_t p, mno_limit_kind kind, const mno_result *other,
                             const mno_run_options *options, mno_store *store, mno_run_summary *summary, mno_limit **fields,
                             mno_error *err) {
@@ -41,31 +97,32 @@ static mno_status one_limit(const mno_plan *plan, size_t p, mno_limit_kind kind,
     summary->limits_uncertified += !found->certified;
     return keep ? mno_limit_copy(found, &fields[p], err) : MNO_OK;
   }
+  char room[256];
+  mno_limit *limit = NULL;
   found = find(other, &plan->problem[p], kind);
-  mno_limit *solved = NULL;
-  if (!found) {
-    mno_limit_options how = options_of(plan->sweep, kind, options);
-    mno_status status = kind == MNO_LIMIT_LARGEST ? mno_run_largest(plan, p, options, &solved, err)
-                                                  : mno_limit_solve(&plan->problem[p], &how, &solved, err);
-    if (status != MNO_OK) return status;
-    found = solved;
-  }
-  *(solved ? &summary->limits_computed : &summary->limits_reused) += 1;
-  summary->limits_uncertified += !found->certified;
-  mno_status status = mno_store_put_limit(store, p, found, err);
-  if (keep && status == MNO_OK) status = mno_limit_copy(found, &fields[p], err);
-  mno_limit_free(solved);
+  const char *why = !other ? NULL : !found ? "it is not there" : objection(plan, p, found, room, sizeof room);
+  if (why)
+    note(summary, "the %s limit of problem %zu was computed, not taken from %s: %s", mno_limit_kind_name(kind), p,
+         options->limits_from, why);
+  mno_status status = found && !why ? mno_limit_copy(found, &limit, err) : solve(plan, p, kind, options, &limit, err);
+  if (status != MNO_OK) return status;
+  *(found && !why ? &summary->limits_reused : &summary->limits_computed) += 1;
+  if (found && !why && kind != MNO_LIMIT_LARGEST) limit->certified = 1; /* within this tolerance */
+  summary->limits_uncertified += !limit->certified;
+  status = mno_store_put_limit(store, p, limit, err);
+  if (keep && status == MNO_OK)
+    fields[p] = limit;
+  else
+    mno_limit_free(limit);
   return status;
 }
 
-mno_status mno_run_limits(const mno_plan *plan, const mno_run_options *options, mno_store *store, mno_run_summary *summary,
-                          mno_limit **fields, void (*tick)(void *context, size_t done, size_t total), void *context,
-                          mno_error *err) {
+mno_status mno_run_limits(const mno_plan *plan, const mno_run_options *options, const mno_result *other, mno_store *store,
+                          mno_run_summary *summary, mno_limit **fields,
+                          void (*tick)(void *context, size_t done, size_t total), void *context, mno_error *err) {
   const mno_sweep *sweep = plan->sweep;
   size_t done = 0, total = plan->problem_count * sweep->limit.count;
-  mno_result *other = NULL;
   mno_status status = MNO_OK;
-  if (options->limits_from) status = mno_result_open(options->limits_from, &other, err);
   double start = mno_now();
   for (size_t p = 0; status == MNO_OK && p < plan->problem_count; p++)
     for (size_t i = 0; status == MNO_OK && i < sweep->limit.count; i++) {
@@ -75,6 +132,5 @@ mno_status mno_run_limits(const mno_plan *plan, const mno_run_options *options, 
     }
   if (tick && status == MNO_OK) tick(context, done, total);
   summary->limit_seconds = mno_now() - start;
-  mno_result_free(other);
   return status;
 }

@@ -3,6 +3,7 @@
 #include "core/memory.h"
 #include "meanode/backend.h"
 #include "meanode/diagnose.h"
+#include "meanode/result.h"
 #include "run/limits.h"
 
 #include <pthread.h>
@@ -14,6 +15,7 @@ typedef struct run_state {
   const mno_plan *plan;
   const mno_run_options *options;
   const mno_backend *backend;
+  mno_result *other; /* whose limits are reused, or NULL */
   mno_store *store;
   mno_limit **fields; /* [problem_count] Mean ODEs for the diagnostics; NULL if none are wanted */
   pthread_mutex_t lock;
@@ -110,7 +112,7 @@ static mno_status limits_then_train(run_state *run, const size_t *rows, size_t c
   const mno_plan *plan = run->plan;
   size_t limits = plan->problem_count * plan->sweep->limit.count;
   begin_phase(run, "limit", limits, (double)limits);
-  mno_status status = mno_run_limits(plan, run->options, run->store, summary, run->fields, limit_tick, run, err);
+  mno_status status = mno_run_limits(plan, run->options, run->other, run->store, summary, run->fields, limit_tick, run, err);
   if (status != MNO_OK) return status;
   status = train(run, rows, count, err);
   summary->computed = run->progress.done;
@@ -143,10 +145,15 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
   status = run.backend->probe(device, sizeof device);
   if (status != MNO_OK) return mno_fail(err, status, "backend %s: %s", run.backend->name, device);
   status = check_memory(plan, run.backend, options->threads, err);
+  if (status == MNO_OK) status = mno_limit_check(plan, err);
   if (status != MNO_OK) return status;
   size_t count = 0, planned = 0;
   size_t *rows = rows_of_shard(plan, options, &planned, err);
   if (!rows) return err->status;
+  if (options->limits_from && (status = mno_result_open(options->limits_from, &run.other, err)) != MNO_OK) {
+    free(rows);
+    return status;
+  }
   mno_provenance provenance = {.backend = run.backend->name,
                                .device = device,
                                .command = options->command,
@@ -154,14 +161,15 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
                                .shards = options->shards};
   status = mno_store_open(options->output, plan, &provenance, options->mode, &run.store, err);
   if (status != MNO_OK) {
+    mno_result_free(run.other);
     free(rows);
     return status;
   }
   const char *note = mno_store_note(run.store);
   if (note) snprintf(summary->note, sizeof summary->note, "%s", note);
-  for (size_t i = 0; i < planned; i++)
+  for (size_t i = 0; i < planned && !options->limits_only; i++)
     if (!mno_store_has(run.store, rows[i])) rows[count++] = rows[i];
-  summary->skipped = planned - count;
+  summary->skipped = options->limits_only ? 0 : planned - count;
   pthread_mutex_init(&run.lock, NULL);
   if (plan->coupling || plan->path || plan->features) {
     run.fields = mno_alloc(plan->problem_count, sizeof *run.fields);
@@ -170,6 +178,7 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
   if (status == MNO_OK) status = limits_then_train(&run, rows, count, summary, err);
   for (size_t p = 0; run.fields && p < plan->problem_count; p++) mno_limit_free(run.fields[p]);
   free(run.fields);
+  mno_result_free(run.other);
   pthread_mutex_destroy(&run.lock);
   free(rows);
 

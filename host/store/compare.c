@@ -23,8 +23,8 @@ char *mno_settings(const mno_plan *plan) {
     fprintf(out, "%s%s", i ? "," : "", mno_limit_kind_name(sweep->limit.kind[i]));
   if (sweep && sweep->limit.count)
     fprintf(out, " tolerance=%g method=%s particles=%lld nodes=%lld randomisations=%lld", sweep->limit.tolerance,
-            sweep->limit.method ? sweep->limit.method : "auto", (long long)sweep->limit.particles,
-            (long long)sweep->limit.nodes, (long long)sweep->limit.randomisations);
+            mno_limit_method_name(sweep->limit.method), (long long)sweep->limit.particles, (long long)sweep->limit.nodes,
+            (long long)sweep->limit.randomisations);
   if (fclose(out) != 0) {
     free(text);
     return NULL;

@@ -129,11 +129,12 @@ bool mno_journal_record_fields(const mno_journal_record *record, const mno_store
 
 typedef struct limit_start {
   uint64_t problem_id, kind, certified, N, d_out, D, K, nodes;
-  double seconds, tolerance;
+  int64_t degrees, diverged;
+  double seconds;
   char method[64], parameters[256];
 } limit_start;
 
-enum { LIMIT_ARRAYS = 8 };
+enum { LIMIT_ARRAYS = 9 };
 
 static void limit_arrays(mno_limit *limit, double **array[LIMIT_ARRAYS], size_t count[LIMIT_ARRAYS]) {
   size_t S = limit->K + 1, field = S * limit->nodes * limit->N * limit->D;
@@ -144,6 +145,7 @@ static void limit_arrays(mno_limit *limit, double **array[LIMIT_ARRAYS], size_t 
                            {&limit->loss, S},
                            {&limit->output, S * limit->N * limit->d_out},
                            {&limit->output_error, S},
+                           {&limit->output_stderr, S * limit->N * limit->d_out},
                            {&limit->embedding, S * limit->N * limit->D},
                            {&limit->embedding_error, S},
                            {&limit->state, field},
@@ -164,6 +166,8 @@ mno_status mno_journal_put_limit(mno_journal *journal, uint64_t problem_id, cons
                        .D = limit->D,
                        .K = limit->K,
                        .nodes = limit->nodes,
+                       .degrees = limit->degrees,
+                       .diverged = limit->diverged,
                        .seconds = limit->seconds};
   memcpy(start.method, limit->method, sizeof start.method);
   memcpy(start.parameters, limit->parameters, sizeof start.parameters);
@@ -193,7 +197,7 @@ mno_status mno_journal_limit_decode(const mno_entry *entry, uint64_t *problem_id
     if (i != 1) numbers *= (double)sizes[i];
   }
   if (start->nodes > room || numbers * (double)(2 * start->nodes + 1) > (double)room) return MNO_OK;
-  if ((double)start->N * (double)start->d_out * (double)(start->K + 1) > (double)room) return MNO_OK;
+  if (2.0 * (double)start->N * (double)start->d_out * (double)(start->K + 1) > (double)room) return MNO_OK;
 
   mno_problem shape = {.N = start->N, .d_out = start->d_out, .D = start->D, .K = start->K};
   mno_limit *made;
@@ -201,6 +205,8 @@ mno_status mno_journal_limit_decode(const mno_entry *entry, uint64_t *problem_id
   if (status != MNO_OK) return status;
   made->kind = (mno_limit_kind)start->kind;
   made->certified = start->certified != 0;
+  made->degrees = start->degrees;
+  made->diverged = start->diverged >= 0 && start->diverged <= (int64_t)start->K ? start->diverged : -1;
   made->seconds = start->seconds;
   memcpy(made->method, start->method, sizeof made->method - 1);
   memcpy(made->parameters, start->parameters, sizeof made->parameters - 1);

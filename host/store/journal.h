@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MNO_JOURNAL_FORMAT = 1 };
+enum { MNO_JOURNAL_FORMAT = 2 };
 
 typedef enum mno_entry_kind { MNO_ENTRY_HEADER = 1, MNO_ENTRY_LIMIT = 2, MNO_ENTRY_RECORD = 3 } mno_entry_kind;
 

@@ -579,11 +579,15 @@ static bool write_limit(hid_t problem, hid_t group, const mno_limit *limit, doub
             mno_h5_text(group, "parameters", limit->parameters) &&
             mno_h5_number(group, "certified", H5T_NATIVE_INT32, &certified, 0) &&
             mno_h5_number(group, "tolerance", H5T_NATIVE_DOUBLE, &tolerance, 0) &&
+            mno_h5_number(group, "degrees", H5T_NATIVE_INT64, &limit->degrees, 0) &&
+            mno_h5_number(group, "diverged", H5T_NATIVE_INT64, &limit->diverged, 0) &&
             mno_h5_number(group, "seconds", H5T_NATIVE_DOUBLE, &limit->seconds, 0);
   ok = ok &&
        make_field_of_limit(group, "output", 3, (hid_t[]){steps, sample, target}, limit->output, "output of the limit") &&
        make_field_of_limit(group, "output_error", 1, &steps, limit->output_error,
                            "estimated relative RMS error of the limit's output") &&
+       make_field_of_limit(group, "output_stderr", 3, (hid_t[]){steps, sample, target}, limit->output_stderr,
+                           "standard error of the limit's output, depth error included") &&
        make_field_of_limit(group, "embedding", 3, (hid_t[]){steps, sample, embed}, limit->embedding,
                            "state h of the limit at depth 1") &&
        make_field_of_limit(group, "embedding_error", 1, &steps, limit->embedding_error,

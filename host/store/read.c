@@ -119,7 +119,7 @@ static mno_status read_limit(mno_result *result, hid_t group, const char *where,
     nodes = one[0];
   }
   size_t N = problem->N, D = problem->D, S = shape[0], d_out = problem->d_out;
-  if ((double)S * (double)(N * d_out + N * D * (2 * nodes + 1)) * 8 > (double)mno_memory_available())
+  if ((double)S * (double)(2 * N * d_out + N * D * (2 * nodes + 1)) * 8 > (double)mno_memory_available())
     return damaged(result, where, err, "is too large for this machine's memory");
   mno_problem like = {.N = N, .d_in = problem->d_in, .d_out = d_out, .D = D, .K = S - 1};
   mno_limit *limit;
@@ -135,6 +135,7 @@ static mno_status read_limit(mno_result *result, hid_t group, const char *where,
     bool required;
   } part[] = {{"output", 3, {S, N, d_out}, &limit->output, true},
               {"output_error", 1, {S}, &limit->output_error, false},
+              {"output_stderr", 3, {S, N, d_out}, &limit->output_stderr, false},
               {"embedding", 3, {S, N, D}, &limit->embedding, false},
               {"embedding_error", 1, {S}, &limit->embedding_error, false},
               {"loss", 1, {S}, &limit->loss, false},
@@ -142,7 +143,7 @@ static mno_status read_limit(mno_result *result, hid_t group, const char *where,
               {"state", 4, {S, nodes, N, D}, &limit->state, false},
               {"adjoint", 4, {S, nodes, N, D}, &limit->adjoint, false}};
   for (size_t i = 0; status == MNO_OK && i < sizeof part / sizeof *part; i++) {
-    if (i >= 5 && nodes == 0) break;
+    if (nodes == 0 && strcmp(part[i].name, "depth") == 0) break; /* no fields */
     status = read_numbers(result, group, where, part[i].name, H5T_NATIVE_DOUBLE, part[i].rank, part[i].shape,
                           part[i].required, part[i].array, err);
   }
@@ -152,6 +153,9 @@ static mno_status read_limit(mno_result *result, hid_t group, const char *where,
   if ((text = mno_h5_read_text(group, "parameters"))) snprintf(limit->parameters, sizeof limit->parameters, "%s", text);
   free(text);
   limit->certified = (int)mno_h5_read_number(group, "certified", 0);
+  double degrees = mno_h5_read_number(group, "degrees", 0), diverged = mno_h5_read_number(group, "diverged", -1);
+  limit->degrees = degrees > 0 && degrees < INT_MAX ? (int64_t)degrees : 0;
+  limit->diverged = diverged >= 0 && diverged < (double)S ? (int64_t)diverged : -1;
   limit->seconds = mno_h5_read_number(group, "seconds", NAN);
   return status;
 }

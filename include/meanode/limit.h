@@ -20,10 +20,10 @@ extern "C" {
 
 typedef struct mno_limit_options {
   mno_limit_kind kind;
-  double tolerance;       /* wanted relative RMS error of the output at every step; 0 with explicit sizes below */
-  double seconds;         /* time budget; 0: none */
-  double memory;          /* bytes; 0: what the machine has free */
-  const char *method;     /* NULL or "auto": the program chooses */
+  double tolerance; /* wanted relative RMS error of the output at every step; 0 with explicit sizes below */
+  double seconds;   /* time budget; 0: none */
+  double memory;    /* bytes; 0: what the machine has free */
+  mno_limit_method method;
   int64_t particles;      /* per node; 0: chosen */
   int64_t nodes;          /* 0: chosen */
   int64_t randomisations; /* 0: chosen */
@@ -52,13 +52,14 @@ typedef struct mno_limit {
   double seconds;          /* wall time */
 } mno_limit;
 
-/* Methods for the Mean ODE: "closure" (identity activation: moments, no sampling), "quadrature" (tensor rule, invariant
- * subspace of at most 2 dimensions), "sobol" (randomised quasi-Monte Carlo in the invariant subspace), "sobol-full" (the
- * same in all D coordinates: checks the reduction). The first that applies and reaches the tolerance is the default.
- *
- * Solves one limit of one problem. Errors: MNO_ERR_INPUT for an unknown method or one that does not apply (says why);
- * MNO_ERR_MEMORY with the number; MNO_INTERRUPTED. A budget that ends the search early is not an error: certified = 0. */
+/* Solves one limit of one problem. The Neural Tangent ODE has a single method (leave MNO_METHOD_AUTO). Errors: MNO_ERR_INPUT
+ * for a method that does not apply (says why); MNO_ERR_MEMORY with the number; MNO_INTERRUPTED. A budget that ends the
+ * search early is not an error: certified = 0, and the parameters name the budget. */
 mno_status mno_limit_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err);
+
+/* Can every limit of a plan be computed by the method that its sweep names? Errors: MNO_ERR_INPUT at the place of
+ * limit.method in the configuration. */
+mno_status mno_limit_check(const mno_plan *plan, mno_error *err);
 
 /* The literature's habit: the average of the largest networks at hand as the limit. output [count][K+1][N][d_out] and
  * embedding [count][K+1][N][D] (one pointer per network) at every step; L, M their size. output_error is the standard error
@@ -77,8 +78,9 @@ mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **l
 mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *err);
 void mno_limit_free(mno_limit *limit);
 
-const char *mno_limit_kind_name(mno_limit_kind kind);  /* "mean-ode", "tangent-ode", "largest" */
-const char *mno_limit_group_name(mno_limit_kind kind); /* "limit_mean_ode", ... */
+const char *mno_limit_kind_name(mno_limit_kind kind);       /* "mean-ode", "tangent-ode", "largest" */
+const char *mno_limit_method_name(mno_limit_method method); /* "auto", "closure", ... */
+const char *mno_limit_group_name(mno_limit_kind kind);      /* "limit_mean_ode", ... */
 
 #ifdef __cplusplus
 }

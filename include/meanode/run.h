@@ -26,6 +26,7 @@ typedef struct mno_run_options {
   const char *output;      /* result file */
   const char *backend;     /* NULL: auto */
   const char *limits_from; /* NULL, or a result file whose limits of the same problems are reused */
+  int limits_only;         /* compute the limits and no instance: a file for limits_from, or to resume */
   int threads;             /* 0: one per core */
   int shard, shards;       /* compute the rows of shard (0..shards-1); shards 0 or 1: all */
   const mno_backend *use;  /* NULL, or a backend to use instead of looking one up by name */

@@ -43,6 +43,15 @@ typedef enum mno_limit_kind {
 } mno_limit_kind;
 enum { MNO_LIMIT_KINDS = 3 };
 
+/* How the Mean ODE computes expectations over units (limit.h) */
+typedef enum mno_limit_method {
+  MNO_METHOD_AUTO,       /* the first of those below that applies and pays */
+  MNO_METHOD_CLOSURE,    /* moments; identity activation only */
+  MNO_METHOD_QUADRATURE, /* tensor rule; invariant subspace of at most 2 dimensions */
+  MNO_METHOD_SOBOL,      /* randomised quasi-Monte Carlo in the invariant subspace */
+  MNO_METHOD_SOBOL_FULL  /* the same in all D coordinates: checks the reduction */
+} mno_limit_method;
+
 typedef enum mno_weights {
   MNO_WEIGHTS_NONE = 0,
   MNO_WEIGHTS_INITIAL = 1,
@@ -91,10 +100,10 @@ typedef struct mno_sweep {
     size_t count; /* 0: kind none */
     mno_limit_kind kind[MNO_LIMIT_KINDS];
     mno_mark mark[MNO_LIMIT_KINDS];
-    double tolerance;       /* wanted relative RMS error of the output at every step */
-    double seconds;         /* time budget per limit; 0: none */
-    double memory;          /* memory budget, GiB; 0: what the machine has free */
-    char *method;           /* "auto", or the name of one method (limit.h); checked there */
+    double tolerance; /* wanted relative RMS error of the output at every step */
+    double seconds;   /* time budget per limit; 0: none */
+    double memory;    /* memory budget, GiB; 0: what the machine has free */
+    mno_limit_method method;
     int64_t particles;      /* per depth node; 0: chosen by the program */
     int64_t nodes;          /* depth nodes; 0: chosen by the program */
     int64_t randomisations; /* 0: chosen by the program */

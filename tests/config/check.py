@@ -53,6 +53,17 @@ def main():
     code, _, err = check(None, name="absent.yaml")
     expect(code == 74 and "absent.yaml: No such file or directory" in err, code, err)
 
+    for limit, words in (("{method: closure}", "limit.method closure needs activation identity, not tanh (D = 4)"),
+                         ("{method: quadrature}", "limit.method quadrature needs min(D, rank of the embeddings) <= 2, not 4"),
+                         ("{method: sobol-ful}", 'limit.method is "sobol-ful"; did you mean "sobol-full"?'),
+                         ("{kind: tangent-ode, method: sobol}", "limit.method sobol is for mean-ode")):
+        code, out, err = check(GOOD + "limit: " + limit + "\n")
+        place = limit.index("method: ") + len("limit: method: ") + 1
+        expect(code == 65 and out == "" and f"my.yaml:6:{place}: limit.method" in err and words in err
+               and err.endswith("\n" + " " * (place - 1) + "^\n"), code, out, err)
+    code, out, err = check(GOOD + "limit: {kind: [tangent-ode, mean-ode], method: sobol}\n")
+    expect(code == 0, code, out, err)
+
     for options, words in ((["--precision", "f16"], "f16"), (["--threads", "0"], "0"), (["--threads"], "needs a value"),
                            (["--frobnicate"], "--frobnicate"), (["other.yaml"], "other.yaml")):
         code, out, err = check(GOOD, *options)

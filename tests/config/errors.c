@@ -81,6 +81,8 @@ static const fault faults[] = {
     {17, "  eta_u: -1", 17, 10, "training.eta_u is -1", "numbers from 0 to 1e6"},
     {22, "  tolerance: 1", 22, 14, "numbers from 1e-15 to below 1", NULL},
     {22, "  tolerance: 0", 22, 14, "limit.tolerance is 0", NULL},
+    {22, "  method: sobl", 22, 11, "limit.method is \"sobl\"; did you mean \"sobol\"?",
+     "closure, quadrature, sobol, sobol-full"},
     /* names */
     {9, "  activation: tanhh", 9, 15, "model.activation is \"tanhh\"; did you mean \"tanh\"?", "softplus, sin, identity"},
     {9, "  activation: 7", 9, 15, "model.activation is 7; accepted: tanh", NULL},

@@ -75,7 +75,7 @@ static void defaults(void **state) {
   assert_int_equal(s->limit.count, 1);
   assert_int_equal(s->limit.kind[0], MNO_LIMIT_MEAN_ODE);
   assert_true(s->limit.tolerance == 1e-4 && s->limit.seconds == 0 && s->limit.memory == 0);
-  assert_string_equal(s->limit.method, "auto");
+  assert_int_equal(s->limit.method, MNO_METHOD_AUTO);
   assert_true(s->limit.particles == 0 && s->limit.nodes == 0 && s->limit.randomisations == 0);
   assert_int_equal(s->sweep.seed_count, 1);
   assert_int_equal(s->sweep.seed[0], 0);
@@ -99,7 +99,7 @@ static void choices(void **state) {
   assert_int_equal(s->limit.kind[0], MNO_LIMIT_TANGENT_ODE);
   assert_int_equal(s->limit.kind[1], MNO_LIMIT_MEAN_ODE);
   assert_int_equal(s->limit.kind[2], MNO_LIMIT_LARGEST);
-  assert_string_equal(s->limit.method, "sobol");
+  assert_int_equal(s->limit.method, MNO_METHOD_SOBOL);
   assert_true(s->limit.particles == 64 && s->limit.nodes == 4 && s->limit.randomisations == 3);
   assert_true(s->limit.seconds == 1.5 && s->limit.memory == 2);
   mno_sweep_free(s);

@@ -11,8 +11,8 @@ static void coverage(mno_problem *p, const mno_limit *truth, int64_t particles, 
   double ratio = 0, quantile = 0;
   for (uint64_t seed = 0; seed < TRIALS; seed++) {
     mno_limit *limit = solve_limit(
-        p,
-        (mno_limit_options){.tolerance = 1e-3, .particles = particles, .nodes = 6, .method = "sobol", .seed = 1000 + seed});
+        p, (mno_limit_options){
+               .tolerance = 1e-3, .particles = particles, .nodes = 6, .method = MNO_METHOD_SOBOL, .seed = 1000 + seed});
     quantile = gsl_cdf_tdist_Pinv(0.975, (double)limit->degrees);
     for (size_t e = p->K * f; e < (p->K + 1) * f; e++)
       covered += fabs(limit->output[e] - truth->output[e]) <= quantile * limit->output_stderr[e];
@@ -40,7 +40,7 @@ static void identity_covered(void **state) {
 
 static void quadrature_covered(void **state) {
   mno_problem p = random_problem(3, 3, 2, 2, 3);
-  mno_limit *truth = solve_limit(&p, (mno_limit_options){.tolerance = 1e-3, .method = "quadrature"});
+  mno_limit *truth = solve_limit(&p, (mno_limit_options){.tolerance = 1e-3, .method = MNO_METHOD_QUADRATURE});
   assert_true(truth->certified);
   coverage(&p, truth, 256, "tanh, D = 2");
   mno_limit_free(truth);

@@ -122,7 +122,7 @@ static void identity_by_sampling(void **state) {
   mno_problem p = random_problem(5, 3, 2, 4, 6);
   p.activation = MNO_IDENTITY;
   mno_limit *exact = solve_limit(&p, (mno_limit_options){.tolerance = 1e-10});
-  mno_limit *sampled = solve_limit(&p, (mno_limit_options){.tolerance = 2e-3, .method = "sobol", .seed = 3});
+  mno_limit *sampled = solve_limit(&p, (mno_limit_options){.tolerance = 2e-3, .method = MNO_METHOD_SOBOL, .seed = 3});
   size_t f = p.N * p.d_out;
   for (size_t k = 1; k <= p.K; k++)
     assert_true(rms_difference(exact->output + k * f, sampled->output + k * f, f) <
@@ -139,10 +139,11 @@ static void quadrature_against_sampling(void **state) {
       mno_problem p = random_problem(4, 2, 3, D, 5);
       p.activation = activations[i];
       mno_limit *quadrature =
-          solve_limit(&p, (mno_limit_options){.tolerance = D == 1 ? 1e-5 : 2e-3, .method = D == 1 ? NULL : "quadrature"});
+          solve_limit(&p, (mno_limit_options){.tolerance = D == 1 ? 1e-5 : 2e-3,
+                                              .method = D == 1 ? MNO_METHOD_AUTO : MNO_METHOD_QUADRATURE});
       assert_string_equal(quadrature->method, "quadrature");
       assert_true(quadrature->certified);
-      mno_limit *sampled = solve_limit(&p, (mno_limit_options){.tolerance = 1e-3, .method = "sobol", .seed = 4});
+      mno_limit *sampled = solve_limit(&p, (mno_limit_options){.tolerance = 1e-3, .method = MNO_METHOD_SOBOL, .seed = 4});
       size_t f = p.N * p.d_out;
       for (size_t k = 1; k <= p.K; k++) {
         double error =

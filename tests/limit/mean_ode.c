@@ -233,9 +233,9 @@ static void reduction_matches_full(void **state) {
       p.loss = (mno_loss)loss;
       if (p.loss == MNO_CROSS_ENTROPY)
         for (size_t e = 0; e < 8; e++) p.y[e] = e % 2 == e / 2 % 2;
-      options.method = "sobol";
+      options.method = MNO_METHOD_SOBOL;
       mno_limit *reduced = solve_limit(&p, options);
-      options.method = "sobol-full";
+      options.method = MNO_METHOD_SOBOL_FULL;
       mno_limit *full = solve_limit(&p, options);
       size_t f = p.N * p.d_out, e = p.K * f;
       double error = rms_difference(reduced->output + e, full->output + e, f) / rms(full->output + e, f);
@@ -271,11 +271,17 @@ static void methods_are_checked(void **state) {
   mno_problem p = random_problem(3, 2, 2, 3, 1);
   mno_error err;
   mno_limit *limit;
-  assert_int_equal(mno_limit_solve(&p, &(mno_limit_options){.tolerance = 1, .method = "closure"}, &limit, &err),
+  assert_int_equal(mno_limit_solve(&p, &(mno_limit_options){.tolerance = 1, .method = MNO_METHOD_CLOSURE}, &limit, &err),
                    MNO_ERR_INPUT);
   assert_non_null(strstr(err.message, "identity"));
-  assert_int_equal(mno_limit_solve(&p, &(mno_limit_options){.tolerance = 1, .method = "sobl"}, &limit, &err), MNO_ERR_INPUT);
-  assert_non_null(strstr(err.message, "sobol"));
+  assert_int_equal(mno_limit_solve(&p, &(mno_limit_options){.tolerance = 1, .method = MNO_METHOD_QUADRATURE}, &limit, &err),
+                   MNO_ERR_INPUT);
+  assert_non_null(strstr(err.message, "not 3"));
+  assert_int_equal(
+      mno_limit_solve(&p, &(mno_limit_options){.kind = MNO_LIMIT_TANGENT_ODE, .tolerance = 1, .method = MNO_METHOD_SOBOL},
+                      &limit, &err),
+      MNO_ERR_INPUT);
+  assert_non_null(strstr(err.message, "mean-ode"));
   atomic_int stop = 1;
   assert_int_equal(mno_limit_solve(&p, &(mno_limit_options){.tolerance = 1, .stop = &stop}, &limit, &err), MNO_INTERRUPTED);
   problem_free(&p);

@@ -124,7 +124,8 @@ static const char *const objects[] = {"/L",
                                       "/problem_0000/limit_mean_ode/output",
                                       "/problem_0000/limit_mean_ode/depth",
                                       "/problem_0000/limit_mean_ode/state",
-                                      "/problem_0000/limit_mean_ode/loss"};
+                                      "/problem_0000/limit_mean_ode/loss",
+                                      "/problem_0000/limit_mean_ode/output_stderr"};
 enum { OBJECTS = sizeof objects / sizeof *objects };
 
 /* Writes one number, or puts a dataset of another type, rank or size in the place of an object, or removes it. */

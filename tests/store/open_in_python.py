@@ -58,7 +58,8 @@ def check_problem(path, root, p, precision):
     assert limit.output.dims == ("step", "sample", "target") and limit.state.dims == ("step", "node", "sample", "embed")
     assert limit.adjoint.dims == limit.state.dims and limit.depth.dims == ("node",)
     assert np.array_equal(limit.step.values, np.arange(limit.sizes["step"]))
-    for attribute in ("method", "parameters", "certified", "tolerance", "seconds"):
+    assert limit.output_stderr.dims == limit.output.dims and limit.output_stderr.attrs["long_name"]
+    for attribute in ("method", "parameters", "certified", "tolerance", "degrees", "diverged", "seconds"):
         assert attribute in limit.attrs, attribute
     for run, row in enumerate(group.row.values):
         there = root.status.values[row] >= 0

@@ -67,6 +67,8 @@ static inline mno_limit *sample_limit(const mno_plan *plan, size_t p, mno_limit_
   assert_ok(mno_limit_new(problem, 2, &limit, &err));
   limit->kind = kind;
   limit->certified = 1;
+  limit->degrees = 7;
+  limit->diverged = kind == MNO_LIMIT_TANGENT_ODE ? 1 : -1;
   limit->seconds = 2.5;
   snprintf(limit->method, sizeof limit->method, "sobol");
   snprintf(limit->parameters, sizeof limit->parameters, "particles 64, nodes 2");
@@ -76,7 +78,10 @@ static inline mno_limit *sample_limit(const mno_plan *plan, size_t p, mno_limit_
     limit->loss[i] = sample_number(problem->id, 20, i);
     limit->output_error[i] = limit->embedding_error[i] = 1e-4;
   }
-  for (size_t i = 0; i < S * limit->N * limit->d_out; i++) limit->output[i] = sample_number(problem->id, 21 + kind, i);
+  for (size_t i = 0; i < S * limit->N * limit->d_out; i++) {
+    limit->output[i] = sample_number(problem->id, 21 + kind, i);
+    limit->output_stderr[i] = 1e-4 * (1 + (double)(i % 7));
+  }
   for (size_t i = 0; i < S * limit->N * limit->D; i++) limit->embedding[i] = sample_number(problem->id, 31 + kind, i);
   for (size_t i = 0; i < state; i++) {
     limit->state[i] = sample_number(problem->id, 41, i);

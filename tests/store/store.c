@@ -45,13 +45,19 @@ static void test_limits(void **state) {
   assert_memory_equal(read->embedding, mean->embedding, S * mean->N * mean->D * 8);
   assert_memory_equal(read->loss, mean->loss, S * 8);
   assert_memory_equal(read->output_error, mean->output_error, S * 8);
+  assert_memory_equal(read->output_stderr, mean->output_stderr, S * mean->N * mean->d_out * 8);
+  assert_int_equal(read->degrees, 7);
+  assert_int_equal(read->diverged, -1);
+  assert_int_equal(result->problems[1].limit[0]->diverged, 1);
   assert_memory_equal(read->depth, mean->depth, 16);
   assert_memory_equal(read->state, mean->state, field * 8);
   assert_memory_equal(read->adjoint, mean->adjoint, field * 8);
   mno_result_free(result);
 
   store = sample_open(path, s.plan, MNO_RESUME);
-  assert_non_null(mno_store_limit(store, 1, MNO_LIMIT_MEAN_ODE));
+  const mno_limit *kept = mno_store_limit(store, 1, MNO_LIMIT_MEAN_ODE);
+  assert_non_null(kept);
+  assert_int_equal(kept->degrees, 7);
   assert_non_null(mno_store_limit(store, 1, MNO_LIMIT_TANGENT_ODE));
   assert_null(mno_store_limit(store, 0, MNO_LIMIT_MEAN_ODE));
   sample_close(store);
