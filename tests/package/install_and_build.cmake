@@ -14,8 +14,8 @@ if(FLAGS)
 endif()
 file(REMOVE_RECURSE ${WORK})
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
-run(${CMAKE_COMMAND} -S ${SOURCE}/client -B ${WORK}/client -DCMAKE_PREFIX_PATH=${WORK}/prefix -DCMAKE_C_COMPILER=${COMPILER}
-    -DCMAKE_C_FLAGS=${flags} -DCMAKE_BUILD_TYPE=Release)
+run(${CMAKE_COMMAND} -G ${GENERATOR} -S ${SOURCE}/client -B ${WORK}/client -DCMAKE_PREFIX_PATH=${WORK}/prefix
+    -DCMAKE_C_COMPILER=${COMPILER} -DCMAKE_C_FLAGS=${flags} -DCMAKE_BUILD_TYPE=Release)
 run(${CMAKE_COMMAND} --build ${WORK}/client)
 run(${WORK}/client/consumer)
 if(NOT output MATCHES "L 4 M 2 loss [0-9.]+\n" OR NOT output MATCHES "L 8 M 2 loss [0-9.]+\n")
