@@ -1,46 +1,49 @@
-/* The units of all depth nodes of a Mean ODE, as weighted particles in the coordinates of the invariant subspace. */
+/* The units of all depth nodes of a Mean ODE, as weighted particles in the coordinates of the invariant subspace; an engine
+ * holds them. */
 #ifndef MNO_LIMIT_ENSEMBLE_H
 #define MNO_LIMIT_ENSEMBLE_H
 
-#include "limit/pass.h"
+#include "limit/engine.h"
 #include "limit/reduction.h"
-#include "meanode/plan.h"
-#include "meanode/status.h"
-
-#include <stddef.h>
-#include <stdint.h>
 
 typedef struct mno_ensemble {
-  const mno_problem *problem;
-  const mno_kernel *kernel;
-  size_t m, r, tiles; /* tiles per node */
-  int threads;
-  void *state;   /* [m][tiles][2][r][width] u, v */
-  void *weight;  /* [tiles][width], sum 1; the same at every node */
-  void *scratch; /* [threads][scratch] */
-  size_t scratch_bytes;
+  const mno_engine *engine;
+  mno_room room;
+  mno_particles *particles;
+  mno_error fault; /* of the first pass that failed; later ones do nothing */
 } mno_ensemble;
 
-/* Room for at least `particles` per node, all zero with weight zero. */
-mno_status mno_ensemble_new(const mno_problem *problem, size_t r, size_t m, size_t particles, mno_precision precision,
-                            int threads, mno_ensemble *ensemble, mno_error *err);
+/* Room for particles, all zero with weight zero. engine NULL: the CPU. */
+mno_status mno_ensemble_new(const mno_engine *engine, const mno_problem *problem, size_t r, size_t m, size_t particles,
+                            mno_precision precision, int threads, mno_ensemble *ensemble, mno_error *err);
 void mno_ensemble_free(mno_ensemble *ensemble);
-size_t mno_ensemble_bytes(size_t r, size_t m, size_t particles, mno_precision precision);
+size_t mno_ensemble_bytes(const mno_engine *engine, const mno_problem *problem, size_t r, size_t m, size_t particles,
+                          mno_precision precision);
 
-/* Coordinate a of u (part 0) or v (part 1) of a particle, and its weight. */
-void mno_ensemble_set(mno_ensemble *ensemble, size_t node, size_t particle, int part, size_t a, double value);
-double mno_ensemble_get(const mno_ensemble *ensemble, size_t node, size_t particle, int part, size_t a);
-void mno_ensemble_set_weight(mno_ensemble *ensemble, size_t particle, double weight);
+/* Bytes that one place may use for particles (what the options allow of what is free), and how many places there are. */
+mno_status mno_ensemble_budget(const mno_limit_options *options, size_t *bytes, int *places, mno_error *err);
+
+/* Where a limit of these options is computed, for its parameters: "" on the CPU, or ", on cuda". */
+const char *mno_ensemble_where(const mno_limit_options *options, char text[32]);
 
 /* The initial law by one scrambled Sobol sequence of m particles/2 points (u, v), each also taken as (u, -v): node j holds
- * one block of it (blocks in random order). particles: a power of two, >= 64. blocks: of which sequence (>= m); shared != 0:
- * all nodes take block 0. */
-mno_status mno_ensemble_draw(mno_ensemble *ensemble, const mno_reduction *reduction, size_t particles, int shared,
-                             uint64_t seed, uint32_t randomisation, mno_error *err);
+ * one block of it (blocks in random order). The number of particles is a power of two, >= 64. shared != 0: all nodes take
+ * block 0. */
+mno_status mno_ensemble_draw(mno_ensemble *ensemble, const mno_reduction *reduction, int shared, uint64_t seed,
+                             uint32_t randomisation, mno_error *err);
+
+/* The particles of a node, and the weights that all nodes share. */
+mno_status mno_ensemble_write(mno_ensemble *ensemble, size_t node, const double *z /* [particles][2][r] */, mno_error *err);
+mno_status mno_ensemble_read(mno_ensemble *ensemble, size_t node, double *z /* [particles][2][r] */, mno_error *err);
+mno_status mno_ensemble_weigh(mno_ensemble *ensemble, const double *weight /* [particles] */, mno_error *err);
 
 /* One pass over every node: update with the fields of the last step (or NULL), then evaluate at h, b (or NULL). Arrays
- * [m][N][r], J [m][N][r][r]; see pass.h. */
+ * [m][N][r], J [m][N][r][r]; see pass.h. When the engine fails the results are NaN and mno_ensemble_check says why: whoever
+ * makes passes calls it before trusting them. */
 void mno_ensemble_pass(mno_ensemble *ensemble, const double *old_h, const double *old_b, const double *h, const double *b,
                        double *F, double *G, double *J);
+/* The same over the nodes first .. first + count - 1; arrays [count]... */
+void mno_ensemble_pass_nodes(mno_ensemble *ensemble, const mno_particle_pass *pass);
+mno_status mno_ensemble_check(const mno_ensemble *ensemble, mno_error *err);
 
 #endif

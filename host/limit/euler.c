@@ -21,13 +21,10 @@ typedef struct euler {
   const atomic_int *stop;
 } euler;
 
-/* The ensemble seen as that of one layer. */
-static mno_ensemble layer(const euler *e, size_t l) {
-  mno_ensemble one = e->ensemble;
-  one.m = 1;
-  one.threads = 1;
-  one.state = (char *)one.state + l * one.tiles * 2 * one.r * one.kernel->width * one.kernel->element;
-  return one;
+/* The drift of one layer at h, or its adjoint drift at h and b. */
+static void evaluate(euler *e, size_t l, const double *h, const double *b, double *F, double *G) {
+  mno_particle_pass pass = {.first = l, .count = 1, .h = h, .b = b, .F = F, .G = G};
+  mno_ensemble_pass_nodes(&e->ensemble, &pass);
 }
 
 /* Trains K steps; h1 [K+1][N][r] receives the states after the last layer. 0: stopped. */
@@ -38,17 +35,15 @@ static int train(euler *e, double *h1) {
   memcpy(e->h, e->reduction->h0, e->field * sizeof(double));
   for (size_t k = 0; running && k <= problem->K; k++) {
     for (size_t l = 0; l < e->L; l++) {
-      mno_ensemble one = layer(e, l);
       const double *h = e->h + l * e->field;
-      mno_ensemble_pass(&one, NULL, NULL, h, NULL, e->drift, NULL, NULL);
+      evaluate(e, l, h, NULL, e->drift, NULL);
       for (size_t i = 0; i < e->field; i++) e->h[(l + 1) * e->field + i] = h[i] + step * e->drift[i];
     }
     memcpy(h1 + k * e->field, e->h + e->L * e->field, e->field * sizeof(double));
     mno_reduction_output(problem, e->reduction, e->h + e->L * e->field, output, e->b + e->L * e->field);
     for (size_t l = e->L; l-- > 0;) {
-      mno_ensemble one = layer(e, l);
       const double *b = e->b + (l + 1) * e->field;
-      mno_ensemble_pass(&one, NULL, NULL, e->h + l * e->field, b, e->unused, e->drift, NULL);
+      evaluate(e, l, e->h + l * e->field, b, e->unused, e->drift);
       for (size_t i = 0; i < e->field; i++) e->b[l * e->field + i] = b[i] + step * e->drift[i];
     }
     /* layer l is driven by h below it and b above it */
@@ -68,10 +63,11 @@ static mno_status train_euler(const mno_problem *problem, const mno_limit_option
   e.b = e.h + (L + 1) * field;
   e.drift = e.b + (L + 1) * field;
   e.unused = e.drift + field;
-  mno_status status = mno_ensemble_new(problem, reduction->r, L, particles, MNO_F64,
+  mno_status status = mno_ensemble_new(options->engine, problem, reduction->r, L, particles, MNO_F64,
                                        options->threads > 0 ? options->threads : mno_core_count(), &e.ensemble, err);
-  if (status == MNO_OK) status = mno_ensemble_draw(&e.ensemble, reduction, particles, 1, options->seed, 0, err);
+  if (status == MNO_OK) status = mno_ensemble_draw(&e.ensemble, reduction, 1, options->seed, 0, err);
   if (status == MNO_OK && !train(&e, h1)) status = mno_fail(err, MNO_INTERRUPTED, "interrupted");
+  if (status == MNO_OK) status = mno_ensemble_check(&e.ensemble, err);
   mno_ensemble_free(&e.ensemble);
   free(e.h);
   return status;
@@ -94,9 +90,9 @@ mno_status mno_limit_depth_bias(const mno_problem *problem, const mno_limit_opti
   if (status == MNO_OK) status = mno_collocation_new(&method, options->nodes > 0 ? (size_t)options->nodes : NODES, err);
   if (status == MNO_OK) status = mno_trajectory_new(problem, reduction.r, method.m, &limit, err);
   if (status == MNO_OK)
-    status = mno_ensemble_new(problem, reduction.r, method.m, particles, MNO_F64,
+    status = mno_ensemble_new(options->engine, problem, reduction.r, method.m, particles, MNO_F64,
                               options->threads > 0 ? options->threads : mno_core_count(), &ensemble, err);
-  if (status == MNO_OK) status = mno_ensemble_draw(&ensemble, &reduction, particles, 1, options->seed, 0, err);
+  if (status == MNO_OK) status = mno_ensemble_draw(&ensemble, &reduction, 1, options->seed, 0, err);
   mno_system system = mno_system_of(problem, &reduction, 1e-11, options->stop);
   system.method = &method;
   if (status == MNO_OK) status = mno_trajectory_particles(&system, &ensemble, NULL, &limit, err);

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static const double spacings[] = {1, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.0625, 0.045, 0};
 
@@ -14,17 +15,18 @@ typedef struct rule {
   double spacing, radius;
   double floor; /* error of the rule itself */
   int threads;
+  const mno_engine *engine;
 } rule;
 
 /* Points of the grid (i + 1/2) h inside the ball; with an odd activation only those with u_1 > 0, which stand for their
- * mirror images. Writes them to the ensemble unless it is NULL; returns how many. */
-static size_t points(const rule *rule, size_t r, double h, mno_ensemble *ensemble) {
+ * mirror images. Writes them and their weights unless z is NULL; returns how many. */
+static size_t points(const rule *rule, size_t r, double h, double *z /* [][2][r] */, double *weight) {
   const mno_problem *problem = rule->problem;
   size_t dimensions = 2 * r, count = 0;
   long half = (long)ceil(rule->radius / h), index[2 * MNO_QUADRATURE_LARGEST_R];
   int odd = mno_activation_is_odd(problem->activation);
   double total = 0, scale[2] = {problem->sigma_u * sqrt((double)problem->D), problem->sigma_v * sqrt((double)problem->D)};
-  for (int fill = 0; fill <= (ensemble != NULL); fill++) {
+  for (int fill = 0; fill <= (z != NULL); fill++) {
     count = 0;
     for (size_t d = 0; d < dimensions; d++) index[d] = -half;
     if (odd) index[0] = 0;
@@ -38,10 +40,8 @@ static size_t points(const rule *rule, size_t r, double h, mno_ensemble *ensembl
         double density = exp(-square / 2);
         if (!fill) total += density;
         if (fill) {
-          mno_ensemble_set_weight(ensemble, count, density / total);
-          for (size_t e = 0; e < dimensions; e++)
-            for (size_t j = 0; j < ensemble->m; j++)
-              mno_ensemble_set(ensemble, j, count, e >= r, e % r, x[e] * scale[e >= r]);
+          weight[count] = density / total;
+          for (size_t e = 0; e < dimensions; e++) z[count * dimensions + e] = x[e] * scale[e >= r];
         }
         count++;
       }
@@ -51,17 +51,28 @@ static size_t points(const rule *rule, size_t r, double h, mno_ensemble *ensembl
   return count;
 }
 
+/* The same points at every node. */
+static mno_status fill(const rule *rule, const mno_system *system, const mno_trajectory *t, double h, mno_ensemble *ensemble,
+                       mno_error *err) {
+  size_t count = points(rule, t->r, h, NULL, NULL);
+  double *z = mno_alloc(count * (2 * t->r + 1), sizeof(double)), *weight = z + count * 2 * t->r;
+  if (!z) return mno_fail_memory(err, count * (2 * t->r + 1) * sizeof(double), "the points of the quadrature");
+  points(rule, t->r, h, z, weight);
+  mno_status status =
+      mno_ensemble_new(rule->engine, system->problem, t->r, t->m, count, MNO_F64, rule->threads, ensemble, err);
+  for (size_t j = 0; status == MNO_OK && j < t->m; j++) status = mno_ensemble_write(ensemble, j, z, err);
+  if (status == MNO_OK) status = mno_ensemble_weigh(ensemble, weight, err);
+  free(z);
+  return status;
+}
+
 static mno_status run(void *context, const mno_system *system, mno_trajectory *t, double *floor, mno_error *err) {
   const rule *rule = context;
   double h[2] = {rule->spacing, 1.6 * rule->spacing};
   mno_ensemble ensemble[2] = {{0}};
   mno_status status = MNO_OK;
   int two = rule->spacing < 0.6;
-  for (int i = 0; i <= two && status == MNO_OK; i++) {
-    size_t count = points(rule, t->r, h[i], NULL);
-    status = mno_ensemble_new(system->problem, t->r, t->m, count, MNO_F64, rule->threads, &ensemble[i], err);
-    if (status == MNO_OK) points(rule, t->r, h[i], &ensemble[i]);
-  }
+  for (int i = 0; i <= two && status == MNO_OK; i++) status = fill(rule, system, t, h[i], &ensemble[i], err);
   if (status == MNO_OK) status = mno_trajectory_particles(system, &ensemble[0], two ? &ensemble[1] : NULL, t, err);
   for (int i = 0; i < 2; i++) mno_ensemble_free(&ensemble[i]);
   *floor = rule->floor;
@@ -70,17 +81,22 @@ static mno_status run(void *context, const mno_system *system, mno_trajectory *t
 
 mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
                                 mno_limit **limit, mno_error *err) {
-  size_t r = reduction->r, budget = options->memory > 0 ? (size_t)options->memory : mno_memory_available() / 10 * 8;
+  size_t r = reduction->r, budget;
+  int places;
+  char where[32];
   double start = mno_now(), tolerance = options->tolerance;
   *limit = NULL;
+  mno_status status = mno_ensemble_budget(options, &budget, &places, err);
+  if (status != MNO_OK) return status;
   rule rule = {.problem = problem,
+               .engine = options->engine,
                .radius = sqrt(2 * log(1e3 / fmin(tolerance, 1e-2))), /* the mass outside is far below the tolerance */
                .threads = options->threads > 0 ? options->threads : mno_core_count()};
   mno_system system = mno_system_of(problem, reduction, fmax(1e-2 * tolerance, 1e-11), options->stop);
   mno_collocation method;
   mno_step_errors errors;
   mno_trajectory last = {0};
-  mno_status status = mno_collocation_new(&method, 4, err);
+  status = mno_collocation_new(&method, 4, err);
   if (status != MNO_OK) return status;
   status = mno_step_errors_new(problem, &errors, err);
   system.method = &method;
@@ -88,8 +104,8 @@ mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_opti
   double wanted = options->particles > 0 ? INFINITY : 0.3 * tolerance;
   for (size_t i = 0; status == MNO_OK && spacings[i] > 0; i++) {
     rule.spacing = spacings[i];
-    size_t count = points(&rule, r, rule.spacing, NULL);
-    if (mno_ensemble_bytes(r, 8, count, MNO_F64) > budget ||
+    size_t count = points(&rule, r, rule.spacing, NULL, NULL);
+    if (mno_ensemble_bytes(options->engine, problem, r, 8, count, MNO_F64) > budget ||
         (options->seconds > 0 && mno_now() - start > options->seconds / 4))
       break;
     mno_trajectory now;
@@ -117,7 +133,7 @@ mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_opti
   if (status != MNO_OK) return status;
   snprintf((*limit)->method, sizeof(*limit)->method, "quadrature");
   snprintf((*limit)->parameters, sizeof(*limit)->parameters,
-           "trapezoid rule, spacing %g, radius %.2f, particles %zu, nodes %zu, dimension %zu", rule.spacing, rule.radius,
-           points(&rule, r, rule.spacing, NULL), (*limit)->nodes, 2 * r);
+           "trapezoid rule, spacing %g, radius %.2f, particles %zu, nodes %zu, dimension %zu%s", rule.spacing, rule.radius,
+           points(&rule, r, rule.spacing, NULL, NULL), (*limit)->nodes, 2 * r, mno_ensemble_where(options, where));
   return MNO_OK;
 }

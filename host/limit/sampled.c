@@ -22,10 +22,6 @@ static const double solver_share = 0.01;               /* of the tolerance, for 
 static const double depth_share = 0.3;                 /* of the tolerance, for the depth scheme */
 static const double slope = 0.6;                       /* error ~ particles^-slope, assumed when choosing sizes */
 
-static size_t memory_budget(const mno_limit_options *options) {
-  return options->memory > 0 ? (size_t)options->memory : mno_memory_available() / 10 * 8;
-}
-
 /* One discretisation: randomisations of an ensemble on the same nodes. */
 typedef struct design {
   size_t nodes, particles, randomisations;
@@ -62,10 +58,10 @@ static size_t coarse_particles(size_t r, size_t particles) {
   return coarse;
 }
 
-static size_t bytes_per_worker(const mno_problem *problem, size_t r, const design *d) {
+static size_t bytes_per_worker(const mno_problem *problem, const mno_engine *engine, size_t r, const design *d) {
   size_t fields = (problem->K + 1) * d->nodes * problem->N * r * 2 * sizeof(double);
-  return mno_ensemble_bytes(r, d->nodes, d->particles, d->precision) +
-         mno_ensemble_bytes(r, d->nodes, coarse_particles(r, d->particles), MNO_F64) + fields;
+  return mno_ensemble_bytes(engine, problem, r, d->nodes, d->particles, d->precision) +
+         mno_ensemble_bytes(engine, problem, r, d->nodes, coarse_particles(r, d->particles), MNO_F64) + fields;
 }
 
 static void randomise(void *context, size_t index, int worker) {
@@ -74,14 +70,13 @@ static void randomise(void *context, size_t index, int worker) {
   const design *d = &s->design;
   mno_error *err = &s->error[index];
   mno_ensemble fine = {0}, coarse = {0};
+  const mno_engine *engine = s->options->engine;
   size_t r = s->reduction->r, small = coarse_particles(r, d->particles);
   int two = d->particles >= 4 * small;
-  mno_status status = mno_ensemble_new(s->problem, r, d->nodes, d->particles, d->precision, 1, &fine, err);
-  if (status == MNO_OK)
-    status = mno_ensemble_draw(&fine, s->reduction, d->particles, 0, s->options->seed, (uint32_t)index, err);
-  if (status == MNO_OK && two) status = mno_ensemble_new(s->problem, r, d->nodes, small, MNO_F64, 1, &coarse, err);
-  if (status == MNO_OK && two)
-    status = mno_ensemble_draw(&coarse, s->reduction, small, 0, s->options->seed, (uint32_t)index, err);
+  mno_status status = mno_ensemble_new(engine, s->problem, r, d->nodes, d->particles, d->precision, 1, &fine, err);
+  if (status == MNO_OK) status = mno_ensemble_draw(&fine, s->reduction, 0, s->options->seed, (uint32_t)index, err);
+  if (status == MNO_OK && two) status = mno_ensemble_new(engine, s->problem, r, d->nodes, small, MNO_F64, 1, &coarse, err);
+  if (status == MNO_OK && two) status = mno_ensemble_draw(&coarse, s->reduction, 0, s->options->seed, (uint32_t)index, err);
   mno_system system = mno_system_of(s->problem, s->reduction, d->tolerance, s->options->stop);
   system.method = &s->method;
   if (status == MNO_OK) status = mno_trajectory_particles(&system, &fine, two ? &coarse : NULL, &s->trajectory[index], err);
@@ -102,9 +97,11 @@ static mno_status compute(const mno_problem *problem, const mno_limit_options *o
     status = mno_fail_memory(err, d.randomisations * sizeof(mno_error), "the randomisations");
   for (size_t i = 0; status == MNO_OK && i < d.randomisations; i++)
     status = mno_trajectory_new(problem, reduction->r, d.nodes, &s->trajectory[i], err);
+  size_t memory;
+  int places;
+  if (status == MNO_OK) status = mno_ensemble_budget(options, &memory, &places, err);
   if (status == MNO_OK) {
-    size_t memory = memory_budget(options);
-    size_t workers = memory / (bytes_per_worker(problem, reduction->r, &d) + 1);
+    size_t workers = (size_t)places * (memory / (bytes_per_worker(problem, options->engine, reduction->r, &d) + 1));
     int threads = options->threads > 0 ? options->threads : mno_core_count();
     if ((size_t)threads > workers) threads = workers > 0 ? (int)workers : 1;
     mno_parallel(threads, d.randomisations, randomise, s);
@@ -129,25 +126,24 @@ static size_t power_of_two(double x) {
 static mno_status pilot(void *context, const mno_system *system, mno_trajectory *trajectory, double *floor, mno_error *err) {
   const mno_limit_options *options = context;
   mno_ensemble ensemble;
-  mno_status status = mno_ensemble_new(system->problem, trajectory->r, trajectory->m, PILOT_PARTICLES, MNO_F64,
-                                       options->threads > 0 ? options->threads : mno_core_count(), &ensemble, err);
-  if (status == MNO_OK)
-    status = mno_ensemble_draw(&ensemble, system->reduction, PILOT_PARTICLES, 1, options->seed, UINT32_MAX, err);
+  mno_status status = mno_ensemble_new(options->engine, system->problem, trajectory->r, trajectory->m, PILOT_PARTICLES,
+                                       MNO_F64, options->threads > 0 ? options->threads : mno_core_count(), &ensemble, err);
+  if (status == MNO_OK) status = mno_ensemble_draw(&ensemble, system->reduction, 1, options->seed, UINT32_MAX, err);
   if (status == MNO_OK) status = mno_trajectory_particles(system, &ensemble, NULL, trajectory, err);
   mno_ensemble_free(&ensemble);
   return status;
 }
 
 /* The next size, from the error of the last one; 0 if a budget forbids it, with the reason. */
-static size_t next_size(const mno_problem *problem, const mno_limit_options *options, size_t r, design d, double sampling,
-                        double room, double seconds, double left, const char **ended) {
+static size_t next_size(const mno_problem *problem, const mno_engine *engine, size_t r, design d, double sampling,
+                        double room, double seconds, double left, size_t memory, const char **ended) {
   double growth = pow(1.2 * sampling / room, 1 / slope);
   size_t before = d.particles;
   d.particles = power_of_two((double)before * fmin(fmax(growth, 2), LARGEST_GROWTH));
   while (d.particles > before && seconds * (double)d.particles / (double)before > left) d.particles /= 2;
   *ended = "; stopped at the time budget";
   if (d.particles <= before) return 0;
-  while (d.particles > before && bytes_per_worker(problem, r, &d) > memory_budget(options)) d.particles /= 2;
+  while (d.particles > before && bytes_per_worker(problem, engine, r, &d) > memory) d.particles /= 2;
   *ended = d.particles <= before ? "; stopped at the memory budget" : "";
   return d.particles <= before ? 0 : d.particles;
 }
@@ -170,6 +166,7 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
               .precision = tolerance >= single_precision_tolerance ? MNO_F32 : MNO_F64,
               .tolerance = fmax(solver_share * tolerance, 1e-10)};
   const char *ended = "";
+  char where[32];
   for (size_t next = d.particles; next > 0;) {
     solution s;
     d.particles = next;
@@ -189,14 +186,18 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
       ended = "; the depth scheme cannot reach the tolerance";
       break;
     }
-    next = next_size(problem, options, reduction->r, d, sampling, sqrt(tolerance * tolerance - worst * worst), seconds, left,
-                     &ended);
+    size_t memory;
+    int places;
+    status = mno_ensemble_budget(options, &memory, &places, err);
+    if (status != MNO_OK) break;
+    next = next_size(problem, options->engine, reduction->r, d, sampling, sqrt(tolerance * tolerance - worst * worst),
+                     seconds, left, memory, &ended);
   }
   if (status == MNO_OK) {
     snprintf((*limit)->method, sizeof(*limit)->method, "sobol");
     snprintf((*limit)->parameters, sizeof(*limit)->parameters,
-             "particles %zu, nodes %zu, randomisations %zu, dimension %zu, %s%s", d.particles, d.nodes, d.randomisations,
-             2 * reduction->r, mno_precision_name(d.precision), ended);
+             "particles %zu, nodes %zu, randomisations %zu, dimension %zu, %s%s%s", d.particles, d.nodes, d.randomisations,
+             2 * reduction->r, mno_precision_name(d.precision), mno_ensemble_where(options, where), ended);
   } else {
     mno_limit_free(*limit);
     *limit = NULL;

@@ -177,6 +177,8 @@ mno_status mno_trajectory_particles(const mno_system *system, mno_ensemble *fine
   mno_status status = MNO_OK;
   if (t->failed < 0)
     status = coarse ? two_ensembles(system, fine, coarse, t, work, err) : newton(system, fine, t, work, err);
+  if (status == MNO_OK) status = mno_ensemble_check(fine, err);
+  if (status == MNO_OK && coarse) status = mno_ensemble_check(coarse, err);
   free(work);
   return status;
 }

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static mno_limit_options options_of(const mno_sweep *sweep, mno_limit_kind kind, const mno_run_options *run) {
+static mno_limit_options options_of(const mno_sweep *sweep, mno_limit_kind kind, const mno_run_options *run,
+                                    const mno_engine *engine) {
   return (mno_limit_options){
       .kind = kind,
       .tolerance = sweep->limit.tolerance,
@@ -21,6 +22,7 @@ static mno_limit_options options_of(const mno_sweep *sweep, mno_limit_kind kind,
       .seed = 0,
       .threads = run->threads,
       .stop = run->stop,
+      .engine = engine,
   };
 }
 
@@ -81,15 +83,15 @@ static const char *objection(const mno_plan *plan, size_t p, const mno_limit *li
 }
 
 static mno_status solve(const mno_plan *plan, size_t p, mno_limit_kind kind, const mno_run_options *options,
-                        mno_limit **limit, mno_error *err) {
+                        const mno_engine *engine, mno_limit **limit, mno_error *err) {
   if (kind == MNO_LIMIT_LARGEST) return mno_run_largest(plan, p, options, limit, err);
-  mno_limit_options how = options_of(plan->sweep, kind, options);
+  mno_limit_options how = options_of(plan->sweep, kind, options, engine);
   return mno_limit_solve(&plan->problem[p], &how, limit, err);
 }
 
 static mno_status one_limit(const mno_plan *plan, size_t p, mno_limit_kind kind, const mno_result *other,
-                            const mno_run_options *options, mno_store *store, mno_run_summary *summary, mno_limit **fields,
-                            mno_error *err) {
+                            const mno_run_options *options, const mno_engine *engine, mno_store *store,
+                            mno_run_summary *summary, mno_limit **fields, mno_error *err) {
   bool keep = fields && kind == MNO_LIMIT_MEAN_ODE;
   const mno_limit *found = mno_store_limit(store, p, kind);
   if (found) {
@@ -104,7 +106,8 @@ static mno_status one_limit(const mno_plan *plan, size_t p, mno_limit_kind kind,
   if (why)
     note(summary, "the %s limit of problem %zu was computed, not taken from %s: %s", mno_limit_kind_name(kind), p,
          options->limits_from, why);
-  mno_status status = found && !why ? mno_limit_copy(found, &limit, err) : solve(plan, p, kind, options, &limit, err);
+  mno_status status =
+      found && !why ? mno_limit_copy(found, &limit, err) : solve(plan, p, kind, options, engine, &limit, err);
   if (status != MNO_OK) return status;
   *(found && !why ? &summary->limits_reused : &summary->limits_computed) += 1;
   if (found && !why && kind != MNO_LIMIT_LARGEST) limit->certified = 1; /* within this tolerance */
@@ -117,8 +120,8 @@ static mno_status one_limit(const mno_plan *plan, size_t p, mno_limit_kind kind,
   return status;
 }
 
-mno_status mno_run_limits(const mno_plan *plan, const mno_run_options *options, const mno_result *other, mno_store *store,
-                          mno_run_summary *summary, mno_limit **fields,
+mno_status mno_run_limits(const mno_plan *plan, const mno_run_options *options, const mno_engine *engine,
+                          const mno_result *other, mno_store *store, mno_run_summary *summary, mno_limit **fields,
                           void (*tick)(void *context, size_t done, size_t total), void *context, mno_error *err) {
   const mno_sweep *sweep = plan->sweep;
   size_t done = 0, total = plan->problem_count * sweep->limit.count;
@@ -127,7 +130,7 @@ mno_status mno_run_limits(const mno_plan *plan, const mno_run_options *options, 
   for (size_t p = 0; status == MNO_OK && p < plan->problem_count; p++)
     for (size_t i = 0; status == MNO_OK && i < sweep->limit.count; i++) {
       if (tick) tick(context, done, total);
-      status = one_limit(plan, p, sweep->limit.kind[i], other, options, store, summary, fields, err);
+      status = one_limit(plan, p, sweep->limit.kind[i], other, options, engine, store, summary, fields, err);
       done++;
     }
   if (tick && status == MNO_OK) tick(context, done, total);

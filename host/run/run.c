@@ -112,7 +112,8 @@ static mno_status limits_then_train(run_state *run, const size_t *rows, size_t c
   const mno_plan *plan = run->plan;
   size_t limits = plan->problem_count * plan->sweep->limit.count;
   begin_phase(run, "limit", limits, (double)limits);
-  mno_status status = mno_run_limits(plan, run->options, run->other, run->store, summary, run->fields, limit_tick, run, err);
+  mno_status status = mno_run_limits(plan, run->options, run->backend->engine, run->other, run->store, summary, run->fields,
+                                     limit_tick, run, err);
   if (status != MNO_OK) return status;
   status = train(run, rows, count, err);
   summary->computed = run->progress.done;

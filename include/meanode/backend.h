@@ -46,6 +46,9 @@ typedef struct mno_backend {
 
   /* Modelled seconds of one instance on one thread (team) of this machine; only ratios matter for scheduling. */
   double (*seconds)(const mno_plan *plan, size_t row);
+
+  /* Optional: who holds the particles of the Mean ODE (mno_limit_options.engine); NULL: the CPU. */
+  const struct mno_engine *engine;
 } mno_backend;
 
 /* All backends of this build, highest priority first; *count receives how many. */

@@ -18,18 +18,21 @@
 extern "C" {
 #endif
 
+typedef struct mno_engine mno_engine; /* host/limit/engine.h */
+
 typedef struct mno_limit_options {
   mno_limit_kind kind;
   double tolerance; /* wanted relative RMS error of the output at every step; 0 with explicit sizes below */
   double seconds;   /* time budget; 0: none */
   double memory;    /* bytes; 0: what the machine has free */
   mno_limit_method method;
-  int64_t particles;      /* per node; 0: chosen */
-  int64_t nodes;          /* 0: chosen */
-  int64_t randomisations; /* 0: chosen */
-  uint64_t seed;          /* of the randomisations */
-  int threads;            /* 0: one per core; never changes the numbers */
-  const atomic_int *stop; /* may be NULL */
+  int64_t particles;        /* per node; 0: chosen */
+  int64_t nodes;            /* 0: chosen */
+  int64_t randomisations;   /* 0: chosen */
+  uint64_t seed;            /* of the randomisations */
+  int threads;              /* 0: one per core; never changes the numbers */
+  const atomic_int *stop;   /* may be NULL */
+  const mno_engine *engine; /* who holds the particles: mno_backend.engine; NULL: the CPU */
 } mno_limit_options;
 
 typedef struct mno_limit {

@@ -71,6 +71,25 @@ static void threads_do_not_change_bits(void **state) {
   problem_free(&p);
 }
 
+/* One coordinate of u (part 0) or v (part 1) of a particle. */
+static double get(mno_ensemble *e, size_t node, size_t particle, size_t part, size_t a) {
+  mno_error err;
+  double *z = malloc(e->room.particles * 2 * e->room.r * sizeof *z);
+  assert_ok(mno_ensemble_read(e, node, z, &err));
+  double value = z[(particle * 2 + part) * e->room.r + a];
+  free(z);
+  return value;
+}
+
+static void set(mno_ensemble *e, size_t node, size_t particle, size_t part, size_t a, double value) {
+  mno_error err;
+  double *z = malloc(e->room.particles * 2 * e->room.r * sizeof *z);
+  assert_ok(mno_ensemble_read(e, node, z, &err));
+  z[(particle * 2 + part) * e->room.r + a] = value;
+  assert_ok(mno_ensemble_write(e, node, z, &err));
+  free(z);
+}
+
 /* The loss of the discretised model, with one unit moved: one gradient step of it is minus the learning rate times the
  * gradient of the discretised loss, so the change of the loss is known from the fields. */
 typedef struct model {
@@ -109,33 +128,32 @@ static void gradient_is_exact(mno_activation activation, mno_loss loss) {
   assert_ok(mno_reduction_new(&m.problem, 0, &m.reduction, &err));
   assert_ok(mno_collocation_new(&m.method, 3, &err));
   size_t r = m.reduction.r, n = 3 * m.problem.N * r;
-  assert_ok(mno_ensemble_new(&m.problem, r, 3, PARTICLES, MNO_F64, 1, &m.ensemble, &err));
-  assert_ok(mno_ensemble_draw(&m.ensemble, &m.reduction, PARTICLES, 0, 3, 0, &err));
+  assert_ok(mno_ensemble_new(NULL, &m.problem, r, 3, PARTICLES, MNO_F64, 1, &m.ensemble, &err));
+  assert_ok(mno_ensemble_draw(&m.ensemble, &m.reduction, 0, 3, 0, &err));
   /* away from symmetry: another weight law, larger drift */
   for (size_t i = 0; i < PARTICLES; i++)
     for (size_t j = 0; j < 3; j++)
       for (size_t a = 0; a < r; a++)
-        mno_ensemble_set(&m.ensemble, j, i, 1, a,
-                         mno_ensemble_get(&m.ensemble, j, i, 1, a) + sin((double)(i + 3 * j + 5 * a)));
+        set(&m.ensemble, j, i, 1, a, get(&m.ensemble, j, i, 1, a) + sin((double)(i + 3 * j + 5 * a)));
   double *h = malloc(4 * n * sizeof(double)), *b = h + n;
   model_loss(&m, h, b);
   for (size_t trial = 0; trial < 6; trial++) {
     size_t node = trial % 3, particle = 7 * trial + 2, a = trial % r;
-    int part = (int)(trial % 2);
-    double z = mno_ensemble_get(&m.ensemble, node, particle, part, a), step = 1e-4;
-    mno_ensemble_set(&m.ensemble, node, particle, part, a, z + step);
+    size_t part = trial % 2;
+    double z = get(&m.ensemble, node, particle, part, a), step = 1e-4;
+    set(&m.ensemble, node, particle, part, a, z + step);
     double up = model_loss(&m, h + 2 * n, NULL);
-    mno_ensemble_set(&m.ensemble, node, particle, part, a, z - step);
+    set(&m.ensemble, node, particle, part, a, z - step);
     double down = model_loss(&m, h + 2 * n, NULL);
-    mno_ensemble_set(&m.ensemble, node, particle, part, a, z);
+    set(&m.ensemble, node, particle, part, a, z);
     double numeric = (up - down) / (2 * step);
     /* gradient = alpha w / (P D) sum_i ...; the pass makes -(eta/alpha) sum_i ... */
     double normalised = 0;
     for (size_t i = 0; i < m.problem.N; i++) {
       double p = 0, q = 0;
       for (size_t c = 0; c < r; c++) {
-        p += mno_ensemble_get(&m.ensemble, node, particle, 0, c) * h[(node * m.problem.N + i) * r + c] / (double)m.problem.D;
-        q += mno_ensemble_get(&m.ensemble, node, particle, 1, c) * b[(node * m.problem.N + i) * r + c] / (double)m.problem.D;
+        p += get(&m.ensemble, node, particle, 0, c) * h[(node * m.problem.N + i) * r + c] / (double)m.problem.D;
+        q += get(&m.ensemble, node, particle, 1, c) * b[(node * m.problem.N + i) * r + c] / (double)m.problem.D;
       }
       normalised += part ? b[(node * m.problem.N + i) * r + a] * mno_activation_derivative(activation, 0, p)
                          : h[(node * m.problem.N + i) * r + a] * mno_activation_derivative(activation, 1, p) * q;
@@ -170,19 +188,17 @@ static void passes_match_plain_loops(void **state) {
       p.eta_u = 0.6;
       p.eta_v = 1.3;
       mno_ensemble e;
-      assert_ok(mno_ensemble_new(&p, R, 1, PARTICLES, (mno_precision)precision, 1, &e, &err));
+      assert_ok(mno_ensemble_new(NULL, &p, R, 1, PARTICLES, (mno_precision)precision, 1, &e, &err));
       double z[PARTICLES][2][R], w[PARTICLES], h[2][N * R], b[2][N * R], F[N * R], G[N * R], J[N * R * R];
       mno_normals(1, 1, 0, 0, 2 * PARTICLES * R, &z[0][0][0]);
       mno_normals(1, 1, 0, 1, 2 * N * R, &h[0][0]);
       mno_normals(1, 1, 0, 2, 2 * N * R, &b[0][0]);
       for (int i = 0; i < PARTICLES; i++) {
         w[i] = (1 + i % 3) / 300.0;
-        mno_ensemble_set_weight(&e, (size_t)i, w[i]);
-        for (int c = 0; c < 2 * R; c++) {
-          z[i][c / R][c % R] *= 3;
-          mno_ensemble_set(&e, 0, (size_t)i, c / R, (size_t)(c % R), z[i][c / R][c % R]);
-        }
+        for (int c = 0; c < 2 * R; c++) z[i][c / R][c % R] *= 3;
       }
+      assert_ok(mno_ensemble_weigh(&e, w, &err));
+      assert_ok(mno_ensemble_write(&e, 0, &z[0][0][0], &err));
       double wanted_F[N * R] = {0}, wanted_G[N * R] = {0}, wanted_J[N * R * R] = {0};
       for (int i = 0; i < PARTICLES; i++) {
         double moved[2][R];

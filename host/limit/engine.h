@@ -1,0 +1,67 @@
+/* Who holds the particles of an ensemble and passes over them, as a table: the CPU (engine_cpu.c), or a device that fills
+ * the same table. Engines agree to rounding; the numbers of one depend on neither threads nor the size of its machine. */
+#ifndef MNO_LIMIT_ENGINE_H
+#define MNO_LIMIT_ENGINE_H
+
+#include "limit/sobol.h"
+#include "meanode/limit.h"
+#include "meanode/plan.h"
+#include "meanode/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What an engine is asked to hold: m nodes of `particles` weighted particles (u, v) in r coordinates. */
+typedef struct mno_room {
+  const mno_problem *problem; /* outlives the particles */
+  size_t m, r, particles;
+  mno_precision precision;
+  int threads; /* of the host */
+} mno_room;
+
+/* The initial law as scrambled Sobol points: point n of node j has number block[j] points + n; coordinate a of u is scale[0]
+ * times normal 2 a, coordinate a of v is scale[1] times sum_c axes[c][a] normal 2 c + 1; each point also counts as (u, -v).
+ */
+typedef struct mno_initial {
+  const mno_sobol *sobol; /* of 2 r dimensions */
+  const uint32_t *block;  /* [m] */
+  const double *axes;     /* [r][r] */
+  double scale[2];
+  size_t points; /* particles / 2 */
+} mno_initial;
+
+/* A pass over the nodes first .. first + count - 1; see pass.h for the formulas. Field arrays are [count][N][r], J is
+ * [count][N][r][r]; old_h NULL: no update; h NULL: no evaluation; J: instead of G. */
+typedef struct mno_particle_pass {
+  size_t first, count;
+  const double *old_h, *old_b, *h, *b;
+  double *F, *G, *J;
+} mno_particle_pass;
+
+typedef struct mno_particles mno_particles; /* the engine's own */
+
+struct mno_engine {
+  const char *name;    /* goes into the parameters of a limit: "cpu", "cuda" */
+  const void *context; /* the engine's own */
+
+  /* Bytes that one place (this machine, a card) has free for particles, and how many places there are. */
+  mno_status (*memory)(const mno_engine *engine, size_t *bytes, int *places, mno_error *err);
+  size_t (*bytes)(const mno_room *room);
+
+  /* All particles zero, weights zero. */
+  mno_status (*create)(const mno_engine *engine, const mno_room *room, mno_particles **particles, mno_error *err);
+  void (*destroy)(mno_particles *particles);
+
+  /* Particles from the initial law, weights 1/particles. */
+  mno_status (*draw)(mno_particles *particles, const mno_initial *initial, mno_error *err);
+
+  mno_status (*write)(mno_particles *particles, size_t node, const double *z /* [particles][2][r] */, mno_error *err);
+  mno_status (*read)(mno_particles *particles, size_t node, double *z /* [particles][2][r] */, mno_error *err);
+  mno_status (*weigh)(mno_particles *particles, const double *weight /* [particles] */, mno_error *err);
+
+  mno_status (*pass)(mno_particles *particles, const mno_particle_pass *pass, mno_error *err);
+};
+
+extern const mno_engine mno_engine_cpu;
+
+#endif
