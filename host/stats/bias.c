@@ -148,11 +148,13 @@ static mno_status fit_averages(const mno_runs *runs, const mno_cells *cells, con
   return MNO_OK;
 }
 
-/* Depth bias from the same units as (L, M) and as (L/2, 2 M). */
+/* Depth bias from the same units as (L, M) and as (L/2, 2 M). A unit's place moves by O(1/L), so that the difference has a
+ * standard deviation of order 1/(L sqrt(L M)): weights L^3 M. */
 static mno_status fit_regrouped(const mno_cells *cells, mno_fit *fit, mno_error *err) {
   mno_means *means;
   mno_status status = mno_means_new(cells, NULL, 0, &means, err);
   if (status != MNO_OK) return status;
+  for (size_t c = 0; c < cells->count; c++) means->weight[c] *= cells->L[c] * cells->L[c];
   bool second = mno_distinct(cells->L, cells->count) >= 3;
   if ((second && mno_means_solve(means, &depth[1][0], -1)) || mno_means_solve(means, &depth[0][0], -1)) {
     fit->a.warning[0] = 0;
