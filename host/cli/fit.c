@@ -19,6 +19,7 @@ int mno_command_fit(int argc, char **argv) {
   static const struct option options[] = {{"json", no_argument, NULL, 'j'},
                                           {"step", required_argument, NULL, 's'},
                                           {"quantity", required_argument, NULL, 'q'},
+                                          {"deterministic", no_argument, NULL, 'd'},
                                           {NULL, 0, NULL, 0}};
   static int64_t steps[MAX_STEPS];
   mno_fit_options chosen = {.step = steps};
@@ -27,6 +28,8 @@ int mno_command_fit(int argc, char **argv) {
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'j')
       json = 1;
+    else if (option == 'd')
+      chosen.deterministic = 1;
     else if (option == 's') {
       /* --step 1 5 15, --step 1,5,15 and --step 1 --step 5 all work. */
       char *copy = strdup(optarg);

@@ -18,7 +18,7 @@ static const mno_command commands[] = {
     {"merge", "OUT.h5 SHARD.h5... [--partial] [--force]", "copy shards into one file, with ids and counts verified",
      mno_command_merge},
     {"status", "OUT.h5...", "what is done, running, diverged, missing", mno_command_status},
-    {"fit", "OUT.h5 [--json] [--step K...] [--quantity output|embedding]",
+    {"fit", "OUT.h5 [--json] [--step K...] [--quantity output|embedding] [--deterministic]",
      "constants a, b, c and exponents with 95% intervals", mno_command_fit},
     {"plot", "OUT.h5 -o FIG.svg|.png|.pdf [--kind NAME] [--step K] [--quantity output|embedding] [--problem I]",
      "draw a figure, print its verdicts", mno_command_plot},

@@ -1,6 +1,7 @@
 #include "meanode/fit.h"
 
 #include "core/memory.h"
+#include "stats/deterministic.h"
 #include "stats/interval.h"
 
 #include <inttypes.h>
@@ -110,6 +111,16 @@ static bool recorded(mno_result *result, size_t problem, mno_quantity quantity, 
   return status == MNO_OK;
 }
 
+/* The fits from first on, all of one problem, with the depth bias of networks of infinite width. */
+static mno_status replace_depth_bias(mno_result *result, size_t problem, mno_fits *fits, size_t first, mno_error *err) {
+  mno_problem data;
+  mno_status status = mno_result_data(result, problem, &data, err);
+  if (status != MNO_OK) return status;
+  status = mno_fit_deterministic(&data, fits->fit + first, fits->count - first, err);
+  mno_result_data_free(&data);
+  return status;
+}
+
 mno_status mno_fit_select(mno_result *result, const mno_fit_options *options, mno_fits **fits, mno_error *err) {
   mno_fit_options all = {0};
   if (!options) options = &all;
@@ -132,6 +143,7 @@ mno_status mno_fit_select(mno_result *result, const mno_fit_options *options, mn
   }
   for (size_t p = 0; p < result->problem_count && status == MNO_OK; p++) {
     gathered g;
+    size_t first = f->count;
     status = gather(result, p, &g, err);
     if (status != MNO_OK) break;
     bool chosen[MNO_QUANTITIES] = {options->output, options->embedding};
@@ -146,6 +158,7 @@ mno_status mno_fit_select(mno_result *result, const mno_fit_options *options, mn
         f->count++;
       }
     gathered_free(&g);
+    if (status == MNO_OK && options->deterministic) status = replace_depth_bias(result, p, f, first, err);
   }
 end:
   free(index);

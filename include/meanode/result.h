@@ -54,6 +54,11 @@ mno_status mno_result_output(mno_result *result, size_t problem, size_t step_ind
 /* The same for the embedding: out [run_count][N][D]. */
 mno_status mno_result_embedding(mno_result *result, size_t problem, size_t step_index, double *out, mno_error *err);
 
+/* The training problem behind a group, with its data and embeddings, as the plan had it; mno_result_data_free frees them.
+ * Errors: MNO_ERR_MEMORY; MNO_ERR_INPUT if the file does not hold all that its id says defines it. */
+mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem *data, mno_error *err);
+void mno_result_data_free(mno_problem *data);
+
 /* A text attribute of the file (title, source, history, references, backend, device, precision, generator); the caller
  * frees it. NULL if it is not there. */
 char *mno_result_attribute(const mno_result *result, const char *name);

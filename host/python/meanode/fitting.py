@@ -25,23 +25,27 @@ def binary():
     raise FileProblem("the meanode program was not found: build it, or set MEANODE to its path")
 
 
-def fit_json(path, steps=None, quantity=None):
+def fit_json(path, steps=None, quantity=None, deterministic=False):
     """What `meanode fit --json` prints, as a dict."""
     command = [binary(), "fit", os.fspath(path), "--json"]
     if steps is not None:
         command += ["--step", ",".join(str(step) for step in steps)]
     if quantity is not None:
         command += ["--quantity", quantity]
+    if deterministic:
+        command += ["--deterministic"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise FileProblem(done.stderr.strip() or f"{command[0]} fit failed with code {done.returncode}")
     return json.loads(done.stdout)
 
 
-def fit(path, steps=None, quantity=None):
-    """Constants of every problem, step and quantity: a DataFrame with columns a, a_low, a_high, ... (95% intervals)."""
+def fit(path, steps=None, quantity=None, deterministic=False):
+    """Constants of every problem, step and quantity: a DataFrame with columns a, a_low, a_high, ... (95% intervals).
+
+    deterministic: a and its exponent in L from networks of infinite width, without seeds (takes seconds to minutes)."""
     rows = []
-    for problem in fit_json(path, steps, quantity)["problems"]:
+    for problem in fit_json(path, steps, quantity, deterministic)["problems"]:
         for one in problem["fits"]:
             row = {"problem": problem["problem"], "D": problem["D"], "alpha": problem["alpha"], "step": one["step"],
                    "quantity": one["quantity"]}
