@@ -22,6 +22,7 @@ static const mno_choice optimizers[] = {
 static const mno_choice losses[] = {{"squared", MNO_SQUARED}, {"cross-entropy", MNO_CROSS_ENTROPY}};
 static const mno_choice limits[] = {{"mean-ode", MNO_LIMIT_MEAN_ODE},
                                     {"tangent-ode", MNO_LIMIT_TANGENT_ODE},
+                                    {"joint", MNO_LIMIT_JOINT},
                                     {"largest", MNO_LIMIT_LARGEST},
                                     {"none", MNO_LIMIT_KINDS}};
 static const mno_choice methods[] = {{"auto", MNO_METHOD_AUTO},

@@ -1,6 +1,7 @@
 #include "meanode/limit.h"
 
 #include "core/memory.h"
+#include "limit/joint.h"
 #include "limit/mean_ode.h"
 #include "limit/tangent_ode.h"
 
@@ -9,13 +10,19 @@
 #include <string.h>
 
 const char *mno_limit_kind_name(mno_limit_kind kind) {
-  return kind == MNO_LIMIT_MEAN_ODE ? "mean-ode" : kind == MNO_LIMIT_TANGENT_ODE ? "tangent-ode" : "largest";
+  static const char *const names[] = {[MNO_LIMIT_MEAN_ODE] = "mean-ode",
+                                      [MNO_LIMIT_TANGENT_ODE] = "tangent-ode",
+                                      [MNO_LIMIT_LARGEST] = "largest",
+                                      [MNO_LIMIT_JOINT] = "joint"};
+  return names[kind];
 }
 
 const char *mno_limit_group_name(mno_limit_kind kind) {
-  return kind == MNO_LIMIT_MEAN_ODE      ? "limit_mean_ode"
-         : kind == MNO_LIMIT_TANGENT_ODE ? "limit_tangent_ode"
-                                         : "limit_largest";
+  static const char *const names[] = {[MNO_LIMIT_MEAN_ODE] = "limit_mean_ode",
+                                      [MNO_LIMIT_TANGENT_ODE] = "limit_tangent_ode",
+                                      [MNO_LIMIT_LARGEST] = "limit_largest",
+                                      [MNO_LIMIT_JOINT] = "limit_joint"};
+  return names[kind];
 }
 
 const char *mno_limit_method_name(mno_limit_method method) {
@@ -99,6 +106,7 @@ mno_status mno_limit_solve(const mno_problem *problem, const mno_limit_options *
   switch (options->kind) {
   case MNO_LIMIT_MEAN_ODE: status = mno_mean_ode_solve(problem, options, limit, err); break;
   case MNO_LIMIT_TANGENT_ODE: status = mno_tangent_ode_solve(problem, options, limit, err); break;
+  case MNO_LIMIT_JOINT: status = mno_joint_solve(problem, options, limit, err); break;
   default:
     return mno_fail(err, MNO_ERR_INPUT,
                     "limit kind %s is an average over networks (mno_limit_largest), not solved from the problem",

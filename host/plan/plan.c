@@ -79,6 +79,16 @@ static mno_status check_diagnostics(const mno_sweep *sweep, mno_error *err) {
                         "record.coupling compares with the Mean ODE: add mean-ode to limit.kind, or write false");
 }
 
+/* The limit D -> infinity is that of embeddings which are drawn. */
+static mno_status check_joint(const mno_sweep *sweep, const mno_data *data, mno_error *err) {
+  for (size_t i = 0; i < sweep->limit.count; i++)
+    if (sweep->limit.kind[i] == MNO_LIMIT_JOINT && (data->w_embed || data->w_unembed))
+      return mno_sweep_fail(sweep, sweep->limit.mark[i], err,
+                            "the data have their own embeddings, so that nothing says what they are at larger D; the joint "
+                            "limit needs data without w_embed and w_unembed");
+  return MNO_OK;
+}
+
 /* The problems of one draw of data and embeddings, appended; takes x and y out of data. */
 static mno_status add_problems(mno_plan *plan, const mno_sweep *sweep, uint64_t seed, mno_data *data, mno_error *err) {
   size_t alphas = sweep->model.alpha.count, count = sweep->model.D.count * alphas;
@@ -127,6 +137,7 @@ static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, mno_erro
     mno_data *data = NULL;
     status = mno_data_load(sweep, (uint64_t)seed->value[s], &data, err);
     if (status == MNO_OK && s == 0) status = check_sizes(sweep, data, err);
+    if (status == MNO_OK && s == 0) status = check_joint(sweep, data, err);
     if (status == MNO_OK) status = add_problems(plan, sweep, (uint64_t)seed->value[s], data, err);
     mno_data_free(data);
     if (status == MNO_OK && s > 0 && plan->problem[s * block].id == plan->problem[0].id)

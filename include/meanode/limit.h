@@ -57,7 +57,11 @@ typedef struct mno_limit {
 
 /* Solves one limit of one problem. The Neural Tangent ODE has a single method (leave MNO_METHOD_AUTO). Errors: MNO_ERR_INPUT
  * for a method that does not apply (says why); MNO_ERR_MEMORY with the number; MNO_INTERRUPTED. A budget that ends the
- * search early is not an error: certified = 0, and the parameters name the budget. */
+ * search early is not an error: certified = 0, and the parameters name the budget.
+ *
+ * The joint limit (D -> infinity too; Chaintron, Chizat and Maass 2026) is a Mean ODE in d_in + d_out dimensions. Its output is
+ * the same for every D, its embedding W_E A + W_U B with the problem's own W_E, W_U. It supposes independent entries, of
+ * variance 1/d_in in W_E, d_out in W_U. */
 mno_status mno_limit_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err);
 
 /* Can every limit of a plan be computed by the method that its sweep names? Errors: MNO_ERR_INPUT at the place of
@@ -81,7 +85,7 @@ mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **l
 mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *err);
 void mno_limit_free(mno_limit *limit);
 
-const char *mno_limit_kind_name(mno_limit_kind kind);       /* "mean-ode", "tangent-ode", "largest" */
+const char *mno_limit_kind_name(mno_limit_kind kind);       /* "mean-ode", "tangent-ode", ... */
 const char *mno_limit_method_name(mno_limit_method method); /* "auto", "closure", ... */
 const char *mno_limit_group_name(mno_limit_kind kind);      /* "limit_mean_ode", ... */
 

@@ -39,9 +39,10 @@ typedef enum mno_data_kind { MNO_DATA_GAUSSIAN, MNO_DATA_DIGITS, MNO_DATA_FILE }
 typedef enum mno_limit_kind {
   MNO_LIMIT_MEAN_ODE,    /* Neural Mean ODE: L -> infinity at fixed alpha */
   MNO_LIMIT_TANGENT_ODE, /* Neural Tangent ODE: then alpha -> infinity */
-  MNO_LIMIT_LARGEST      /* the sweep's own largest network, averaged over seeds: the literature's habit */
+  MNO_LIMIT_LARGEST,     /* the sweep's own largest network, averaged over seeds: the literature's habit */
+  MNO_LIMIT_JOINT        /* the Mean ODE as D -> infinity, for embeddings that are drawn */
 } mno_limit_kind;
-enum { MNO_LIMIT_KINDS = 3 };
+enum { MNO_LIMIT_KINDS = 4 };
 
 /* How the Mean ODE computes expectations over units (limit.h) */
 typedef enum mno_limit_method {

@@ -68,7 +68,7 @@ class Access:
     def limits(self, problem=0):
         """Kinds of the limits that were computed for a problem."""
         found = []
-        for kind in ("mean-ode", "tangent-ode", "largest"):
+        for kind in ("mean-ode", "tangent-ode", "joint", "largest"):
             try:
                 self.limit(problem, kind).close()
                 found.append(kind)

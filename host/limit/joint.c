@@ -1,0 +1,69 @@
+/* The Mean ODE depends on D and the embeddings only through the inner products of the columns of W_E and W_U, divided by D:
+ * states stay in their span, where units are isotropic, u = sqrt(D) sigma_u g, and with h = sqrt(D) h' nothing else depends on
+ * D. As D grows these products tend to those of their law, W_E' W_E/D -> I/d_in, W_U' W_U/D -> d_out I, W_E' W_U/D -> 0. A
+ * problem of dimension d_in + d_out whose embeddings have exactly these products is therefore the limit D -> infinity. */
+#include "limit/joint.h"
+
+#include "core/memory.h"
+#include "limit/mean_ode.h"
+#include "limit/reduction.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* from [count][columns] in the coordinates of the orthogonal problem, to [count][D] = W_E and W_U times what they stand for. */
+static void expand(const mno_problem *problem, size_t count, const double *from, double *to) {
+  size_t D = problem->D, d_in = problem->d_in, d_out = problem->d_out, columns = d_in + d_out;
+  double embed = sqrt((double)columns / (double)d_in), unembed = sqrt((double)columns * (double)d_out);
+  for (size_t i = 0; i < count; i++)
+    for (size_t d = 0; d < D; d++) {
+      double sum = 0;
+      for (size_t c = 0; c < d_in; c++) sum += problem->w_embed[d * d_in + c] * from[i * columns + c] / embed;
+      for (size_t o = 0; o < d_out; o++)
+        sum += problem->w_unembed[d * d_out + o] * from[i * columns + d_in + o] / unembed;
+      to[i * D + d] = sum;
+    }
+}
+
+mno_status mno_joint_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err) {
+  const char *why;
+  if (!mno_reduction_valid(problem, &why)) return mno_fail(err, MNO_ERR_INPUT, "no joint limit: %s", why);
+  size_t d_in = problem->d_in, d_out = problem->d_out, columns = d_in + d_out;
+  mno_problem orthogonal = *problem;
+  orthogonal.D = columns;
+  orthogonal.w_embed = mno_alloc(columns * d_in, sizeof(double));
+  orthogonal.w_unembed = mno_alloc(columns * d_out, sizeof(double));
+  mno_limit *inner = NULL, *made = NULL;
+  mno_status status = orthogonal.w_embed && orthogonal.w_unembed
+                          ? MNO_OK
+                          : mno_fail_memory(err, columns * columns * sizeof(double), "the embeddings of the joint limit");
+  for (size_t c = 0; status == MNO_OK && c < d_in; c++)
+    orthogonal.w_embed[c * d_in + c] = sqrt((double)columns / (double)d_in);
+  for (size_t o = 0; status == MNO_OK && o < d_out; o++)
+    orthogonal.w_unembed[(d_in + o) * d_out + o] = sqrt((double)columns * (double)d_out);
+  if (status == MNO_OK) status = mno_mean_ode_solve(&orthogonal, options, &inner, err);
+  if (status == MNO_OK) status = mno_limit_new(problem, inner->nodes, &made, err);
+  if (status == MNO_OK) {
+    size_t S = problem->K + 1, states = S * problem->N, f = states * d_out;
+    memcpy(made->method, inner->method, sizeof made->method);
+    memcpy(made->parameters, inner->parameters, sizeof made->parameters);
+    made->certified = inner->certified;
+    made->diverged = inner->diverged;
+    made->degrees = inner->degrees;
+    memcpy(made->depth, inner->depth, inner->nodes * sizeof(double));
+    memcpy(made->loss, inner->loss, S * sizeof(double));
+    memcpy(made->output, inner->output, f * sizeof(double));
+    memcpy(made->output_error, inner->output_error, S * sizeof(double));
+    memcpy(made->output_stderr, inner->output_stderr, f * sizeof(double));
+    memcpy(made->embedding_error, inner->embedding_error, S * sizeof(double));
+    expand(problem, states, inner->embedding, made->embedding);
+    expand(problem, S * inner->nodes * problem->N, inner->state, made->state);
+    expand(problem, S * inner->nodes * problem->N, inner->adjoint, made->adjoint);
+    *limit = made;
+  }
+  mno_limit_free(inner);
+  free(orthogonal.w_embed);
+  free(orthogonal.w_unembed);
+  return status;
+}
