@@ -19,9 +19,8 @@ static const char *full_name(const mno_field *field, char buffer[NAME_SIZE]) {
 }
 
 /* "NAME is VALUE; accepted: ..." at the value. */
-static mno_status refuse(const mno_reader *r, const mno_node *node, const char *name, const char *hint,
-                         const char *accepts) {
-  char quoted[MNO_QUOTE_SIZE];
+static mno_status refuse(const mno_reader *r, const mno_field *field, const mno_node *node, const char *hint) {
+  char name[NAME_SIZE], accepts[ACCEPTS_SIZE], quoted[MNO_QUOTE_SIZE];
   const char *value = mno_node_describe(node);
   double number;
   if (node->kind == MNO_NODE_SCALAR && !mno_node_is_null(node)) {
@@ -29,43 +28,51 @@ static mno_status refuse(const mno_reader *r, const mno_node *node, const char *
     value = number_like && strlen(node->text) < 40 ? node->text : mno_quote(quoted, node->text);
     if (!node->plain && mno_number_real(node->text, &number) == MNO_NUMBER_OK) hint = ": leave out the quotes";
   }
-  return mno_source_fail(r->source, node->mark, r->err, "%s is %s%s; accepted: %s", name, value, hint, accepts);
+  return mno_source_fail(r->source, node->mark, r->err, "%s is %s%s; accepted: %s", full_name(field, name), value, hint,
+                         mno_field_accepts(field, accepts, sizeof accepts));
 }
 
-static mno_status read_integer(const mno_reader *r, const mno_node *node, const char *name, int64_t from, int64_t to,
-                               const char *accepts, int64_t *value) {
-  if (node->kind != MNO_NODE_SCALAR || !node->plain) return refuse(r, node, name, "", accepts);
-  mno_number status = mno_number_integer(node->text, value);
-  if (status == MNO_NUMBER_NONE) return refuse(r, node, name, mno_number_hint(node->text, 1), accepts);
-  if (status == MNO_NUMBER_RANGE || *value < from || *value > to) return refuse(r, node, name, "", accepts);
+/* A value of a list under construction. */
+typedef struct entry {
+  int64_t key; /* what tells values apart: the integer, or the bits of the real */
+  double real;
+  const mno_node *node;
+  size_t index;
+} entry;
+
+static mno_status read_number(const mno_reader *r, const mno_field *field, const mno_node *node, entry *e) {
+  bool real = field->type == MNO_FIELD_REAL || field->type == MNO_FIELD_REALS;
+  e->node = node;
+  if (node->kind != MNO_NODE_SCALAR || !node->plain) return refuse(r, field, node, "");
+  mno_number status = real ? mno_number_real(node->text, &e->real) : mno_number_integer(node->text, &e->key);
+  if (status == MNO_NUMBER_NONE) return refuse(r, field, node, mno_number_hint(node->text, !real));
+  if (status == MNO_NUMBER_RANGE) return refuse(r, field, node, "");
+  bool inside = real ? e->real >= field->low && (field->below ? e->real < field->high : e->real <= field->high)
+                     : e->key >= field->from && e->key <= field->to;
+  if (!inside) return refuse(r, field, node, "");
+  if (real) {
+    e->real += 0.0; /* -0 is 0 */
+    memcpy(&e->key, &e->real, sizeof e->key);
+  } else {
+    e->real = (double)e->key;
+  }
   return MNO_OK;
 }
 
-static mno_status read_real(const mno_reader *r, const mno_node *node, const char *name, const mno_field *field,
-                            const char *accepts, double *value) {
-  if (node->kind != MNO_NODE_SCALAR || !node->plain) return refuse(r, node, name, "", accepts);
-  mno_number status = mno_number_real(node->text, value);
-  if (status == MNO_NUMBER_NONE) return refuse(r, node, name, mno_number_hint(node->text, 0), accepts);
-  if (status == MNO_NUMBER_RANGE || *value < field->low || *value > field->high || (field->below && *value == field->high))
-    return refuse(r, node, name, "", accepts);
-  *value += 0.0; /* -0 is 0 */
-  return MNO_OK;
-}
-
-static mno_status read_flag(const mno_reader *r, const mno_node *node, const char *name, const char *accepts, bool *value) {
+static mno_status read_flag(const mno_reader *r, const mno_field *field, const mno_node *node, bool *value) {
   static const char *const yes[] = {"true", "True", "TRUE"}, *const no[] = {"false", "False", "FALSE"};
   for (int i = 0; i < 3 && node->kind == MNO_NODE_SCALAR && node->plain; i++) {
     *value = strcmp(node->text, yes[i]) == 0;
     if (*value || strcmp(node->text, no[i]) == 0) return MNO_OK;
   }
-  return refuse(r, node, name, "", accepts);
+  return refuse(r, field, node, "");
 }
 
 static mno_status read_choice(const mno_reader *r, const mno_field *field, const mno_node *node, int *value) {
   char name[NAME_SIZE], accepts[ACCEPTS_SIZE], quoted[MNO_QUOTE_SIZE];
   full_name(field, name);
   mno_field_accepts(field, accepts, sizeof accepts);
-  if (node->kind != MNO_NODE_SCALAR || mno_node_is_null(node)) return refuse(r, node, name, "", accepts);
+  if (node->kind != MNO_NODE_SCALAR || mno_node_is_null(node)) return refuse(r, field, node, "");
   const char *names[16];
   for (size_t i = 0; i < field->choice_count; i++) {
     names[i] = field->choice[i].name;
@@ -80,7 +87,7 @@ static mno_status read_choice(const mno_reader *r, const mno_field *field, const
   if (nearest)
     return mno_source_fail(r->source, node->mark, r->err, "%s is %s; did you mean \"%s\"? Accepted: %s", name,
                            mno_quote(quoted, node->text), nearest, accepts);
-  return refuse(r, node, name, "", accepts);
+  return refuse(r, field, node, "");
 }
 
 /* A choice or a list of distinct choices; "none" stands alone and is not counted. */
@@ -144,14 +151,6 @@ mno_status mno_read_keys(const mno_reader *r, const mno_node *map, const char *w
   return MNO_OK;
 }
 
-/* Values of a list under construction. key: what tells values apart, as an integer (a real by its bits). */
-typedef struct entry {
-  int64_t key;
-  double real;
-  mno_mark mark;
-  size_t index;
-} entry;
-
 static int by_key(const void *a, const void *b) {
   const entry *x = a, *y = b;
   if (x->key != y->key) return x->key < y->key ? -1 : 1;
@@ -164,84 +163,83 @@ static int by_index(const void *a, const void *b) {
 }
 
 /* Refuses repeated values; leaves the entries in the order of the file, or sorted. */
-static mno_status check_distinct(const mno_reader *r, const char *name, entry *e, size_t count, bool sorted) {
+static mno_status check_distinct(const mno_reader *r, const mno_field *field, entry *e, size_t count, bool sorted) {
+  char name[NAME_SIZE];
   qsort(e, count, sizeof *e, by_key);
   const entry *again = NULL;
   for (size_t i = 1; i < count; i++)
     if (e[i].key == e[i - 1].key && (!again || e[i].index < again->index)) again = &e[i];
-  if (again) return mno_source_fail(r->source, again->mark, r->err, "%s repeats %g", name, again->real);
+  if (again)
+    return mno_source_fail(r->source, again->node->mark, r->err, "%s repeats %s", full_name(field, name), again->node->text);
   if (!sorted) qsort(e, count, sizeof *e, by_index);
   return MNO_OK;
 }
 
-static mno_status read_number(const mno_reader *r, const mno_field *field, const char *name, const mno_node *node,
-                              entry *e) {
-  char accepts[ACCEPTS_SIZE];
-  mno_field_accepts(field, accepts, sizeof accepts);
-  e->mark = node->mark;
-  if (field->type == MNO_FIELD_REALS) {
-    mno_status status = read_real(r, node, name, field, accepts, &e->real);
-    memcpy(&e->key, &e->real, sizeof e->key);
-    return status;
+/* Point i of 0..last of a grid of integers: rounded, exact at both ends. */
+static int64_t integer_point(const entry *from, const entry *to, int64_t i, int64_t last, bool logarithmic) {
+  if (i == 0) return from->key;
+  if (logarithmic) {
+    double value = from->real * pow(to->real / from->real, (double)i / (double)last);
+    return i == last || value >= to->real ? to->key : llround(value);
   }
-  mno_status status = read_integer(r, node, name, field->from, field->to, accepts, &e->key);
-  e->real = (double)e->key;
-  return status;
+  int64_t span = to->key - from->key;
+  return from->key + span / last * i + (2 * (span % last) * i + last) / (2 * last);
+}
+
+static double real_point(const entry *from, const entry *to, int64_t i, int64_t last, bool logarithmic) {
+  double t = i == 0 ? 0 : (double)i / (double)last, a = from->real, b = to->real;
+  return i == 0 ? a : i == last ? b : logarithmic ? a * pow(b / a, t) : a + (b - a) * t;
 }
 
 /* {from, to, count, spacing}: integers are rounded, and values that round to the same integer are taken once. */
 static mno_status read_grid(const mno_reader *r, const mno_field *field, const mno_node *node, entry **made, size_t *count) {
   enum { FROM, TO, COUNT, SPACING, KEYS };
   static const char *const names[KEYS] = {"from", "to", "count", "spacing"};
+  static const mno_choice spacings[] = {{"log", 1}, {"linear", 0}};
   const mno_node *key[KEYS];
-  char name[NAME_SIZE], part[NAME_SIZE + 16];
+  char name[NAME_SIZE];
   full_name(field, name);
   mno_status status = mno_read_keys(r, node, name, names, KEYS, key);
-  for (int i = 0; i < SPACING && status == MNO_OK; i++)
+  if (status != MNO_OK) return status;
+  for (int i = 0; i < SPACING; i++)
     if (!key[i])
-      status = mno_source_fail(r->source, node->mark, r->err,
-                               "%s: the grid has no \"%s\"; write {from: .., to: .., count: .., "
-                               "spacing: log}",
-                               name, names[i]);
+      return mno_source_fail(r->source, node->mark, r->err,
+                             "%s: the grid has no \"%s\"; write {from: .., to: .., count: .., spacing: log}", name,
+                             names[i]);
+  mno_field end = *field;
+  end.section = name;
+  const mno_field points = {.section = name, .key = names[COUNT], .type = MNO_FIELD_INTEGER, .from = 1, .to = GRID_LONGEST};
+  const mno_field spacing = {
+      .section = name, .key = names[SPACING], .type = MNO_FIELD_CHOICE, .choice = spacings, .choice_count = 2};
+  entry from = {0}, to = {0}, number = {0};
+  int logarithmic = 1;
+  end.key = names[FROM];
+  status = read_number(r, &end, key[FROM]->next, &from);
+  end.key = names[TO];
+  if (status == MNO_OK) status = read_number(r, &end, key[TO]->next, &to);
+  if (status == MNO_OK) status = read_number(r, &points, key[COUNT]->next, &number);
+  if (status == MNO_OK && key[SPACING]) status = read_choice(r, &spacing, key[SPACING]->next, &logarithmic);
   if (status != MNO_OK) return status;
-  entry end[2] = {0};
-  for (int i = FROM; i <= TO && status == MNO_OK; i++) {
-    snprintf(part, sizeof part, "%s.%s", name, names[i]);
-    status = read_number(r, field, part, key[i]->next, &end[i]);
-  }
-  int64_t points = 0;
-  if (status == MNO_OK) {
-    snprintf(part, sizeof part, "%s.count", name);
-    status = read_integer(r, key[COUNT]->next, part, 1, GRID_LONGEST, "integers from 1 to 10000", &points);
-  }
-  if (status != MNO_OK) return status;
-  if (end[TO].real < end[FROM].real || (end[TO].real == end[FROM].real && points > 1))
-    return mno_source_fail(r->source, end[TO].mark, r->err, "%s: the grid's \"to\" must be above its \"from\"", name);
-  if (points == 1 && end[TO].real != end[FROM].real)
-    return mno_source_fail(r->source, key[COUNT]->next->mark, r->err,
+  int64_t last = number.key - 1;
+  if (to.key < from.key || (to.key == from.key && last > 0)) /* bits of positive reals are ordered as the reals */
+    return mno_source_fail(r->source, to.node->mark, r->err, "%s: the grid's \"to\" must be above its \"from\"", name);
+  if (last == 0 && to.key != from.key)
+    return mno_source_fail(r->source, number.node->mark, r->err,
                            "%s: a grid from one value to another has a count of at least 2", name);
-  bool logarithmic = true;
-  if (key[SPACING]) {
-    static const mno_choice spacings[] = {{"log", 1}, {"linear", 0}};
-    const mno_field spacing = {
-        .section = name, .key = "spacing", .type = MNO_FIELD_CHOICE, .choice = spacings, .choice_count = 2};
-    int choice = 1;
-    status = read_choice(r, &spacing, key[SPACING]->next, &choice);
-    if (status != MNO_OK) return status;
-    logarithmic = choice;
-  }
-  entry *e = mno_alloc((size_t)points, sizeof *e);
-  if (!e) return mno_fail_memory(r->err, (size_t)points * sizeof *e, "a grid");
+  if (logarithmic && from.real == 0 && last > 0)
+    return mno_source_fail(r->source, from.node->mark, r->err,
+                           "%s: a logarithmic grid starts above 0; start higher or write spacing: linear", name);
+  entry *e = mno_alloc((size_t)number.key, sizeof *e);
+  if (!e) return mno_fail_memory(r->err, (size_t)number.key * sizeof *e, "a grid");
   *count = 0;
-  double a = end[FROM].real, b = end[TO].real;
-  for (int64_t i = 0; i < points; i++) {
-    double t = points > 1 ? (double)i / (double)(points - 1) : 0;
-    double v = i == 0 ? a : i == points - 1 ? b : logarithmic ? a * pow(b / a, t) : a + (b - a) * t;
-    entry next = {.real = v, .mark = node->mark, .index = *count};
-    if (field->type == MNO_FIELD_REALS)
-      memcpy(&next.key, &v, sizeof next.key);
-    else
-      next.key = llround(v);
+  for (int64_t i = 0; i <= last; i++) {
+    entry next = {.node = node, .index = *count};
+    if (field->type == MNO_FIELD_REALS) {
+      next.real = real_point(&from, &to, i, last, logarithmic);
+      memcpy(&next.key, &next.real, sizeof next.key);
+    } else {
+      next.key = integer_point(&from, &to, i, last, logarithmic);
+    }
     if (*count == 0 || next.key > e[*count - 1].key) e[(*count)++] = next;
   }
   *made = e;
@@ -252,22 +250,20 @@ static mno_status read_grid(const mno_reader *r, const mno_field *field, const m
 static mno_status read_numbers(const mno_reader *r, const mno_field *field, const mno_node *node, bool grid, bool sorted,
                                entry **made, size_t *count) {
   char name[NAME_SIZE], accepts[ACCEPTS_SIZE];
-  full_name(field, name);
-  if (node->kind == MNO_NODE_MAP && grid) return read_grid(r, field, node, made, count);
-  mno_field_accepts(field, accepts, sizeof accepts);
-  if (node->kind == MNO_NODE_MAP) return refuse(r, node, name, "", accepts);
+  if (node->kind == MNO_NODE_MAP) return grid ? read_grid(r, field, node, made, count) : refuse(r, field, node, "");
   if (node->kind == MNO_NODE_LIST && node->count == 0)
-    return mno_source_fail(r->source, node->mark, r->err, "%s is an empty list; accepted: %s", name, accepts);
+    return mno_source_fail(r->source, node->mark, r->err, "%s is an empty list; accepted: %s", full_name(field, name),
+                           mno_field_accepts(field, accepts, sizeof accepts));
   *count = node->kind == MNO_NODE_LIST ? node->count : 1;
   entry *e = mno_alloc(*count, sizeof *e);
   if (!e) return mno_fail_memory(r->err, *count * sizeof *e, "a list");
   const mno_node *item = node->kind == MNO_NODE_LIST ? node->child : node;
   mno_status status = MNO_OK;
   for (size_t i = 0; i < *count && status == MNO_OK; i++, item = item->next) {
-    status = read_number(r, field, name, item, &e[i]);
+    status = read_number(r, field, item, &e[i]);
     e[i].index = i;
   }
-  if (status == MNO_OK) status = check_distinct(r, name, e, *count, sorted);
+  if (status == MNO_OK) status = check_distinct(r, field, e, *count, sorted);
   if (status != MNO_OK) {
     free(e);
     return status;
@@ -276,51 +272,32 @@ static mno_status read_numbers(const mno_reader *r, const mno_field *field, cons
   return MNO_OK;
 }
 
-static mno_status read_integers(const mno_reader *r, const mno_field *field, const mno_node *node, mno_integers *out) {
+/* Values and marks of a list that may be a grid: 8 bytes each, an int64_t or a double as the field's type says. */
+static mno_status read_values(const mno_reader *r, const mno_field *field, const mno_node *node, size_t *count, void **value,
+                              mno_mark **mark) {
   entry *e = NULL;
-  size_t count = 0;
-  mno_status status = read_numbers(r, field, node, true, false, &e, &count);
+  size_t length = 0;
+  mno_status status = read_numbers(r, field, node, true, false, &e, &length);
   if (status != MNO_OK) return status;
-  out->value = mno_alloc(count, sizeof *out->value);
-  out->mark = mno_alloc(count, sizeof *out->mark);
-  out->count = out->value && out->mark ? count : 0;
-  for (size_t i = 0; i < out->count; i++) {
-    out->value[i] = e[i].key;
-    out->mark[i] = e[i].mark;
+  *value = mno_alloc(length, sizeof e->key);
+  *mark = mno_alloc(length, sizeof **mark);
+  *count = *value && *mark ? length : 0;
+  for (size_t i = 0; i < *count; i++) {
+    memcpy((char *)*value + i * sizeof e->key, &e[i].key, sizeof e->key);
+    (*mark)[i] = e[i].node->mark;
   }
   free(e);
-  return out->count ? MNO_OK : mno_fail_memory(r->err, count * sizeof *out->value, "a list");
-}
-
-static mno_status read_reals(const mno_reader *r, const mno_field *field, const mno_node *node, mno_reals *out) {
-  entry *e = NULL;
-  size_t count = 0;
-  mno_status status = read_numbers(r, field, node, true, false, &e, &count);
-  if (status != MNO_OK) return status;
-  out->value = mno_alloc(count, sizeof *out->value);
-  out->mark = mno_alloc(count, sizeof *out->mark);
-  out->count = out->value && out->mark ? count : 0;
-  for (size_t i = 0; i < out->count; i++) {
-    out->value[i] = e[i].real;
-    out->mark[i] = e[i].mark;
-  }
-  free(e);
-  return out->count ? MNO_OK : mno_fail_memory(r->err, count * sizeof *out->value, "a list");
+  return *count ? MNO_OK : mno_fail_memory(r->err, length * sizeof e->key, "a list");
 }
 
 static mno_status read_seeds(const mno_reader *r, const mno_field *field, const mno_node *node) {
   mno_sweep *sweep = r->sweep;
-  char name[NAME_SIZE], accepts[ACCEPTS_SIZE];
-  full_name(field, name);
-  mno_field_accepts(field, accepts, sizeof accepts);
-  entry *e = NULL;
+  entry *e = NULL, number;
   size_t count = 0;
-  if (node->kind == MNO_NODE_MAP) return refuse(r, node, name, "", accepts);
-  if (node->kind == MNO_NODE_SCALAR) {
-    int64_t number = 0;
-    mno_status status = read_integer(r, node, name, field->from, field->to, accepts, &number);
+  if (node->kind != MNO_NODE_LIST) {
+    mno_status status = read_number(r, field, node, &number);
     if (status != MNO_OK) return status;
-    count = (size_t)number;
+    count = (size_t)number.key;
   } else {
     mno_field each = *field;
     each.type = MNO_FIELD_INTEGER;
@@ -342,10 +319,8 @@ static mno_status read_steps(const mno_reader *r, const mno_field *field, const 
   entry *e = NULL;
   size_t count = (size_t)K + 1;
   if (node->kind != MNO_NODE_SCALAR || strcmp(node->text, "all") != 0) {
-    if (node->kind == MNO_NODE_SCALAR && (!node->plain || mno_node_describe(node)[0] == 't')) {
-      char name[NAME_SIZE], accepts[ACCEPTS_SIZE];
-      return refuse(r, node, full_name(field, name), "", mno_field_accepts(field, accepts, sizeof accepts));
-    }
+    if (node->kind == MNO_NODE_SCALAR && (!node->plain || mno_node_describe(node)[0] == 't'))
+      return refuse(r, field, node, "");
     mno_field each = *field;
     each.type = MNO_FIELD_INTEGER;
     each.to = K;
@@ -360,9 +335,7 @@ static mno_status read_steps(const mno_reader *r, const mno_field *field, const 
 }
 
 static mno_status read_text(const mno_reader *r, const mno_field *field, const mno_node *node, char **text) {
-  char name[NAME_SIZE];
-  if (node->kind != MNO_NODE_SCALAR || mno_node_is_null(node) || !*node->text)
-    return refuse(r, node, full_name(field, name), "", "text that is not empty");
+  if (node->kind != MNO_NODE_SCALAR || mno_node_is_null(node) || !*node->text) return refuse(r, field, node, "");
   *text = strdup(node->text);
   return *text ? MNO_OK : mno_fail_memory(r->err, strlen(node->text), "a text");
 }
@@ -382,15 +355,18 @@ static mno_status read_limits(const mno_reader *r, const mno_field *field, const
 }
 
 mno_status mno_read_value(const mno_reader *r, const mno_field *field, const mno_node *node) {
-  char nowhere[sizeof(double)], name[NAME_SIZE], accepts[ACCEPTS_SIZE];
+  char nowhere[sizeof(double)];
   void *value = field->value == MNO_NOWHERE ? nowhere : (char *)r->sweep + field->value;
   if (field->mark != MNO_NOWHERE) *(mno_mark *)((char *)r->sweep + field->mark) = node->mark;
-  full_name(field, name);
-  mno_field_accepts(field, accepts, sizeof accepts);
   switch (field->type) {
-  case MNO_FIELD_INTEGER: return read_integer(r, node, name, field->from, field->to, accepts, value);
-  case MNO_FIELD_REAL: return read_real(r, node, name, field, accepts, value);
-  case MNO_FIELD_FLAG: return read_flag(r, node, name, accepts, value);
+  case MNO_FIELD_INTEGER:
+  case MNO_FIELD_REAL: {
+    entry number;
+    mno_status status = read_number(r, field, node, &number);
+    if (status == MNO_OK) memcpy(value, &number.key, sizeof number.key); /* an int64_t, or a double by its bits */
+    return status;
+  }
+  case MNO_FIELD_FLAG: return read_flag(r, field, node, value);
   case MNO_FIELD_CHOICE: return read_choice(r, field, node, value);
   case MNO_FIELD_BITS: {
     int choice[8];
@@ -403,8 +379,20 @@ mno_status mno_read_value(const mno_reader *r, const mno_field *field, const mno
     return status;
   }
   case MNO_FIELD_TEXT: return read_text(r, field, node, value);
-  case MNO_FIELD_INTEGERS: return read_integers(r, field, node, value);
-  case MNO_FIELD_REALS: return read_reals(r, field, node, value);
+  case MNO_FIELD_INTEGERS: {
+    mno_integers *list = value;
+    void *values = NULL;
+    mno_status status = read_values(r, field, node, &list->count, &values, &list->mark);
+    list->value = values;
+    return status;
+  }
+  case MNO_FIELD_REALS: {
+    mno_reals *list = value;
+    void *values = NULL;
+    mno_status status = read_values(r, field, node, &list->count, &values, &list->mark);
+    list->value = values;
+    return status;
+  }
   case MNO_FIELD_LIMITS: return read_limits(r, field, node);
   case MNO_FIELD_SEEDS: return read_seeds(r, field, node);
   default: return read_steps(r, field, node);

@@ -131,7 +131,7 @@ const char *mno_field_accepts(const mno_field *field, char *buffer, size_t size)
     append_number(buffer, size, field->high);
     break;
   case MNO_FIELD_FLAG: append(buffer, size, "true, false"); break;
-  case MNO_FIELD_TEXT: append(buffer, size, "text"); break;
+  case MNO_FIELD_TEXT: append(buffer, size, "text that is not empty"); break;
   default:
     for (size_t i = 0, shown = 0; i < field->choice_count; i++) {
       if (field->choice[i].value == MNO_NOT_COMPUTED) continue;

@@ -110,11 +110,13 @@ static const fault faults[] = {
     {24, "  L: {from: 8, to: 64, count: 3, spacing: lin}", 24, 43, "sweep.L.spacing is \"lin\"", "log, linear"},
     {24, "  L: {from: 8, to: 64, count: 3, step: 3}", 24, 34, "unknown key \"step\" in sweep.L", NULL},
     {24, "  L: {from: 8, to: 1e9, count: 3}", 24, 20, "sweep.L.to is 1e9", NULL},
+    {6, "  seed: {from: 0, to: 64, count: 3}", 6, 16, "a logarithmic grid starts above 0", "spacing: linear"},
     {26, "  seeds: {from: 1, to: 2, count: 2}", 26, 10, "sweep.seeds is a section; accepted: a count", NULL},
     /* seeds and steps */
     {26, "  seeds: 0", 26, 10, "a count from 1 to 1000000, or a list", NULL},
     {26, "  seeds: [1, -1]", 26, 14, "sweep.seeds is -1", NULL},
     {26, "  seeds: [3, 1, 3]", 26, 17, "sweep.seeds repeats 3", NULL},
+    {26, "  seeds: [1234567, 1234567]", 26, 20, "sweep.seeds repeats 1234567", NULL},
     {28, "  steps: [0, 16]", 28, 14, "record.steps is 16; accepted: integers from 0 to 15", NULL},
     {28, "  steps: last", 28, 10, "record.steps is \"last\"", "\"all\" or a list of steps"},
     {28, "  steps: []", 28, 10, "record.steps is an empty list", NULL},

@@ -145,6 +145,16 @@ static void grids(void **state) {
   s = parse_with(24, "  L: {from: 7, to: 7, count: 1}");
   assert_integers(&s->sweep.L, 1, (int64_t[]){7});
   mno_sweep_free(s);
+  /* seeds go up to 2^63-1, where doubles are coarse: ends and linear grids are exact */
+  s = parse_with(6, "  seed: {from: 9007199254740993, to: 9007199254740999, count: 4, spacing: linear}");
+  assert_integers(&s->data.seed, 4, (int64_t[]){9007199254740993, 9007199254740995, 9007199254740997, 9007199254740999});
+  mno_sweep_free(s);
+  s = parse_with(6, "  seed: {from: 1, to: 9223372036854775807, count: 2}");
+  assert_integers(&s->data.seed, 2, (int64_t[]){1, INT64_MAX});
+  mno_sweep_free(s);
+  s = parse_with(6, "  seed: {from: 0, to: 9223372036854775807, count: 3, spacing: linear}");
+  assert_integers(&s->data.seed, 3, (int64_t[]){0, INT64_MAX / 2 + 1, INT64_MAX});
+  mno_sweep_free(s);
   s = parse_with(11, "  alpha: {from: 0.25, to: 4, count: 5}");
   const double powers[] = {0.25, 0.5, 1, 2, 4};
   assert_int_equal(s->model.alpha.count, 5);
