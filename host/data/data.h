@@ -4,6 +4,8 @@
 
 #include "meanode/sweep.h"
 
+#include <stdbool.h>
+
 typedef struct mno_data {
   size_t N, d_in, d_out;
   double *x;         /* [N][d_in] */
@@ -24,6 +26,9 @@ void mno_data_free(mno_data *data);
  * d_out); a larger D extends a smaller one. */
 void mno_data_embed(const mno_data *data, uint64_t seed, size_t D, double *w_embed /* [D][d_in] */,
                     double *w_unembed /* [D][d_out] */);
+
+/* Is path one of the files that the sweep is read from, by whatever name: the configuration or data.path? */
+bool mno_data_reads(const mno_sweep *sweep, const char *path);
 
 /* Refuses, before allocating, count x size bytes of what if they overflow or exceed the free memory. */
 mno_status mno_data_room(size_t count, size_t size, const char *what, mno_error *err);

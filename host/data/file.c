@@ -31,6 +31,21 @@ static char *resolve(const char *config, const char *path) {
   return full;
 }
 
+static bool same_file(const struct stat *a, const char *path) {
+  struct stat b;
+  return stat(path, &b) == 0 && a->st_dev == b.st_dev && a->st_ino == b.st_ino;
+}
+
+bool mno_data_reads(const mno_sweep *sweep, const char *path) {
+  struct stat information;
+  if (stat(path, &information) != 0) return false;
+  if (same_file(&information, sweep->path)) return true;
+  char *data = sweep->data.path ? resolve(sweep->path, sweep->data.path) : NULL;
+  bool same = data && same_file(&information, data);
+  free(data);
+  return same;
+}
+
 #define FAIL(r, format, ...)                                                                                                \
   mno_sweep_fail((r)->sweep, (r)->sweep->data.path_mark, (r)->err, "%s: " format, (r)->path, __VA_ARGS__)
 

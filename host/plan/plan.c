@@ -79,6 +79,23 @@ static mno_status check_diagnostics(const mno_sweep *sweep, mno_error *err) {
                         "record.coupling compares with the Mean ODE: add mean-ode to limit.kind, or write false");
 }
 
+static bool any_even(const mno_integers *list) {
+  for (size_t i = 0; i < list->count; i++)
+    if (list->value[i] % 2 == 0) return true;
+  return false;
+}
+
+/* Pairs halve L or M; a sweep in which that is nowhere possible would silently have none. */
+static mno_status check_pairs(const mno_sweep *sweep, mno_error *err) {
+  if (sweep->sweep.pairs & MNO_PAIRS_REGROUP && !any_even(&sweep->sweep.L))
+    return mno_sweep_fail(sweep, sweep->sweep.pairs_mark, err,
+                          "sweep.pairs: regroup sets networks (L, M) against (L/2, 2 M), but no L of the sweep is even");
+  if (sweep->sweep.pairs & MNO_PAIRS_JACKKNIFE && !any_even(&sweep->sweep.M))
+    return mno_sweep_fail(sweep, sweep->sweep.pairs_mark, err,
+                          "sweep.pairs: jackknife splits layers in two halves, but no M of the sweep is even");
+  return MNO_OK;
+}
+
 /* The limit D -> infinity is that of embeddings which are drawn. */
 static mno_status check_joint(const mno_sweep *sweep, const mno_data *data, mno_error *err) {
   for (size_t i = 0; i < sweep->limit.count; i++)
@@ -242,6 +259,7 @@ static mno_status make_instances(mno_plan *plan, mno_error *err) {
 
 mno_status mno_plan_build(const mno_sweep *sweep, mno_precision precision, mno_plan **plan, mno_error *err) {
   mno_status status = check_diagnostics(sweep, err);
+  if (status == MNO_OK) status = check_pairs(sweep, err);
   if (status != MNO_OK) return status;
   mno_plan *made = mno_alloc(1, sizeof *made);
   if (!made) return mno_fail_memory(err, sizeof *made, "the plan");

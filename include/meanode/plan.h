@@ -77,7 +77,8 @@ typedef struct mno_plan {
  *   regroup     (L/2, 2 M) with the units of (L, M), for every even L
  *   jackknife   two of (L, M/2) with the first and the second half of the units of every layer of (L, M), for every even M
  *   antithetic  every plain instance with v -> -v
- * The first half of a jackknife is the plain (L, M/2). An instance that is there already is not added again.
+ * The first half of a jackknife is the plain (L, M/2). An instance that is there already is not added again; pairs for which
+ * no L or M is even are an error.
  * Errors: MNO_ERR_INPUT for unreadable or malformed data (names file and dataset), for duplicates and for what this
  * version cannot compute or what this machine cannot hold; MNO_ERR_MEMORY. The sweep must outlive the plan. */
 mno_status mno_plan_build(const mno_sweep *sweep, mno_precision precision, mno_plan **plan, mno_error *err);

@@ -303,6 +303,26 @@ static void coupling_needs_the_mean_ode(void **state) {
   }
 }
 
+/* Pairs that the sweep has no place for are an error, not nothing. */
+static void pairs_need_even_sizes(void **state) {
+  static const struct {
+    const char *sweep, *message;
+  } cases[] = {{"{L: [1, 3], M: 2, pairs: regroup}", "test.yaml:4:33: sweep.pairs: regroup"},
+               {"{L: 2, M: [1, 3], pairs: [regroup, jackknife]}", "test.yaml:4:33: sweep.pairs: jackknife"},
+               {"{L: [1, 2], M: [1, 2], pairs: [regroup, jackknife]}", NULL},
+               {"{L: 1, M: 1, pairs: antithetic}", NULL}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char text[300];
+    snprintf(text, sizeof text, DATA "model: {D: 4}\ntraining: {steps: 1}\nsweep: %s\n", cases[i].sweep);
+    built b = {0};
+    mno_error err = {0};
+    assert_int_equal(try_build(text, MNO_F64, &b, &err), cases[i].message ? MNO_ERR_INPUT : MNO_OK);
+    if (cases[i].message && !strstr(err.message, cases[i].message))
+      fail_msg("%s is not in %s", cases[i].message, err.message);
+    end(b);
+  }
+}
+
 static void flops(void **state) {
   const mno_problem problem = {.N = 10, .D = 8, .K = 15};
   const mno_instance instance = {.L = 200, .M = 16};
@@ -321,6 +341,7 @@ int main(void) {
                                      cmocka_unit_test(larger_problems_extend_smaller_ones),
                                      cmocka_unit_test(sizes_are_refused),
                                      cmocka_unit_test(coupling_needs_the_mean_ode),
+                                     cmocka_unit_test(pairs_need_even_sizes),
                                      cmocka_unit_test(flops)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 """The main job from the outside: exit codes, exact cases, divergence, interruption, real data."""
 
+import json
 import signal
 import subprocess
 import time
@@ -19,6 +20,23 @@ class Pipeline(harness.Case):
         self.assertEqual(again.returncode, 2)
         self.assertIn("--force", again.stderr)
         self.assertEqual(out.read_bytes(), before)
+
+    def test_force_never_replaces_an_input(self):
+        """problem.yaml, data.path problem.h5: the default output would be the data."""
+        data = self.folder / "sweep.h5"
+        with h5py.File(data, "w") as file:
+            file["x"] = np.eye(3)
+            file["y"] = np.ones((3, 1))
+        config = self.folder / "sweep.yaml"
+        config.write_text(json.dumps({**harness.BASE, "data": {"kind": "file", "path": "sweep.h5"}}))
+        link = self.folder / "link.h5"
+        link.symlink_to(data)
+        for output in (data, link, config):
+            before = output.read_bytes()
+            done = harness.meanode("run", config, "--force", "-o", output)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("choose another output", done.stderr)
+            self.assertEqual(output.read_bytes(), before)
 
     def test_step_zero_does_not_depend_on_training(self):
         """The limit at step 0 is the linear map W_U^T W_E x / D; networks scatter around it as 1/sqrt(L M)."""
