@@ -14,7 +14,9 @@ enum {
   FIRST_PARTICLES = 1024,
   LEAST_PARTICLES = 64,
   LEAST_COARSE = 256,
+  OVERHEAD = 4096, /* what a randomisation costs besides its particles, in particles */
   RANDOMISATIONS = 8,
+  MOST_RANDOMISATIONS = 64,
   LARGEST_GROWTH = 64
 };
 static const double single_precision_tolerance = 2e-5; /* rounding of single precision stays well below this */
@@ -22,27 +24,31 @@ static const double solver_share = 0.01;               /* of the tolerance, for 
 static const double depth_share = 0.3;                 /* of the tolerance, for the depth scheme */
 static const double slope = 0.6;                       /* error ~ particles^-slope, assumed when choosing sizes */
 
-/* One discretisation: randomisations of an ensemble on the same nodes. */
+/* One discretisation. */
 typedef struct design {
-  size_t nodes, particles, randomisations;
+  size_t nodes, particles;
   mno_precision precision;
   double tolerance;
 } design;
 
+/* Its solutions: independent randomisations of the particles on the same nodes. */
 typedef struct solution {
   const mno_problem *problem;
   const mno_limit_options *options;
   const mno_reduction *reduction;
   design design;
   mno_collocation method;
-  mno_trajectory *trajectory; /* [randomisations] */
-  mno_status *status;         /* [randomisations] */
-  mno_error *error;           /* [randomisations] */
-  double seconds;
+  size_t first, count;        /* randomisations first .. count - 1 are being computed, those before are there */
+  mno_trajectory *trajectory; /* [MOST or as many as asked for] */
+  mno_status *status;         /* the same */
+  mno_error *error;           /* the same */
+  size_t memory;              /* bytes of particles that one place may hold */
+  int places;
+  double seconds; /* of all of them */
 } solution;
 
 static void solution_free(solution *s) {
-  for (size_t i = 0; s->trajectory && i < s->design.randomisations; i++) mno_trajectory_free(&s->trajectory[i]);
+  for (size_t i = 0; s->trajectory && i < s->count; i++) mno_trajectory_free(&s->trajectory[i]);
   free(s->trajectory);
   free(s->status);
   free(s->error);
@@ -58,15 +64,21 @@ static size_t coarse_particles(size_t r, size_t particles) {
   return coarse;
 }
 
-static size_t bytes_per_worker(const mno_problem *problem, const mno_engine *engine, size_t r, const design *d) {
-  size_t fields = (problem->K + 1) * d->nodes * problem->N * r * 2 * sizeof(double);
-  return mno_ensemble_bytes(engine, problem, r, d->nodes, d->particles, d->precision) +
-         mno_ensemble_bytes(engine, problem, r, d->nodes, coarse_particles(r, d->particles), MNO_F64) + fields;
+static size_t bytes_of_fields(const mno_problem *problem, size_t r, const design *d) {
+  return (problem->K + 1) * (d->nodes + 1) * problem->N * r * 2 * sizeof(double);
 }
 
-static void randomise(void *context, size_t index, int worker) {
+static size_t bytes_per_worker(const solution *s, const design *d) {
+  size_t r = s->reduction->r, coarse = coarse_particles(r, d->particles);
+  const mno_engine *engine = s->options->engine;
+  return mno_ensemble_bytes(engine, s->problem, r, d->nodes, d->particles, d->precision) +
+         mno_ensemble_bytes(engine, s->problem, r, d->nodes, coarse, MNO_F64) + bytes_of_fields(s->problem, r, d);
+}
+
+static void randomise(void *context, size_t piece, int worker) {
   (void)worker;
   solution *s = context;
+  size_t index = s->first + piece;
   const design *d = &s->design;
   mno_error *err = &s->error[index];
   mno_ensemble fine = {0}, coarse = {0};
@@ -85,34 +97,40 @@ static void randomise(void *context, size_t index, int worker) {
   s->status[index] = status;
 }
 
-static mno_status compute(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
-                          design d, solution *s, mno_error *err) {
-  double start = mno_now();
+static mno_status solution_new(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
+                               design d, solution *s, mno_error *err) {
+  size_t room = options->randomisations > 0 ? (size_t)options->randomisations : MOST_RANDOMISATIONS;
   *s = (solution){.problem = problem, .options = options, .reduction = reduction, .design = d};
-  s->trajectory = mno_alloc(d.randomisations, sizeof *s->trajectory);
-  s->status = mno_alloc(d.randomisations, sizeof *s->status);
-  s->error = mno_alloc(d.randomisations, sizeof *s->error);
+  s->trajectory = mno_alloc(room, sizeof *s->trajectory);
+  s->status = mno_alloc(room, sizeof *s->status);
+  s->error = mno_alloc(room, sizeof *s->error);
   mno_status status = mno_collocation_new(&s->method, d.nodes, err);
   if (status == MNO_OK && (!s->trajectory || !s->status || !s->error))
-    status = mno_fail_memory(err, d.randomisations * sizeof(mno_error), "the randomisations");
-  for (size_t i = 0; status == MNO_OK && i < d.randomisations; i++)
-    status = mno_trajectory_new(problem, reduction->r, d.nodes, &s->trajectory[i], err);
-  size_t memory;
-  int places;
-  if (status == MNO_OK) status = mno_ensemble_budget(options, &memory, &places, err);
-  if (status == MNO_OK) {
-    size_t workers = (size_t)places * (memory / (bytes_per_worker(problem, options->engine, reduction->r, &d) + 1));
-    int threads = options->threads > 0 ? options->threads : mno_core_count();
-    if ((size_t)threads > workers) threads = workers > 0 ? (int)workers : 1;
-    mno_parallel(threads, d.randomisations, randomise, s);
-    for (size_t i = 0; status == MNO_OK && i < d.randomisations; i++)
-      if (s->status[i] != MNO_OK) {
-        status = s->status[i];
-        if (err) *err = s->error[i];
-      }
-  }
-  s->seconds = mno_now() - start;
+    status = mno_fail_memory(err, room * sizeof(mno_error), "the randomisations");
+  if (status == MNO_OK) status = mno_ensemble_budget(options, &s->memory, &s->places, err);
   if (status != MNO_OK) solution_free(s);
+  return status;
+}
+
+/* Randomisations up to number count. */
+static mno_status extend(solution *s, size_t count, mno_error *err) {
+  double start = mno_now();
+  const mno_limit_options *options = s->options;
+  mno_status status = MNO_OK;
+  s->first = s->count;
+  for (; status == MNO_OK && s->count < count; s->count += status == MNO_OK)
+    status = mno_trajectory_new(s->problem, s->reduction->r, s->design.nodes, &s->trajectory[s->count], err);
+  if (status != MNO_OK) return status;
+  size_t workers = (size_t)s->places * (s->memory / (bytes_per_worker(s, &s->design) + 1));
+  int threads = options->threads > 0 ? options->threads : mno_core_count();
+  if ((size_t)threads > workers) threads = workers > 0 ? (int)workers : 1;
+  mno_parallel(threads, s->count - s->first, randomise, s);
+  for (size_t i = s->first; status == MNO_OK && i < s->count; i++)
+    if (s->status[i] != MNO_OK) {
+      status = s->status[i];
+      if (err) *err = s->error[i];
+    }
+  s->seconds += mno_now() - start;
   return status;
 }
 
@@ -134,18 +152,45 @@ static mno_status pilot(void *context, const mno_system *system, mno_trajectory 
   return status;
 }
 
-/* The next size, from the error of the last one; 0 if a budget forbids it, with the reason. */
-static size_t next_size(const mno_problem *problem, const mno_engine *engine, size_t r, design d, double sampling,
-                        double room, double seconds, double left, size_t memory, const char **ended) {
-  double growth = pow(1.2 * sampling / room, 1 / slope);
-  size_t before = d.particles;
-  d.particles = power_of_two((double)before * fmin(fmax(growth, 2), LARGEST_GROWTH));
-  while (d.particles > before && seconds * (double)d.particles / (double)before > left) d.particles /= 2;
+static double relative_cost(size_t particles, size_t before) {
+  return ((double)particles + OVERHEAD) / ((double)before + OVERHEAD);
+}
+
+/* What to compute next. More randomisations of the same size keep those that are there, and their error falls like the root
+ * of their number; larger ensembles begin anew, and their error falls faster. The cheaper one that is within the budgets;
+ * 0 if none is, with the reason. */
+static int next_design(const solution *s, double sampling, double room, double left, size_t *particles,
+                       size_t *randomisations, const char **ended) {
+  const mno_limit_options *options = s->options;
+  design d = s->design;
+  size_t before = d.particles, count = s->count;
+  double gap = sampling / room, cost = s->seconds / (double)count;
+  double most = (double)s->memory / 2 / (double)bytes_of_fields(s->problem, s->reduction->r, &d),
+         wanted = options->randomisations > 0 ? 0 : ceil((double)count * pow(1.1 * gap, 2));
+  most = fmin(most, MOST_RANDOMISATIONS);
+  d.particles = power_of_two((double)before * fmin(fmax(pow(1.2 * gap, 1 / slope), 2), LARGEST_GROWTH));
+  *ended = "";
+  if (wanted > (double)count && wanted <= most && cost * (wanted - (double)count) <= left &&
+      wanted - (double)count <= RANDOMISATIONS * relative_cost(d.particles, before)) {
+    *particles = before;
+    *randomisations = (size_t)wanted;
+    return 1;
+  }
+  *particles = d.particles;
+  *randomisations = options->randomisations > 0 ? (size_t)options->randomisations : RANDOMISATIONS;
   *ended = "; stopped at the time budget";
-  if (d.particles <= before) return 0;
-  while (d.particles > before && bytes_per_worker(problem, engine, r, &d) > memory) d.particles /= 2;
-  *ended = d.particles <= before ? "; stopped at the memory budget" : "";
-  return d.particles <= before ? 0 : d.particles;
+  while (d.particles > before && cost * (double)*randomisations * relative_cost(d.particles, before) > left)
+    d.particles /= 2;
+  if (d.particles > before) {
+    while (d.particles > before && bytes_per_worker(s, &d) > s->memory) d.particles /= 2;
+    *ended = d.particles > before ? "" : "; stopped at the memory budget";
+  }
+  *particles = d.particles;
+  if (d.particles > before) return 1;
+  /* Nothing larger fits: as many more of the same size as do. */
+  wanted = fmin(fmin(wanted, most), (double)count + floor(left / cost));
+  *randomisations = (size_t)fmax(wanted, 0);
+  return wanted > (double)count;
 }
 
 mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
@@ -162,46 +207,44 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
 
   design d = {.nodes = depth->nodes,
               .particles = options->particles > 0 ? power_of_two((double)options->particles) : FIRST_PARTICLES,
-              .randomisations = options->randomisations > 0 ? (size_t)options->randomisations : RANDOMISATIONS,
               .precision = tolerance >= single_precision_tolerance ? MNO_F32 : MNO_F64,
               .tolerance = fmax(solver_share * tolerance, 1e-10)};
+  size_t randomisations = options->randomisations > 0 ? (size_t)options->randomisations : RANDOMISATIONS;
   const char *ended = "";
   char where[32];
-  for (size_t next = d.particles; next > 0;) {
-    solution s;
-    d.particles = next;
+  int64_t diverged = -1;
+  solution s = {0};
+  for (int searching = 1; searching;) {
+    if (!s.trajectory) status = solution_new(problem, options, reduction, d, &s, err);
+    if (status == MNO_OK) status = extend(&s, randomisations, err);
     mno_limit_free(*limit);
     *limit = NULL;
-    status = compute(problem, options, reduction, d, &s, err);
+    if (status == MNO_OK) status = mno_average(problem, reduction, &s.method, s.trajectory, s.count, limit, err);
     if (status != MNO_OK) break;
-    status = mno_average(problem, reduction, &s.method, s.trajectory, d.randomisations, limit, err);
-    double seconds = s.seconds, left = options->seconds > 0 ? options->seconds - (mno_now() - start) : INFINITY;
-    solution_free(&s);
-    if (status != MNO_OK) break;
-    double sampling = mno_largest((*limit)->output_error, problem->K + 1);
+    double sampling = mno_largest((*limit)->output_error, problem->K + 1),
+           left = options->seconds > 0 ? options->seconds - (mno_now() - start) : INFINITY;
     mno_add_errors(*limit, &depth_errors);
-    (*limit)->certified = mno_within(*limit, tolerance) && d.randomisations > 1;
-    if ((*limit)->certified || options->particles > 0 || d.randomisations == 1) break;
-    if (worst >= tolerance) {
-      ended = "; the depth scheme cannot reach the tolerance";
-      break;
-    }
-    size_t memory;
-    int places;
-    status = mno_ensemble_budget(options, &memory, &places, err);
-    if (status != MNO_OK) break;
-    next = next_size(problem, options->engine, reduction->r, d, sampling, sqrt(tolerance * tolerance - worst * worst),
-                     seconds, left, memory, &ended);
+    (*limit)->certified = mno_within(*limit, tolerance) && s.count > 1;
+    if ((*limit)->certified) ended = "";
+    if (!(*limit)->certified && worst >= tolerance) ended = "; the depth scheme cannot reach the tolerance";
+    if ((*limit)->diverged >= 0 && (*limit)->diverged == diverged) ended = "; no finite solution";
+    diverged = (*limit)->diverged; /* once may be the ensemble's fault, twice is the limit's */
+    searching = !(*limit)->certified && options->particles == 0 && s.count > 1 && !*ended;
+    if (searching)
+      searching = next_design(&s, sampling, sqrt(tolerance * tolerance - worst * worst), left, &d.particles, &randomisations,
+                              &ended);
+    if (searching && d.particles != s.design.particles) solution_free(&s);
   }
   if (status == MNO_OK) {
     snprintf((*limit)->method, sizeof(*limit)->method, "sobol");
     snprintf((*limit)->parameters, sizeof(*limit)->parameters,
-             "particles %zu, nodes %zu, randomisations %zu, dimension %zu, %s%s%s", d.particles, d.nodes, d.randomisations,
+             "particles %zu, nodes %zu, randomisations %zu, dimension %zu, %s%s%s", s.design.particles, d.nodes, s.count,
              2 * reduction->r, mno_precision_name(d.precision), mno_ensemble_where(options, where), ended);
   } else {
     mno_limit_free(*limit);
     *limit = NULL;
   }
+  solution_free(&s);
   mno_limit_free(depth);
   return status;
 }

@@ -125,7 +125,8 @@ static mno_status two_ensembles(const mno_system *system, mno_ensemble *fine, mn
   size_t n = t->m * t->N * t->r;
   double *F = work, *fine_F = F + n, *fine_G = fine_F + n, *extra_F = fine_G + n, *extra_G = extra_F + n,
          *before_F = extra_G + n, *before_G = before_F + n, *at_h = before_G + n, *at_b = at_h + n, *J = at_b + n;
-  double contraction = 0, tight = fmin(1e-9, 1e-2 * system->tolerance);
+  /* Newton's error is the square of the last correction, so a correction below the root of the tolerance is the last one. */
+  double contraction = 0, tight = 1e-2 * sqrt(system->tolerance);
   for (size_t k = 1; k <= t->K; k++) {
     if (stopped(system)) return mno_fail(err, MNO_INTERRUPTED, "interrupted");
     const double *old_h = t->h + (k - 1) * n, *old_b = t->b + (k - 1) * n;

@@ -1,0 +1,29 @@
+/* How fast and how accurate the limits are. bench/results/limit.md has a run of everything. */
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int main(int argc, char **argv) {
+  const char *what = argc > 1 ? argv[1] : "";
+  size_t D = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+  int done = 0;
+  if (strcmp(what, "truth") == 0 && argc == 6 && D)
+    done = bench_truth(D, argv[3], atoi(argv[4]), atoi(argv[5]));
+  else if (strcmp(what, "curve") == 0 && argc == 4 && D)
+    done = bench_curve(D, argv[3]);
+  else if (strcmp(what, "orders") == 0)
+    done = bench_orders();
+  else if (strcmp(what, "lazy") == 0)
+    done = bench_lazy();
+  else if (strcmp(what, "chaos") == 0)
+    done = bench_chaos();
+  else
+    fprintf(stderr, "usage: bench_limit truth D FILE LOG2_PARTICLES RANDOMISATIONS   a tight solution, for curve\n"
+                    "       bench_limit curve D FILE     error against time: the prototype's method and the library\n"
+                    "       bench_limit orders           orders of the depth schemes and of the particle rule\n"
+                    "       bench_limit lazy             Mean ODE minus Neural Tangent ODE against alpha\n"
+                    "       bench_limit chaos            coupled units against L M\n");
+  return done ? 0 : 2;
+}
