@@ -73,7 +73,7 @@ static mno_status device_info(int index, mno_device_info *info, mno_error *err) 
 /* Loads the kernel: the driver prepares all of them before it starts any, because loading one may wait for those that run.
  */
 static mno_status prepare(const mno_shape *shape, const mno_fit_on_card *fit, const void **kernel, mno_error *err) {
-  *kernel = mno_train_kernel(shape->kernel, shape->bytes, fit->state_in_memory);
+  *kernel = shape->kernel == MNO_KERNEL_LANES ? mno_lanes_kernel(shape) : mno_train_kernel(shape, fit->state_in_memory);
   CHECK(cudaFuncSetAttribute(*kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)fit->shared));
   return MNO_OK;
 }

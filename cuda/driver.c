@@ -35,7 +35,7 @@ static const size_t PARCELS_AT = 256; /* the pinned arena starts with the stop w
 
 /* Sizes of the arena: problems first, then per round slots, items and counters. */
 static size_t problem_bytes(const mno_plan *plan, const mno_problem *p) {
-  const size_t bytes = plan->precision == MNO_F64 ? 8 : 4, pitch = bytes == 4 ? 12 : 10;
+  const size_t bytes = plan->precision == MNO_F64 ? 8 : 4, pitch = bytes == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
   const size_t chunks = (p->N + MNO_CHUNK - 1) / MNO_CHUNK;
   return mno_round_up(chunks * p->D * pitch * bytes, 256) + mno_round_up(p->N * p->d_out * sizeof(double), 256) +
          mno_round_up(p->D * p->d_out * sizeof(double), 256);
@@ -44,6 +44,8 @@ static size_t problem_bytes(const mno_plan *plan, const mno_problem *p) {
 static size_t launch_bytes(const mno_group *g) {
   return mno_round_up(g->count * sizeof(mno_item), 256) + 256; /* items, counter */
 }
+
+static size_t parcel_count(const mno_group *g) { return 2 * (size_t)g->teams * (size_t)g->shape.group; }
 
 static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *err) {
   const mno_plan *plan = w->job->plan;
@@ -75,7 +77,7 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
       const mno_group *g = &w->groups.group[i];
       if (g->round != round) continue;
       slots += (size_t)g->teams * g->slot_bytes + launch_bytes(g);
-      parcels += 2 * (size_t)g->teams * g->parcel_bytes;
+      parcels += parcel_count(g) * g->parcel_bytes;
     }
     if (slots > *arena) *arena = slots;
     if (parcels > *pinned) *pinned = parcels;
@@ -94,7 +96,7 @@ static mno_status put(worker *w, char **at, const void *from, size_t bytes, cons
 
 /* W_E x in the kernels' layout and precision. */
 static void *embedded(const mno_plan *plan, const mno_problem *p, size_t *bytes) {
-  const size_t size = plan->precision == MNO_F64 ? 8 : 4, pitch = size == 4 ? 12 : 10;
+  const size_t size = plan->precision == MNO_F64 ? 8 : 4, pitch = size == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
   *bytes = (p->N + MNO_CHUNK - 1) / MNO_CHUNK * p->D * pitch * size;
   void *h0 = mno_alloc(1, *bytes);
   if (!h0) return NULL;
@@ -195,8 +197,8 @@ static mno_status launch(worker *w, int round, mno_error *err) {
     args.next = (uint32_t *)address;
     args.slots = at;
     at += (size_t)g->teams * g->slot_bytes;
-    memset(parcels, 0, 2 * (size_t)g->teams * g->parcel_bytes);
-    parcels += 2 * (size_t)g->teams * g->parcel_bytes;
+    memset(parcels, 0, parcel_count(g) * g->parcel_bytes);
+    parcels += parcel_count(g) * g->parcel_bytes;
     if (status == MNO_OK) status = w->api->launch(w->device, queue++ % QUEUES, &args, &g->fit, g->teams, err);
   }
   return status;
@@ -242,7 +244,7 @@ static size_t collect(worker *w, int round) {
   for (size_t i = 0; i < w->groups.count; i++) {
     const mno_group *g = &w->groups.group[i];
     if (g->round != round) continue;
-    for (int k = 0; k < 2 * g->teams; k++, at += g->parcel_bytes) {
+    for (size_t k = 0; k < parcel_count(g); k++, at += g->parcel_bytes) {
       mno_parcel *parcel = (mno_parcel *)at;
       if (!__atomic_load_n(&parcel->state, __ATOMIC_ACQUIRE)) continue;
       found++;

@@ -73,9 +73,9 @@ MNO_POLY(ERFC)
 #undef MNO_POLY
 
 /* 1/d for normal d in [2^-60, 2^60]: a guess from the exponent, Newton's iteration, one correction. */
-template <class T> MNO_DEVICE T reciprocal(T d) {
+template <class T> MNO_DEVICE T reciprocal(T d, int steps = real<T>::reciprocal_steps) {
   T q = from_bits((typename real<T>::word)(real<T>::reciprocal_magic - bits(d)));
-  MNO_UNROLL for (int i = 0; i < real<T>::reciprocal_steps; i++) q = fma_(q, fma_(-d, q, (T)1), q);
+  MNO_UNROLL for (int i = 0; i < steps; i++) q = fma_(q, fma_(-d, q, (T)1), q);
   return q;
 }
 
@@ -93,7 +93,7 @@ template <class T> MNO_DEVICE T power_of_two(int k) {
 template <class T> MNO_DEVICE T reduce_ln2(T x, int *k) {
   T z = fma_(x, real<T>::log2e, real<T>::rounder);
   T n = z - real<T>::rounder;
-  *k = (int)n;
+  *k = (int)(uint32_t)(bits(z) - bits(real<T>::rounder)); /* n, without a conversion */
   return fma_(n, -real<T>::ln2_low, fma_(n, -real<T>::ln2_high, x));
 }
 
@@ -117,10 +117,11 @@ template <class T> MNO_DEVICE T expm1_positive(T y) {
 }
 
 template <class T> MNO_DEVICE T tanh_(T x) {
-  T a = abs_(x);
-  if (!(a < real<T>::tanh_top)) return a > 0 ? copy_sign((T)1, x) : x;
+  T a = at_most(abs_(x), real<T>::tanh_top); /* there the quotient is 1 */
   T m = expm1_positive(a + a), d = m + (T)2;
-  return copy_sign(quotient(m, d, reciprocal(d)), x);
+  /* in f32 the quotient's correction stands in for the last step of the reciprocal */
+  T t = copy_sign(quotient(m, d, reciprocal(d, sizeof(T) == 4 ? 2 : real<T>::reciprocal_steps)), x);
+  return x == x ? t : x;
 }
 
 /* 1/(1 + exp(-x)); slope receives the derivative. */

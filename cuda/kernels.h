@@ -8,8 +8,9 @@
 extern "C" {
 #endif
 
-/* The training kernel of a kind and number size; its argument is one mno_train_args by value. */
-const void *mno_train_kernel(int kernel, int bytes, int state_in_memory);
+/* The kernel of a shape: W, C and X, and W0. Its argument is one mno_train_args by value. */
+const void *mno_train_kernel(const mno_shape *shape, int state_in_memory);
+const void *mno_lanes_kernel(const mno_shape *shape);
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,9 @@
  * elements so that both orientations of access are free of bank conflicts. Samples come in chunks of MNO_CHUNK; states lie
  * as [chunk][coordinate][pitch].
  *
+ * Small networks go several at once (W0): a lane is a sample of one of the team's instances, and a transfer brings a span of
+ * whole layers of all of them, [instance][layer][unit][u|v][row].
+ *
  * Every sum has a fixed order: coordinates in `slices` of a projection <u,h>, units in `slices` of a combination sum v rho,
  * then the slices in order, then the ranks. All of that depends on D, M, N, L and the precision only, never on the batch,
  * the number of teams or the size of the card: so an instance has the same bits wherever it runs. */
@@ -18,12 +21,22 @@
 extern "C" {
 #endif
 
-enum { MNO_CHUNK = 10 };
+enum {
+  MNO_CHUNK = 10,
+  MNO_PITCH_F32 = 12, /* elements of a row of a chunk */
+  MNO_PITCH_F64 = 10,
+  MNO_GROUP_MOST = 8
+};
+
+/* Numbers of coordinates that kernel W0 is compiled for: D is padded to the next. */
+#define MNO_HEIGHTS 2, 4, 8, 10, 16
 
 typedef enum mno_kernel_kind {
-  MNO_KERNEL_WARP,   /* W: a warp per instance (a block of one warp) */
-  MNO_KERNEL_BLOCK,  /* C: a block per instance */
-  MNO_KERNEL_CLUSTER /* X: a cluster of blocks per instance */
+  MNO_KERNEL_WARP,    /* W: a warp per instance (a block of one warp) */
+  MNO_KERNEL_BLOCK,   /* C: a block per instance */
+  MNO_KERNEL_CLUSTER, /* X: a cluster of blocks per instance */
+  MNO_KERNEL_LANES,   /* W0: a warp for several instances, a lane per sample */
+  MNO_KERNEL_GEMM     /* G: cuBLAS per layer, many instances per call */
 } mno_kernel_kind;
 
 /* Division by a constant: n / d = high(n * magic), exact while n d < 2^32. */
@@ -37,14 +50,18 @@ typedef struct mno_shape {
   int32_t D, M, N, L, d_out;
   int32_t chunks, pitch, row; /* samples / MNO_CHUNK, elements of a state row, elements of a weight row */
   int32_t ranks, lanes;       /* blocks of a team, lanes of a rank */
+  int32_t group, span;        /* instances of a team, layers of a transfer: 1 unless W0 (group also: G) */
+  int32_t height;             /* rows of a chunk of a state: D, or what D is padded to */
   int32_t share, tile, tiles; /* units of a rank, units of a tile, tiles of a rank and layer */
   int32_t d_slices, d_length; /* slices of the coordinates in a projection */
   int32_t m_slices, m_length; /* slices of a tile's units in a combination */
   mno_divisor by_tile, by_D;
-  uint32_t tile_bytes, h_bytes; /* of a tile in memory; of a state */
-  uint32_t H, B, P, Q, A;       /* offsets in the state region: h, b, projections, accumulators */
-  uint32_t a_bytes;             /* one of the accumulator buffers: two when there are several ranks */
-  uint32_t state_bytes;         /* of the region, per rank */
+  mno_divisor by_samples, by_share, by_parts; /* W0: lanes of an instance when they are samples and when they are units */
+  uint32_t tile_bytes, h_bytes;               /* of a tile in memory; of a state */
+  uint32_t H, B, P, Q, A; /* offsets in an instance's state region: h, b, projections, accumulators (W0: b of the span) */
+  uint32_t a_bytes;       /* one of the accumulator buffers: two when there are several ranks */
+  uint32_t each_bytes;    /* of an instance's state region */
+  uint32_t state_bytes;   /* of the region of all of the team's instances, per rank */
 } mno_shape;
 
 /* One training problem as the device sees it. Pointers are device addresses. */
@@ -79,16 +96,21 @@ typedef struct mno_parcel {
 
 /* Words a team shares through its slot in memory. */
 typedef struct mno_control {
-  uint32_t index; /* the instance being trained */
+  uint32_t index; /* the first instance being trained */
   uint32_t go_on; /* 0: stop asked for */
-  double loss;
-  double start; /* when the instance was begun */
+  uint32_t live;  /* instances still being trained */
+  uint32_t depth; /* their largest L */
+  double start;   /* when they were begun */
+  struct mno_progress_of {
+    double loss;
+    uint32_t filled, outcome;
+  } of[MNO_GROUP_MOST];
 } mno_control;
 
-/* Offsets in a slot: control, weights [rank][layer][tile], states [layer], readout (f64), state region if it is not in
- * shared memory. */
+/* Offsets in a slot: control, weights [rank][layer][tile] (W0: [span][instance][layer]), states [layer] (W0 likewise),
+ * readouts (f64), state region if it is not in shared memory. */
 typedef struct mno_slot_layout {
-  size_t weights, states, readout, region, bytes;
+  size_t weights, states, readout, readout_each, region, bytes;
 } mno_slot_layout;
 
 typedef struct mno_train_args {
@@ -100,7 +122,7 @@ typedef struct mno_train_args {
   uint32_t weights; /* bits of mno_weights to record */
   uint32_t *next;   /* the next item to take */
   char *slots;      /* [teams][slot_bytes] */
-  char *parcels;    /* [teams][2][parcel_bytes], pinned */
+  char *parcels;    /* [teams][2][group][parcel_bytes], pinned */
   size_t slot_bytes, parcel_bytes;
   const volatile uint32_t *stop; /* pinned */
   int32_t stages;                /* of the ring; never changes the numbers */
@@ -116,19 +138,23 @@ MNO_LAYOUT size_t mno_round_up(size_t n, size_t to) { return (n + to - 1) / to *
 
 MNO_LAYOUT mno_slot_layout mno_slot(const mno_shape *s) {
   mno_slot_layout at;
-  size_t L = (size_t)s->L, ranks = (size_t)s->ranks, N = (size_t)s->N;
+  const size_t N = (size_t)s->N, group = (size_t)s->group;
+  const size_t layers = ((size_t)s->L + (size_t)s->span - 1) / (size_t)s->span * (size_t)s->span * group;
   at.weights = 256;
-  at.states = at.weights + ranks * L * (size_t)s->tiles * s->tile_bytes;
-  at.readout = at.states + L * s->h_bytes;
-  at.region = mno_round_up(at.readout + (2 * N * (size_t)s->d_out + N) * sizeof(double), 256);
-  at.bytes = mno_round_up(at.region + ranks * s->state_bytes, 256);
+  at.states = at.weights + (size_t)s->ranks * layers * (size_t)s->tiles * s->tile_bytes;
+  at.readout = at.states + layers * s->h_bytes;
+  at.readout_each = (2 * N * (size_t)s->d_out + N) * sizeof(double);
+  at.region = mno_round_up(at.readout + group * at.readout_each, 256);
+  at.bytes = mno_round_up(at.region + (size_t)s->ranks * s->state_bytes, 256);
   return at;
 }
 
-/* Bytes of one stage of the ring, and of a rank's shared memory. A state that lies in memory is read there and does not
- * travel through the ring. */
+/* What a transfer brings at most of weights and of states, a stage of the ring, and a rank's shared memory. A state that lies
+ * in memory is read there and does not travel through the ring. */
+MNO_LAYOUT uint32_t mno_stage_weights(const mno_shape *s) { return (uint32_t)(s->group * s->span) * s->tile_bytes; }
+MNO_LAYOUT uint32_t mno_stage_states(const mno_shape *s) { return (uint32_t)(s->group * s->span) * s->h_bytes; }
 MNO_LAYOUT uint32_t mno_stage_bytes(const mno_shape *s, int state_in_memory) {
-  return s->tile_bytes + (state_in_memory ? 0 : s->h_bytes);
+  return mno_stage_weights(s) + (state_in_memory ? 0 : mno_stage_states(s));
 }
 MNO_LAYOUT size_t mno_shared_bytes(const mno_shape *s, int stages, int state_in_memory) {
   return mno_round_up(64 + (size_t)stages * mno_stage_bytes(s, state_in_memory) + (state_in_memory ? 0 : s->state_bytes),

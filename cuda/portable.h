@@ -17,9 +17,12 @@
 #define MNO_UNROLL _Pragma("unroll")
 /* Inner loops over rows: enough to hide the latency of shared memory within the register budget. */
 #define MNO_UNROLL_ROWS _Pragma("unroll(sizeof(T) == 4 ? 2 : 1)")
+/* Loops over units in a lane: several activations at a time. */
+#define MNO_UNROLL_UNITS _Pragma("unroll(sizeof(T) == 4 ? 2 : 1)")
 #else
 #define MNO_UNROLL
 #define MNO_UNROLL_ROWS
+#define MNO_UNROLL_UNITS
 #endif
 
 namespace mno {

@@ -111,9 +111,10 @@ mno_status mno_rounds_plan(mno_groups *groups, size_t memory, size_t pinned, int
   *rounds = groups->count ? 1 : 0;
   for (size_t i = 0; i < groups->count; i++) {
     mno_group *g = &groups->group[i];
-    const size_t slot = g->slot_bytes, parcels = 2 * g->parcel_bytes;
+    const size_t slot = g->slot_bytes, parcels = 2 * (size_t)g->shape.group * g->parcel_bytes;
+    const size_t most = (g->count + (size_t)g->shape.group - 1) / (size_t)g->shape.group; /* teams that have work */
     for (;;) {
-      size_t teams = (size_t)g->wanted < g->count ? (size_t)g->wanted : g->count;
+      size_t teams = (size_t)g->wanted < most ? (size_t)g->wanted : most;
       const size_t full = teams;
       if (teams > memory_left / slot) teams = memory_left / slot;
       if (teams > pinned_left / parcels) teams = pinned_left / parcels;

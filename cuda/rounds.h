@@ -14,7 +14,7 @@ typedef struct mno_group {
   mno_shape shape; /* L: the largest */
   size_t count;
   size_t *rows; /* [count] longest first */
-  size_t slot_bytes, parcel_bytes;
+  size_t slot_bytes, parcel_bytes; /* of a team; of one instance's results */
   double seconds; /* modelled, all rows */
   /* filled for a device */
   mno_fit_on_card fit;

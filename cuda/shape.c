@@ -1,21 +1,32 @@
 #include "shape.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 const mno_candidate mno_candidates[] = {
     {MNO_KERNEL_WARP, 32, 1},     {MNO_KERNEL_BLOCK, 128, 1},   {MNO_KERNEL_BLOCK, 256, 1},
     {MNO_KERNEL_CLUSTER, 256, 2}, {MNO_KERNEL_CLUSTER, 256, 4}, {MNO_KERNEL_CLUSTER, 256, 8},
+    {MNO_KERNEL_LANES, 32, 1},
 };
 const size_t mno_candidate_count = sizeof mno_candidates / sizeof *mno_candidates;
 
 int mno_candidate_forced = -1;
+
+const char *mno_kernel_name(mno_kernel_kind kernel) {
+  static const char *const names[] = {"W", "C", "X", "W0", "G"};
+  return names[kernel];
+}
 
 enum {
   TILE_BYTES_WARP = 6 << 10,
   TILE_BYTES_BLOCK = 16 << 10,
   TILE_MOST = 128,
   SLICES_MOST = 64,
+  SPAN_MOST = 32,           /* W0: layers of a span */
+  SPAN_INSTRUCTIONS = 2000, /* W0: so that barriers and transfers do not count */
+  SPAN_BYTES = 14 << 10,    /* W0: shared memory of a warp that leaves room for 16 on a processor */
+  TEAM_BYTES = 36 << 10,    /* W0: for 6 */
   PORTABLE_SHARED = 99 << 10 /* what a block may use on every card from compute capability 8.0 on */
 };
 
@@ -25,7 +36,7 @@ static double max(double a, double b) { return a > b ? a : b; }
 static mno_divisor divisor(uint32_t d) { return (mno_divisor){d, (uint32_t)(((UINT64_C(1) << 32) + d - 1) / d)}; }
 
 /* Instructions of a lane for one row of a sum: a weight, MNO_CHUNK fma, the loads of a row of samples. */
-static double row_cost(const mno_shape *s) { return MNO_CHUNK * (s->bytes == 8 ? 2 : 1) + (s->bytes == 8 ? 5 : 3) + 3; }
+static double row_cost(const mno_shape *s) { return MNO_CHUNK * (s->bytes == 8 ? 2 : 1) + (s->bytes == 8 ? 5 : 3) + 5; }
 
 /* Instructions of a lane in a phase that deals `items` x `slices` of `length` rows to the lanes. */
 static double phase_cost(const mno_shape *s, size_t items, size_t slices, size_t length, double rows_each) {
@@ -47,12 +58,12 @@ static size_t best_slices(const mno_shape *s, size_t items, size_t length) {
 
 /* Instructions of a lane in one layer, forward and backward. */
 static double layer_instructions(const mno_shape *s) {
-  const double activation = s->bytes == 8 ? 90 : 40;
+  const double activation = s->bytes == 8 ? 108 : 40;
   const double entries = (double)ceil_div((size_t)(s->chunks * s->tile * MNO_CHUNK), (size_t)s->lanes);
   const double states = (double)ceil_div((size_t)(s->chunks * s->D * MNO_CHUNK), (size_t)s->lanes);
   const double project = phase_cost(s, (size_t)s->tile, (size_t)s->d_slices, (size_t)s->d_length, 1);
   const double combine = phase_cost(s, (size_t)s->D, (size_t)s->m_slices, (size_t)s->m_length, 1);
-  const double per_tile = 3 * project + 4 * combine + entries * (2 * activation + 6 * s->d_slices + 30) + 120;
+  const double per_tile = 3 * project + 4 * combine + entries * (2 * activation + 6 * s->d_slices + 120) + 120;
   return s->tiles * per_tile + 2 * states * (4 * s->m_slices * s->ranks + 12) + 40;
 }
 
@@ -60,13 +71,14 @@ static void place_state(mno_shape *s) {
   const uint32_t state = (uint32_t)(s->chunks * s->D * s->pitch * s->bytes);
   const uint32_t projection = (uint32_t)(s->chunks * s->d_slices * s->tile * s->pitch * s->bytes);
   s->h_bytes = state;
+  s->height = s->D;
   s->H = 0;
   s->B = s->H + state;
   s->P = s->B + state;
   s->Q = s->P + projection;
   s->A = s->Q + projection;
   s->a_bytes = (uint32_t)s->m_slices * state;
-  s->state_bytes = s->A + (s->ranks > 1 ? 2 : 1) * s->a_bytes;
+  s->each_bytes = s->state_bytes = s->A + (s->ranks > 1 ? 2 : 1) * s->a_bytes;
 }
 
 /* Cuts a rank's units into `tiles` tiles of equal size. */
@@ -83,9 +95,87 @@ static void cut(mno_shape *s, size_t tiles) {
   place_state(s);
 }
 
+/* W0: the heights that the kernel is compiled for; 0: D is too large. */
+static int height_of(size_t D) {
+  static const int heights[] = {MNO_HEIGHTS};
+  for (size_t i = 0; i < sizeof heights / sizeof *heights; i++)
+    if (D <= (size_t)heights[i]) return heights[i];
+  return 0;
+}
+
+/* Instructions of a warp of W0, as counted in the code for sm_90 (tanh); those in double precision occupy two issue slots.
+ * In the two passes of a layer, and in all of a span of layers. */
+static double pass_instructions(const mno_shape *s) {
+  return s->M * (s->bytes == 8 ? 216 + 14 * s->height : 82 + 6 * s->height) + 120 + 3 * s->height;
+}
+static double span_instructions(const mno_shape *s) {
+  const int wide = s->bytes == 8;
+  const double rounds = (double)ceil_div((size_t)(s->span * s->M * s->d_slices), s->by_share.d);
+  const double update = s->chunks * (s->d_length * (wide ? 66 : 36) + 50);
+  return s->span * pass_instructions(s) + rounds * update + 450;
+}
+
+/* W0: how many instances to a warp, how many layers to a transfer. False: one layer of one instance is too large. */
+static bool cut_lanes(mno_shape *s) {
+  const size_t bytes = (size_t)s->bytes;
+  s->height = height_of((size_t)s->D);
+  if (s->height == 0 || s->N > s->lanes || s->ranks > 1 || (double)s->L * s->M * (s->height + 3) > 1e9) return false;
+  s->row = s->height;
+  s->tile = s->share = s->M;
+  s->tiles = 1;
+  s->m_slices = s->m_length = 1;
+  if (2 * (size_t)s->M * (size_t)s->height * bytes > TEAM_BYTES) return false;
+  s->tile_bytes = (uint32_t)mno_round_up(2 * (size_t)s->M * (size_t)s->height * bytes, 16);
+  s->h_bytes = (uint32_t)(s->chunks * s->height * s->pitch * s->bytes);
+  s->by_samples = divisor((uint32_t)s->N);
+  s->by_tile = divisor((uint32_t)s->M);
+  s->by_D = divisor((uint32_t)s->D);
+  int span = s->L < SPAN_MOST ? s->L : SPAN_MOST, group = s->lanes / s->N;
+  if (group > MNO_GROUP_MOST) group = MNO_GROUP_MOST;
+  for (;;) {
+    s->group = group;
+    s->span = span;
+    const uint32_t projections = (uint32_t)(span * s->chunks * s->M * s->pitch * s->bytes);
+    s->H = 32;
+    s->B = s->H + s->h_bytes;
+    s->P = s->B + s->h_bytes;
+    s->Q = s->P + projections;
+    s->A = s->Q + projections;
+    s->a_bytes = (uint32_t)span * s->h_bytes;
+    /* samples of the instances of a warp in different banks, as far as sixteen bytes allow */
+    s->each_bytes = s->A + s->a_bytes;
+    const uint32_t want = (uint32_t)mno_round_up((size_t)s->N * bytes, 16) % 128;
+    s->each_bytes += (want + 128 - s->each_bytes % 128) % 128;
+    s->state_bytes = (uint32_t)group * s->each_bytes;
+    const size_t shared = mno_shared_bytes(s, MNO_STAGES_LEAST, 0);
+    const bool ample = (span - 1) * pass_instructions(s) >= SPAN_INSTRUCTIONS;
+    if (span > 1 && (shared > TEAM_BYTES || (shared > SPAN_BYTES && ample)))
+      span--;
+    else if (shared <= TEAM_BYTES)
+      break;
+    else if (group > 1)
+      group--;
+    else
+      return false;
+  }
+  s->by_share = divisor((uint32_t)(s->lanes / group));
+  double least = 0;
+  int best = 1;
+  for (int parts = 1; parts <= s->D; parts++) {
+    s->d_slices = parts;
+    s->d_length = (int32_t)ceil_div((size_t)s->D, (size_t)parts);
+    const double cost = span_instructions(s);
+    if (parts == 1 || cost < least) least = cost, best = parts;
+  }
+  s->d_slices = best;
+  s->d_length = (int32_t)ceil_div((size_t)s->D, (size_t)best);
+  s->by_parts = divisor((uint32_t)best);
+  return true;
+}
+
 mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, const mno_candidate *candidate, mno_shape *shape,
                           mno_error *err) {
-  mno_shape s = {.kernel = candidate->kernel, .lanes = candidate->lanes, .ranks = candidate->ranks};
+  mno_shape s = {.kernel = candidate->kernel, .lanes = candidate->lanes, .ranks = candidate->ranks, .group = 1, .span = 1};
   s.bytes = precision == MNO_F64 ? 8 : 4;
   const size_t chunks = ceil_div(n->N, MNO_CHUNK), row = n->D | 1, unit = 2 * row * (size_t)s.bytes;
   const size_t state = chunks * n->D * 16 * (size_t)s.bytes; /* a bound */
@@ -102,7 +192,15 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
   s.L = (int32_t)n->L;
   s.d_out = (int32_t)n->d_out;
   s.chunks = (int32_t)chunks;
-  s.pitch = s.bytes == 4 ? 12 : 10;
+  s.pitch = s.bytes == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
+  if (s.kernel == MNO_KERNEL_LANES) {
+    *shape = s;
+    return cut_lanes(shape) ? MNO_OK
+                            : mno_fail(err, MNO_ERR_BACKEND,
+                                       "kernel W0 does not take D = %zu, M = %zu, N = %zu: D may be at most 16, N at most 32, "
+                                       "and a layer has to fit %d KiB",
+                                       n->D, n->M, n->N, TEAM_BYTES >> 10);
+  }
   s.row = (int32_t)row;
   s.share = (int32_t)ceil_div(n->M, (size_t)s.ranks);
   const size_t cap = s.kernel == MNO_KERNEL_WARP ? TILE_BYTES_WARP : TILE_BYTES_BLOCK;
@@ -128,11 +226,14 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
 
 mno_step_model mno_shape_model(const mno_shape *s) {
   const double bandwidth = 3.0e12, clock = 1.755e9, processors = 132, memory = 75e9, shared = 227e3, issue_rate = 2.5;
-  const double L = s->L, warps = s->lanes / 32.0 * s->ranks;
+  const double L = s->L, warps = s->lanes / 32.0 * s->ranks, group = s->group;
   const double weights = (double)s->ranks * s->tiles * s->tile_bytes, states = s->h_bytes;
-  const double instructions = L * layer_instructions(s);
-  const double barrier = s->kernel == MNO_KERNEL_WARP ? 30 : 60, joint = s->ranks > 1 ? 700 : 0;
-  const double chain = 2 * instructions + L * (2 * s->tiles * (3 * barrier + 150) + 2 * (barrier + joint));
+  const int lanes = s->kernel == MNO_KERNEL_LANES;
+  const double spans = (double)ceil_div((size_t)s->L, (size_t)s->span);
+  const double instructions = lanes ? spans * span_instructions(s) : L * layer_instructions(s); /* of a team */
+  const double barrier = warps <= 1 ? 30 : 60, joint = s->ranks > 1 ? 700 : 0;
+  const double chain = lanes ? 1.6 * instructions + spans * (3 * barrier + 300)
+                             : 2 * instructions + L * (2 * s->tiles * (3 * barrier + 150) + 2 * (barrier + joint));
   const int in_memory = mno_shared_bytes(s, MNO_STAGES_LEAST, 0) > (size_t)shared;
   const double of_processor = (double)mno_shared_bytes(s, MNO_STAGES_LEAST, in_memory);
   /* teams in flight: by shared memory, by registers (16 warps), by the card's memory */
@@ -141,8 +242,8 @@ mno_step_model mno_shape_model(const mno_shape *s) {
   if (teams > memory / (double)mno_slot(s).bytes) teams = memory / (double)mno_slot(s).bytes;
   if (teams < 1) teams = 1;
   return (mno_step_model){.memory = L * (3 * weights + 2 * states * (1 + (in_memory ? 4 : 0))) / bandwidth,
-                          .issue = instructions * warps / (processors * issue_rate * clock),
-                          .latency = chain / clock / teams};
+                          .issue = instructions / group * warps / (processors * issue_rate * clock),
+                          .latency = chain / clock / teams / group};
 }
 
 double mno_shape_seconds(const mno_shape *shape) {
@@ -160,12 +261,13 @@ mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision prec
     const mno_candidate *candidate = &mno_candidates[i];
     mno_shape made;
     if (candidate->kernel == MNO_KERNEL_CLUSTER && !clusters) continue;
+    if (candidate->kernel == MNO_KERNEL_LANES && (height_of(dimensions->D) == 0 || dimensions->N > 32)) continue;
     if (mno_shape_make(dimensions, precision, candidate, &made, err) != MNO_OK) {
       status = err ? err->status : MNO_ERR_BACKEND;
       continue;
     }
     const int in_memory = mno_shared_bytes(&made, MNO_STAGES_LEAST, 0) > PORTABLE_SHARED;
-    if (in_memory && candidate->kernel == MNO_KERNEL_WARP) continue; /* one warp does not hide memory */
+    if (in_memory && made.lanes == 32) continue; /* one warp does not hide memory */
     double seconds = mno_shape_seconds(&made);
     /* a larger team only where it clearly pays */
     if (least == 0 || seconds < 0.9 * least) least = seconds, *shape = made;
@@ -176,7 +278,7 @@ mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision prec
 mno_status mno_shape_fit(const mno_shape *s, const mno_device_info *info, mno_fit_on_card *fit, mno_error *err) {
   mno_fit_on_card best = {0};
   double most = 0;
-  for (int in_memory = 0; in_memory <= (s->kernel != MNO_KERNEL_WARP) && most == 0; in_memory++)
+  for (int in_memory = 0; in_memory <= (s->lanes > 32) && most == 0; in_memory++)
     for (int stages = MNO_STAGES_LEAST; stages <= MNO_STAGES_MOST; stages++) {
       const size_t shared = mno_shared_bytes(s, stages, in_memory);
       if (shared > info->shared_block) break;
@@ -184,7 +286,7 @@ mno_status mno_shape_fit(const mno_shape *s, const mno_device_info *info, mno_fi
       if (resident == 0) break;
       if (resident * (size_t)s->lanes > 512) resident = ceil_div(512, (size_t)s->lanes);
       /* loads in flight hide the latency of memory up to about 48 KiB per processor; beyond that teams count */
-      double flight = (double)resident * (stages - 2) * s->tile_bytes;
+      double flight = (double)resident * (stages - 2) * mno_stage_weights(s);
       if (flight > 48 << 10) flight = 48 << 10;
       const double merit = (double)resident * s->lanes + flight / 256;
       if (merit > most) {
@@ -197,7 +299,7 @@ mno_status mno_shape_fit(const mno_shape *s, const mno_device_info *info, mno_fi
         err, MNO_ERR_BACKEND,
         "%s: D = %d, M = %d, N = %d needs %.0f KiB of shared memory in a block, the card has %.0f KiB; use --backend "
         "cpu",
-        info->name, s->D, s->M, s->N, (double)mno_shared_bytes(s, MNO_STAGES_LEAST, s->kernel != MNO_KERNEL_WARP) / 1024,
+        info->name, s->D, s->M, s->N, (double)mno_shared_bytes(s, MNO_STAGES_LEAST, s->lanes > 32) / 1024,
         (double)info->shared_block / 1024);
   *fit = best;
   return MNO_OK;

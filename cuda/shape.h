@@ -21,6 +21,9 @@ typedef struct mno_candidate {
   int lanes, ranks;
 } mno_candidate;
 
+/* "W", "C", "X", "W0", "G" */
+const char *mno_kernel_name(mno_kernel_kind kernel);
+
 extern const mno_candidate mno_candidates[];
 extern const size_t mno_candidate_count;
 

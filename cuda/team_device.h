@@ -218,7 +218,7 @@ public:
   }
 
   /* Called by one lane. */
-  __device__ __forceinline__ uint32_t take(uint32_t *next) { return atomicAdd(next, 1u); }
+  __device__ __forceinline__ uint32_t take(uint32_t *next, uint32_t count) { return atomicAdd(next, count); }
   __device__ __forceinline__ uint32_t look(const volatile uint32_t *word) {
     const uint32_t value = *word;
     __threadfence_system();

@@ -76,8 +76,8 @@ public:
   void drain() { flush(0); }
   void memory_to_transfers() {}
 
-  uint32_t take(uint32_t *next) {
-    return reinterpret_cast<std::atomic<uint32_t> *>(next)->fetch_add(1, std::memory_order_relaxed);
+  uint32_t take(uint32_t *next, uint32_t count) {
+    return reinterpret_cast<std::atomic<uint32_t> *>(next)->fetch_add(count, std::memory_order_relaxed);
   }
   uint32_t look(const volatile uint32_t *word) {
     return reinterpret_cast<const std::atomic<uint32_t> *>(const_cast<const uint32_t *>(word))

@@ -32,6 +32,7 @@ template <class T, int WARPS, int BLOCKS> const void *kernel(int kind, int state
 
 } // namespace
 
-extern "C" const void *mno_train_kernel(int kind, int bytes, int state_in_memory) {
-  return bytes == 4 ? kernel<float, 16, 2>(kind, state_in_memory) : kernel<double, 10, 1>(kind, state_in_memory);
+extern "C" const void *mno_train_kernel(const mno_shape *shape, int state_in_memory) {
+  return shape->bytes == 4 ? kernel<float, 16, 2>(shape->kernel, state_in_memory)
+                           : kernel<double, 10, 1>(shape->kernel, state_in_memory);
 }

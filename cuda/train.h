@@ -7,63 +7,35 @@
 #ifndef MNO_CUDA_TRAIN_H
 #define MNO_CUDA_TRAIN_H
 
-#include "meanode/model.h"
-#include "meanode/random.h"
-#include "philox.h"
-#include "team.h"
+#include "instance.h"
 
 namespace mno {
 
-/* Rows of a chunk: MNO_CHUNK numbers at a pitch that keeps them aligned to 16 bytes. */
-template <class T> struct Row {
-  T x[MNO_CHUNK];
-  MNO_DEVICE void clear() { MNO_UNROLL for (int n = 0; n < MNO_CHUNK; n++) x[n] = 0; }
-  MNO_DEVICE void add_product(T w, const Row &other) {
-    MNO_UNROLL for (int n = 0; n < MNO_CHUNK; n++) x[n] = fma_(w, other.x[n], x[n]);
-  }
-  MNO_DEVICE T dot(const Row &other) const {
-    T sum = x[0] * other.x[0];
-    MNO_UNROLL for (int n = 1; n < MNO_CHUNK; n++) sum = fma_(x[n], other.x[n], sum);
-    return sum;
-  }
-  MNO_DEVICE void read(const T *from);
-  MNO_DEVICE void write(T *to) const;
-};
+template <class T, class Team> class Trainer : Instances<T, Team, false> {
+  typedef Instances<T, Team, false> base;
+  static constexpr int PITCH = row_pitch<T>();
+  using base::adjoint;
+  using base::args;
+  using base::control;
+  using base::first_unit;
+  using base::hand_over;
+  using base::head;
+  using base::part;
+  using base::readout;
+  using base::record_weights;
+  using base::s;
+  using base::stage_offset;
+  using base::state;
+  using base::state_element;
+  using base::state_elements;
+  using base::state_memory;
+  using base::tail;
+  using base::team;
+  using base::tile_memory;
+  using base::units;
 
-#ifdef __CUDA_ARCH__
-template <> MNO_DEVICE void Row<float>::read(const float *from) {
-  float4 a = *(const float4 *)from, b = *(const float4 *)(from + 4);
-  float2 c = *(const float2 *)(from + 8);
-  x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w, x[4] = b.x, x[5] = b.y, x[6] = b.z, x[7] = b.w, x[8] = c.x, x[9] = c.y;
-}
-template <> MNO_DEVICE void Row<float>::write(float *to) const {
-  *(float4 *)to = make_float4(x[0], x[1], x[2], x[3]);
-  *(float4 *)(to + 4) = make_float4(x[4], x[5], x[6], x[7]);
-  *(float2 *)(to + 8) = make_float2(x[8], x[9]);
-}
-template <> MNO_DEVICE void Row<double>::read(const double *from) {
-  MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i += 2) {
-    double2 a = *(const double2 *)(from + i);
-    x[i] = a.x, x[i + 1] = a.y;
-  }
-}
-template <> MNO_DEVICE void Row<double>::write(double *to) const {
-  MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i += 2) * (double2 *)(to + i) = make_double2(x[i], x[i + 1]);
-}
-#else
-template <class T> MNO_DEVICE void Row<T>::read(const T *from) {
-  for (int n = 0; n < MNO_CHUNK; n++) x[n] = from[n];
-}
-template <class T> MNO_DEVICE void Row<T>::write(T *to) const {
-  for (int n = 0; n < MNO_CHUNK; n++) to[n] = x[n];
-}
-#endif
-
-template <class T, class Team> class Trainer {
 public:
-  MNO_DEVICE Trainer(Team &team, const mno_train_args &args)
-      : team(team), args(args), s(args.shape), at(args.at), slot(args.slots + (size_t)team.team_index * args.slot_bytes),
-        control((volatile mno_control *)slot), head{0, 0}, tail{0, 0} {}
+  MNO_DEVICE Trainer(Team &team, const mno_train_args &args) : base(team, args) {}
 
   /* Takes items until none is left or stop is asked for. */
   MNO_DEVICE void run() {
@@ -74,7 +46,7 @@ public:
         if (place.rank || lane) return;
         while (team.look(&parcel->state) && !team.look(args.stop)) team.pause();
         control->go_on = !team.look(args.stop);
-        control->index = team.take(args.next);
+        control->index = team.take(args.next, 1);
         control->start = team.now();
       });
       if (!control->go_on || control->index >= args.count) return;
@@ -83,54 +55,10 @@ public:
   }
 
 private:
-  Team &team;
-  const mno_train_args &args;
-  const mno_shape &s;
-  const mno_slot_layout &at;
-  char *const slot;
-  volatile mno_control *const control;
-  Cursor head, tail; /* of the ring: next stage to fill, next to use */
-
   MNO_DEVICE int ranks() const { return Team::several_ranks ? s.ranks : 1; }
-  MNO_DEVICE T *state(const Place &place, uint32_t offset) const { return (T *)(place.state + offset); }
-  MNO_DEVICE uint32_t stage_offset(int stage) const {
-    return 64 + (uint32_t)stage * mno_stage_bytes(&s, team.state_in_memory);
-  }
   MNO_DEVICE T *stage_u(const Place &place) const { return (T *)(place.shared + stage_offset(tail.stage)); }
   MNO_DEVICE T *stage_v(const Place &place) const { return stage_u(place) + s.tile * s.row; }
   MNO_DEVICE T *stage_h(const Place &place) const { return (T *)(place.shared + stage_offset(tail.stage) + s.tile_bytes); }
-
-  /* The first unit of a tile in its layer, and how many units the tile has. */
-  MNO_DEVICE int first_unit(int rank, int tile) const { return rank * s.share + tile * s.tile; }
-  MNO_DEVICE int units(int rank, int tile) const {
-    int first = first_unit(rank, tile), end = (rank + 1) * s.share;
-    if (end > s.M) end = s.M;
-    int count = end - first;
-    return count < 0 ? 0 : count > s.tile ? s.tile : count;
-  }
-  MNO_DEVICE char *tile_memory(int rank, int L, int layer, int tile) const {
-    return slot + at.weights + (((size_t)rank * L + layer) * s.tiles + tile) * s.tile_bytes;
-  }
-  MNO_DEVICE char *state_memory(int layer) const { return slot + at.states + (size_t)layer * s.h_bytes; }
-
-  /* e counts [chunks][D][MNO_CHUNK]; returns the offset in a state and the sample. */
-  MNO_DEVICE uint32_t state_element(uint32_t e, int *sample, int *coordinate) const {
-    uint32_t row = e / MNO_CHUNK, n = e - row * MNO_CHUNK, chunk = divide(row, s.by_D);
-    *sample = (int)(chunk * MNO_CHUNK + n);
-    *coordinate = (int)(row - chunk * (uint32_t)s.D);
-    return row * (uint32_t)s.pitch + n;
-  }
-  MNO_DEVICE uint32_t state_elements() const { return (uint32_t)(s.chunks * s.D * MNO_CHUNK); }
-
-  /* Where a quantity lies in a parcel; step counts the recorded steps. */
-  enum Part { LOSS, OUTPUT, EMBEDDING, WEIGHTS };
-  MNO_DEVICE double *part(mno_parcel *parcel, int steps, Part which, uint32_t step) const {
-    double *const loss = (double *)(parcel + 1), *const output = loss + steps;
-    const size_t outputs = (size_t)s.N * s.d_out, states = (size_t)s.N * s.D;
-    if (which == LOSS) return loss + step;
-    if (which == OUTPUT) return output + step * outputs;
-    return output + steps * outputs + (which == EMBEDDING ? step : (uint32_t)steps) * states;
-  }
 
   MNO_DEVICE bool train(const mno_item &item, mno_parcel *parcel) {
     const mno_device_problem &problem = args.problem[item.problem];
@@ -143,28 +71,24 @@ private:
     for (int64_t k = 0;; k++) {
       forward(L, (const T *)problem.h0, activation, step);
       const bool recorded = filled < (uint32_t)problem.steps && problem.step[filled] == k;
-      readout(problem, recorded ? part(parcel, problem.steps, OUTPUT, filled) : NULL,
+      readout(0, problem, recorded ? part(parcel, problem.steps, OUTPUT, filled) : NULL,
               recorded ? part(parcel, problem.steps, EMBEDDING, filled) : NULL,
               recorded ? part(parcel, problem.steps, LOSS, filled) : NULL);
-      if (!finite((double)control->loss)) {
+      if (!finite((double)control->of[0].loss)) {
         outcome = 1;
         break;
       }
       filled += recorded;
       if (!control->go_on) return false;
       if (k == problem.K) break;
-      adjoint(problem);
+      adjoint(0, problem);
       backward(L, activation, step, rate_u, rate_v);
     }
     if ((args.weights & 2) && !outcome)
-      record_weights(L, part(parcel, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? 2 * (size_t)L * s.M * s.D : 0));
+      record_weights(0, L, part(parcel, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? 2 * (size_t)L * s.M * s.D : 0));
     team.joint([&](const Place &place, int lane) {
       if (place.rank || lane) return;
-      parcel->row = item.row;
-      parcel->outcome = outcome;
-      parcel->filled = filled;
-      parcel->seconds = team.now() - control->start;
-      team.announce(&parcel->state, 1);
+      hand_over(parcel, item, outcome, filled);
     });
     return true;
   }
@@ -245,14 +169,14 @@ private:
         sum_q.clear();
         MNO_UNROLL_ROWS for (int d = begin; d < end; d++) {
           Row<T> row;
-          row.read(x + (c * s.D + d) * s.pitch);
+          row.read(x + (c * s.D + d) * PITCH);
           sum_p.add_product(u[m * s.row + d], row);
           if (TWO) {
-            row.read(y + (c * s.D + d) * s.pitch);
+            row.read(y + (c * s.D + d) * PITCH);
             sum_q.add_product(v[m * s.row + d], row);
           }
         }
-        const int to = ((c * s.d_slices + slice) * s.tile + m) * s.pitch;
+        const int to = ((c * s.d_slices + slice) * s.tile + m) * PITCH;
         sum_p.write(p + to);
         if (TWO) sum_q.write(q + to);
       }
@@ -264,11 +188,11 @@ private:
     uint32_t row = e / MNO_CHUNK, n = e - row * MNO_CHUNK, chunk = divide(row, s.by_tile);
     *sample = (int)(chunk * MNO_CHUNK + n);
     *unit = (int)(row - chunk * (uint32_t)s.tile);
-    return ((chunk * (uint32_t)s.d_slices) * (uint32_t)s.tile + (uint32_t)*unit) * (uint32_t)s.pitch + n;
+    return ((chunk * (uint32_t)s.d_slices) * (uint32_t)s.tile + (uint32_t)*unit) * (uint32_t)PITCH + n;
   }
   MNO_DEVICE T slices(const T *p) const {
     T sum = p[0];
-    for (int slice = 1; slice < s.d_slices; slice++) sum += p[slice * s.tile * s.pitch];
+    for (int slice = 1; slice < s.d_slices; slice++) sum += p[slice * s.tile * PITCH];
     return sum;
   }
 
@@ -278,14 +202,14 @@ private:
       const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
       for (int c = 0; c < s.chunks; c++) {
-        T *const to = acc + ((slice * s.chunks + c) * s.D + d) * s.pitch;
+        T *const to = acc + ((slice * s.chunks + c) * s.D + d) * PITCH;
         Row<T> sum, row;
         if (first)
           sum.clear();
         else
           sum.read(to);
         MNO_UNROLL_ROWS for (int m = begin; m < end; m++) {
-          row.read(t + (c * s.d_slices * s.tile + m) * s.pitch);
+          row.read(t + (c * s.d_slices * s.tile + m) * PITCH);
           sum.add_product(w[m * s.row + d], row);
         }
         sum.write(to);
@@ -300,7 +224,7 @@ private:
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
-      T *const to = acc + (slice * s.chunks * s.D + d) * s.pitch;
+      T *const to = acc + (slice * s.chunks * s.D + d) * PITCH;
       Row<T> sum;
       if (s.chunks == 1) {
         if (first)
@@ -310,10 +234,10 @@ private:
       }
       for (int c = 0; c < s.chunks; c++) {
         Row<T> row_h, row_b, row;
-        row_h.read(h + (c * s.D + d) * s.pitch);
-        row_b.read(b + (c * s.D + d) * s.pitch);
+        row_h.read(h + (c * s.D + d) * PITCH);
+        row_b.read(b + (c * s.D + d) * PITCH);
         MNO_UNROLL_ROWS for (int m = begin; m < end; m++) {
-          const int from = (c * s.d_slices * s.tile + m) * s.pitch;
+          const int from = (c * s.d_slices * s.tile + m) * PITCH;
           const T old_u = u[m * s.row + d];
           row.read(g + from);
           if (s.chunks == 1) sum.add_product(old_u, row);
@@ -329,7 +253,7 @@ private:
   /* x += step * (slices of all ranks, in order); before: where the old x goes, or NULL */
   MNO_DEVICE void advance(const Place &place, int lane, uint32_t x_offset, uint32_t acc_offset, T step, T *before) {
     T *const x = state(place, x_offset);
-    const int elements = s.chunks * s.D * s.pitch;
+    const int elements = s.chunks * s.D * PITCH;
     for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)s.lanes) {
       int sample, coordinate;
       const uint32_t i = state_element(e, &sample, &coordinate);
@@ -452,104 +376,6 @@ private:
     team.drain();
   }
 
-  /* f = W_U^T h / D, the loss and its gradient; where the pointers are not NULL they receive f, h and the loss. */
-  MNO_DEVICE void readout(const mno_device_problem &problem, double *output, double *embedding, double *loss) {
-    double *const f = (double *)(slot + at.readout), *const gradient = f + s.N * s.d_out,
-                  *const part = gradient + s.N * s.d_out;
-    const double share = 1.0 / ((double)s.N * s.d_out);
-    team.phase([&](const Place &place, int lane) {
-      if (place.rank) return;
-      const T *const h = state(place, s.H);
-      for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.N * s.d_out); e += (uint32_t)s.lanes) {
-        const int n = (int)e / s.d_out, o = (int)e - n * s.d_out;
-        const T *const x = h + (n / MNO_CHUNK) * s.D * s.pitch + n % MNO_CHUNK;
-        double sum = 0;
-        for (int d = 0; d < s.D; d++) sum = fma_(problem.w_unembed[d * s.d_out + o], (double)x[d * s.pitch], sum);
-        f[e] = sum * (1.0 / s.D);
-        if (output) output[e] = f[e];
-      }
-      if (embedding)
-        for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)s.lanes) {
-          int sample, coordinate;
-          const uint32_t i = state_element(e, &sample, &coordinate);
-          if (sample < s.N) embedding[sample * s.D + coordinate] = (double)h[i];
-        }
-    });
-    team.phase([&](const Place &place, int lane) {
-      if (place.rank) return;
-      for (int n = lane; n < s.N; n += s.lanes) part[n] = sample_loss(problem, n, f, gradient, share);
-    });
-    team.joint([&](const Place &place, int lane) {
-      if (place.rank || lane) return;
-      double sum = 0;
-      for (int n = 0; n < s.N; n++) sum += part[n];
-      control->loss = sum;
-      control->go_on = !team.look(args.stop);
-      if (loss) *loss = sum;
-    });
-  }
-
-  /* The share of sample n in the loss; gradient receives dloss/df of the sample. */
-  MNO_DEVICE double sample_loss(const mno_device_problem &problem, int n, const double *f, double *gradient, double share) {
-    const double *const fn = f + n * s.d_out, *const y = problem.y + n * s.d_out;
-    double *const g = gradient + n * s.d_out;
-    double sum = 0;
-    if (problem.loss == MNO_SQUARED) {
-      for (int o = 0; o < s.d_out; o++) {
-        const double r = fn[o] - y[o];
-        sum = fma_(r, r, sum);
-        g[o] = r * share;
-      }
-      return sum * (0.5 * share);
-    }
-    const double each = 1.0 / s.N;
-    double top = fn[0], total = 0;
-    for (int o = 1; o < s.d_out; o++) top = fn[o] > top ? fn[o] : top;
-    for (int o = 0; o < s.d_out; o++) {
-      g[o] = exp_(fn[o] - top);
-      total += g[o];
-    }
-    const double log_total = log_(total);
-    for (int o = 0; o < s.d_out; o++) {
-      sum = fma_(y[o], log_total + top - fn[o], sum);
-      g[o] = (g[o] / total - y[o]) * each;
-    }
-    return sum * each;
-  }
-
-  /* b = W_U dloss/df at the last layer */
-  MNO_DEVICE void adjoint(const mno_device_problem &problem) {
-    const double *const gradient = (const double *)(slot + at.readout) + s.N * s.d_out;
-    team.joint([&](const Place &place, int lane) {
-      T *const b = state(place, s.B);
-      for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)s.lanes) {
-        int sample, coordinate;
-        const uint32_t i = state_element(e, &sample, &coordinate);
-        double sum = 0;
-        if (sample < s.N)
-          for (int o = 0; o < s.d_out; o++)
-            sum = fma_(problem.w_unembed[coordinate * s.d_out + o], gradient[sample * s.d_out + o], sum);
-        b[i] = (T)sum;
-      }
-    });
-  }
-
-  MNO_DEVICE void record_weights(int L, double *record) {
-    const size_t half = (size_t)L * s.M * s.D;
-    team.joint([&](const Place &place, int lane) {
-      for (int layer = 0; layer < L; layer++)
-        for (int tile = 0; tile < s.tiles; tile++) {
-          const T *const memory = (const T *)tile_memory(place.rank, L, layer, tile);
-          const int count = units(place.rank, tile);
-          for (int e = lane; e < count * s.D; e += s.lanes) {
-            const int m = e / s.D, d = e - m * s.D;
-            const size_t to = ((size_t)layer * s.M + first_unit(place.rank, tile) + m) * s.D + d;
-            record[to] = memory[m * s.row + d];
-            record[half + to] = memory[(s.tile + m) * s.row + d];
-          }
-        }
-    });
-  }
 };
 
 } // namespace mno

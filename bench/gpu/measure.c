@@ -116,10 +116,10 @@ static int floors(size_t D, size_t M, size_t L, size_t N, double count, mno_prec
   const double w = (double)D * (double)M * (double)L, e = precision == MNO_F64 ? 8 : 4;
   const double bytes = 6 * e * w + 2 * e * (double)(N * L) * (double)(D < M ? D : M);
   printf(
-      "{\"D\": %zu, \"M\": %zu, \"L\": %zu, \"N\": %zu, \"instances\": %.0f, \"precision\": \"%s\", \"kernel\": \"%c\", "
+      "{\"D\": %zu, \"M\": %zu, \"L\": %zu, \"N\": %zu, \"instances\": %.0f, \"precision\": \"%s\", \"kernel\": \"%s\", "
       "\"lanes\": %d, \"floor_bytes\": %.6g, \"floor_flops\": %.6g, \"modelled_seconds\": %.4g, \"modelled_memory\": %.4g, "
       "\"modelled_issue\": %.4g, \"modelled_latency\": %.4g}\n",
-      D, M, L, N, count, mno_precision_name(precision), "WCX"[s.kernel], s.lanes * s.ranks, bytes * count,
+      D, M, L, N, count, mno_precision_name(precision), mno_kernel_name((mno_kernel_kind)s.kernel), s.lanes * s.ranks, bytes * count,
       14 * (double)N * w * count, mno_shape_seconds(&s) * count, model.memory * count, model.issue * count,
       model.latency * count);
   return 0;

@@ -1,7 +1,6 @@
 #include "device_twin.h"
 
-#include "team_host.h"
-#include "train.h"
+#include "run_host.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -77,10 +76,7 @@ mno_status device_launch(mno_device *device, int, const mno_train_args *args, co
   for (int i = 0; i < teams; i++)
     device->threads.emplace_back([device, args = *args, fit = *fit, i] {
       mno::HostTeam team(args, i, 7 + (uint32_t)i, fit.state_in_memory, i & 1);
-      if (args.shape.bytes == 4)
-        mno::Trainer<float, mno::HostTeam>(team, args).run();
-      else
-        mno::Trainer<double, mno::HostTeam>(team, args).run();
+      mno::run_on_host(team, args);
       device->running--;
     });
   return MNO_OK;

@@ -30,13 +30,33 @@ static void divisions_are_exact(void **state) {
   }
 }
 
+/* W0: lanes for all samples of all its instances, regions without overlap, everything that is copied in sixteen bytes. */
+static void check_lanes(const mno_shape *s, const mno_dimensions *n) {
+  assert_true(s->group >= 1 && s->group <= MNO_GROUP_MOST && s->group * s->N <= s->lanes && s->span >= 1 && s->span <= s->L);
+  assert_true(s->tiles == 1 && s->tile == s->M && s->height >= s->D && s->row == s->height);
+  assert_true(s->by_samples.d == (uint32_t)s->N && s->by_share.d == (uint32_t)(s->lanes / s->group));
+  assert_true(s->tile_bytes % 16 == 0 && s->tile_bytes >= (uint32_t)(2 * s->M * s->height * s->bytes) && s->H % 16 == 0);
+  const uint32_t state = (uint32_t)(s->chunks * s->height * s->pitch * s->bytes),
+                 projections = (uint32_t)(s->span * s->chunks * s->M * s->pitch * s->bytes);
+  assert_true(s->h_bytes == state && s->H >= 32 && s->B >= s->H + state && s->P >= s->B + state && s->Q >= s->P + projections);
+  assert_true(s->A >= s->Q + projections && s->each_bytes >= s->A + (uint32_t)s->span * state);
+  assert_true(s->each_bytes % 16 == 0 && s->state_bytes == (uint32_t)s->group * s->each_bytes);
+  const mno_slot_layout at = mno_slot(s);
+  const size_t layers = (n->L + (size_t)s->span - 1) / (size_t)s->span * (size_t)s->span;
+  assert_true(at.states - at.weights == layers * (size_t)s->group * s->tile_bytes);
+  assert_true(at.readout - at.states == layers * (size_t)s->group * s->h_bytes);
+  assert_true(at.region >= at.readout + (size_t)s->group * at.readout_each && at.region % 256 == 0);
+}
+
 static void check(const mno_shape *s, const mno_dimensions *n) {
   /* tiles of ranks cover the units once */
   assert_true((size_t)s->ranks * (size_t)s->share >= n->M &&
               (size_t)(s->ranks - 1) * (size_t)s->share < n->M + (size_t)s->ranks);
   assert_true(s->tile * s->tiles >= s->share && s->tile * (s->tiles - 1) < s->share);
-  assert_true(s->d_slices * s->d_length >= s->D && s->m_slices * s->m_length >= s->tile);
-  assert_true((size_t)(s->chunks * MNO_CHUNK) >= n->N && s->row >= s->D && s->row % 2 == 1);
+  assert_true(s->d_slices * s->d_length >= s->D && (s->m_slices * s->m_length >= s->tile || s->kernel == MNO_KERNEL_LANES));
+  assert_true((size_t)(s->chunks * MNO_CHUNK) >= n->N && s->row >= s->D);
+  if (s->kernel == MNO_KERNEL_LANES) return check_lanes(s, n);
+  assert_true(s->row % 2 == 1 && s->group == 1 && s->span == 1 && s->height == s->D);
   /* alignment of everything that is copied in sixteen bytes */
   assert_true(s->pitch >= MNO_CHUNK && s->pitch * s->bytes % 16 == 0);
   assert_true(s->tile_bytes % 16 == 0 && s->tile_bytes >= (uint32_t)(2 * s->tile * s->row * s->bytes) &&
@@ -56,14 +76,21 @@ static void check(const mno_shape *s, const mno_dimensions *n) {
 }
 
 static void shapes_are_consistent(void **state) {
-  mno_error err;
+  mno_error err = {0};
+  int lanes = 0; /* shapes that W0 takes */
   for (size_t i = 0; i < SHAPES; i++)
     for (int precision = 0; precision < 2; precision++)
       for (size_t c = 0; c < mno_candidate_count; c++) {
         mno_shape s;
-        assert_ok(mno_shape_make(&dims[i], (mno_precision)precision, &mno_candidates[c], &s, &err));
+        const mno_status status = mno_shape_make(&dims[i], (mno_precision)precision, &mno_candidates[c], &s, &err);
+        if (mno_candidates[c].kernel == MNO_KERNEL_LANES) {
+          lanes += status == MNO_OK;
+          if (status != MNO_OK) continue;
+        }
+        assert_ok(status);
         check(&s, &dims[i]);
       }
+  assert_true(lanes >= 8);
 }
 
 /* What the choice is made for fits every card that the kernels are compiled for, in the numbers' order of sums that the
@@ -85,7 +112,7 @@ static void every_card_takes_the_choice(void **state) {
         assert_ok(mno_shape_fit(&s, &info, &fit, &err));
         assert_true(fit.stages >= MNO_STAGES_LEAST && fit.stages <= MNO_STAGES_MOST);
         assert_true(fit.shared == mno_shared_bytes(&s, fit.stages, fit.state_in_memory) && fit.shared <= info.shared_block);
-        assert_true(s.kernel != MNO_KERNEL_WARP || !fit.state_in_memory);
+        assert_true(s.lanes > 32 || !fit.state_in_memory);
       }
 }
 
@@ -110,7 +137,7 @@ static void choice_by_size(void **state) {
   static const struct {
     mno_dimensions n;
     mno_kernel_kind kernel;
-  } expected[] = {{{2, 1, 10, 1000, 5}, MNO_KERNEL_WARP},         {{10, 10, 10, 1000, 5}, MNO_KERNEL_WARP},
+  } expected[] = {{{2, 1, 10, 1000, 5}, MNO_KERNEL_LANES},        {{10, 10, 10, 1000, 5}, MNO_KERNEL_LANES},
                   {{32, 32, 10, 1000, 5}, MNO_KERNEL_WARP},       {{100, 100, 10, 1000, 5}, MNO_KERNEL_BLOCK},
                   {{300, 300, 10, 300, 5}, MNO_KERNEL_BLOCK},     {{100, 100, 200, 1000, 5}, MNO_KERNEL_BLOCK},
                   {{1000, 1000, 10, 1000, 5}, MNO_KERNEL_CLUSTER}};
@@ -119,8 +146,8 @@ static void choice_by_size(void **state) {
     assert_ok(mno_shape_choose(&expected[i].n, MNO_F32, 1, &s, &err));
     const mno_step_model m = mno_shape_model(&s);
     printf(
-        "D %4d M %4d L %4d N %3d: kernel %c, %d x %d lanes; modelled us per step: memory %.3g, issue %.3g, latency %.3g\n",
-        s.D, s.M, s.L, s.N, "WCX"[s.kernel], s.ranks, s.lanes, 1e6 * m.memory, 1e6 * m.issue, 1e6 * m.latency);
+        "D %4d M %4d L %4d N %3d: kernel %s, %d x %d lanes; modelled us per step: memory %.3g, issue %.3g, latency %.3g\n",
+        s.D, s.M, s.L, s.N, mno_kernel_name((mno_kernel_kind)s.kernel), s.ranks, s.lanes, 1e6 * m.memory, 1e6 * m.issue, 1e6 * m.latency);
     assert_int_equal(s.kernel, expected[i].kernel);
   }
 }

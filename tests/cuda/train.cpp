@@ -5,7 +5,8 @@ using namespace twin;
 
 namespace {
 
-const mno_candidate warp = {MNO_KERNEL_WARP, 32, 1}, block = {MNO_KERNEL_BLOCK, 128, 1}, wide = {MNO_KERNEL_BLOCK, 256, 1},
+const mno_candidate lanes = {MNO_KERNEL_LANES, 32, 1}, warp = {MNO_KERNEL_WARP, 32, 1},
+                    block = {MNO_KERNEL_BLOCK, 128, 1}, wide = {MNO_KERNEL_BLOCK, 256, 1},
                     pair = {MNO_KERNEL_CLUSTER, 256, 2}, four = {MNO_KERNEL_CLUSTER, 256, 4};
 
 Result one(const Case &c, const Run &run) { return train({c}, run)[0]; }
@@ -37,18 +38,43 @@ void equals_reference(void **) {
   printf("largest distance to the reference: f64 %.2g, f32 %.2g\n", worst64, worst32);
 }
 
+/* W0 at small shapes: all heights, samples of one to three instances to a warp, one or several layers to a transfer. */
+void lanes_equal_reference(void **) {
+  static const size_t shape[][4] = {/* D, M, L, N */
+                                    {1, 1, 1, 1},    {2, 1, 30, 10}, {2, 1, 41, 3},  {3, 5, 7, 7},   {4, 3, 19, 16},
+                                    {10, 10, 6, 10}, {8, 16, 5, 12}, {9, 4, 11, 10}, {5, 30, 2, 10}, {8, 8, 6, 31},
+                                    {13, 7, 9, 20},  {7, 2, 13, 32}};
+  double worst64 = 0, worst32 = 0;
+  for (const auto &n : shape) {
+    Case c = plain(n[0], n[1], n[2], n[3]);
+    const Result expected = reference(c);
+    Run run;
+    run.candidate = lanes;
+    const double e64 = distance(one(c, run), expected);
+    run.precision = MNO_F32;
+    const double e32 = distance(one(c, run), expected);
+    if (!(e64 <= 1e-13) || !(e32 <= 1e-5))
+      fail_msg("D %zu M %zu L %zu N %zu: f64 %.2g, f32 %.2g", n[0], n[1], n[2], n[3], e64, e32);
+    worst64 = fmax(worst64, e64);
+    worst32 = fmax(worst32, e32);
+  }
+  printf("largest distance to the reference: f64 %.2g, f32 %.2g\n", worst64, worst32);
+}
+
 void every_activation_and_loss(void **) {
-  for (int a = 0; a < MNO_ACTIVATION_COUNT; a++)
-    for (int loss = 0; loss < 2; loss++) {
-      Case c = plain(6, 7, 5, 11, 4);
-      c.activation = (mno_activation)a;
-      c.loss = (mno_loss)loss;
-      c.d_out = 3;
-      Run run;
-      run.candidate = warp;
-      const double e = distance(one(c, run), reference(c));
-      if (!(e <= 1e-13)) fail_msg("%s, %s: %.2g", mno_activation_name(c.activation), mno_loss_name(c.loss), e);
-    }
+  for (const mno_candidate &candidate : {lanes, warp})
+    for (int a = 0; a < MNO_ACTIVATION_COUNT; a++)
+      for (int loss = 0; loss < 2; loss++) {
+        Case c = plain(6, 7, 5, 11, 4);
+        c.activation = (mno_activation)a;
+        c.loss = (mno_loss)loss;
+        c.d_out = 3;
+        Run run;
+        run.candidate = candidate;
+        const double e = distance(one(c, run), reference(c));
+        if (!(e <= 1e-13))
+          fail_msg("kernel %d, %s, %s: %.2g", candidate.kernel, mno_activation_name(c.activation), mno_loss_name(c.loss), e);
+      }
 }
 
 /* One step moves the weights by minus the learning rates times the gradient of the loss: eta L M D / alpha^2. */
@@ -56,32 +82,34 @@ void gradients_match_differences(void **) {
   Case c = plain(4, 3, 3, 5, 1);
   c.activation = MNO_GELU;
   c.loss = MNO_CROSS_ENTROPY;
-  Run run;
-  run.candidate = warp;
-  const Result r = one(c, run);
   const Data d = data(c);
   Numbers states, f, g;
   const double rate = (double)(c.L * c.M * c.D) / (c.alpha * c.alpha), eps = 1e-5;
-  for (int which = 0; which < 2; which++)
-    for (size_t i = 0; i < r.u0.size(); i++) {
-      double loss[2];
-      for (int side = 0; side < 2; side++) {
-        Numbers u = r.u0, v = r.v0;
-        (which ? v : u)[i] += side ? eps : -eps;
-        loss[side] = forward(c, d, u, v, &states, &f, &g);
+  for (const mno_candidate &candidate : {lanes, warp, block, pair}) {
+    Run run;
+    run.candidate = candidate;
+    const Result r = one(c, run);
+    for (int which = 0; which < 2; which++)
+      for (size_t i = 0; i < r.u0.size(); i++) {
+        double loss[2];
+        for (int side = 0; side < 2; side++) {
+          Numbers u = r.u0, v = r.v0;
+          (which ? v : u)[i] += side ? eps : -eps;
+          loss[side] = forward(c, d, u, v, &states, &f, &g);
+        }
+        const double expected = -(which ? c.eta_v : c.eta_u) * rate * (loss[1] - loss[0]) / (2 * eps);
+        const double moved = which ? r.v[i] - r.v0[i] : r.u[i] - r.u0[i];
+        if (!(fabs(moved - expected) <= 2e-7))
+          fail_msg("kernel %d, %c[%zu]: moved %.9g, difference %.9g", candidate.kernel, "uv"[which], i, moved, expected);
       }
-      const double expected = -(which ? c.eta_v : c.eta_u) * rate * (loss[1] - loss[0]) / (2 * eps);
-      const double moved = which ? r.v[i] - r.v0[i] : r.u[i] - r.u0[i];
-      if (!(fabs(moved - expected) <= 2e-7))
-        fail_msg("%c[%zu]: moved %.9g, difference %.9g", "uv"[which], i, moved, expected);
-    }
+  }
 }
 
 /* Order of lanes, timing of transfers, stages of the ring, place of the state: none changes a bit. */
 void schedule_changes_nothing(void **) {
-  for (const mno_candidate &candidate : {warp, block, four})
+  for (const mno_candidate &candidate : {lanes, warp, block, four})
     for (int precision = 0; precision < 2; precision++) {
-      Case c = plain(9, 40, 5, 13);
+      Case c = plain(9, candidate.kernel == MNO_KERNEL_LANES ? 14 : 40, 5, 13);
       Run run;
       run.candidate = candidate;
       run.precision = (mno_precision)precision;
@@ -90,7 +118,7 @@ void schedule_changes_nothing(void **) {
         run.permutation = 977 * p;
         run.eager = p & 1;
         run.stages = 3 + (int)p % 4;
-        run.in_memory = p & 2;
+        run.in_memory = p & 2 && candidate.kernel != MNO_KERNEL_LANES;
         assert_true(same(one(c, run), expected));
       }
     }
@@ -104,7 +132,7 @@ void batch_changes_nothing(void **) {
     c.seed = 100 + i;
     cases.push_back(c);
   }
-  for (const mno_candidate &candidate : {warp, pair}) {
+  for (const mno_candidate &candidate : {lanes, warp, pair}) {
     Run run;
     run.candidate = candidate;
     run.precision = MNO_F32;
@@ -123,32 +151,43 @@ void draws_follow_the_plan(void **) {
     if (kind == 0) c.width = 3;                /* units of a network of twice the depth and half the width */
     if (kind == 1) c.width = 12, c.offset = 6; /* the second half of wider layers */
     if (kind == 2) c.sign = -1;
-    Run run;
-    run.candidate = pair;
-    assert_true(distance(one(c, run), reference(c)) <= 1e-13);
+    for (const mno_candidate &candidate : {lanes, pair}) {
+      Run run;
+      run.candidate = candidate;
+      assert_true(distance(one(c, run), reference(c)) <= 1e-13);
+    }
   }
 }
 
 void recorded_steps(void **) {
-  Case c = plain(5, 5, 3, 6, 6);
-  Run run;
-  const Result all = one(c, run);
-  c.step = {0, 2, 5};
-  const Result some = one(c, run);
-  assert_int_equal(some.filled, 3);
-  for (size_t i = 0; i < 3; i++) assert_true(some.loss[i] == all.loss[(size_t)c.step[i]]);
-  c.step = {1};
-  c.K = 1;
-  assert_int_equal(one(c, run).filled, 1);
+  for (const mno_candidate &candidate : {lanes, block}) {
+    Case c = plain(5, 5, 3, 6, 6);
+    Run run;
+    run.candidate = candidate;
+    const Result all = one(c, run);
+    c.step = {0, 2, 5};
+    const Result some = one(c, run);
+    assert_int_equal(some.filled, 3);
+    for (size_t i = 0; i < 3; i++) assert_true(some.loss[i] == all.loss[(size_t)c.step[i]]);
+    Case shorter = c;
+    shorter.step = {1};
+    shorter.K = 1;
+    assert_int_equal(one(shorter, run).filled, 1);
+    /* side by side: each stops after its own steps */
+    const std::vector<Result> both = train({c, shorter}, run, 1);
+    assert_true(same(both[0], some) && same(both[1], one(shorter, run)));
+  }
 }
 
 void divergence_is_an_outcome(void **) {
-  for (int precision = 0; precision < 2; precision++) {
+  for (int round = 0; round < 4; round++) {
+    const int precision = round & 1;
     Case good = plain(4, 4, 6, 5, 8), bad = good;
     bad.activation = MNO_IDENTITY;
     bad.eta_u = bad.eta_v = 1e30;
     Run run;
     run.precision = (mno_precision)precision;
+    if (round & 2) run.candidate = lanes; /* several to a warp: the others go on */
     const std::vector<Result> r = train({bad, good, bad}, run, 1);
     assert_int_equal(r[0].outcome, 1);
     assert_true(r[0].filled < 9 && r[0].loss.size() == r[0].filled);
@@ -162,6 +201,7 @@ void divergence_is_an_outcome(void **) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(equals_reference),
+                                     cmocka_unit_test(lanes_equal_reference),
                                      cmocka_unit_test(every_activation_and_loss),
                                      cmocka_unit_test(gradients_match_differences),
                                      cmocka_unit_test(schedule_changes_nothing),

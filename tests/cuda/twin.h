@@ -5,9 +5,8 @@
 #include "cmocka_cpp.h"
 
 #include "meanode/random.h"
+#include "run_host.h"
 #include "shape.h"
-#include "team_host.h"
-#include "train.h"
 
 #include <string>
 #include <vector>
@@ -261,7 +260,8 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
     __atomic_store_n(&parcel->state, 0, __ATOMIC_RELEASE);
   };
   /* every team in a thread of its own, the consumer here: as on a card */
-  std::vector<Line> parcels((size_t)teams * 2 * args.parcel_bytes / sizeof(Line) + 2);
+  const int parcel_count = 2 * teams * s.group;
+  std::vector<Line> parcels((size_t)parcel_count * args.parcel_bytes / sizeof(Line) + 2);
   memset((void *)parcels.data(), 0, parcels.size() * sizeof(Line));
   args.parcel_bytes = mno_round_up(args.parcel_bytes, 8);
   args.parcels = parcels[0].byte;
@@ -270,12 +270,12 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
   for (int i = 0; i < teams; i++)
     threads.emplace_back([&, i] {
       mno::HostTeam team(args, i, run.permutation + (uint32_t)i, run.in_memory, run.eager);
-      mno::Trainer<T, mno::HostTeam>(team, args).run();
+      mno::run_on_host_as<T>(team, args);
       running--;
     });
   for (bool last = false; !last;) {
     last = running == 0;
-    for (int i = 0; i < 2 * teams; i++) {
+    for (int i = 0; i < parcel_count; i++) {
       mno_parcel *parcel = (mno_parcel *)(args.parcels + (size_t)i * args.parcel_bytes);
       if (__atomic_load_n(&parcel->state, __ATOMIC_ACQUIRE)) unpack(parcel);
     }
