@@ -30,7 +30,7 @@ static double seconds(const mno_plan *plan, size_t row) {
   const mno_problem *p = &plan->problem[i->problem];
   const mno_dimensions dims = {p->D, (size_t)i->M, p->N, (size_t)i->L, p->d_out};
   mno_shape shape;
-  if (mno_shape_choose(&dims, plan->precision, 1, &shape, NULL) != MNO_OK) return 0;
+  if (mno_shape_choose(&dims, plan->precision, MNO_CLUSTERS | MNO_PRODUCTS, &shape, NULL) != MNO_OK) return 0;
   return mno_shape_seconds(&shape) * (double)(p->K + 1);
 }
 

@@ -3,6 +3,7 @@
 #ifndef MNO_CUDA_DEVICE_H
 #define MNO_CUDA_DEVICE_H
 
+#include "gemm.h"
 #include "layout.h"
 #include "meanode/status.h"
 
@@ -28,9 +29,9 @@ typedef struct mno_fit_on_card {
   size_t shared; /* bytes of a block */
 } mno_fit_on_card;
 
-typedef struct mno_device mno_device;
-
 typedef struct mno_device_api {
+  const mno_gemm_api *gemm; /* matrix products; NULL: none */
+
   /* How many devices answer. Zero devices is MNO_ERR_BACKEND: the message says what is missing. */
   mno_status (*count)(int *count, mno_error *err);
   mno_status (*info)(int index, mno_device_info *info, mno_error *err);

@@ -1,9 +1,8 @@
-#include "device.h"
+#include "device_cuda.h"
 
 #include "core/memory.h"
 #include "kernels.h"
 
-#include <cuda_runtime_api.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,16 +25,10 @@ static const char *remedy(cudaError_t error) {
   }
 }
 
-static mno_status fail(mno_error *err, const char *call, cudaError_t error) {
+mno_status mno_cuda_fail(mno_error *err, const char *call, cudaError_t error) {
   return mno_fail(err, error == cudaErrorMemoryAllocation ? MNO_ERR_MEMORY : MNO_ERR_BACKEND, "%s: %s (%s): %s", call,
                   cudaGetErrorString(error), cudaGetErrorName(error), remedy(error));
 }
-
-#define CHECK(call)                                                                                                         \
-  do {                                                                                                                      \
-    cudaError_t error_ = (call);                                                                                            \
-    if (error_ != cudaSuccess) return fail(err, #call, error_);                                                             \
-  } while (0)
 
 enum { QUEUES = 16 };
 
@@ -57,8 +50,8 @@ static mno_status device_count(int *count, mno_error *err) {
 
 static mno_status device_info(int index, mno_device_info *info, mno_error *err) {
   struct cudaDeviceProp properties;
-  CHECK(cudaGetDeviceProperties(&properties, index));
-  CHECK(cudaSetDevice(index));
+  MNO_CUDA_CHECK(cudaGetDeviceProperties(&properties, index));
+  MNO_CUDA_CHECK(cudaSetDevice(index));
   memset(info, 0, sizeof *info);
   snprintf(info->name, sizeof info->name, "%s", properties.name);
   info->major = properties.major;
@@ -66,7 +59,7 @@ static mno_status device_info(int index, mno_device_info *info, mno_error *err) 
   info->processors = properties.multiProcessorCount;
   info->shared_block = properties.sharedMemPerBlockOptin;
   info->shared_processor = properties.sharedMemPerMultiprocessor;
-  CHECK(cudaMemGetInfo(&info->memory_free, &info->memory_total));
+  MNO_CUDA_CHECK(cudaMemGetInfo(&info->memory_free, &info->memory_total));
   return MNO_OK;
 }
 
@@ -74,7 +67,7 @@ static mno_status device_info(int index, mno_device_info *info, mno_error *err) 
  */
 static mno_status prepare(const mno_shape *shape, const mno_fit_on_card *fit, const void **kernel, mno_error *err) {
   *kernel = shape->kernel == MNO_KERNEL_LANES ? mno_lanes_kernel(shape) : mno_train_kernel(shape, fit->state_in_memory);
-  CHECK(cudaFuncSetAttribute(*kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)fit->shared));
+  MNO_CUDA_CHECK(cudaFuncSetAttribute(*kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)fit->shared));
   return MNO_OK;
 }
 
@@ -95,17 +88,17 @@ static mno_status device_resident(int index, const mno_shape *shape, const mno_f
                                   mno_error *err) {
   const void *kernel;
   int blocks, processors;
-  CHECK(cudaSetDevice(index));
+  MNO_CUDA_CHECK(cudaSetDevice(index));
   mno_status status = prepare(shape, fit, &kernel, err);
   if (status != MNO_OK) return status;
   if (shape->ranks > 1) {
     cudaLaunchAttribute cluster;
     cudaLaunchConfig_t launch = configuration(shape, fit, 1, 0, &cluster);
-    CHECK(cudaOccupancyMaxActiveClusters(&blocks, kernel, &launch));
+    MNO_CUDA_CHECK(cudaOccupancyMaxActiveClusters(&blocks, kernel, &launch));
     *teams = blocks;
   } else {
-    CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, shape->lanes, fit->shared));
-    CHECK(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, index));
+    MNO_CUDA_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, shape->lanes, fit->shared));
+    MNO_CUDA_CHECK(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, index));
     *teams = blocks * processors;
   }
   if (*teams < 1)
@@ -126,12 +119,12 @@ static void device_close(mno_device *device) {
 }
 
 static mno_status fill(mno_device *device, size_t arena_bytes, size_t pinned_bytes, mno_error *err) {
-  CHECK(cudaSetDevice(device->index));
-  CHECK(cudaMalloc((void **)&device->arena, arena_bytes));
-  CHECK(cudaHostAlloc((void **)&device->pinned, pinned_bytes, cudaHostAllocMapped | cudaHostAllocPortable));
+  MNO_CUDA_CHECK(cudaSetDevice(device->index));
+  MNO_CUDA_CHECK(cudaMalloc((void **)&device->arena, arena_bytes));
+  MNO_CUDA_CHECK(cudaHostAlloc((void **)&device->pinned, pinned_bytes, cudaHostAllocMapped | cudaHostAllocPortable));
   memset(device->pinned, 0, pinned_bytes);
-  for (int i = 0; i < QUEUES; i++) CHECK(cudaStreamCreateWithFlags(&device->stream[i], cudaStreamNonBlocking));
-  CHECK(cudaStreamCreateWithFlags(&device->transfers, cudaStreamNonBlocking));
+  for (int i = 0; i < QUEUES; i++) MNO_CUDA_CHECK(cudaStreamCreateWithFlags(&device->stream[i], cudaStreamNonBlocking));
+  MNO_CUDA_CHECK(cudaStreamCreateWithFlags(&device->transfers, cudaStreamNonBlocking));
   return MNO_OK;
 }
 
@@ -148,12 +141,13 @@ static mno_status device_open(int index, size_t arena_bytes, size_t pinned_bytes
   return status;
 }
 
+int mno_device_index(const mno_device *device) { return device->index; }
 static char *device_arena(mno_device *device) { return device->arena; }
 static char *device_pinned(mno_device *device) { return device->pinned; }
 
 static mno_status device_upload(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err) {
-  CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device->transfers));
-  CHECK(cudaStreamSynchronize(device->transfers));
+  MNO_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device->transfers));
+  MNO_CUDA_CHECK(cudaStreamSynchronize(device->transfers));
   return MNO_OK;
 }
 
@@ -165,7 +159,7 @@ static mno_status device_launch(mno_device *device, int queue, const mno_train_a
   cudaLaunchAttribute cluster;
   cudaLaunchConfig_t launch = configuration(&args->shape, fit, teams, device->stream[queue % QUEUES], &cluster);
   void *parameters[] = {(void *)args};
-  CHECK(cudaLaunchKernelExC(&launch, kernel, parameters));
+  MNO_CUDA_CHECK(cudaLaunchKernelExC(&launch, kernel, parameters));
   return MNO_OK;
 }
 
@@ -176,12 +170,13 @@ static mno_status device_idle(mno_device *device, int *idle, mno_error *err) {
     if (error == cudaErrorNotReady)
       *idle = 0;
     else if (error != cudaSuccess)
-      return fail(err, "a training kernel (cudaStreamQuery)", error);
+      return mno_cuda_fail(err, "a training kernel (cudaStreamQuery)", error);
   }
   return MNO_OK;
 }
 
-const mno_device_api mno_device_cuda = {.count = device_count,
+const mno_device_api mno_device_cuda = {.gemm = &mno_gemm_cuda,
+                                        .count = device_count,
                                         .info = device_info,
                                         .resident = device_resident,
                                         .open = device_open,

@@ -1,5 +1,6 @@
 #include "driver.h"
 
+#include "conductor.h"
 #include "core/memory.h"
 #include "rounds.h"
 
@@ -8,10 +9,31 @@
 #include <string.h>
 #include <time.h>
 
-enum { QUEUES = 16 };
+enum {
+  QUEUES = 16,
+  CONDUCTORS = 2 /* of a group: one waits for its losses while the other computes */
+};
 static const double MEMORY_SHARE = 0.92;                 /* of what is free on the card */
 static const size_t PINNED_MOST = (size_t)4 << 30;       /* results in flight */
 static const struct timespec NAP = {.tv_nsec = 200000L}; /* between looks at the parcels */
+
+/* A thread that trains batches of a group by calls of the device. */
+typedef struct conductor {
+  pthread_t thread;
+  mno_conduct conduct;
+  mno_status status;
+  mno_error err;
+  atomic_int *running, *halt;
+} conductor;
+
+/* What the conductors of a group share. */
+typedef struct orchestra {
+  mno_item *item;
+  mno_batch *batch;
+  atomic_size_t next;
+  conductor conductor[CONDUCTORS];
+  int size;
+} orchestra;
 
 /* One device and its share of the job. */
 typedef struct worker {
@@ -27,7 +49,9 @@ typedef struct worker {
   size_t common_bytes;              /* of the part of the arena that all rounds use */
   mno_device_problem *problem;      /* [problem_count] as uploaded */
   const mno_device_problem *remote; /* where that is on the device */
-  size_t done;                      /* records emitted */
+  orchestra *orchestra; /* [groups] */
+  atomic_int running;   /* conductors */
+  size_t done;          /* records emitted */
   bool drop;                        /* a record could not be emitted: the others are dropped */
 } worker;
 
@@ -45,6 +69,13 @@ static size_t launch_bytes(const mno_group *g) {
   return mno_round_up(g->count * sizeof(mno_item), 256) + 256; /* items, counter */
 }
 
+static int means(const mno_device_api *api, const mno_device_info *info) {
+  char description[128];
+  mno_error why;
+  const int products = api->gemm && api->gemm->available(description, sizeof description, &why) == MNO_OK;
+  return (info->major >= 9 ? MNO_CLUSTERS : 0) | (products ? MNO_PRODUCTS : 0);
+}
+
 static size_t parcel_count(const mno_group *g) { return 2 * (size_t)g->teams * (size_t)g->shape.group; }
 
 static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *err) {
@@ -52,7 +83,7 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
   mno_device_info info;
   mno_status status = w->api->info(w->index, &info, err);
   if (status == MNO_OK)
-    status = mno_groups_make(plan, w->job->rows, w->job->count, info.major >= 9, w->index, w->devices, &w->groups, err);
+    status = mno_groups_make(plan, w->job->rows, w->job->count, means(w->api, &info), w->index, w->devices, &w->groups, err);
   if (status != MNO_OK) return status;
   w->common_bytes = mno_round_up(plan->problem_count * sizeof(mno_device_problem), 256) +
                     mno_round_up(plan->step_count * sizeof(int64_t), 256);
@@ -61,6 +92,8 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
   for (size_t i = 0; i < w->groups.count; i++) {
     mno_group *g = &w->groups.group[i];
     fixed += launch_bytes(g);
+    g->wanted = CONDUCTORS;
+    if (g->shape.kernel == MNO_KERNEL_GEMM) continue;
     status = mno_shape_fit(&g->shape, &info, &g->fit, err);
     if (status == MNO_OK) status = w->api->resident(w->index, &g->shape, &g->fit, &g->wanted, err);
     if (status != MNO_OK) return status;
@@ -77,7 +110,7 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
       const mno_group *g = &w->groups.group[i];
       if (g->round != round) continue;
       slots += (size_t)g->teams * g->slot_bytes + launch_bytes(g);
-      parcels += parcel_count(g) * g->parcel_bytes;
+      parcels += (size_t)g->teams * g->pinned_bytes;
     }
     if (slots > *arena) *arena = slots;
     if (parcels > *pinned) *pinned = parcels;
@@ -151,9 +184,11 @@ static mno_status upload_problems(worker *w, mno_error *err) {
   return status;
 }
 
-static mno_status upload_items(worker *w, const mno_group *g, char **at, const void **items, mno_error *err) {
+/* The items of a group, on the device and, in *kept, on the host. */
+static mno_status upload_items(worker *w, const mno_group *g, char **at, const void **items, mno_item **kept,
+                               mno_error *err) {
   const mno_plan *plan = w->job->plan;
-  mno_item *item = mno_alloc(g->count, sizeof *item);
+  mno_item *item = *kept = mno_alloc(g->count, sizeof *item);
   if (!item) return mno_fail_memory(err, g->count * sizeof *item, "the list of instances");
   for (size_t i = 0; i < g->count; i++) {
     const mno_instance *n = &plan->instance[g->rows[i]];
@@ -165,8 +200,72 @@ static mno_status upload_items(worker *w, const mno_group *g, char **at, const v
                          .L = (int32_t)n->L,
                          .sign = n->draw.sign};
   }
-  mno_status status = put(w, at, item, g->count * sizeof *item, items, err);
-  free(item);
+  return put(w, at, item, g->count * sizeof *item, items, err);
+}
+
+static void *conduct(void *argument) {
+  conductor *c = argument;
+  c->status = mno_conduct_run(&c->conduct, &c->err);
+  if (c->status != MNO_OK) atomic_store(c->halt, 1);
+  atomic_fetch_sub(c->running, 1);
+  return NULL;
+}
+
+/* Starts the conductors of a group; the batches and the items stay with the orchestra. */
+static mno_status start_conductors(worker *w, const mno_group *g, orchestra *o, const void *items, char *slots, char *parcels,
+                                   mno_error *err) {
+  o->batch = mno_alloc(g->count, sizeof *o->batch);
+  if (!o->batch) return mno_fail_memory(err, g->count * sizeof *o->batch, "the list of batches");
+  const size_t batches = mno_batches_make(o->item, g->count, (size_t)g->shape.group, o->batch);
+  char *const losses = parcels + parcel_count(g) * g->parcel_bytes;
+  const size_t loss_bytes = g->pinned_bytes - 2 * (size_t)g->shape.group * g->parcel_bytes;
+  for (int i = 0; i < g->teams; i++) {
+    conductor *c = &o->conductor[i];
+    c->running = &w->running;
+    c->halt = w->halt;
+    c->conduct = (mno_conduct){.api = w->api->gemm,
+                               .device = w->device,
+                               .shape = g->shape,
+                               .batch = o->batch,
+                               .batches = batches,
+                               .next = &o->next,
+                               .item = o->item,
+                               .item_at = items,
+                               .problem = w->problem,
+                               .problem_at = w->remote,
+                               .step = w->job->plan->step,
+                               .slot = slots + (size_t)i * g->slot_bytes,
+                               .parcels = parcels + 2 * (size_t)(i * g->shape.group) * g->parcel_bytes,
+                               .loss = (double *)(losses + (size_t)i * loss_bytes),
+                               .parcel_bytes = g->parcel_bytes,
+                               .weights = (uint32_t)w->job->plan->weights,
+                               .stop = (const uint32_t *)w->api->pinned(w->device)};
+    atomic_fetch_add(&w->running, 1);
+    if (pthread_create(&c->thread, NULL, conduct, c) != 0) {
+      atomic_fetch_sub(&w->running, 1);
+      return mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for kernel G: raise the limit on threads (ulimit -u)");
+    }
+    o->size++;
+  }
+  return MNO_OK;
+}
+
+/* Waits for the conductors; the first failure among them is reported unless there was one before. */
+static mno_status end_conductors(worker *w, mno_status status, mno_error *err) {
+  for (size_t i = 0; i < w->groups.count; i++) {
+    orchestra *o = &w->orchestra[i];
+    for (int k = 0; k < o->size; k++) {
+      pthread_join(o->conductor[k].thread, NULL);
+      if (status != MNO_OK || o->conductor[k].status == MNO_OK) continue;
+      status = o->conductor[k].status;
+      *err = o->conductor[k].err;
+    }
+    o->size = 0;
+    free(o->item);
+    free(o->batch);
+    o->item = NULL;
+    o->batch = NULL;
+  }
   return status;
 }
 
@@ -180,7 +279,6 @@ static mno_status launch(worker *w, int round, mno_error *err) {
     const mno_group *g = &w->groups.group[i];
     if (g->round != round) continue;
     mno_train_args args = {.shape = g->shape,
-                           .at = mno_slot(&g->shape),
                            .problem = w->remote,
                            .count = (uint32_t)g->count,
                            .weights = (uint32_t)plan->weights,
@@ -189,17 +287,22 @@ static mno_status launch(worker *w, int round, mno_error *err) {
                            .parcel_bytes = g->parcel_bytes,
                            .stop = (const volatile uint32_t *)w->api->pinned(w->device),
                            .stages = g->fit.stages};
+    if (g->shape.kernel != MNO_KERNEL_GEMM) args.at = mno_slot(&g->shape);
     const void *address = NULL;
     const uint32_t zero = 0;
-    status = upload_items(w, g, &at, &address, err);
+    orchestra *o = &w->orchestra[i];
+    status = upload_items(w, g, &at, &address, &o->item, err);
     args.item = address;
     if (status == MNO_OK) status = put(w, &at, &zero, sizeof zero, &address, err);
     args.next = (uint32_t *)address;
     args.slots = at;
     at += (size_t)g->teams * g->slot_bytes;
-    memset(parcels, 0, parcel_count(g) * g->parcel_bytes);
-    parcels += parcel_count(g) * g->parcel_bytes;
-    if (status == MNO_OK) status = w->api->launch(w->device, queue++ % QUEUES, &args, &g->fit, g->teams, err);
+    memset(parcels, 0, (size_t)g->teams * g->pinned_bytes);
+    if (status == MNO_OK && g->shape.kernel == MNO_KERNEL_GEMM)
+      status = start_conductors(w, g, o, args.item, args.slots, parcels, err);
+    else if (status == MNO_OK)
+      status = w->api->launch(w->device, queue++ % QUEUES, &args, &g->fit, g->teams, err);
+    parcels += (size_t)g->teams * g->pinned_bytes;
   }
   return status;
 }
@@ -244,8 +347,8 @@ static size_t collect(worker *w, int round) {
   for (size_t i = 0; i < w->groups.count; i++) {
     const mno_group *g = &w->groups.group[i];
     if (g->round != round) continue;
-    for (size_t k = 0; k < parcel_count(g); k++, at += g->parcel_bytes) {
-      mno_parcel *parcel = (mno_parcel *)at;
+    for (size_t k = 0; k < parcel_count(g); k++) {
+      mno_parcel *parcel = (mno_parcel *)(at + k * g->parcel_bytes);
       if (!__atomic_load_n(&parcel->state, __ATOMIC_ACQUIRE)) continue;
       found++;
       mno_record *record = NULL;
@@ -262,6 +365,7 @@ static size_t collect(worker *w, int round) {
         atomic_store(w->halt, 1);
       }
     }
+    at += (size_t)g->teams * g->pinned_bytes;
   }
   return found;
 }
@@ -275,18 +379,19 @@ static mno_status run_round(worker *w, int round, mno_error *err) {
       __atomic_store_n(stop, 1, __ATOMIC_RELEASE);
     }
     int idle = 0;
+    const int conducted = atomic_load(&w->running) == 0; /* before the last look at the parcels */
     mno_error fault;
     mno_status state = w->api->idle(w->device, &idle, &fault);
+    size_t found = collect(w, round);
     if (state != MNO_OK) { /* the device is lost; what arrived is kept */
-      collect(w, round);
+      __atomic_store_n(stop, 1, __ATOMIC_RELEASE);
       if (status == MNO_OK) {
         status = state;
         *err = fault;
       }
-      return status;
+      return end_conductors(w, status, err);
     }
-    size_t found = collect(w, round);
-    if (idle && found == 0) return status;
+    if (idle && conducted && found == 0) return end_conductors(w, status, err);
     if (found == 0) nanosleep(&NAP, NULL);
   }
 }
@@ -296,6 +401,9 @@ static void *work(void *argument) {
   size_t arena, pinned;
   mno_error err = {0};
   mno_status status = measure(w, &arena, &pinned, &err);
+  w->orchestra = mno_alloc(w->groups.count, sizeof *w->orchestra);
+  if (status == MNO_OK && !w->orchestra)
+    status = mno_fail_memory(&err, w->groups.count * sizeof *w->orchestra, "the list of conductors");
   if (status == MNO_OK && w->groups.count > 0) {
     status = w->api->open(w->index, arena, pinned, &w->device, &err);
     if (status == MNO_OK) status = upload_problems(w, &err);
@@ -309,6 +417,7 @@ static void *work(void *argument) {
     atomic_store(w->halt, 1);
   }
   free(w->problem);
+  free(w->orchestra);
   mno_groups_free(&w->groups);
   return NULL;
 }

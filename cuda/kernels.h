@@ -12,6 +12,10 @@ extern "C" {
 const void *mno_train_kernel(const mno_shape *shape, int state_in_memory);
 const void *mno_lanes_kernel(const mno_shape *shape);
 
+/* G's maps; arguments: mno_gemm_args by value, an int (mno_map), a size_t (elements). Threads of a block: 256; blocks:
+ * any x, y counts the instances. */
+const void *mno_maps_kernel(int bytes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -52,6 +52,7 @@ typedef struct mno_shape {
   int32_t ranks, lanes;       /* blocks of a team, lanes of a rank */
   int32_t group, span;        /* instances of a team, layers of a transfer: 1 unless W0 (group also: G) */
   int32_t height;             /* rows of a chunk of a state: D, or what D is padded to */
+  int32_t nominal, kept;      /* G: instances that algorithms are chosen for; are the projections of all layers kept? */
   int32_t share, tile, tiles; /* units of a rank, units of a tile, tiles of a rank and layer */
   int32_t d_slices, d_length; /* slices of the coordinates in a projection */
   int32_t m_slices, m_length; /* slices of a tile's units in a combination */

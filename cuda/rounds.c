@@ -10,12 +10,14 @@ typedef struct entry {
   size_t row;
   uint64_t D, M, N, d_out, L;
   int kernel, lanes, ranks;
+  uint32_t problem;
+  int device;
   double seconds;
 } entry;
 
 static int order(uint64_t a, uint64_t b) { return a < b ? -1 : a > b; }
 
-/* Equal groups together, then longest first, then by row. */
+/* Equal groups together, then longest first, then by problem and row. */
 static int same_group(const entry *x, const entry *y) {
   int c = order(x->D, y->D);
   if (!c) c = order(x->M, y->M);
@@ -26,12 +28,18 @@ static int same_group(const entry *x, const entry *y) {
   if (!c) c = order((uint64_t)x->ranks, (uint64_t)y->ranks);
   return c;
 }
+static int longest_first(const entry *x, const entry *y) {
+  int c = x->seconds > y->seconds ? -1 : x->seconds < y->seconds;
+  if (!c) c = order(y->L, x->L);
+  if (!c) c = order(x->problem, y->problem);
+  return c ? c : order(x->row, y->row);
+}
 static int compare_entries(const void *a, const void *b) {
   const entry *x = a, *y = b;
   int c = same_group(x, y);
-  if (!c) c = x->seconds > y->seconds ? -1 : x->seconds < y->seconds;
-  return c ? c : order(x->row, y->row);
+  return c ? c : longest_first(x, y);
 }
+static int compare_lengths(const void *a, const void *b) { return longest_first(a, b); }
 static int compare_groups(const void *a, const void *b) {
   const mno_group *x = a, *y = b;
   return x->seconds > y->seconds ? -1 : x->seconds < y->seconds;
@@ -47,21 +55,43 @@ size_t mno_parcel_size(const mno_plan *plan, size_t row) {
       sizeof(mno_parcel) + (plan->step_count * (1 + p->N * (p->d_out + p->D)) + kinds * weights) * sizeof(double), 256);
 }
 
-static mno_status describe(const mno_plan *plan, size_t row, int clusters, entry *e, mno_error *err) {
+static mno_status describe(const mno_plan *plan, size_t row, int means, entry *e, mno_error *err) {
   const mno_instance *i = &plan->instance[row];
   const mno_problem *p = &plan->problem[i->problem];
   const mno_dimensions dims = {p->D, (size_t)i->M, p->N, (size_t)i->L, p->d_out};
   mno_shape shape;
   if (i->draw.width > UINT32_MAX / 2 || i->draw.offset > UINT32_MAX / 2)
     return mno_fail(err, MNO_ERR_BACKEND, "the CUDA kernels do not draw units of layers wider than 2^31; use --backend cpu");
-  mno_status status = mno_shape_choose(&dims, plan->precision, clusters, &shape, err);
+  mno_status status = mno_shape_choose(&dims, plan->precision, means, &shape, err);
   if (status != MNO_OK) return status;
-  *e = (entry){row, dims.D, dims.M, dims.N, dims.d_out, dims.L, shape.kernel, shape.lanes, shape.ranks, 0};
+  *e = (entry){row, dims.D, dims.M, dims.N, dims.d_out, dims.L, shape.kernel, shape.lanes, shape.ranks, i->problem, 0, 0};
   e->seconds = mno_shape_seconds(&shape) * (double)(p->K + 1);
   return MNO_OK;
 }
 
-mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t count, int clusters, int index, int devices,
+/* Deals the entries to devices: longest first, each to the one with least to do. */
+static mno_status deal(entry *e, size_t count, int devices, mno_error *err) {
+  if (devices == 1) return MNO_OK;
+  double *load = mno_alloc((size_t)devices, sizeof *load);
+  if (!load) return mno_fail_memory(err, (size_t)devices * sizeof *load, "the list of devices");
+  qsort(e, count, sizeof *e, compare_lengths);
+  for (size_t i = 0; i < count; i++) {
+    for (int k = 0; k < devices; k++)
+      if (load[k] < load[e[i].device]) e[i].device = k;
+    load[e[i].device] += e[i].seconds;
+  }
+  free(load);
+  return MNO_OK;
+}
+
+/* What a team of the group needs. */
+static void measure(mno_group *g) {
+  const size_t group = (size_t)g->shape.group, losses = g->shape.kernel == MNO_KERNEL_GEMM ? group * sizeof(double) : 0;
+  g->slot_bytes = mno_slot_bytes(&g->shape);
+  g->pinned_bytes = 2 * group * g->parcel_bytes + mno_round_up(losses, 256);
+}
+
+mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t count, int means, int index, int devices,
                            mno_groups *groups, mno_error *err) {
   *groups = (mno_groups){0};
   entry *e = mno_alloc(count, sizeof *e);
@@ -71,14 +101,15 @@ mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t coun
   if (!e || !groups->rows || !groups->group)
     status =
         mno_fail_memory(err, count * (sizeof *e + sizeof *groups->rows + sizeof *groups->group), "the list of instances");
-  for (size_t i = 0; i < count && status == MNO_OK; i++) status = describe(plan, rows[i], clusters, &e[i], err);
+  for (size_t i = 0; i < count && status == MNO_OK; i++) status = describe(plan, rows[i], means, &e[i], err);
   size_t used = 0;
+  if (status == MNO_OK) status = deal(e, count, devices, err);
   if (status == MNO_OK) qsort(e, count, sizeof *e, compare_entries);
   for (size_t i = 0, next; i < count && status == MNO_OK; i = next) {
     mno_group g = {.rows = groups->rows + used};
     size_t longest = 0;
     for (next = i; next < count && same_group(&e[i], &e[next]) == 0; next++) {
-      if ((next - i) % (size_t)devices != (size_t)index) continue;
+      if (e[next].device != index) continue;
       groups->rows[used++] = e[next].row;
       g.count++;
       g.seconds += e[next].seconds;
@@ -90,7 +121,7 @@ mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t coun
     const mno_dimensions dims = {e[i].D, e[i].M, e[i].N, longest, e[i].d_out};
     const mno_candidate candidate = {(mno_kernel_kind)e[i].kernel, e[i].lanes, e[i].ranks};
     status = mno_shape_make(&dims, plan->precision, &candidate, &g.shape, err);
-    g.slot_bytes = mno_slot(&g.shape).bytes;
+    measure(&g);
     groups->group[groups->count++] = g;
   }
   if (status == MNO_OK) qsort(groups->group, groups->count, sizeof *groups->group, compare_groups);
@@ -111,26 +142,29 @@ mno_status mno_rounds_plan(mno_groups *groups, size_t memory, size_t pinned, int
   *rounds = groups->count ? 1 : 0;
   for (size_t i = 0; i < groups->count; i++) {
     mno_group *g = &groups->group[i];
-    const size_t slot = g->slot_bytes, parcels = 2 * (size_t)g->shape.group * g->parcel_bytes;
-    const size_t most = (g->count + (size_t)g->shape.group - 1) / (size_t)g->shape.group; /* teams that have work */
     for (;;) {
+      const size_t group = (size_t)g->shape.group, most = (g->count + group - 1) / group; /* teams that have work */
       size_t teams = (size_t)g->wanted < most ? (size_t)g->wanted : most;
       const size_t full = teams;
-      if (teams > memory_left / slot) teams = memory_left / slot;
-      if (teams > pinned_left / parcels) teams = pinned_left / parcels;
+      if (teams > memory_left / g->slot_bytes) teams = memory_left / g->slot_bytes;
+      if (teams > pinned_left / g->pinned_bytes) teams = pinned_left / g->pinned_bytes;
+      if (teams == 0 && empty && mno_shape_shrink(&g->shape)) {
+        measure(g);
+        continue;
+      }
       if (teams == 0 && empty)
         return mno_fail(
             err, MNO_ERR_MEMORY,
             "out of memory: one network of D = %d, M = %d, L = %d, N = %d needs %.3g GiB on the card (%.3g GiB are "
             "free) and %.3g GiB of host memory for its results (%.3g GiB may be used); take a smaller network, "
             "--precision f32, record fewer steps or no weights, or --backend cpu",
-            g->shape.D, g->shape.M, g->shape.L, g->shape.N, (double)slot / 0x1p30, (double)memory / 0x1p30,
-            (double)parcels / 0x1p30, (double)pinned / 0x1p30);
+            g->shape.D, g->shape.M, g->shape.L, g->shape.N, (double)g->slot_bytes / 0x1p30, (double)memory / 0x1p30,
+            (double)g->pinned_bytes / 0x1p30, (double)pinned / 0x1p30);
       if (teams > 0 && (empty || 4 * teams >= full)) {
         g->teams = (int)teams;
         g->round = *rounds - 1;
-        memory_left -= teams * slot;
-        pinned_left -= teams * parcels;
+        memory_left -= teams * g->slot_bytes;
+        pinned_left -= teams * g->pinned_bytes;
         empty = 0;
         break;
       }

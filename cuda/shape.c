@@ -1,5 +1,7 @@
 #include "shape.h"
 
+#include "gemm.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -7,7 +9,7 @@
 const mno_candidate mno_candidates[] = {
     {MNO_KERNEL_WARP, 32, 1},     {MNO_KERNEL_BLOCK, 128, 1},   {MNO_KERNEL_BLOCK, 256, 1},
     {MNO_KERNEL_CLUSTER, 256, 2}, {MNO_KERNEL_CLUSTER, 256, 4}, {MNO_KERNEL_CLUSTER, 256, 8},
-    {MNO_KERNEL_LANES, 32, 1},
+    {MNO_KERNEL_LANES, 32, 1},    {MNO_KERNEL_GEMM, 256, 1},
 };
 const size_t mno_candidate_count = sizeof mno_candidates / sizeof *mno_candidates;
 
@@ -27,8 +29,12 @@ enum {
   SPAN_INSTRUCTIONS = 2000, /* W0: so that barriers and transfers do not count */
   SPAN_BYTES = 14 << 10,    /* W0: shared memory of a warp that leaves room for 16 on a processor */
   TEAM_BYTES = 36 << 10,    /* W0: for 6 */
+  BATCH_MOST = 64,          /* G: instances of a call */
+  PRODUCTS_LEAST = 32,      /* G: fewer samples are not worth a call for each product */
   PORTABLE_SHARED = 99 << 10 /* what a block may use on every card from compute capability 8.0 on */
 };
+
+static const size_t BATCH_BYTES = (size_t)8 << 30; /* G: memory of a batch */
 
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 static double max(double a, double b) { return a > b ? a : b; }
@@ -116,7 +122,7 @@ static double span_instructions(const mno_shape *s) {
 }
 
 /* W0: how many instances to a warp, how many layers to a transfer. False: one layer of one instance is too large. */
-static bool cut_lanes(mno_shape *s) {
+static bool cut_lanes(mno_shape *s, int most) {
   const size_t bytes = (size_t)s->bytes;
   s->height = height_of((size_t)s->D);
   if (s->height == 0 || s->N > s->lanes || s->ranks > 1 || (double)s->L * s->M * (s->height + 3) > 1e9) return false;
@@ -131,7 +137,7 @@ static bool cut_lanes(mno_shape *s) {
   s->by_tile = divisor((uint32_t)s->M);
   s->by_D = divisor((uint32_t)s->D);
   int span = s->L < SPAN_MOST ? s->L : SPAN_MOST, group = s->lanes / s->N;
-  if (group > MNO_GROUP_MOST) group = MNO_GROUP_MOST;
+  if (group > most) group = most;
   for (;;) {
     s->group = group;
     s->span = span;
@@ -173,6 +179,35 @@ static bool cut_lanes(mno_shape *s) {
   return true;
 }
 
+/* G: how many instances to a call. Products are cut into tiles of 128 x 128 or so; a call should fill a card twice. */
+static void cut_batch(mno_shape *s) {
+  const size_t tiles = ceil_div((size_t)s->M, 128) * ceil_div((size_t)s->N, 128);
+  s->row = s->height = s->D;
+  s->tile = s->share = s->M;
+  s->tiles = 1;
+  s->kept = 1;
+  s->nominal = 1;
+  while (s->nominal < BATCH_MOST && (size_t)s->nominal * tiles < 264) s->nominal *= 2;
+  const size_t each = mno_gemm_place(s).each;
+  s->group = s->nominal;
+  while (s->group > 1 && (size_t)s->group * each > BATCH_BYTES) s->group /= 2;
+}
+
+size_t mno_slot_bytes(const mno_shape *s) {
+  return s->kernel == MNO_KERNEL_GEMM ? (size_t)s->group * mno_gemm_place(s).each : mno_slot(s).bytes;
+}
+
+int mno_shape_shrink(mno_shape *s) {
+  if (s->kernel == MNO_KERNEL_GEMM && s->kept && s->L > 1) {
+    s->kept = 0;
+    return 1;
+  }
+  if (s->group == 1) return 0;
+  if (s->kernel == MNO_KERNEL_LANES) return cut_lanes(s, s->group - 1);
+  s->group /= 2;
+  return 1;
+}
+
 mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, const mno_candidate *candidate, mno_shape *shape,
                           mno_error *err) {
   mno_shape s = {.kernel = candidate->kernel, .lanes = candidate->lanes, .ranks = candidate->ranks, .group = 1, .span = 1};
@@ -195,11 +230,16 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
   s.pitch = s.bytes == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
   if (s.kernel == MNO_KERNEL_LANES) {
     *shape = s;
-    return cut_lanes(shape) ? MNO_OK
+    return cut_lanes(shape, MNO_GROUP_MOST) ? MNO_OK
                             : mno_fail(err, MNO_ERR_BACKEND,
                                        "kernel W0 does not take D = %zu, M = %zu, N = %zu: D may be at most 16, N at most 32, "
                                        "and a layer has to fit %d KiB",
                                        n->D, n->M, n->N, TEAM_BYTES >> 10);
+  }
+  if (s.kernel == MNO_KERNEL_GEMM) {
+    cut_batch(&s);
+    *shape = s;
+    return MNO_OK;
   }
   s.row = (int32_t)row;
   s.share = (int32_t)ceil_div(n->M, (size_t)s.ranks);
@@ -224,8 +264,23 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
   return MNO_OK;
 }
 
+/* The reference card: an H100. */
+static const double bandwidth = 3.0e12, cache = 5.5e12, clock = 1.755e9, processors = 132, memory = 75e9, shared = 227e3,
+                    issue_rate = 2.5, flops = 59e12;
+
+/* G: bytes beyond the second-level cache and within it; flops at 85% of the peak, less what tiles of 128 waste at the edges;
+ * calls of 2 us, 2 batches in flight. */
+static mno_step_model batch_model(const mno_shape *s) {
+  const double D = s->D, M = s->M, N = s->N, L = s->L, e = s->bytes, calls = s->kept ? 8 : 9;
+  const double outer = 6 * D * M + 2 * N * D + (s->kept ? 2 * N * M : 0), inner = 8 * D * M + 8 * N * D + 12 * N * M;
+  const double edge_m = M / (128.0 * (double)ceil_div((size_t)s->M, 128)), edge_n = N / (128.0 * (double)ceil_div((size_t)s->N, 128));
+  return (mno_step_model){.memory = L * e * (outer / bandwidth + inner / cache),
+                          .issue = L * (s->kept ? 12 : 14) * N * D * M / (0.85 * flops * edge_m * edge_n),
+                          .latency = L * calls * 2e-6 / (2 * s->group)};
+}
+
 mno_step_model mno_shape_model(const mno_shape *s) {
-  const double bandwidth = 3.0e12, clock = 1.755e9, processors = 132, memory = 75e9, shared = 227e3, issue_rate = 2.5;
+  if (s->kernel == MNO_KERNEL_GEMM) return batch_model(s);
   const double L = s->L, warps = s->lanes / 32.0 * s->ranks, group = s->group;
   const double weights = (double)s->ranks * s->tiles * s->tile_bytes, states = s->h_bytes;
   const int lanes = s->kernel == MNO_KERNEL_LANES;
@@ -251,7 +306,7 @@ double mno_shape_seconds(const mno_shape *shape) {
   return max(model.memory, max(model.issue, model.latency));
 }
 
-mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, int clusters, mno_shape *shape,
+mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, int means, mno_shape *shape,
                             mno_error *err) {
   double least = 0;
   mno_status status = MNO_OK;
@@ -260,13 +315,14 @@ mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision prec
   for (size_t i = 0; i < mno_candidate_count; i++) {
     const mno_candidate *candidate = &mno_candidates[i];
     mno_shape made;
-    if (candidate->kernel == MNO_KERNEL_CLUSTER && !clusters) continue;
+    if (candidate->kernel == MNO_KERNEL_CLUSTER && !(means & MNO_CLUSTERS)) continue;
+    if (candidate->kernel == MNO_KERNEL_GEMM && (!(means & MNO_PRODUCTS) || dimensions->N < PRODUCTS_LEAST)) continue;
     if (candidate->kernel == MNO_KERNEL_LANES && (height_of(dimensions->D) == 0 || dimensions->N > 32)) continue;
     if (mno_shape_make(dimensions, precision, candidate, &made, err) != MNO_OK) {
       status = err ? err->status : MNO_ERR_BACKEND;
       continue;
     }
-    const int in_memory = mno_shared_bytes(&made, MNO_STAGES_LEAST, 0) > PORTABLE_SHARED;
+    const int in_memory = candidate->kernel != MNO_KERNEL_GEMM && mno_shared_bytes(&made, MNO_STAGES_LEAST, 0) > PORTABLE_SHARED;
     if (in_memory && made.lanes == 32) continue; /* one warp does not hide memory */
     double seconds = mno_shape_seconds(&made);
     /* a larger team only where it clearly pays */

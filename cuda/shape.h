@@ -34,9 +34,22 @@ extern int mno_candidate_forced;
 mno_status mno_shape_make(const mno_dimensions *dimensions, mno_precision precision, const mno_candidate *candidate,
                           mno_shape *shape, mno_error *err);
 
-/* The shape of the candidate with the least modelled time; clusters: does the card have them (compute capability 9)? */
-mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, int clusters, mno_shape *shape,
+/* What not every machine has. */
+typedef enum mno_means {
+  MNO_CLUSTERS = 1, /* of blocks: compute capability 9 */
+  MNO_PRODUCTS = 2  /* a library for matrix products: cuBLAS */
+} mno_means;
+
+/* The shape of the candidate with the least modelled time among those that `means` (bits of mno_means) allow. */
+mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, int means, mno_shape *shape,
                             mno_error *err);
+
+/* Bytes of a team of this shape on the card. */
+size_t mno_slot_bytes(const mno_shape *shape);
+
+/* Takes a step to a smaller footprint that does not change the numbers: G computes projections again, then G and W0 take
+ * fewer instances at a time. 0: there is none. */
+int mno_shape_shrink(mno_shape *shape);
 
 /* What bounds one gradient step of one instance, each in seconds on a reference card (H100: 132 processors, 1.755
  * GHz, 3.0e12 bytes/s) that is filled with such instances. Modelled, never measured. */

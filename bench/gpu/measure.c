@@ -111,7 +111,7 @@ static int floors(size_t D, size_t M, size_t L, size_t N, double count, mno_prec
   mno_error err;
   mno_shape s;
   const mno_dimensions n = {D, M, N, L, D_OUT};
-  if (mno_shape_choose(&n, precision, 1, &s, &err) != MNO_OK) return report(&err);
+  if (mno_shape_choose(&n, precision, MNO_CLUSTERS | MNO_PRODUCTS, &s, &err) != MNO_OK) return report(&err);
   const mno_step_model model = mno_shape_model(&s);
   const double w = (double)D * (double)M * (double)L, e = precision == MNO_F64 ? 8 : 4;
   const double bytes = 6 * e * w + 2 * e * (double)(N * L) * (double)(D < M ? D : M);

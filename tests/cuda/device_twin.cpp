@@ -1,9 +1,11 @@
 #include "device_twin.h"
 
+#include "maps.h"
 #include "run_host.h"
 
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 
 mno_twin mno_twin_state;
 
@@ -91,5 +93,105 @@ mno_status device_idle(mno_device *device, int *idle, mno_error *err) {
 
 } // namespace
 
-extern "C" const mno_device_api mno_device_twin = {device_count, device_info,   device_resident, device_open,   device_close,
-                                                   device_arena, device_pinned, device_upload,   device_launch, device_idle};
+/* Products by plain loops, maps over elements in a permuted order, graphs as lists of calls. */
+struct mno_gemm {
+  typedef std::vector<std::function<void()>> Calls;
+  Calls graph[MNO_GRAPHS], recorded;
+  bool recording = false;
+
+  void call(std::function<void()> f) {
+    if (recording)
+      recorded.push_back(f);
+    else
+      f();
+  }
+};
+
+namespace {
+
+int count_up(int *counter) { return __atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST); }
+
+template <class T> void multiply(const mno_product &p) {
+  for (int instance = 0; instance < p.count; instance++) {
+    const size_t at = (size_t)instance * p.stride;
+    const T *const A = (const T *)p.A + at, *const B = (const T *)p.B + at, *const add = p.add ? (const T *)p.add + at : nullptr;
+    T *const to = (T *)p.to + at;
+    for (int j = 0; j < p.columns; j++)
+      for (int i = 0; i < p.rows; i++) {
+        T sum = 0;
+        for (int k = 0; k < p.inner; k++) {
+          const T a = p.transpose_a ? A[k + (size_t)i * p.lead_a] : A[i + (size_t)k * p.lead_a];
+          const T b = p.transpose_b ? B[j + (size_t)k * p.lead_b] : B[k + (size_t)j * p.lead_b];
+          sum = mno::fma_(a, b, sum);
+        }
+        const size_t e = i + (size_t)j * p.lead_to;
+        to[e] = mno::fma_((T)p.scale, sum, add ? add[e] : (T)0);
+      }
+  }
+}
+
+template <class T> void run_map(mno_map map, const mno_gemm_args &args) {
+  const uint64_t size = mno_map_size(map, &args), odd = 2 * (size / 3) + 1; /* a permutation when prime to size */
+  uint64_t a = odd, b = size;
+  while (b) {
+    const uint64_t rest = a % b;
+    a = b, b = rest;
+  }
+  for (int instance = args.shape.group - 1; instance >= 0; instance--) {
+    const mno::Maps<T> body(args, (uint32_t)instance);
+    for (uint64_t e = 0; e < size; e++) body.run(map, a == 1 ? (e * odd + 1) % size : size - 1 - e);
+  }
+}
+
+mno_status gemm_available(char *description, size_t size, mno_error *err) {
+  if (mno_twin_state.no_products) return mno_fail(err, MNO_ERR_BACKEND, "twin: no library for products");
+  snprintf(description, size, "plain loops");
+  return MNO_OK;
+}
+mno_status gemm_open(mno_device *, mno_gemm **gemm, mno_error *) {
+  *gemm = new mno_gemm;
+  count_up(&mno_twin_state.live);
+  return MNO_OK;
+}
+void gemm_close(mno_gemm *gemm) {
+  delete gemm;
+  __atomic_sub_fetch(&mno_twin_state.live, 1, __ATOMIC_SEQ_CST);
+}
+mno_status gemm_product(mno_gemm *gemm, const mno_product *product, mno_error *err) {
+  if (count_up(&mno_twin_state.products) == mno_twin_state.fail_product)
+    return mno_fail(err, MNO_ERR_BACKEND, "twin: a product failed");
+  if (!gemm->recording) count_up(&mno_twin_state.calls_at_once);
+  gemm->call([p = *product] { p.bytes == 4 ? multiply<float>(p) : multiply<double>(p); });
+  return MNO_OK;
+}
+mno_status gemm_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *args, mno_error *) {
+  gemm->call([map, a = *args] { a.shape.bytes == 4 ? run_map<float>(map, a) : run_map<double>(map, a); });
+  return MNO_OK;
+}
+mno_status gemm_record(mno_gemm *gemm, mno_error *) {
+  gemm->recorded.clear();
+  gemm->recording = true;
+  return MNO_OK;
+}
+mno_status gemm_end(mno_gemm *gemm, mno_graph graph, mno_error *) {
+  gemm->graph[graph].swap(gemm->recorded);
+  gemm->recording = false;
+  count_up(&mno_twin_state.graphs);
+  return MNO_OK;
+}
+mno_status gemm_play(mno_gemm *gemm, mno_graph graph, mno_error *err) {
+  if (count_up(&mno_twin_state.plays) == mno_twin_state.fail_play)
+    return mno_fail(err, MNO_ERR_BACKEND, "twin: a graph failed");
+  for (const auto &call : gemm->graph[graph]) call();
+  return MNO_OK;
+}
+mno_status gemm_wait(mno_gemm *, mno_error *) { return MNO_OK; }
+
+const mno_gemm_api gemm_twin = {gemm_available, gemm_open, gemm_close, gemm_product, gemm_map,
+                                gemm_record,    gemm_end,  gemm_play,  gemm_wait};
+
+} // namespace
+
+extern "C" const mno_device_api mno_device_twin = {&gemm_twin,   device_count, device_info,   device_resident,
+                                                   device_open,  device_close, device_arena,  device_pinned,
+                                                   device_upload, device_launch, device_idle};

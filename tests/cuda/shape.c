@@ -1,6 +1,7 @@
 /* How computations are cut up and which kernel takes them: pure functions, checked without a card. */
 #include "test.h"
 
+#include "gemm.h"
 #include "shape.h"
 
 #include <stdio.h>
@@ -48,6 +49,24 @@ static void check_lanes(const mno_shape *s, const mno_dimensions *n) {
   assert_true(at.region >= at.readout + (size_t)s->group * at.readout_each && at.region % 256 == 0);
 }
 
+/* G: regions of an instance without overlap, rows of sixteen bytes; it can shrink to one instance, step by step. */
+static void check_batch(const mno_shape *s, const mno_dimensions *n) {
+  const mno_gemm_layout at = mno_gemm_place(s);
+  const size_t bytes = (size_t)s->bytes, state = n->N * (size_t)at.ld_d * bytes, projection = n->N * (size_t)at.ld_m * bytes;
+  assert_true((size_t)at.ld_d >= n->D && (size_t)at.ld_m >= n->M && at.ld_d * s->bytes % 16 == 0 && at.ld_m * s->bytes % 16 == 0);
+  assert_true(at.states - at.weights == 2 * n->L * n->M * (size_t)at.ld_d * bytes && at.p - at.states == (n->L + 1) * state);
+  assert_true(at.t - at.p == n->L * projection && at.q - at.t == projection && at.b - at.q == projection && at.f >= at.b + state);
+  assert_true(at.each >= at.f + (2 * n->N * n->d_out + n->N) * sizeof(double) && at.each % 256 == 0 && at.f % 8 == 0);
+  assert_true(s->group >= 1 && s->group <= s->nominal && mno_slot_bytes(s) == (size_t)s->group * at.each);
+  mno_shape less = *s;
+  size_t steps = 0;
+  for (size_t before = mno_slot_bytes(&less); mno_shape_shrink(&less); steps++) {
+    assert_true(mno_slot_bytes(&less) < before);
+    before = mno_slot_bytes(&less);
+  }
+  assert_true(less.group == 1 && (!less.kept || n->L == 1) && less.nominal == s->nominal && (steps >= 1 || n->L == 1));
+}
+
 static void check(const mno_shape *s, const mno_dimensions *n) {
   /* tiles of ranks cover the units once */
   assert_true((size_t)s->ranks * (size_t)s->share >= n->M &&
@@ -83,6 +102,11 @@ static void shapes_are_consistent(void **state) {
       for (size_t c = 0; c < mno_candidate_count; c++) {
         mno_shape s;
         const mno_status status = mno_shape_make(&dims[i], (mno_precision)precision, &mno_candidates[c], &s, &err);
+        if (mno_candidates[c].kernel == MNO_KERNEL_GEMM) {
+          assert_ok(status);
+          check_batch(&s, &dims[i]);
+          continue;
+        }
         if (mno_candidates[c].kernel == MNO_KERNEL_LANES) {
           lanes += status == MNO_OK;
           if (status != MNO_OK) continue;
@@ -102,13 +126,15 @@ static void every_card_takes_the_choice(void **state) {
       for (size_t c = 0; c < sizeof cards / sizeof *cards; c++) {
         mno_shape s, again;
         mno_device_info info = {.name = "card", .major = cards[c].major};
+        const int means = MNO_PRODUCTS | (cards[c].major >= 9 ? MNO_CLUSTERS : 0);
         info.shared_block = cards[c].block << 10;
         info.shared_processor = cards[c].processor << 10;
-        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, cards[c].major >= 9, &s, &err));
-        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, cards[c].major >= 9, &again, &err));
+        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, means, &s, &err));
+        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, means, &again, &err));
         assert_memory_equal(&s, &again, sizeof s);
         if (cards[c].major < 9) assert_int_equal(s.ranks, 1);
         mno_fit_on_card fit;
+        if (s.kernel == MNO_KERNEL_GEMM) continue;
         assert_ok(mno_shape_fit(&s, &info, &fit, &err));
         assert_true(fit.stages >= MNO_STAGES_LEAST && fit.stages <= MNO_STAGES_MOST);
         assert_true(fit.shared == mno_shared_bytes(&s, fit.stages, fit.state_in_memory) && fit.shared <= info.shared_block);
@@ -137,13 +163,19 @@ static void choice_by_size(void **state) {
   static const struct {
     mno_dimensions n;
     mno_kernel_kind kernel;
-  } expected[] = {{{2, 1, 10, 1000, 5}, MNO_KERNEL_LANES},        {{10, 10, 10, 1000, 5}, MNO_KERNEL_LANES},
-                  {{32, 32, 10, 1000, 5}, MNO_KERNEL_WARP},       {{100, 100, 10, 1000, 5}, MNO_KERNEL_BLOCK},
-                  {{300, 300, 10, 300, 5}, MNO_KERNEL_BLOCK},     {{100, 100, 200, 1000, 5}, MNO_KERNEL_BLOCK},
-                  {{1000, 1000, 10, 1000, 5}, MNO_KERNEL_CLUSTER}};
+    int products;
+  } expected[] = {{{2, 1, 10, 1000, 5}, MNO_KERNEL_LANES, 0},
+                  {{10, 10, 10, 1000, 5}, MNO_KERNEL_LANES, 0},
+                  {{32, 32, 10, 1000, 5}, MNO_KERNEL_WARP, 0},
+                  {{100, 100, 10, 1000, 5}, MNO_KERNEL_BLOCK, MNO_PRODUCTS},
+                  {{300, 300, 10, 300, 5}, MNO_KERNEL_BLOCK, 0},
+                  {{100, 100, 200, 1000, 5}, MNO_KERNEL_BLOCK, 0},
+                  {{1000, 1000, 10, 1000, 5}, MNO_KERNEL_CLUSTER, MNO_PRODUCTS},
+                  {{100, 100, 200, 1000, 5}, MNO_KERNEL_GEMM, MNO_PRODUCTS},
+                  {{1000, 1000, 200, 100, 5}, MNO_KERNEL_GEMM, MNO_PRODUCTS}};
   for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
     mno_shape s;
-    assert_ok(mno_shape_choose(&expected[i].n, MNO_F32, 1, &s, &err));
+    assert_ok(mno_shape_choose(&expected[i].n, MNO_F32, MNO_CLUSTERS | expected[i].products, &s, &err));
     const mno_step_model m = mno_shape_model(&s);
     printf(
         "D %4d M %4d L %4d N %3d: kernel %s, %d x %d lanes; modelled us per step: memory %.3g, issue %.3g, latency %.3g\n",

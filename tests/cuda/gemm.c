@@ -1,0 +1,269 @@
+/* Kernel G on the twin of a card, whose products are plain loops: its conductor, graphs and maps, against the CPU backend. */
+#include "test.h"
+
+#include "conductor.h"
+#include "jobs.h"
+#include "meanode/random.h"
+#include "shape.h"
+
+static int force(mno_kernel_kind kernel) {
+  for (size_t i = 0; i < mno_candidate_count; i++)
+    if (mno_candidates[i].kernel == kernel) mno_candidate_forced = (int)i;
+  return 0;
+}
+static int setup(void **state) { return force(MNO_KERNEL_GEMM); }
+static int teardown(void **state) {
+  mno_candidate_forced = -1;
+  return 0;
+}
+
+static void equals_the_cpu_backend(void **state) {
+  for (int precision = 0; precision < 2; precision++)
+    for (int activation = 0; activation < MNO_ACTIVATION_COUNT; activation++) {
+      sweep s;
+      sweep_make(&s, (mno_precision)precision, MNO_WEIGHTS_BOTH);
+      for (int p = 0; p < 2; p++) {
+        s.problem[p].activation = (mno_activation)activation;
+        /* linear networks amplify rounding a thousandfold at the usual rates, whatever trains them */
+        if (activation == MNO_IDENTITY) s.problem[p].eta_u = s.problem[p].eta_v = 0.1;
+      }
+      catch gpu = run_twin(&s, usual()), cpu = {.lock = PTHREAD_MUTEX_INITIALIZER};
+      assert_true(mno_twin_state.products > 0 && mno_twin_state.calls_at_once == 0 && mno_twin_state.launches == 0);
+      mno_error err = {0};
+      mno_job job = job_of(&s, &cpu);
+      assert_ok(mno_backend_cpu.run(&job, &err));
+      for (size_t i = 0; i < s.plan.instance_count; i++)
+        compare(&s, gpu.record[i], cpu.record[i], precision == MNO_F64 ? 1e-13 : 1e-5);
+      catch_free(&gpu);
+      catch_free(&cpu);
+      sweep_free(&s);
+    }
+}
+
+/* Frozen weights of one kind, and no steps at all. */
+static void frozen_and_untrained(void **state) {
+  for (int k = 0; k < 3; k++) {
+    sweep s;
+    sweep_make(&s, MNO_F64, MNO_WEIGHTS_BOTH);
+    for (int p = 0; p < 2; p++) {
+      if (k == 0) s.problem[p].eta_u = 0;
+      if (k == 1) s.problem[p].eta_v = 0;
+      if (k == 2) s.problem[p].K = 0;
+    }
+    if (k == 2) s.plan.step_count = 1;
+    catch gpu = run_twin(&s, usual()), cpu = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    mno_error err = {0};
+    mno_job job = job_of(&s, &cpu);
+    assert_ok(mno_backend_cpu.run(&job, &err));
+    for (size_t i = 0; i < s.plan.instance_count; i++) compare(&s, gpu.record[i], cpu.record[i], 1e-12);
+    catch_free(&gpu);
+    catch_free(&cpu);
+    sweep_free(&s);
+  }
+}
+
+/* One step moves the weights by minus the rates times the gradient of the loss, as differences of the loss have it. */
+static void gradients_match_differences(void **state) {
+  enum { D = 4, M = 3, L = 2, N = 5, IN = 3, OUT = 2 };
+  const double eps = 1e-5;
+  mno_problem p = problem_make(D, N, IN, OUT, 1, MNO_SOFTPLUS, MNO_CROSS_ENTROPY);
+  mno_instance instance = {.L = L, .M = M, .seed = 3, .draw = {M, 0, 1}};
+  int64_t step[] = {0, 1};
+  size_t rows[] = {0};
+  const mno_plan plan = {.precision = MNO_F64,
+                         .problem_count = 1,
+                         .problem = &p,
+                         .instance_count = 1,
+                         .instance = &instance,
+                         .step_count = 2,
+                         .step = step,
+                         .output = true,
+                         .weights = MNO_WEIGHTS_BOTH};
+  catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};
+  const mno_job job = {.plan = &plan, .rows = rows, .count = 1, .emit = emit, .context = &c};
+  mno_error err = {0};
+  mno_twin_state = usual();
+  assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
+  const mno_record *r = c.record[0];
+  double u[L * M * D], v[L * M * D];
+  for (int which = 0; which < 2; which++)
+    for (int e = 0; e < L * M * D; e++) {
+      double loss[2];
+      for (int side = 0; side < 2; side++) {
+        memcpy(u, r->u0, sizeof u);
+        memcpy(v, r->v0, sizeof v);
+        (which ? v : u)[e] += side ? eps : -eps;
+        double f[N * OUT] = {0}, gradient[N * OUT];
+        for (int n = 0; n < N; n++) {
+          double h[D] = {0}, next[D];
+          for (int d = 0; d < D; d++)
+            for (int j = 0; j < IN; j++) h[d] += p.w_embed[d * IN + j] * p.x[n * IN + j];
+          for (int l = 0; l < L; l++) {
+            memcpy(next, h, sizeof h);
+            for (int m = 0; m < M; m++) {
+              double q = 0;
+              for (int d = 0; d < D; d++) q += u[(l * M + m) * D + d] * h[d] / D;
+              const double t = mno_activation_derivative(p.activation, 0, q);
+              for (int d = 0; d < D; d++) next[d] += p.alpha / (L * M) * v[(l * M + m) * D + d] * t;
+            }
+            memcpy(h, next, sizeof h);
+          }
+          for (int o = 0; o < OUT; o++)
+            for (int d = 0; d < D; d++) f[n * OUT + o] += p.w_unembed[d * OUT + o] * h[d] / D;
+        }
+        loss[side] = mno_loss_value(p.loss, N, OUT, f, p.y, gradient);
+      }
+      const double rate = (which ? p.eta_v : p.eta_u) * (L * M * D) / (p.alpha * p.alpha);
+      const double moved = which ? r->v[e] - r->v0[e] : r->u[e] - r->u0[e];
+      assert_close(moved, -rate * (loss[1] - loss[0]) / (2 * eps), 2e-7);
+    }
+  catch_free(&c);
+  problem_free(&p);
+}
+
+/* Fewer instances at a time, projections computed again, several devices, part of the rows: the same bits. */
+static void resources_change_nothing(void **state) {
+  for (int precision = 0; precision < 2; precision++) {
+    sweep s;
+    sweep_make(&s, (mno_precision)precision, MNO_WEIGHTS_BOTH);
+    catch expected = run_twin(&s, usual());
+    const int plays = mno_twin_state.plays;
+    for (int k = 0; k < 3; k++) {
+      mno_twin twin = usual();
+      if (k == 0) twin.memory = 120 << 10;
+      if (k == 1) twin.memory = 28 << 10;
+      if (k == 2) twin.devices = 2;
+      catch c = run_twin(&s, twin);
+      if (k == 1) assert_true(mno_twin_state.plays > plays); /* smaller batches, so more of them */
+      for (size_t i = 0; i < s.plan.instance_count; i++) compare(&s, c.record[i], expected.record[i], 0);
+      catch_free(&c);
+    }
+    size_t rows[] = {40, 3, 17};
+    catch some = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    mno_job job = job_of(&s, &some);
+    job.rows = rows;
+    job.count = 3;
+    mno_error err = {0};
+    mno_twin_state = usual();
+    assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
+    for (size_t i = 0; i < 3; i++) compare(&s, some.record[rows[i]], expected.record[rows[i]], 0);
+    catch_free(&some);
+    catch_free(&expected);
+    sweep_free(&s);
+  }
+}
+
+static void recomputed_projections_are_the_same(void **state) {
+  sweep s;
+  sweep_make(&s, MNO_F32, MNO_WEIGHTS_FINAL);
+  s.plan.instance_count = 1;
+  s.instance[0] = (mno_instance){.L = 30, .M = 20, .seed = 5, .draw = {20, 0, 1}};
+  catch kept = run_twin(&s, usual());
+  const int products = mno_twin_state.products;
+  mno_twin twin = usual();
+  twin.memory = 72 << 10;
+  catch again = run_twin(&s, twin);
+  assert_int_equal(mno_twin_state.products, products + 30); /* one more for each layer of the recorded backward pass */
+  compare(&s, again.record[0], kept.record[0], 0);
+  catch_free(&kept);
+  catch_free(&again);
+  sweep_free(&s);
+}
+
+static void divergence_reaches_the_record(void **state) {
+  sweep s;
+  sweep_make(&s, MNO_F64, MNO_WEIGHTS_BOTH);
+  s.problem[0].activation = MNO_IDENTITY;
+  s.problem[0].eta_u = s.problem[0].eta_v = 1e100;
+  catch c = run_twin(&s, usual());
+  const mno_record *bad = c.record[0], *good = c.record[24];
+  assert_int_equal(bad->outcome, MNO_INSTANCE_DIVERGED);
+  assert_true(isfinite(bad->loss[0]) && isnan(bad->loss[2]) && isnan(bad->u[0]) && isfinite(bad->u0[0]));
+  assert_int_equal(good->outcome, MNO_DONE);
+  assert_true(isfinite(good->loss[2]) && good->seconds >= 0);
+  catch_free(&c);
+  sweep_free(&s);
+}
+
+static void failures_are_reported(void **state) {
+  sweep s;
+  sweep_make(&s, MNO_F64, MNO_WEIGHTS_NONE);
+  for (int k = 0; k < 4; k++) {
+    catch c = {.lock = PTHREAD_MUTEX_INITIALIZER, .fail_at = k == 2 ? 4 : 0};
+    atomic_int stop = 0;
+    mno_error err = {0};
+    mno_job job = job_of(&s, &c);
+    mno_twin_state = usual();
+    if (k == 0) mno_twin_state.fail_product = 40;
+    if (k == 1) mno_twin_state.fail_play = 9;
+    if (k == 3) job.stop = c.stop = &stop;
+    static const mno_status expected[] = {MNO_ERR_BACKEND, MNO_ERR_BACKEND, MNO_ERR_IO, MNO_INTERRUPTED};
+    static const char *const message[] = {"a product failed", "a graph failed", "disk full", "interrupted"};
+    assert_int_equal(mno_cuda_run(&mno_device_twin, &job, &err), expected[k]);
+    assert_non_null(strstr(err.message, message[k]));
+    assert_int_equal(mno_twin_state.live, 0);
+    assert_true(c.count < s.plan.instance_count);
+    catch_free(&c);
+  }
+  sweep_free(&s);
+}
+
+static void batches_share_problem_and_depth(void **state) {
+  mno_item item[20] = {{0}};
+  mno_batch batch[20];
+  for (int i = 0; i < 20; i++) item[i].L = i < 7 ? 5 : 3, item[i].problem = i >= 15;
+  const size_t count = mno_batches_make(item, 20, 4, batch), expected[] = {4, 3, 4, 4, 4, 1};
+  assert_int_equal(count, 6);
+  size_t first = 0;
+  for (size_t i = 0; i < count; i++) {
+    assert_int_equal(batch[i].first, first);
+    assert_int_equal(batch[i].count, expected[i]);
+    first += batch[i].count;
+  }
+}
+
+/* Without a library for products the other kernels take the shape. */
+static void without_a_library(void **state) {
+  mno_candidate_forced = -1;
+  enum { L = 2 };
+  mno_problem p = problem_make(100, 200, 3, 2, 1, MNO_TANH, MNO_SQUARED);
+  mno_instance instance = {.L = L, .M = 100, .seed = 3, .draw = {100, 0, 1}};
+  int64_t step[] = {1};
+  size_t rows[] = {0};
+  const mno_plan plan = {.precision = MNO_F64,
+                         .problem_count = 1,
+                         .problem = &p,
+                         .instance_count = 1,
+                         .instance = &instance,
+                         .step_count = 1,
+                         .step = step,
+                         .output = true};
+  double loss[2];
+  for (int k = 0; k < 2; k++) {
+    catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    const mno_job job = {.plan = &plan, .rows = rows, .count = 1, .emit = emit, .context = &c};
+    mno_error err = {0};
+    mno_twin_state = usual();
+    mno_twin_state.no_products = k;
+    assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
+    assert_int_equal(mno_twin_state.products > 0, !k);
+    assert_int_equal(mno_twin_state.launches, k);
+    loss[k] = c.record[0]->loss[0];
+    catch_free(&c);
+  }
+  assert_close(loss[0], loss[1], 1e-13 * loss[0]);
+  problem_free(&p);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(equals_the_cpu_backend),
+                                     cmocka_unit_test(frozen_and_untrained),
+                                     cmocka_unit_test(gradients_match_differences),
+                                     cmocka_unit_test(resources_change_nothing),
+                                     cmocka_unit_test(recomputed_projections_are_the_same),
+                                     cmocka_unit_test(divergence_reaches_the_record),
+                                     cmocka_unit_test(failures_are_reported),
+                                     cmocka_unit_test(batches_share_problem_and_depth),
+                                     cmocka_unit_test(without_a_library)};
+  return cmocka_run_group_tests(tests, setup, teardown);
+}
