@@ -2,6 +2,7 @@
 
 #include "conductor.h"
 #include "core/memory.h"
+#include "outbox.h"
 #include "rounds.h"
 
 #include <pthread.h>
@@ -15,6 +16,7 @@ enum {
 };
 static const double MEMORY_SHARE = 0.92;                 /* of what is free on the card */
 static const size_t PINNED_MOST = (size_t)4 << 30;       /* results in flight */
+static const size_t OUTBOX_BYTES = (size_t)512 << 20;    /* records that wait to be emitted */
 static const struct timespec NAP = {.tv_nsec = 200000L}; /* between looks at the parcels */
 
 /* A thread that trains batches of a group by calls of the device. */
@@ -51,8 +53,7 @@ typedef struct worker {
   const mno_device_problem *remote; /* where that is on the device */
   orchestra *orchestra; /* [groups] */
   atomic_int running;   /* conductors */
-  size_t done;          /* records emitted */
-  bool drop;                        /* a record could not be emitted: the others are dropped */
+  mno_outbox *outbox;   /* shared: records on their way to whoever receives them */
 } worker;
 
 static const size_t PARCELS_AT = 256; /* the pinned arena starts with the stop word */
@@ -340,7 +341,7 @@ static mno_status unpack(const mno_job *job, const mno_parcel *parcel, double sh
   return MNO_OK;
 }
 
-/* Emits the parcels that are full; returns how many. */
+/* Takes the parcels that are full; returns how many. */
 static size_t collect(worker *w, int round) {
   size_t found = 0;
   char *at = w->api->pinned(w->device) + PARCELS_AT;
@@ -354,12 +355,10 @@ static size_t collect(worker *w, int round) {
       mno_record *record = NULL;
       mno_error err;
       mno_status status = MNO_OK;
-      if (!w->drop) status = unpack(w->job, parcel, 1.0 / g->teams, &record, &err);
+      if (w->status == MNO_OK) status = unpack(w->job, parcel, 1.0 / g->teams, &record, &err);
       __atomic_store_n(&parcel->state, 0, __ATOMIC_RELEASE);
-      if (record) status = w->job->emit(w->job->context, record, &err);
-      w->done += status == MNO_OK && record;
-      if (status != MNO_OK && !w->drop) {
-        w->drop = true;
+      if (record) status = mno_outbox_put(w->outbox, record, &err);
+      if (status != MNO_OK) { /* the others are dropped */
         w->status = status;
         w->err = err;
         atomic_store(w->halt, 1);
@@ -374,7 +373,7 @@ static mno_status run_round(worker *w, int round, mno_error *err) {
   uint32_t *stop = (uint32_t *)w->api->pinned(w->device);
   mno_status status = launch(w, round, err);
   for (;;) { /* also after a failure: what was launched must end before its memory goes */
-    if (status != MNO_OK || atomic_load(w->halt) || (w->job->stop && atomic_load(w->job->stop))) {
+    if (status != MNO_OK || atomic_load(w->halt) || mno_outbox_status(w->outbox, NULL) != MNO_OK || (w->job->stop && atomic_load(w->job->stop))) {
       atomic_store(w->halt, 1);
       __atomic_store_n(stop, 1, __ATOMIC_RELEASE);
     }
@@ -434,10 +433,17 @@ mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error
     free(threads);
     return mno_fail_memory(err, (size_t)devices * (sizeof *workers + sizeof *threads), "the list of devices");
   }
+  mno_outbox *outbox;
+  status = mno_outbox_open(&outbox, job, job->threads > 0 ? job->threads : mno_core_count(), OUTBOX_BYTES, err);
+  if (status != MNO_OK) {
+    free(workers);
+    free(threads);
+    return status;
+  }
   atomic_int halt = 0;
   int started = 0;
   for (; started < devices; started++) {
-    workers[started] = (worker){.api = api, .job = job, .index = started, .devices = devices, .halt = &halt};
+    workers[started] = (worker){.api = api, .job = job, .index = started, .devices = devices, .halt = &halt, .outbox = outbox};
     if (pthread_create(&threads[started], NULL, work, &workers[started]) != 0) {
       status = mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for device %d: raise the limit on threads (ulimit -u)",
                         started);
@@ -448,11 +454,16 @@ mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error
   size_t done = 0;
   for (int i = 0; i < started; i++) {
     pthread_join(threads[i], NULL);
-    done += workers[i].done;
     if (status == MNO_OK && workers[i].status != MNO_OK) {
       status = workers[i].status;
       if (err) *err = workers[i].err;
     }
+  }
+  mno_error failed;
+  const mno_status sent = mno_outbox_close(outbox, &done, &failed);
+  if (status == MNO_OK && sent != MNO_OK) {
+    status = sent;
+    if (err) *err = failed;
   }
   free(workers);
   free(threads);

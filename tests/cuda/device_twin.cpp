@@ -75,10 +75,12 @@ mno_status device_launch(mno_device *device, int, const mno_train_args *args, co
   if (__atomic_add_fetch(&mno_twin_state.launches, 1, __ATOMIC_SEQ_CST) == mno_twin_state.fail_launch)
     return mno_fail(err, MNO_ERR_BACKEND, "twin: launch failed");
   device->running += teams;
+  __atomic_add_fetch(&mno_twin_state.started, teams, __ATOMIC_SEQ_CST);
   for (int i = 0; i < teams; i++)
     device->threads.emplace_back([device, args = *args, fit = *fit, i] {
       mno::HostTeam team(args, i, 7 + (uint32_t)i, fit.state_in_memory, i & 1);
       mno::run_on_host(team, args);
+      __atomic_add_fetch(&mno_twin_state.ended, 1, __ATOMIC_SEQ_CST);
       device->running--;
     });
   return MNO_OK;

@@ -4,6 +4,8 @@
 #include "jobs.h"
 #include "rounds.h"
 
+#include <time.h>
+
 static void equals_the_cpu_backend(void **state) {
   for (int precision = 0; precision < 2; precision++) {
     sweep s;
@@ -49,6 +51,76 @@ static void resources_change_nothing(void **state) {
   assert_int_equal(some.count, 3);
   catch_free(&some);
   catch_free(&expected);
+  sweep_free(&s);
+}
+
+/* Receives its first record only when all kernels have ended: they do, whatever the disk does. */
+typedef struct slow {
+  catch c;
+  int launches;
+  atomic_bool first, late;
+} slow;
+
+static mno_status emit_slowly(void *context, mno_record *record, mno_error *err) {
+  slow *s = context;
+  const struct timespec nap = {.tv_nsec = 1000000};
+  if (!atomic_exchange(&s->first, true)) {
+    int naps = 0;
+    while (__atomic_load_n(&mno_twin_state.launches, __ATOMIC_SEQ_CST) < s->launches ||
+           __atomic_load_n(&mno_twin_state.ended, __ATOMIC_SEQ_CST) < __atomic_load_n(&mno_twin_state.started, __ATOMIC_SEQ_CST)) {
+      if (++naps == 30000) {
+        atomic_store(&s->late, true);
+        break;
+      }
+      nanosleep(&nap, NULL);
+    }
+  }
+  return emit(&s->c, record, err);
+}
+
+static void a_slow_disk_holds_no_kernel_up(void **state) {
+  sweep s;
+  sweep_make(&s, MNO_F64, MNO_WEIGHTS_FINAL);
+  mno_twin twin = usual();
+  twin.resident = 1;
+  catch expected = run_twin(&s, twin);
+  slow slow = {.c = {.lock = PTHREAD_MUTEX_INITIALIZER}, .launches = mno_twin_state.launches};
+  mno_job job = job_of(&s, &slow.c);
+  job.emit = emit_slowly;
+  job.context = &slow;
+  job.threads = 1;
+  mno_error err = {0};
+  mno_twin_state = twin;
+  assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
+  assert_false(slow.late);
+  for (size_t i = 0; i < s.plan.instance_count; i++) compare(&s, slow.c.record[i], expected.record[i], 0);
+  catch_free(&slow.c);
+  catch_free(&expected);
+  sweep_free(&s);
+}
+
+/* All devices get their share, by modelled time, and the same bits come out. */
+static void devices_share_the_work(void **state) {
+  sweep s;
+  sweep_make(&s, MNO_F64, MNO_WEIGHTS_NONE);
+  mno_error err = {0};
+  double load[3] = {0}, most = 0, sum = 0;
+  for (int device = 0; device < 3; device++) {
+    mno_groups groups;
+    assert_ok(mno_groups_make(&s.plan, s.rows, s.plan.instance_count, MNO_CLUSTERS, device, 3, &groups, &err));
+    for (size_t g = 0; g < groups.count; g++) load[device] += groups.group[g].seconds;
+    mno_groups_free(&groups);
+    sum += load[device];
+    if (load[device] > most) most = load[device];
+  }
+  assert_true(most <= 1.1 * sum / 3);
+  mno_twin twin = usual();
+  twin.devices = 2;
+  catch one = run_twin(&s, usual()), two = run_twin(&s, twin);
+  assert_int_equal(mno_twin_state.opens, 2);
+  for (size_t i = 0; i < s.plan.instance_count; i++) compare(&s, two.record[i], one.record[i], 0);
+  catch_free(&one);
+  catch_free(&two);
   sweep_free(&s);
 }
 
@@ -112,6 +184,7 @@ static void failures_are_reported(void **state) {
   assert_string_equal(err.message, "disk full");
   catch_free(&full);
 
+  for (size_t i = 0; i < s.plan.instance_count; i++) s.instance[i].L *= 60; /* so that some are left when stop is seen */
   catch stopped = {.lock = PTHREAD_MUTEX_INITIALIZER, .stop = &stop};
   twin = usual();
   twin.resident = 1;
@@ -187,6 +260,8 @@ static void groups_and_rounds(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(equals_the_cpu_backend),
                                      cmocka_unit_test(resources_change_nothing),
+                                     cmocka_unit_test(a_slow_disk_holds_no_kernel_up),
+                                     cmocka_unit_test(devices_share_the_work),
                                      cmocka_unit_test(divergence_reaches_the_record),
                                      cmocka_unit_test(failures_are_reported),
                                      cmocka_unit_test(too_large_is_refused_with_numbers),
