@@ -15,12 +15,8 @@
 
 #ifdef __CUDA_ARCH__
 #define MNO_UNROLL _Pragma("unroll")
-/* Inner loops over rows: enough to hide the latency of shared memory within the register budget. */
-#if __CUDA_ARCH__ >= 900
-#define MNO_UNROLL_ROWS _Pragma("unroll(sizeof(T) == 4 ? 2 : 1)")
-#else
-#define MNO_UNROLL_ROWS _Pragma("unroll 1")
-#endif
+/* Inner loops over rows: as many at a time as the registers hold. */
+#define MNO_UNROLL_ROWS _Pragma("unroll(Team::template rows<T>)")
 /* Loops over units in a lane: several activations at a time. */
 #define MNO_UNROLL_UNITS _Pragma("unroll(sizeof(T) == 4 ? 2 : 1)")
 #else

@@ -41,8 +41,9 @@ static double max(double a, double b) { return a > b ? a : b; }
 
 static mno_divisor divisor(uint32_t d) { return (mno_divisor){d, (uint32_t)(((UINT64_C(1) << 32) + d - 1) / d)}; }
 
-/* Instructions of a lane for one row of a sum: a weight, MNO_CHUNK fma, the loads of a row of samples. */
-static double row_cost(const mno_shape *s) { return MNO_CHUNK * (s->bytes == 8 ? 2 : 1) + (s->bytes == 8 ? 5 : 3) + 5; }
+/* Instructions of a lane for one row of a sum, as counted in the code for sm_90: a weight, MNO_CHUNK fma (in f64 of two issue
+ * slots), the loads of a row of samples, the loop. */
+static double row_cost(const mno_shape *s) { return MNO_CHUNK * (s->bytes == 8 ? 2 : 1) + (s->bytes == 8 ? 6 : 3) + 3; }
 
 /* Instructions of a lane in a phase that deals `items` x `slices` of `length` rows to the lanes. */
 static double phase_cost(const mno_shape *s, size_t items, size_t slices, size_t length, double rows_each) {
@@ -112,12 +113,12 @@ static int height_of(size_t D) {
 /* Instructions of a warp of W0, as counted in the code for sm_90 (tanh); those in double precision occupy two issue slots.
  * In the two passes of a layer, and in all of a span of layers. */
 static double pass_instructions(const mno_shape *s) {
-  return s->M * (s->bytes == 8 ? 216 + 14 * s->height : 82 + 6 * s->height) + 120 + 3 * s->height;
+  return s->M * (s->bytes == 8 ? 230 + 14 * s->height : 82 + 6 * s->height) + 120 + 3 * s->height;
 }
 static double span_instructions(const mno_shape *s) {
   const int wide = s->bytes == 8;
   const double rounds = (double)ceil_div((size_t)(s->span * s->M * s->d_slices), s->by_share.d);
-  const double update = s->chunks * (s->d_length * (wide ? 66 : 36) + 50);
+  const double update = s->chunks * (s->d_length * (wide ? 62 : 34) + 50);
   return s->span * pass_instructions(s) + rounds * update + 450;
 }
 

@@ -167,13 +167,17 @@ private:
         Row<T> sum_p, sum_q;
         sum_p.clear();
         sum_q.clear();
-        MNO_UNROLL_ROWS for (int d = begin; d < end; d++) {
+        const T *of_u = u + m * s.row + begin, *of_v = TWO ? v + m * s.row + begin : NULL;
+        const T *of_x = x + (c * s.D + begin) * PITCH, *of_y = TWO ? y + (c * s.D + begin) * PITCH : NULL;
+        MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
           Row<T> row;
-          row.read(x + (c * s.D + d) * PITCH);
-          sum_p.add_product(u[m * s.row + d], row);
+          row.read(of_x);
+          sum_p.add_product(*of_u++, row);
+          of_x += PITCH;
           if (TWO) {
-            row.read(y + (c * s.D + d) * PITCH);
-            sum_q.add_product(v[m * s.row + d], row);
+            row.read(of_y);
+            sum_q.add_product(*of_v++, row);
+            of_y += PITCH;
           }
         }
         const int to = ((c * s.d_slices + slice) * s.tile + m) * PITCH;
@@ -208,46 +212,59 @@ private:
           sum.clear();
         else
           sum.read(to);
-        MNO_UNROLL_ROWS for (int m = begin; m < end; m++) {
-          row.read(t + (c * s.d_slices * s.tile + m) * PITCH);
-          sum.add_product(w[m * s.row + d], row);
+        const T *of_w = w + begin * s.row + d, *of_t = t + (c * s.d_slices * s.tile + begin) * PITCH;
+        MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
+          row.read(of_t);
+          sum.add_product(*of_w, row);
+          of_w += s.row;
+          of_t += PITCH;
         }
         sum.write(to);
       }
     }
   }
 
-  /* The same for u g, and the updates of u and v by g, h and t, b. */
-  MNO_DEVICE void combine_and_update(int lane, int count, bool first, T *u, T *v, const T *g, const T *t, const T *h,
-                                     const T *b, T *acc, T rate_u, T rate_v) {
-    if (s.chunks > 1) combine(lane, count, first, u, g, acc); /* before any update: all chunks see the old u */
+  /* The updates of u and v by g, h and t, b; ALONE: there is one chunk, and acc (+)= u g on the way. */
+  template <bool ALONE>
+  MNO_DEVICE void update(int lane, int count, bool first, T *u, T *v, const T *g, const T *t, const T *h, const T *b, T *acc,
+                         T rate_u, T rate_v) {
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
-      T *const to = acc + (slice * s.chunks * s.D + d) * PITCH;
+      T *const to = acc + (slice * s.D + d) * PITCH;
       Row<T> sum;
-      if (s.chunks == 1) {
+      if (ALONE) {
         if (first)
           sum.clear();
         else
           sum.read(to);
       }
-      for (int c = 0; c < s.chunks; c++) {
+      for (int c = 0; c < (ALONE ? 1 : s.chunks); c++) {
         Row<T> row_h, row_b, row;
         row_h.read(h + (c * s.D + d) * PITCH);
         row_b.read(b + (c * s.D + d) * PITCH);
-        MNO_UNROLL_ROWS for (int m = begin; m < end; m++) {
-          const int from = (c * s.d_slices * s.tile + m) * PITCH;
-          const T old_u = u[m * s.row + d];
-          row.read(g + from);
-          if (s.chunks == 1) sum.add_product(old_u, row);
-          u[m * s.row + d] = fma_(-rate_u, row.dot(row_h), old_u);
-          row.read(t + from);
-          v[m * s.row + d] = fma_(-rate_v, row.dot(row_b), v[m * s.row + d]);
+        T *of_u = u + begin * s.row + d, *of_v = v + begin * s.row + d;
+        const int from = (c * s.d_slices * s.tile + begin) * PITCH;
+        const T *of_g = g + from, *of_t = t + from;
+        MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
+          const T old_u = *of_u;
+          row.read(of_g);
+          if (ALONE) sum.add_product(old_u, row);
+          *of_u = fma_(-rate_u, row.dot(row_h), old_u);
+          row.read(of_t);
+          *of_v = fma_(-rate_v, row.dot(row_b), *of_v);
+          of_u += s.row, of_v += s.row;
+          of_g += PITCH, of_t += PITCH;
         }
       }
-      if (s.chunks == 1) sum.write(to);
+      if (ALONE) sum.write(to);
     }
+  }
+  MNO_DEVICE void combine_and_update(int lane, int count, bool first, T *u, T *v, const T *g, const T *t, const T *h,
+                                     const T *b, T *acc, T rate_u, T rate_v) {
+    if (s.chunks == 1) return update<true>(lane, count, first, u, v, g, t, h, b, acc, rate_u, rate_v);
+    combine(lane, count, first, u, g, acc); /* before any update: all chunks see the old u */
+    update<false>(lane, count, first, u, v, g, t, h, b, acc, rate_u, rate_v);
   }
 
   /* x += step * (slices of all ranks, in order); before: where the old x goes, or NULL */
