@@ -22,18 +22,29 @@ static mno_status probe(char *description, size_t size) {
 
 static mno_status run(const mno_job *job, mno_error *err) { return mno_cuda_run(&mno_device_cuda, job, err); }
 
-/* Host memory: the two parcels of a team. */
-static size_t memory(const mno_plan *plan, size_t row) { return 2 * mno_parcel_size(plan, row); }
+static mno_status fits(const mno_plan *plan, const size_t *rows, size_t count, int threads, mno_error *err) {
+  return mno_cuda_fits(&mno_device_cuda, plan, rows, count, err);
+}
 
-static double seconds(const mno_plan *plan, size_t row) {
+static mno_status shape_of(const mno_plan *plan, size_t row, mno_shape *shape) {
   const mno_instance *i = &plan->instance[row];
   const mno_problem *p = &plan->problem[i->problem];
   const mno_dimensions dims = {p->D, (size_t)i->M, p->N, (size_t)i->L, p->d_out};
+  return mno_shape_choose(&dims, plan->precision, MNO_CLUSTERS | MNO_PRODUCTS, shape, NULL);
+}
+
+/* On the card: what the team needs that would train it. */
+static size_t memory(const mno_plan *plan, size_t row) {
   mno_shape shape;
-  if (mno_shape_choose(&dims, plan->precision, MNO_CLUSTERS | MNO_PRODUCTS, &shape, NULL) != MNO_OK) return 0;
-  return mno_shape_seconds(&shape) * (double)(p->K + 1);
+  return shape_of(plan, row, &shape) == MNO_OK ? mno_slot_bytes(&shape) : 0;
+}
+
+static double seconds(const mno_plan *plan, size_t row) {
+  mno_shape shape;
+  if (shape_of(plan, row, &shape) != MNO_OK) return 0;
+  return mno_shape_seconds(&shape) * (double)(plan->problem[plan->instance[row].problem].K + 1);
 }
 
 extern const mno_backend mno_backend_cuda;
 const mno_backend mno_backend_cuda = {
-    .name = "cuda", .priority = 10, .probe = probe, .run = run, .memory = memory, .seconds = seconds};
+    .name = "cuda", .priority = 10, .probe = probe, .run = run, .fits = fits, .memory = memory, .seconds = seconds};

@@ -471,3 +471,29 @@ mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error
     status = mno_fail(err, MNO_INTERRUPTED, "interrupted: what was in flight on the card is dropped");
   return status;
 }
+
+mno_status mno_cuda_fits(const mno_device_api *api, const mno_plan *plan, const size_t *rows, size_t count, mno_error *err) {
+  int devices;
+  mno_status status = api->count(&devices, err);
+  if (!rows) count = plan->instance_count;
+  if (status != MNO_OK || count == 0) return status;
+  size_t *all = NULL;
+  if (!rows) {
+    all = mno_alloc(count, sizeof *all);
+    if (!all) return mno_fail_memory(err, count * sizeof *all, "the list of instances");
+    for (size_t i = 0; i < count; i++) all[i] = i;
+  }
+  const mno_job job = {.plan = plan, .rows = rows ? rows : all, .count = count};
+  if ((size_t)devices > count) devices = (int)count;
+  for (int i = 0; i < devices && status == MNO_OK; i++) {
+    worker w = {.api = api, .job = &job, .index = i, .devices = devices};
+    size_t arena, pinned;
+    mno_error why;
+    status = measure(&w, &arena, &pinned, &why);
+    mno_groups_free(&w.groups);
+    if (status == MNO_ERR_MEMORY) status = MNO_ERR_INPUT;
+    if (status != MNO_OK) mno_fail(err, status, "%s: %s", plan->sweep ? plan->sweep->path : "the plan", why.message);
+  }
+  free(all);
+  return status;
+}

@@ -153,15 +153,7 @@ mno_status mno_print_plan(const mno_plan *plan, const char *backend_name, int th
   printf("\nwork         %.3g floating point operations, about ", c.flops);
   print_seconds(seconds);
   printf(" to train%s\n", plan->sweep->limit.count ? "; the limits come on top" : "");
-  double needed = (double)(host ? c.working + c.record : c.record) * (double)busy,
-         available = (double)mno_memory_available();
-  if (needed > 0.9 * available)
-    return mno_fail(
-        err, MNO_ERR_INPUT,
-        "%s: this sweep needs %.3g GiB of memory on %zu threads, but %.3g GiB are free; use smaller L or M, fewer "
-        "threads (--threads), fewer recorded steps or --precision f32",
-        plan->sweep->path, needed / 0x1p30, busy, available / 0x1p30);
-  return MNO_OK;
+  return backend->fits(plan, NULL, 0, threads, err);
 }
 
 int mno_command_check(int argc, char **argv) {

@@ -78,6 +78,30 @@ static size_t cpu_memory(const mno_plan *plan, size_t row) {
   return kernels ? kernels->bytes(problem_of(plan, row), (size_t)i->L, (size_t)i->M, layout_of(plan, row)) : 0;
 }
 
+/* The working sets of all threads and their records. */
+static mno_status cpu_fits(const mno_plan *plan, const size_t *rows, size_t count, int threads, mno_error *err) {
+  if (!rows) count = plan->instance_count;
+  if (threads <= 0) threads = mno_core_count();
+  size_t largest = 0, worst = 0;
+  for (size_t i = 0; i < count; i++) {
+    const size_t row = rows ? rows[i] : i, bytes = cpu_memory(plan, row) + mno_record_bytes(plan, row);
+    if (bytes > largest) {
+      largest = bytes;
+      worst = row;
+    }
+  }
+  const size_t available = mno_memory_available(), parallel = (size_t)threads < count ? (size_t)threads : count;
+  const double needed = (double)largest * (double)parallel;
+  if (needed <= 0.9 * (double)available) return MNO_OK;
+  const mno_instance *instance = &plan->instance[worst];
+  return mno_fail(
+      err, MNO_ERR_INPUT,
+      "%s: this sweep needs %.3g GiB of memory on %zu threads (%.3g GiB for one instance with L = %lld, M = %lld) but "
+      "%.3g GiB are free; use smaller L or M, fewer threads (--threads), fewer recorded steps or --precision f32",
+      plan->sweep ? plan->sweep->path : "the plan", needed / 0x1p30, parallel, (double)largest / 0x1p30,
+      (long long)instance->L, (long long)instance->M, (double)available / 0x1p30);
+}
+
 static double cpu_seconds(const mno_plan *plan, size_t row) {
   const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(plan->precision);
   if (!kernels) return 0;
@@ -245,4 +269,4 @@ static mno_status cpu_run(const mno_job *job, mno_error *err) {
 }
 
 const mno_backend mno_backend_cpu = {
-    .name = "cpu", .priority = 0, .probe = cpu_probe, .run = cpu_run, .memory = cpu_memory, .seconds = cpu_seconds};
+    .name = "cpu", .priority = 0, .probe = cpu_probe, .run = cpu_run, .fits = cpu_fits, .memory = cpu_memory, .seconds = cpu_seconds};

@@ -65,30 +65,6 @@ static mno_status emit(void *context, mno_record *record, mno_error *err) {
   return status;
 }
 
-/* Refuses before work starts what would not fit: the working sets of all threads and their records. */
-static mno_status check_memory(const mno_plan *plan, const mno_backend *backend, int threads, mno_error *err) {
-  if (threads <= 0) threads = mno_core_count();
-  size_t largest = 0, worst = 0;
-  for (size_t row = 0; row < plan->instance_count; row++) {
-    size_t bytes = backend->memory(plan, row) + mno_record_bytes(plan, row);
-    if (bytes > largest) {
-      largest = bytes;
-      worst = row;
-    }
-  }
-  size_t available = mno_memory_available();
-  size_t parallel = (size_t)threads < plan->instance_count ? (size_t)threads : plan->instance_count;
-  double needed = (double)largest * (double)parallel;
-  if (needed <= 0.9 * (double)available) return MNO_OK;
-  const mno_instance *instance = &plan->instance[worst];
-  return mno_fail(
-      err, MNO_ERR_INPUT,
-      "%s: this sweep needs %.3g GiB of memory on %zu threads (%.3g GiB for one instance with L = %lld, M = %lld) but "
-      "%.3g GiB are free; use smaller L or M, fewer threads (--threads) or --precision f32",
-      plan->sweep->path, needed / 0x1p30, parallel, (double)largest / 0x1p30, (long long)instance->L, (long long)instance->M,
-      (double)available / 0x1p30);
-}
-
 static mno_status train(run_state *run, const size_t *rows, size_t count, mno_error *err) {
   double work = 0;
   for (size_t i = 0; i < count; i++) work += run->backend->seconds(run->plan, rows[i]);
@@ -149,12 +125,16 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
   char device[256];
   status = run.backend->probe(device, sizeof device);
   if (status != MNO_OK) return mno_fail(err, status, "backend %s: %s", run.backend->name, device);
-  status = check_memory(plan, run.backend, options->threads, err);
-  if (status == MNO_OK) status = mno_limit_check(plan, err);
+  status = mno_limit_check(plan, err);
   if (status != MNO_OK) return status;
   size_t count = 0, planned = 0;
   size_t *rows = rows_of_shard(plan, options, &planned, err);
   if (!rows) return err->status;
+  status = run.backend->fits(plan, rows, planned, options->threads, err);
+  if (status != MNO_OK) {
+    free(rows);
+    return status;
+  }
   if (options->limits_from && (status = mno_result_open(options->limits_from, &run.other, err)) != MNO_OK) {
     free(rows);
     return status;

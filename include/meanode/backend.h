@@ -41,7 +41,11 @@ typedef struct mno_backend {
    * threads or its neighbours. Errors: MNO_ERR_BACKEND (device), MNO_ERR_MEMORY, MNO_INTERRUPTED, what emit returned. */
   mno_status (*run)(const mno_job *job, mno_error *err);
 
-  /* Bytes that running this row needs beyond its record (working set of the batch it would run in). */
+  /* Would these rows (NULL: all of the plan) run on this machine? Refuses before any work, with the numbers and what to
+   * change: MNO_ERR_INPUT for memory, MNO_ERR_BACKEND for shapes that the backend does not take at all. */
+  mno_status (*fits)(const mno_plan *plan, const size_t *rows, size_t count, int threads, mno_error *err);
+
+  /* Bytes that running this row needs beyond its record (working set of the batch it would run in), where it runs. */
   size_t (*memory)(const mno_plan *plan, size_t row);
 
   /* Modelled seconds of one instance on one thread (team) of this machine; only ratios matter for scheduling. */

@@ -206,6 +206,7 @@ static void stops_and_fails(void **state) {
   sink_free(&s);
   job.count = 0;
   assert_ok(backend->run(&job, &err));
+  assert_ok(backend->fits(&plan, NULL, 0, 1, &err));
   assert_true(backend->memory(&plan, 3) > 0 && backend->seconds(&plan, 9) > backend->seconds(&plan, 3));
   setenv("MEANODE_ISA", "mmx", 1);
   assert_int_equal(backend->run(&(mno_job){.plan = &plan, .rows = rows, .count = 1}, &err), MNO_ERR_BACKEND);

@@ -201,6 +201,13 @@ static void too_large_is_refused_with_numbers(void **state) {
   catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};
   mno_twin twin = usual();
   s.instance[5].L = 100000;
+  mno_twin_state = twin;
+  assert_int_equal(mno_cuda_fits(&mno_device_twin, &s.plan, NULL, 0, &err), MNO_ERR_INPUT);
+  assert_non_null(strstr(err.message, "L = 100000"));
+  assert_non_null(strstr(err.message, "GiB"));
+  const size_t others[] = {0, 1, 30};
+  assert_ok(mno_cuda_fits(&mno_device_twin, &s.plan, others, 3, &err));
+  assert_int_equal(mno_twin_state.opens, 0);
   assert_int_equal(failing(twin, &c, &err, &s), MNO_ERR_MEMORY);
   assert_non_null(strstr(err.message, "L = 100000"));
   assert_non_null(strstr(err.message, "GiB"));
