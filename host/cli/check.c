@@ -11,6 +11,18 @@
 
 enum { SHOWN = 8 }; /* values of a list that are written out */
 
+/* Bytes that a result file takes beside its numbers: for itself, a problem, a limit, a row, the weights of a row. */
+enum {
+  FILE_ITSELF = 24000,
+  FILE_PROBLEM = 10000,
+  FILE_LIMIT = 10000,
+  FILE_ROW = 90,
+  FILE_WEIGHTS = 1800,
+  FILE_WEIGHTS_EACH = 1640
+};
+enum { USUAL_NODES = 8 };             /* depth nodes of a limit, if it chooses */
+static const double plain_rate = 7e8; /* operations a second of the reference implementation, which diagnostics train with */
+
 static void print_integers(const char *name, const mno_integers *list) {
   printf("%s ", name);
   for (size_t i = 0; i < list->count && (list->count <= SHOWN || i < SHOWN - 2); i++)
@@ -33,14 +45,16 @@ static void print_bytes(double bytes) {
 }
 
 static void print_seconds(double seconds) {
-  if (seconds < 120)
-    printf("%.2g s", seconds);
+  if (seconds < 0.1)
+    printf("less than 0.1 s");
+  else if (seconds < 120)
+    printf("about %.2g s", seconds);
   else if (seconds < 7200)
-    printf("%.0f min", seconds / 60);
+    printf("about %.0f min", seconds / 60);
   else if (seconds < 172800)
-    printf("%.1f h", seconds / 3600);
+    printf("about %.1f h", seconds / 3600);
   else
-    printf("%.1f days", seconds / 86400);
+    printf("about %.1f days", seconds / 86400);
 }
 
 /* What the plan takes on one backend. */
@@ -59,22 +73,28 @@ static bool same_shape(const mno_instance *a, const mno_instance *b) {
   return a->problem == b->problem && a->L == b->L && a->M == b->M;
 }
 
+/* Numbers of one limit: outputs with their errors and embeddings of every step, states and adjoints at every node. */
+static double limit_bytes(const mno_plan *plan, const mno_problem *p) {
+  double nodes = plan->sweep->limit.nodes > 0 ? (double)plan->sweep->limit.nodes : USUAL_NODES,
+         state = (double)(p->N * p->D);
+  return (double)sizeof(double) * (double)(p->K + 1) * (2 * (double)(p->N * p->d_out) + state + 2 * nodes * state);
+}
+
 static cost add_up(const mno_plan *plan, const mno_backend *backend) {
   cost c = {0};
-  double S = (double)plan->step_count, real = sizeof(double), seconds = 0, bytes = 0, flops = 0;
+  double seconds = 0, bytes = 0, flops = 0;
+  int copies = plan->weights == MNO_WEIGHTS_BOTH ? 2 : plan->weights != MNO_WEIGHTS_NONE;
   const mno_instance *before = NULL;
   for (size_t row = 0; row < plan->instance_count; row++) {
     const mno_instance *i = &plan->instance[row];
     const mno_problem *p = &plan->problem[i->problem];
     if (!before || !same_shape(before, i)) { /* the seeds of a shape cost the same */
-      double outputs = plan->output ? (double)(p->N * p->d_out) : 0,
-             embeddings = plan->embedding ? (double)(p->N * p->D) : 0,
-             weights = 2.0 * (double)i->L * (double)i->M * (double)p->D,
-             copies = plan->weights == MNO_WEIGHTS_BOTH ? 2 : plan->weights != MNO_WEIGHTS_NONE;
       size_t working = backend->memory(plan, row), record = mno_record_bytes(plan, row);
-      bytes = real * (S * (3 + outputs + embeddings) + copies * weights + 10); /* 3 columns of steps, 10 coordinates */
-      seconds = backend->seconds(plan, row);
+      bytes =
+          (double)mno_record_stored_bytes(plan, row) + FILE_ROW + (copies ? FILE_WEIGHTS + FILE_WEIGHTS_EACH * copies : 0);
       flops = mno_instance_flops(p, i);
+      seconds = backend->seconds(plan, row);
+      if (plan->coupling || plan->path || plan->features) seconds += flops / plain_rate;
       if (working + record > c.working + c.record || row == 0) {
         c.working = working;
         c.record = record;
@@ -87,10 +107,12 @@ static cost add_up(const mno_plan *plan, const mno_backend *backend) {
     c.seconds += seconds;
     c.flops += flops;
   }
+  double limits = (double)plan->sweep->limit.count;
+  c.file += FILE_ITSELF;
   for (size_t q = 0; q < plan->problem_count; q++) {
     const mno_problem *p = &plan->problem[q];
     size_t embeddings = p->D * (p->d_in + p->d_out), data = p->N * (p->d_in + p->d_out);
-    c.file += real * (double)(embeddings + data);
+    c.file += (double)((embeddings + data) * sizeof(double)) + FILE_PROBLEM + limits * (FILE_LIMIT + limit_bytes(plan, p));
     if (q == 0 || p->x != p[-1].x) c.data += data * sizeof(double);
     if (q == 0 || p->w_embed != p[-1].w_embed) c.data += embeddings * sizeof(double);
   }
@@ -118,8 +140,9 @@ static void print_what(const mno_plan *plan) {
     printf(" of every problem, tolerance %g\n", sweep->limit.tolerance);
   else
     printf("none\n");
-  printf("records      %zu of %zu steps; loss%s%s%s\n", plan->step_count, p->K + 1, plan->output ? ", output" : "",
-         plan->embedding ? ", embedding" : "", plan->weights ? ", weights" : "");
+  printf("records      %zu of %zu steps; loss%s%s%s%s%s%s\n", plan->step_count, p->K + 1, plan->output ? ", output" : "",
+         plan->embedding ? ", embedding" : "", plan->weights ? ", weights" : "", plan->coupling ? ", coupling" : "",
+         plan->path ? ", path" : "", plan->features ? ", features" : "");
 }
 
 mno_status mno_print_plan(const mno_plan *plan, const char *backend_name, int threads, mno_error *err) {
@@ -150,7 +173,7 @@ mno_status mno_print_plan(const mno_plan *plan, const char *backend_name, int th
   print_bytes((double)mno_memory_available());
   printf("\nresult file  about ");
   print_bytes(c.file);
-  printf("\nwork         %.3g floating point operations, about ", c.flops);
+  printf("\nwork         %.3g floating point operations, ", c.flops);
   print_seconds(seconds);
   printf(" to train%s\n", plan->sweep->limit.count ? "; the limits come on top" : "");
   return backend->fits(plan, NULL, 0, threads, err);

@@ -132,3 +132,12 @@ void mno_record_free(mno_record *record) { free(record); }
 size_t mno_record_bytes(const mno_plan *plan, size_t row) {
   return sizeof(mno_record) + 64 + lay_out(plan, row, NULL, NULL) * sizeof(double);
 }
+
+size_t mno_record_stored_bytes(const mno_plan *plan, size_t row) {
+  size_t bytes = 0, shape[MNO_FIELD_RANK], rank;
+  for (size_t i = 0; i < FIELDS; i++)
+    if (mno_plan_wants(plan, fields[i].store))
+      bytes += mno_record_field_shape(plan, row, &fields[i], shape, &rank) *
+               (fields[i].single && plan->precision == MNO_F32 ? sizeof(float) : sizeof(double));
+  return bytes;
+}

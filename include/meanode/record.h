@@ -91,8 +91,9 @@ void mno_record_free(mno_record *record);
 double *mno_record_block(const mno_record *record);
 size_t mno_record_numbers(const mno_plan *plan, size_t row); /* how many */
 
-/* Bytes of one record of this row. */
+/* Bytes of one record of this row in memory, and of its numbers in a result file. */
 size_t mno_record_bytes(const mno_plan *plan, size_t row);
+size_t mno_record_stored_bytes(const mno_plan *plan, size_t row);
 
 #ifdef __cplusplus
 }

@@ -24,6 +24,20 @@ def check(text, *options, name="my.yaml"):
     return done.returncode, done.stdout, done.stderr
 
 
+def size_of_the_file(settings, *options):
+    """What check says of the size of the result file, and what the file of a run has."""
+    units = {"B": 1, "KiB": 2**10, "MiB": 2**20}
+    with tempfile.TemporaryDirectory() as folder:
+        config, out = os.path.join(folder, "my.yaml"), os.path.join(folder, "my.h5")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(settings)
+        said = subprocess.run([MEANODE, "check", config, *options], capture_output=True, text=True, timeout=60).stdout
+        line = next(line for line in said.splitlines() if line.startswith("result file"))
+        number, unit = line.split()[-2:]
+        subprocess.run([MEANODE, "run", config, "-o", out, "--progress", "none", *options], capture_output=True, timeout=60)
+        return float(number) * units[unit], os.path.getsize(out)
+
+
 def expect(condition, *shown):
     if not condition:
         print(*shown, sep="\n")
@@ -73,6 +87,12 @@ def main():
 
     code, out, _ = check(GOOD, "--precision", "f32", "--threads", "1", "--backend", "cpu")
     expect(code == 0 and "f32, 1 thread\n" in out, code, out)
+    for record in ("{steps: [7]}", "{embedding: true}", "{weights: both}", "{path: true, coupling: true, features: true}"):
+        for precision in ("f64", "f32"):
+            settings = GOOD.replace("steps: [0, 7]", record[1:-1]) + "limit: {kind: mean-ode, tolerance: 0.1, nodes: 4}\n"
+            said, there = size_of_the_file(settings, "--precision", precision)
+            expect(0.8 < said / there < 1.25, record, precision, said, there)
+
     code, out, _ = check(GOOD, "--help")
     expect(code == 0 and "usage: meanode check CONFIG.yaml" in out, code, out)
 
