@@ -4,11 +4,13 @@ import collections
 import os
 
 from . import reading, style
+from .authors import draw_authors
 from .chaos import draw_chaos
-from .dimension import draw_authors, draw_dimension, draw_shape
+from .dimension import draw_dimension
 from .law import draw_law
 from .lazy import draw_depth_as_width, draw_lazy
 from .phase import draw_phase
+from .shape import draw_shape
 
 Kind = collections.namedtuple("Kind", "draw summary")
 

@@ -172,10 +172,9 @@ def width(axis, shapes, pairs, fits):
     axis.legend(loc="lower left", title="lines $c/(LM)$", title_fontsize=7)
 
 
-def points(axis, x, value, low, high, index, label):
-    style_ = style.series(index)
+def points(axis, x, value, low, high, index, label, **more):
     axis.errorbar(x, value, yerr=[value - low, high - value], linestyle="none", elinewidth=0.7, markeredgewidth=0.6,
-                  label=label, **style_)
+                  label=label, **{**style.series(index), **more})
 
 
 def points_or_limits(axis, x, value, low, high, index, label):

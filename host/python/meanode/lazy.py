@@ -3,11 +3,15 @@
 import numpy
 
 from . import style
-from .law import finish, points, spread
+from .law import chosen_steps, finish, points, spread
 from .reading import FileProblem
 from .shapes import Shapes, rms
 from .sweep import Problems, need_several
 from .verdict import Verdict, power_law
+
+
+CLEAR = 10  # a distance is used where it exceeds its error so many times
+EVEN = 2  # from this alpha on the distance of the limits follows alpha^-2 to about 15%
 
 
 def draw_lazy(results, step=None, quantity="output", problem=0):
@@ -17,70 +21,87 @@ def draw_lazy(results, step=None, quantity="output", problem=0):
     k = problems.last(step)
     order = numpy.argsort(problems.alpha)
     alpha = problems.alpha[order]
-    mean, tangent = (problems.field(kind, k, quantity) for kind in ("mean-ode", "tangent-ode"))
-    distance = numpy.array([rms(mean[i] - tangent[i]) for i in order])
-    blur = numpy.array([float(limit[f"{quantity}_error"].values[k]) * rms(field)
-                        for limit, field in zip(problems.limits["mean-ode"], mean)])[order]
+    fig, axes = style.figure(1, 3, 2.9)
+    found = []
+    for i, at in enumerate(chosen_steps(problems.steps, k)):
+        distance, blur = limits_apart(problems, at, quantity)
+        distance, blur = distance[order], blur[order]
+        clear = (alpha >= EVEN) & (distance > CLEAR * blur)
+        law = power_law(alpha[clear], distance[clear], lambda a: a**-2.0, blur[clear] / distance[clear] + 1e-3)
+        shown = distance > 2 * blur
+        points(axes[0][0], alpha[shown], distance[shown], distance[shown] - 1.96 * blur[shown], distance[shown] + 1.96 * blur[shown], i, label=f"$k = {at}$")
+        if law:
+            grid = numpy.geomspace(alpha[clear].min(), alpha.max(), 40)
+            axes[0][0].plot(grid, law["curve"](grid), **style.line(i))
+        left_out = int(((alpha >= EVEN) & ~clear).sum())
+        found.append(Verdict(f"{quantity}, k = {at}: Mean ODE to tangent ODE, exponent in alpha", law, -2.0,
+                             f"alpha >= {EVEN}; the paper's bound: -1" + (f"; {left_out} largest alpha left out: the limit's own error exceeds "
+                                                                             "10% of the distance" if left_out else "")))
+    finish(axes[0][0], r"$\alpha$", "distance of the two limits")
+    axes[0][0].set_ylim(bottom=axes[0][0].get_ylim()[0] / 10)
+    axes[0][0].legend(title="lines: fitted laws", title_fontsize=7, loc="lower left")
+
+    tangent = problems.field("tangent-ode", k, quantity)
     errors = problems.shape_errors(k, tangent, quantity)
     errors = [errors[i] for i in order]
-    fig, axes = style.figure(1, 3, 2.9)
-    clear = (alpha >= 2) & (distance > 5 * blur)
-    law = power_law(alpha[clear], distance[clear]) if clear.sum() >= 3 else None
-    points(axes[0][0], alpha, distance, distance - 1.96 * blur, distance + 1.96 * blur, 0, label="Mean ODE to tangent ODE")
-    if law:
-        grid = numpy.geomspace(alpha[clear].min(), alpha.max(), 20)
-        axes[0][0].plot(grid, numpy.exp(law["intercept"]) * grid ** law["value"], label=rf"$\alpha^{{{law['value']:.2f}}}$", **style.line(0))
-    finish(axes[0][0], r"residual scale $\alpha$", "RMS distance of the limits")
-    axes[0][0].legend()
-
     shapes = sorted(set.intersection(*(set(e) for e in errors)), key=lambda s: (s[0] * s[1], s[0]))
-    best = []
-    for shape in shapes:
-        curve = numpy.array([rms(e[shape]) for e in errors])
-        optimum, edge = minimum(numpy.log(alpha), numpy.log(curve))
-        spread_ = []
-        count = min(len(e[shape]) for e in errors)
-        for s in range(count):
-            without = numpy.array([rms(numpy.delete(e[shape][:count], s)) for e in errors])
-            spread_.append(minimum(numpy.log(alpha), numpy.log(without))[0])
-        half = 2 * numpy.sqrt((count - 1) / count * numpy.sum((numpy.array(spread_) - numpy.mean(spread_)) ** 2)) if count > 2 else 0
-        best.append((shape[0] * shape[1], numpy.exp(optimum), numpy.exp(half), edge))
-    best = numpy.array(best, float)
+    best = numpy.array([(shape[0] * shape[1], *best_alpha(alpha, [e[shape] for e in errors])) for shape in shapes], float)
     for i, s in enumerate(spread(numpy.arange(len(shapes)), 5)):
         shape = shapes[s]
         axes[0][1].plot(alpha, [rms(e[shape]) for e in errors], linewidth=0.7, markersize=3, label=f"$L, M = {shape[0]}, {shape[1]}$",
                         linestyle=style.LINES[i % len(style.LINES)], **style.series(i))
-    axes[0][1].plot(alpha, distance, color="0.4", linewidth=0.8, linestyle=":", label="Mean ODE")
-    finish(axes[0][1], r"residual scale $\alpha$", "RMS distance to the tangent ODE")
-    axes[0][1].legend()
+    clear = distance > 2 * blur
+    axes[0][1].plot(alpha[clear], distance[clear], color="0.4", linewidth=0.8, linestyle=":", label="Mean ODE")
+    if clear.any():
+        axes[0][1].set_ylim(bottom=distance[clear].min() / 3)
+    finish(axes[0][1], r"$\alpha$", f"distance to the tangent ODE, $k = {k}$")
+    axes[0][1].legend(loc="lower left")
 
     inside = best[:, 3] == 0
     axes[0][2].errorbar(best[inside, 0], best[inside, 1], yerr=[best[inside, 1] * (1 - 1 / best[inside, 2]),
                                                                 best[inside, 1] * (best[inside, 2] - 1)],
-                        linestyle="none", label="measured", **style.series(0))
+                        linestyle="none", elinewidth=0.7, label="measured", **style.series(0))
     if (~inside).any():
         axes[0][2].plot(best[~inside, 0], best[~inside, 1], linestyle="none", markerfacecolor="white", label="on the grid's edge",
                         **style.series(0))
-    best_law = power_law(best[inside, 0], best[inside, 1]) if inside.sum() >= 3 else None
+    edge = f"; {int((~inside).sum())} of {len(inside)} optima are on the edge of the grid and left out" if (~inside).any() else ""
+    for name, use in (("best alpha", inside), (f"best alpha where it is at least {EVEN}", inside & (best[:, 1] >= EVEN))):
+        law = power_law(best[use, 0], best[use, 1], None, numpy.maximum(numpy.log(best[use, 2]) / 1.96, 1e-3)) if use.sum() >= 3 else None
+        found.append(Verdict(f"{name}: exponent in L M", law, 1 / 6, "alpha^-2 against alpha/sqrt(L M)" + edge))
+        if law and use is not inside:
+            grid = numpy.geomspace(best[use, 0].min() / 2, best[:, 0].max() * 1.5, 20)
+            axes[0][2].plot(grid, law["curve"](grid), label=f"exponent {law['value']:.2f}", **style.line(1))
     grid = numpy.geomspace(best[:, 0].min(), best[:, 0].max(), 20)
-    centre = numpy.exp(numpy.mean(numpy.log(best[:, 1]) - numpy.log(best[:, 0]) / 6))
-    axes[0][2].plot(grid, centre * grid ** (1 / 6), color="0.3", linewidth=0.9, label=r"$\propto (LM)^{1/6}$")
+    axes[0][2].plot(grid, 0.7 * best[-1, 1] * (grid / best[-1, 0]) ** (1 / 6), color="0.3", linewidth=0.9, label=r"$\propto (LM)^{1/6}$")
     finish(axes[0][2], "product $LM$", r"best $\alpha$ of the lazy approximation")
     axes[0][2].legend()
     for letter, axis in zip("abc", axes[0]):
         style.label_panel(axis, letter)
         style.log_ticks(axis)
-    found = [Verdict(f"{quantity}, k = {k}: Mean ODE to tangent ODE, exponent in alpha (alpha >= 2)", law, -2.0, "the paper's bound: -1"),
-             Verdict("best alpha: exponent in L M", best_law, 1 / 6, "alpha^-2 against alpha/sqrt(L M)")]
-    style.caption(fig, f"The lazy limit, {quantity} after {k} steps, D = {problems.D[0]}.\n"
-                       + "; ".join(str(v).split(" (")[0] if v is found[1] else short(v) for v in found))
+    activation = problems.data[0].attrs.get("activation", "")
+    text = "; ".join(f"$k = {at}$: {v.value:.2f} [{v.low:.2f}, {v.high:.2f}]" for at, v in zip(chosen_steps(problems.steps, k), found) if v.value is not None)
+    last = found[-1] if found[-1].value is not None else found[-2]
+    style.caption(fig, f"The lazy limit, {quantity}, {activation}, D = {problems.D[0]}, 95% intervals.\nExponents in $\\alpha$ of the distance of the limits: {text}; theory $-2$.\n"
+                       + ("" if last.value is None else f"Exponent in $LM$ of the {last.name.split(':')[0]}: {last.value:.3f} [{last.low:.3f}, {last.high:.3f}]; theory 1/6."))
     return fig, found
 
 
-def short(verdict):
-    if verdict.value is None:
-        return "exponent in $\\alpha$ not determined"
-    return f"exponent in $\\alpha$ {verdict.value:.2f} [{verdict.low:.2f}, {verdict.high:.2f}]"
+def limits_apart(problems, step, quantity):
+    """RMS distance of Mean ODE and tangent ODE [problem], the share of the limits' own error in its square subtracted, and that error."""
+    fields = {kind: problems.field(kind, step, quantity) for kind in ("mean-ode", "tangent-ode")}
+    square = numpy.array([numpy.mean((a - b) ** 2) for a, b in zip(fields["mean-ode"], fields["tangent-ode"])])
+    error = numpy.hypot(*(problems.limit_error(kind, step, quantity) for kind in fields))
+    return numpy.sqrt(numpy.maximum(square - error**2, 0)), error
+
+
+def best_alpha(alpha, errors):
+    """Where the RMS error over seeds is least (errors [alpha][seed]): alpha, factor of its 95% interval, whether it is on the edge."""
+    curve = numpy.array([rms(e) for e in errors])
+    optimum, edge = minimum(numpy.log(alpha), numpy.log(curve))
+    count = min(len(e) for e in errors)
+    without = [minimum(numpy.log(alpha), numpy.log([rms(numpy.delete(e[:count], s)) for e in errors]))[0] for s in range(count)]
+    half = 2 * numpy.sqrt((count - 1) / count * numpy.sum((numpy.array(without) - numpy.mean(without)) ** 2)) if count > 2 else 0
+    return numpy.exp(optimum), numpy.exp(half), edge
 
 
 def minimum(x, y):
@@ -110,7 +131,7 @@ def draw_depth_as_width(results, step=None, quantity="output", problem=0):
     for axis, (value, low, high), title in ((axes[0][0], deviation, "standard deviation over seeds"), (axes[0][1], error, "RMS error")):
         axis.plot(product[other], value[other], linestyle="none", marker=".", color="0.7", markersize=3, label="other shapes")
         for i, (name, at) in enumerate(families.items()):
-            points(axis, product[at], value[at], low[at], high[at], i, label=name)
+            points(axis, product[at], value[at], low[at], high[at], i, label=name, **({"markerfacecolor": "none", "markersize": 6} if i else {}))
         finish(axis, "product $LM$", title)
     grid = numpy.geomspace(product.min(), product.max(), 30)
     scaled = deviation[0] * numpy.sqrt(product)
@@ -131,9 +152,9 @@ def draw_depth_as_width(results, step=None, quantity="output", problem=0):
     axes[0][2].set_xscale("log")
     axes[0][2].set_xlabel("product $LM$")
     axes[0][2].set_ylabel("$M = 1$ over $M = L$")
-    axes[0][2].set_ylim(0.5, 1.5)
+    axes[0][2].set_ylim(0.7, 1.3)
     for name, at in families.items():
-        law = power_law(product[at], deviation[0][at])
+        law = power_law(product[at], deviation[0][at], lambda x: 1 / x)
         exponents.append(law)
         found.append(Verdict(f"fluctuation exponent in L M, {name.replace('$', '')}", law, -0.5, "from the scatter over shapes"))
     for letter, axis in zip("abc", axes[0]):

@@ -1,4 +1,4 @@
-"""Figure "phase": which limit a network follows, over (alpha, L M) or (alpha, D)."""
+"""Figure "phase": which limit a network follows, over (alpha, L M) or (residual scale, D)."""
 
 import matplotlib.colors
 import matplotlib.patches
@@ -9,74 +9,123 @@ from .shapes import rms
 from .sweep import Problems, need_several
 from .verdict import Verdict, power_law
 
-FAR = 0.5  # a gap above this share of the limit's motion: the network does not follow it
+FAR = 0.5  # a gap above this share of the limit's motion: the network does not follow it; initial noise above it: noise of order 1
 NEAR = 0.1  # limits closer than this share of the motion: lazy
+LAZY_ALPHA = 4  # from here on the lazy power laws are fitted
+REGIMES = (("C", "complete (Mean ODE)", "#56B4E9"), ("L", "lazy (both limits)", "#E69F00"), ("·", "noise", "#DDDDDD"),
+           ("×", "diverges", "#777777"))
 
 
 def draw_phase(results, step=None, quantity="output", problem=0):
-    """Relative gaps to the Mean ODE and to the Neural Tangent ODE, and the regimes read off them. The gaps are relative to how far
-    the Mean ODE has moved since initialisation. Second axis: L M if the file has one D, else D (largest shape)."""
+    """Relative gaps to the Mean ODE and to the Neural Tangent ODE, and the regimes read off them; noise of the initial units, local feature
+    update (if recorded) and the boundaries. Gaps are relative to how far the Mean ODE has moved since initialisation. Against (alpha, L M),
+    or, for files with several D, (residual scale, D) at the largest shape."""
     problems = Problems(results, ("mean-ode", "tangent-ode"))
     need_several(problems.alpha, "alpha")
     k = problems.last(step)
-    over_D = len(set(problems.D.tolist())) >= 3
-    alphas = numpy.unique(problems.alpha)
-    cells = measure(problems, k, over_D)
-    levels = numpy.array(sorted({level for _, level in cells}))
-    grids = {name: numpy.full((len(levels), len(alphas)), numpy.nan) for name in ("mean", "tangent", "noise", "diverged", "apart")}
-    for (alpha, level), values in cells.items():
-        at = int(numpy.flatnonzero(levels == level)[0]), int(numpy.flatnonzero(alphas == alpha)[0])
-        for name, value in values.items():
-            grids[name][at] = value
-
-    fig, axes = style.figure(1, 3, 3.1)
-    symbol = "embedding dimension $D$" if over_D else "product $LM$"
-    for axis, name, title in ((axes[0][0], "mean", "gap to the Mean ODE"), (axes[0][1], "tangent", "gap to the tangent ODE")):
-        picture = axis.pcolormesh(edges(alphas), edges(levels), numpy.clip(grids[name], 1e-3, None), cmap="cividis",
-                                  norm=matplotlib.colors.LogNorm(1e-2, 3), rasterized=True)
-        contour(axis, alphas, levels, grids[name])
-        axis.set_title(title, fontsize=8)
-        fig.colorbar(picture, ax=axis, pad=0.02, extend="both")
-    regimes(axes[0][2], alphas, levels, grids)
-    boundary, found = boundaries(alphas, levels, grids, over_D)
-    found += features(results, problems, k)
-    for axis, letter in zip(axes[0], "abc"):
-        axis.set_xscale("log")
-        axis.set_yscale("log")
-        axis.set_xlim(edges(alphas)[[0, -1]])
-        axis.set_ylim(edges(levels)[[0, -1]])
-        axis.set_xlabel(r"residual scale $\alpha$")
-        axis.set_ylabel(symbol)
-        axis.set_title(f"({letter})", loc="left")
-    if boundary is not None:
-        axes[0][2].plot(boundary[0], boundary[1], color="black", linewidth=1)
-    style.caption(fig, f"Regimes of outputs after {k} steps: gaps relative to the Mean ODE's motion, {problems.path.split('/')[-1]}.\n"
-                       f"Contours: gap 0.1 (dashed) and {FAR} (solid). Lazy: the two limits differ by less than {NEAR}. Hatched: some seeds diverge.")
+    plane = Plane(problems, len(set(problems.D.tolist())) >= 3)
+    measure(plane, results, problems, k)
+    features = numpy.isfinite(plane.grid["features"]).any()
+    fig, axes = style.figure(2 if features else 1, 3, 5.2 if features else 3.1)
+    maps = [("mean", "gap to the Mean ODE", (1e-2, 3)), ("tangent", "gap to the tangent ODE", (1e-2, 3))]
+    if features:
+        maps += [("initial", "noise of the initial units", (1e-2, 3)), ("features", "local feature update", (1e-2, 3))]
+    for axis, (name, title, (low, high)) in zip(axes.flat if not features else [axes[0][0], axes[0][1], axes[1][0], axes[1][1]], maps):
+        picture = plane.map(axis, numpy.clip(plane.grid[name], low / 10, None), cmap="cividis", norm=matplotlib.colors.LogNorm(low, high))
+        plane.contour(axis, plane.grid[name])
+        fig.colorbar(picture, ax=axis, pad=0.02, extend="both").ax.set_title(" ", fontsize=5)
+        style.label_panel(axis, "abde"[[m[0] for m in maps].index(name)], title)
+    regimes(axes[0][2], plane)
+    style.label_panel(axes[0][2], "c", "regimes")
+    found = boundaries(axes[1][2] if features else axes[0][2], plane, features)
+    if features:
+        style.label_panel(axes[1][2], "f", "boundaries")
+        found += feature_verdicts(plane, k)
+    for axis in axes.flat:
+        plane.finish(axis)
+    style.caption(fig, f"Phases of outputs after {k} steps; gaps relative to the motion of the Mean ODE. Contours: 0.1 (dashed) and {FAR} (solid). Lazy: "
+                       f"the two limits differ\nby less than {NEAR}. Hatched: some seeds diverge. " + found[0].short())
     return fig, found
 
 
-def measure(problems, k, over_D):
-    cells = {}
+class Plane:
+    """Cells [level, alpha] of the diagram. x is alpha, or the residual scale alpha sqrt(D)/(L M), which differs between levels."""
+
+    def __init__(self, problems, over_D):
+        self.over_D = over_D
+        self.alphas = numpy.unique(problems.alpha)
+        shapes = {(L, M) for data in problems.data for L, M in zip(data["L"].values.tolist(), data["M"].values.tolist())}
+        self.largest = max(L * M for L, M in shapes)
+        self.levels = numpy.unique(problems.D) if over_D else numpy.array(sorted({L * M for L, M in shapes}))
+        scale = numpy.sqrt(self.levels) / self.largest if over_D else numpy.ones(len(self.levels))
+        # Below inputs + targets the span of the embeddings is the whole space.
+        self.least = problems.data[0].sizes["input"] + problems.data[0].sizes["target"] if over_D else 0
+        self.x = self.alphas[None, :] * scale[:, None]
+        self.grid = {name: numpy.full((len(self.levels), len(self.alphas)), numpy.nan)
+                     for name in ("mean", "tangent", "noise", "diverged", "apart", "initial", "features")}
+
+    def map(self, axis, values, **options):
+        """A row at a time: rows may be shifted against each other."""
+        y = edges(self.levels)
+        for i in range(len(self.levels)):
+            picture = axis.pcolormesh(edges(self.x[i]), y[i: i + 2], values[i: i + 1], rasterized=True, **options)
+        return picture
+
+    def contour(self, axis, values):
+        filled = numpy.where(numpy.isfinite(values), values, 1e3)
+        if min(filled.shape) >= 2:
+            axis.contour(self.x, numpy.repeat(self.levels[:, None], len(self.alphas), axis=1), numpy.log(filled),
+                         levels=[numpy.log(0.1), numpy.log(FAR)], colors="white", linestyles=["--", "-"], linewidths=0.9)
+
+    def crossing(self, values, level, rising=True):
+        """Where each row of values first passes the level: x, level of the plane."""
+        found = []
+        for x, row, at in zip(self.x, values, self.levels):
+            sign = 1 if rising else -1
+            above = numpy.flatnonzero(numpy.isfinite(row) & (sign * (row - level) > 0))
+            if len(above) and above[0] > 0 and numpy.isfinite(row[above[0] - 1]) and row[above[0] - 1] > 0:
+                j = above[0]
+                a, b = numpy.log(row[j - 1: j + 1])
+                share = (numpy.log(level) - a) / (b - a)
+                found.append((numpy.exp(numpy.log(x[j - 1]) + share * (numpy.log(x[j]) - numpy.log(x[j - 1]))), at))
+        return numpy.array(found).reshape(-1, 2).T
+
+    def finish(self, axis):
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_xlim(min(edges(x)[0] for x in self.x), max(edges(x)[-1] for x in self.x))
+        axis.set_ylim(edges(self.levels)[[0, -1]])
+        axis.set_xlabel(r"residual scale $\alpha\sqrt{D}/(LM)$" if self.over_D else r"$\alpha$")
+        axis.set_ylabel("embedding dimension $D$" if self.over_D else "product $LM$")
+        style.log_ticks(axis)
+        if self.over_D:
+            style.plain_ticks(axis, self.levels, "y")
+
+
+def measure(plane, results, problems, k):
     mean, tangent = (problems.field(kind, k) for kind in ("mean-ode", "tangent-ode"))
     start = problems.field("mean-ode", 0)
+    step = problems.steps.index(k)
     for i, data in enumerate(problems.data):
         moved = rms(mean[i] - start[i])
-        value = data["output"].isel(step=problems.steps.index(k)).values
+        value = data["output"].isel(step=step).values
         value = value.reshape(value.shape[0], -1)
-        L, M = data["L"].values, data["M"].values
-        product = L * M
-        shapes = [product == product.max()] if over_D else [product == p for p in numpy.unique(product)]
-        for at in shapes:
-            runs = value[at]
-            good = numpy.isfinite(runs).all(axis=1)
-            level = problems.D[i] if over_D else int(product[at][0])
+        product, rows = data["L"].values * data["M"].values, data["row"].values
+        column = int(numpy.flatnonzero(plane.alphas == problems.alpha[i])[0])
+        for level in [plane.largest] if plane.over_D else plane.levels:
+            at = product == level
+            row = int(numpy.flatnonzero(plane.levels == (problems.D[i] if plane.over_D else level))[0])
+            good = numpy.isfinite(value[at]).all(axis=1)
+            runs = value[at][good]
             cell = {"diverged": 1 - good.mean(), "apart": rms(mean[i] - tangent[i]) / moved}
-            if good.sum() >= 2:
-                cell["mean"] = rms(runs[good] - mean[i]) / moved
-                cell["tangent"] = rms(runs[good] - tangent[i]) / moved
-                cell["noise"] = float(numpy.sqrt(runs[good].var(axis=0, ddof=1).mean())) / moved
-            cells[(problems.alpha[i], level)] = cell
-    return cells
+            if len(runs) >= 2:
+                cell["mean"], cell["tangent"] = rms(runs - mean[i]) / moved, rms(runs - tangent[i]) / moved
+                cell["noise"] = float(numpy.sqrt(runs.var(axis=0, ddof=1).mean())) / moved
+            for name, variable in (("initial", "init_noise"), ("features", "feature_update")):
+                if variable in results and good.any():
+                    cell[name] = rms(results[variable].values[rows[at][good], step])
+            for name, one in cell.items():
+                plane.grid[name][row, column] = one
 
 
 def edges(values):
@@ -85,63 +134,64 @@ def edges(values):
     return numpy.exp(numpy.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]]))
 
 
-def contour(axis, alphas, levels, grid):
-    filled = numpy.where(numpy.isfinite(grid), grid, 1e3)
-    if min(filled.shape) >= 2:
-        axis.contour(alphas, levels, numpy.log(filled), levels=[numpy.log(0.1), numpy.log(FAR)], colors="white",
-                     linestyles=["--", "-"], linewidths=0.9)
-
-
-def regimes(axis, alphas, levels, grids):
-    names = ("complete (Mean ODE)", "lazy (both limits)", "noise", "diverges")
-    mean = numpy.where(numpy.isfinite(grids["mean"]), grids["mean"], numpy.inf)
-    code = numpy.where(grids["apart"] > NEAR, 0, 1)
+def regimes(axis, plane):
+    mean = numpy.where(numpy.isfinite(plane.grid["mean"]), plane.grid["mean"], numpy.inf)
+    code = numpy.where(plane.grid["apart"] > NEAR, 0, 1)
     code[mean > FAR] = 2
-    code[grids["diverged"] > 0.5] = 3
-    colours = matplotlib.colors.ListedColormap(["#56B4E9", "#E69F00", "#DDDDDD", "#777777"])
-    axis.pcolormesh(edges(alphas), edges(levels), code, cmap=colours, vmin=-0.5, vmax=3.5, rasterized=True)
-    marks = ("C", "L", "·", "×")
-    for i, level in enumerate(levels):
-        for j, alpha in enumerate(alphas):
-            axis.text(alpha, level, marks[code[i, j]], ha="center", va="center", fontsize=6)
-    some = grids["diverged"] > 0
-    if some.any():
-        axis.contourf(alphas, levels, some.astype(float), levels=[0.5, 1.5], colors="none", hatches=["////"])
-    handles = [matplotlib.patches.Patch(facecolor=colours(i), label=f"{marks[i]}  {name}") for i, name in enumerate(names)]
-    axis.legend(handles=handles, loc="lower right", fontsize=6, handlelength=1, frameon=True, framealpha=1, edgecolor="0.6")
+    code[plane.grid["diverged"] > 0.5] = 3
+    colours = matplotlib.colors.ListedColormap([colour for _, _, colour in REGIMES])
+    plane.map(axis, code, cmap=colours, vmin=-0.5, vmax=3.5)
+    y = edges(plane.levels)
+    for i, level in enumerate(plane.levels):
+        x = edges(plane.x[i])
+        for j in range(len(plane.alphas)):
+            axis.text(plane.x[i, j], level, REGIMES[code[i, j]][0], ha="center", va="center", fontsize=6)
+            if plane.grid["diverged"][i, j] > 0:
+                axis.add_patch(matplotlib.patches.Rectangle((x[j], y[i]), x[j + 1] - x[j], y[i + 1] - y[i], fill=False, hatch="////", linewidth=0,
+                                                            edgecolor="0.35"))
+    handles = [matplotlib.patches.Patch(facecolor=colour, label=f"{mark}  {name}") for (mark, name, colour), i in zip(REGIMES, range(4)) if (code == i).any()]
+    axis.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.3), ncol=2, fontsize=6.5, handlelength=1, columnspacing=0.8)
 
 
-def boundaries(alphas, levels, grids, over_D):
-    """The alpha where the noise reaches FAR of the motion, per level: the end of both limits."""
-    crossing = []
-    for row, level in zip(grids["noise"], levels):
-        good = numpy.isfinite(row)
-        above = numpy.flatnonzero(good & (row > FAR))
-        if len(above) and above[0] > 0 and numpy.isfinite(row[above[0] - 1]):
-            j = above[0]
-            x0, x1 = numpy.log(alphas[j - 1: j + 1])
-            y0, y1 = numpy.log(row[j - 1: j + 1])
-            crossing.append((numpy.exp(x0 + (numpy.log(FAR) - y0) * (x1 - x0) / (y1 - y0)), level))
-    if len(crossing) < 3:
-        return None, [Verdict("edge of the noise-dominated regime: exponent", None, None, "fewer than three crossings in the grid")]
-    x, y = numpy.array(crossing).T
-    law = power_law(y, x)
-    name = "alpha at the edge of the noise-dominated regime: exponent in " + ("D" if over_D else "L M")
-    return (x, y), [Verdict(name, law, None if over_D else 0.5, "fluctuation b alpha/sqrt(L M) = const")]
+def boundaries(axis, plane, drawn):
+    """Edges of the regimes: where noise is of order 1 (of the initial units, else of the outputs), where the two limits part. Their laws."""
+    what = "D" if plane.over_D else "L M"
+    noise, output = plane.crossing(plane.grid["initial"], FAR), plane.crossing(plane.grid["noise"], FAR)
+    apart = plane.crossing(plane.grid["apart"], NEAR, rising=False)
+    # x = alpha, or alpha sqrt(D)/(L M): the noise of the embedding is alpha sqrt(D)/sqrt(L M), that of the output hardly knows D
+    series = [(output, "noise of outputs is 0.5 of the motion", "noise of outputs 0.5", None if plane.over_D else 0.5)]
+    if drawn:
+        series.insert(0, (noise, "noise of the initial units is 0.5", "noise of initial units 0.5", 0.0 if plane.over_D else 0.5))
+    series.append((apart, "limits differ by 0.1 of the motion", "limits differ by 0.1", 0.5 if plane.over_D else 0.0))
+    found = []
+    for i, ((x, y), name, label, exponent) in enumerate(series):
+        large = y >= plane.least if len(y) else y
+        law = power_law(y[large], x[large]) if len(x) and large.sum() >= 3 else None
+        where = "residual scale" if plane.over_D else "alpha"
+        if exponent == 0.0 and not plane.over_D and len(x):  # a property of the limits, the same in every row
+            found.append(Verdict(f"{where} where the {name}", {"value": x[0], "low": x[0], "high": x[0]}, None, "no statistical error"))
+            law = {"value": 0.0, "intercept": numpy.log(x[0])}
+        else:
+            found.append(Verdict(f"{where} where the {name}: exponent in {what}", law, exponent,
+                                 f"{f'D >= {plane.least}; ' if plane.over_D else ''}from the scatter over rows" if law else
+                                 "fewer than three crossings in the grid"))
+        if not len(x):
+            continue
+        axis.plot(x, y, linestyle="none", label=label, **style.series(i))
+        if law:
+            level = numpy.geomspace(y.min(), y.max(), 20)
+            axis.plot(numpy.exp(law["intercept"]) * level ** law["value"], level, **style.line(i))
+    if drawn:
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), fontsize=6.5)
+    return found
 
 
-def features(results, problems, k):
-    """Local feature updates against alpha in the lazy regime, at the largest shape, if they were recorded."""
-    if "feature_update" not in results:
-        return []
-    at = problems.steps.index(k)
-    alpha, update = [], []
-    for i, data in enumerate(problems.data):
-        product = data["L"].values * data["M"].values
-        rows = data["row"].values[product == product.max()]
-        values = results["feature_update"].values[rows, at]
-        if problems.alpha[i] >= 2 and numpy.isfinite(values).all():
-            alpha.append(problems.alpha[i])
-            update.append(rms(values))
-    law = power_law(alpha, update) if len(alpha) >= 3 else None
-    return [Verdict(f"local feature update, k = {k}: exponent in alpha (alpha >= 2, largest shape)", law, -1.0, "from the scatter over alpha")]
+def feature_verdicts(plane, k):
+    """The local feature update along alpha in the lazy regime, where the noise is small, at the level with the least noise."""
+    row = 0 if plane.over_D else -1
+    update, noise = plane.grid["features"][row], plane.grid["initial"][row]
+    good = (plane.alphas >= LAZY_ALPHA) & numpy.isfinite(update) & (noise < FAR)
+    law = power_law(plane.alphas[good], update[good]) if good.sum() >= 3 else None
+    where = "smallest D" if plane.over_D else "largest L M"
+    return [Verdict(f"local feature update, k = {k}, lazy: exponent in alpha", law, -1.0,
+                    f"{where}; from the scatter over alpha" if law else f"fewer than three alpha from {LAZY_ALPHA} on with small noise")]

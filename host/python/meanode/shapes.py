@@ -80,7 +80,7 @@ class Shapes:
         """Standard deviation over seeds, per shape; with low and high."""
         return log_interval(*self.jackknife(lambda v: 0.5 * numpy.log(v.var(axis=0, ddof=1).mean(axis=-1))))
 
-    def _square(self, maps):
+    def rms_of(self, maps):
         """RMS of maps [points, shape] applied to (mean - limit), the noise's share of the square subtracted."""
 
         def statistic(v):
@@ -106,22 +106,22 @@ class Shapes:
         high. For the differences of pairs."""
         levels = numpy.unique(size)
         maps = (size[None, :] == levels[:, None]) * (self.L * self.M) ** power
-        return (levels, *self._square(maps / maps.sum(axis=1, keepdims=True)))
+        return (levels, *self.rms_of(maps / maps.sum(axis=1, keepdims=True)))
 
     def depth_bias(self):
         """RMS of the depth bias at each L, with one width bias c/(L M) for all: L, value, low, high."""
         depths = numpy.unique(self.L)
         design = numpy.concatenate([(self.L[:, None] == depths).astype(float), 1 / (self.L * self.M)[:, None]], axis=1)
-        return (depths, *self._square(least_squares(design, self.L * self.M)[:-1]))
+        return (depths, *self.rms_of(least_squares(design, self.L * self.M)[:-1]))
 
     def width_bias(self):
         """RMS of mean - limit - A/L per shape: value, low, high."""
         a = self.law_maps()[0]
-        return self._square(numpy.eye(len(self.L)) - a[None, :] / self.L[:, None])
+        return self.rms_of(numpy.eye(len(self.L)) - a[None, :] / self.L[:, None])
 
     def bias(self):
         """RMS of mean - limit per shape: value, low, high."""
-        return self._square(numpy.eye(len(self.L)))
+        return self.rms_of(numpy.eye(len(self.L)))
 
     def alignment(self):
         """Mean over numbers of A C, noise subtracted: the cross term of the law's mean square."""

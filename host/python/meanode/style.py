@@ -78,12 +78,12 @@ def label_panel(axis, letter, text=""):
 
 
 def log_ticks(axis):
-    """Log axes: 1-2-5 labels where less than two decades are shown, powers of ten otherwise."""
+    """Log axes: powers of ten where two decades or more are shown, 1-2-5 labels below, more within a factor of 6."""
     for one, (low, high) in ((axis.xaxis, axis.get_xlim()), (axis.yaxis, axis.get_ylim())):
         if one.get_scale() != "log":
             continue
         if high / low < 100:
-            one.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            one.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if high / low > 6 else (1, 1.5, 2, 3, 4, 5, 6, 7, 8)))
             one.set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:.6g}" if v >= 1e-3 else f"{v:.0e}"))
         one.set_minor_formatter(ticker.NullFormatter())
 

@@ -1,13 +1,16 @@
 """What experiments over several problems of a file share."""
 
 import numpy
+from scipy import stats
 
 from . import fitting
 from .reading import FileProblem
+from .shapes import addresses, rms
 
 
 class Problems:
-    """All problems of a file: D, alpha, data, limits."""
+    """All problems of a file: D, alpha, data, limits. Problems of the same D and alpha are draws of data and embeddings (data.seed):
+    draw counts them from 0."""
 
     def __init__(self, results, need=("mean-ode",)):
         access = results.meanode
@@ -16,6 +19,8 @@ class Problems:
         self.data = [access.problem(name) for name in self.names]
         self.D = numpy.array([data.sizes["embed"] for data in self.data])
         self.alpha = numpy.array([float(data["alpha"].values[0]) for data in self.data])
+        self.draw = numpy.array([sum((self.D[:i] == self.D[i]) & (self.alpha[:i] == self.alpha[i])) for i in range(len(self.D))], int)
+        self.draws = int(self.draw.max()) + 1
         self.limits = {}
         for kind in need:
             try:
@@ -41,19 +46,66 @@ class Problems:
         """[problem] -> values of a limit at a step, flat."""
         return [limit[quantity].values[step].ravel() for limit in self.limits[kind]]
 
+    def limit_error(self, kind, step, quantity="output"):
+        """[problem] -> the limit's own standard error, RMS over samples and coordinates."""
+        return numpy.array([float(limit[f"{quantity}_error"].values[step]) * rms(limit[quantity].values[step]) for limit in self.limits[kind]])
+
     def shape_errors(self, step, references, quantity="output"):
-        """[problem] -> {(L, M): errors over seeds}: RMS distance of each finished plain run to the problem's reference."""
+        """[problem] -> {(L, M): errors over seeds}: RMS distance of each finished plain run (no partner of sweep.pairs) to the problem's
+        reference."""
         found = []
         for data, reference in zip(self.data, references):
             value = data[quantity].isel(step=self.steps.index(step)).values
             value = value.reshape(value.shape[0], -1)
             errors = {}
-            for L, M, distance in zip(data["L"].values.tolist(), data["M"].values.tolist(),
-                                      numpy.sqrt(numpy.mean((value - reference) ** 2, axis=1))):
-                if numpy.isfinite(distance):
+            for (L, M, _, *drawn), distance in zip(addresses(data), numpy.sqrt(numpy.mean((value - reference) ** 2, axis=1))):
+                if numpy.isfinite(distance) and drawn == [M, 0, 1]:
                     errors.setdefault((L, M), []).append(distance)
             found.append({shape: numpy.array(e) for shape, e in errors.items()})
         return found
+
+
+    def by_draw(self, values):
+        """values [problem] as [draw, D], D increasing; for files of one alpha."""
+        levels = numpy.unique(self.D)
+        table = numpy.full((self.draws, len(levels)), numpy.nan)
+        table[self.draw, numpy.searchsorted(levels, self.D)] = values
+        return levels, table
+
+
+def mean_over_draws(values):
+    """Mean of values [draw, ...] with its 95% interval by Student's t: value, low, high. One draw: the interval is the value."""
+    values = numpy.asarray(values, float)
+    mean, n = values.mean(axis=0), len(values)
+    half = stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / numpy.sqrt(n) if n > 1 else numpy.zeros_like(mean)
+    return mean, mean - half, mean + half
+
+
+class PowerOverDraws:
+    """y = A x^p (1 + e/x) through table [draw, x], draw by draw by least squares in logarithms; the term in e where there are five sizes
+    or more. error [draw, x]: relative standard errors of the table from its seeds, which all draws share.
+
+    value, low, high: mean of p over draws and its 95% interval, from the scatter of the draws plus the seeds' share as if it were the
+    same in every draw."""
+
+    def __init__(self, x, table, error):
+        self.corrected = len(x) >= 5
+        self.map = numpy.linalg.pinv(self.design(x))
+        self.coefficients = numpy.log(table) @ self.map.T
+        mean, low, _ = mean_over_draws(self.coefficients[:, 1])
+        seeds = 1.96 * numpy.sqrt(numpy.sum(self.map[1] ** 2 * numpy.mean(error**2, axis=0)))
+        half = float(numpy.hypot(mean - low, seeds))
+        self.value, self.low, self.high = float(mean), float(mean) - half, float(mean) + half
+
+    def design(self, x):
+        columns = [numpy.ones(len(x)), numpy.log(x)] + ([1 / x] if self.corrected else [])
+        return numpy.stack(columns, axis=1)
+
+    def curve(self, x):
+        return numpy.exp(self.design(x) @ self.coefficients.mean(axis=0))
+
+    def estimate(self):
+        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 def need_several(values, what):

@@ -26,19 +26,34 @@ class Verdict:
             text += f"; theory {self.expected:.4g}: {'agrees' if self.agrees else 'differs'}"
         return text + (f" ({self.note})" if self.note else "")
 
+    def short(self):
+        """Name and number for a caption."""
+        return f"{self.name}: " + ("not determined." if self.value is None else f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}].")
+
 
 def number(value):
     return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}"
 
 
-def power_law(x, y):
-    """Exponent of y against x from points whose scatter is unknown: {value, low, high} of log y on log x, from the residuals."""
+def power_law(x, y, correction=None, error=None):
+    """Exponent of y against x: {value, low, high, intercept} of log y = intercept + p log x (+ e correction(x), where there are five points
+    or more), None for fewer than three points. The interval comes from the residuals; relative standard errors of y weight the points and
+    widen it where the residuals are smaller than they."""
     import numpy
     from scipy import stats
 
-    x, y = numpy.log(numpy.asarray(x, float)), numpy.log(numpy.asarray(y, float))
+    x, y = numpy.asarray(x, float), numpy.log(numpy.asarray(y, float))
     if len(x) < 3:
         return None
-    fit = stats.linregress(x, y)
-    half = stats.t.ppf(0.975, len(x) - 2) * fit.stderr
-    return {"value": fit.slope, "low": fit.slope - half, "high": fit.slope + half, "intercept": fit.intercept}
+    columns = [numpy.ones(len(x)), numpy.log(x)] + ([correction(x)] if correction is not None and len(x) >= 5 else [])
+    design = numpy.stack(columns, axis=1)
+    sigma = numpy.ones(len(x)) if error is None else numpy.asarray(error, float)
+    covariance = numpy.linalg.inv(design.T @ (design / sigma[:, None] ** 2))
+    coefficients = covariance @ (design.T @ (y / sigma**2))
+    freedom = len(x) - len(columns)
+    scatter = numpy.sum(((y - design @ coefficients) / sigma) ** 2) / freedom
+    half = stats.t.ppf(0.975, freedom) * numpy.sqrt(scatter * covariance[1, 1])
+    if error is not None:
+        half = max(half, 1.96 * numpy.sqrt(covariance[1, 1]))
+    return {"value": coefficients[1], "low": coefficients[1] - half, "high": coefficients[1] + half, "intercept": coefficients[0],
+            "curve": lambda at: numpy.exp(sum(c * f for c, f in zip(coefficients, [1, numpy.log(at)] + ([correction(at)] if len(columns) > 2 else []))))}
