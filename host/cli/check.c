@@ -206,12 +206,10 @@ int mno_command_check(int argc, char **argv) {
         return mno_usage("check", "--threads \"%s\": not a number from 1 to 4096", optarg);
       break;
     case 'h':
-      printf("usage: meanode check CONFIG.yaml [--backend auto|cpu|cuda] [--precision f32|f64] [--threads N]\n\n"
-             "Validates a configuration and prints what it would compute: problems, instances, memory, result file, time.\n"
-             "Exit code 0: it can run; 65: the configuration or a data file is wrong (the message shows the place).\n");
+      mno_help("check");
+      printf("Exit code 0: it can run; 65: the configuration or a data file is wrong (the message shows the place).\n");
       return 0;
-    case ':': return mno_usage("check", "option %s needs a value", argv[optind - 1]);
-    default: return mno_usage("check", "unknown option %s", argv[optind - 1]);
+    default: return mno_usage_option("check", option, argv);
     }
   }
   if (optind == argc) return mno_usage("check", "which configuration?");

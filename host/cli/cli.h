@@ -18,8 +18,14 @@ void mno_catch_signals(void);
 /* Prints "meanode COMMAND: message" to stderr and returns the exit code of the status. */
 int mno_report(const char *command, mno_status status, const mno_error *err);
 
+/* Prints what a command does and its usage line; returns 0. */
+int mno_help(const char *command);
+
 /* A usage error: message, the command's usage line; returns 2. */
 int mno_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same for what getopt_long returned as '?' or ':'. */
+int mno_usage_option(const char *command, int option, char **argv);
 
 /* Prints what a plan would compute on a backend ("auto" or NULL: the best one), and what it would take.
  * MNO_ERR_INPUT if it does not fit. threads 0: one per core. */

@@ -16,22 +16,23 @@ static int parse_step(const char *text, int64_t *step) {
 }
 
 int mno_command_fit(int argc, char **argv) {
-  static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-                                          {"step", required_argument, NULL, 's'},
-                                          {"quantity", required_argument, NULL, 'q'},
-                                          {"deterministic", no_argument, NULL, 'd'},
-                                          {NULL, 0, NULL, 0}};
+  static const struct option options[] = {
+      {"json", no_argument, NULL, 'j'},           {"step", required_argument, NULL, 's'},
+      {"quantity", required_argument, NULL, 'q'}, {"deterministic", no_argument, NULL, 'd'},
+      {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
   static int64_t steps[MAX_STEPS];
   mno_fit_options chosen = {.step = steps};
   int json = 0;
   optind = 1;
-  for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+  opterr = 0;
+  for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
     if (option == 'j')
       json = 1;
     else if (option == 'd')
       chosen.deterministic = 1;
     else if (option == 's') {
       /* --step 1 5 15, --step 1,5,15 and --step 1 --step 5 all work. */
+      if (optarg[strspn(optarg, ",")] == 0) return mno_usage("fit", "\"%s\" is not a step", optarg);
       char *copy = strdup(optarg);
       for (char *state, *word = copy ? strtok_r(copy, ",", &state) : NULL; word; word = strtok_r(NULL, ",", &state))
         if (chosen.step_count == MAX_STEPS || !parse_step(word, &steps[chosen.step_count++])) {
@@ -50,8 +51,10 @@ int mno_command_fit(int argc, char **argv) {
         chosen.embedding = 1;
       else
         return mno_usage("fit", "unknown quantity \"%s\": output or embedding", optarg);
-    } else
-      return mno_usage("fit", "unknown option");
+    } else if (option == 'h')
+      return mno_help("fit");
+    else
+      return mno_usage_option("fit", option, argv);
   }
   if (optind + 1 != argc) return mno_usage("fit", "%s", optind < argc ? "one file, please" : "which file?");
 

@@ -2,6 +2,7 @@
 
 #include "core/nearest.h"
 
+#include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,8 +11,9 @@
 
 static const mno_command commands[] = {
     {"run",
-     "CONFIG.yaml [-o OUT.h5] [--backend auto|cpu|cuda] [--precision f64|f32] [--threads N] [--resume | --force]\n"
-     "          [--shard I/N|slurm] [--limits FILE.h5] [--limits-only] [--dry-run] [--progress auto|bar|lines|none]",
+     "CONFIG.yaml | --from FILE.h5 [-o OUT.h5] [--backend auto|cpu|cuda] [--precision f64|f32] [--threads N]\n"
+     "          [--resume | --force] [--shard I/N|slurm] [--limits FILE.h5] [--limits-only] [--dry-run] [--progress "
+     "auto|bar|lines|none]",
      "train every instance of a sweep, integrate its limits, write a result file", mno_command_run},
     {"check", "CONFIG.yaml [--backend auto|cpu|cuda] [--precision f32|f64] [--threads N]",
      "validate, print the plan: problems, instances, memory, time estimate", mno_command_check},
@@ -54,6 +56,12 @@ static const mno_command *find(const char *name) {
   return NULL;
 }
 
+int mno_help(const char *command) {
+  const mno_command *known = find(command);
+  printf("meanode %s: %s\n\nusage: meanode %s %s\n", command, known->summary, command, known->arguments);
+  return 0;
+}
+
 int mno_usage(const char *command, const char *format, ...) {
   va_list args;
   va_start(args, format);
@@ -63,6 +71,13 @@ int mno_usage(const char *command, const char *format, ...) {
   const mno_command *known = find(command);
   fprintf(stderr, "\nusage: meanode %s %s\n", command, known ? known->arguments : "");
   return mno_status_exit_code(MNO_ERR_USAGE);
+}
+
+int mno_usage_option(const char *command, int option, char **argv) {
+  const char *given = argv[optind - 1];
+  if (option == ':') return mno_usage(command, "option %s needs a value", given);
+  if (strncmp(given, "--", 2) == 0) return mno_usage(command, "unknown option %s", given);
+  return mno_usage(command, "unknown option -%c", optopt);
 }
 
 static void help(FILE *out) {

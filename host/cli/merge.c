@@ -19,8 +19,8 @@ int mno_command_merge(int argc, char **argv) {
   for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) switch (option) {
     case FORCE: how.force = true; break;
     case PARTIAL: how.partial = true; break;
-    case 'h': mno_usage("merge", "copy shards into one file, with ids and counts verified"); return 0;
-    default: return mno_usage("merge", "unknown option %s", argv[optind - 1]);
+    case 'h': return mno_help("merge");
+    default: return mno_usage_option("merge", option, argv);
     }
   if (argc - optind < 2) return mno_usage("merge", "an output and at least one input, please");
   mno_error err = {0};

@@ -146,9 +146,8 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
     case FROM: arguments->from = optarg; break;
     case LIMITS: arguments->options.limits_from = optarg; break;
     case LIMITS_ONLY: arguments->options.limits_only = 1; break;
-    case 'h': mno_usage("run", "train every instance of a sweep and write a result file"); return 0;
-    case ':': return mno_usage("run", "option %s needs a value", argv[optind - 1]);
-    default: return mno_usage("run", "unknown option %s", argv[optind - 1]);
+    case 'h': return mno_help("run");
+    default: return mno_usage_option("run", option, argv);
     }
   }
   if (arguments->from && optind < argc) return mno_usage("run", "a configuration and --from exclude each other");
