@@ -51,22 +51,18 @@ static size_t largest_rows(const mno_plan *plan, size_t problem, size_t *rows) {
 static mno_status average(const mno_plan *plan, size_t problem, const collection *all, mno_limit **limit, mno_error *err) {
   const double **output = mno_alloc(2 * all->count, sizeof *output), **embedding = output + all->count;
   if (!output) return mno_fail_memory(err, 2 * all->count * sizeof *output, "the largest networks");
+  /* Networks that diverged are left out. If all did, so does the limit: their average, up to the first that is not finite.
+   */
+  bool some_done = false;
+  for (size_t i = 0; i < all->count; i++) some_done = some_done || all->record[i]->outcome == MNO_DONE;
   size_t count = 0;
   for (size_t i = 0; i < all->count; i++) {
-    if (!all->record[i] || all->record[i]->outcome != MNO_DONE) continue;
+    if (some_done && all->record[i]->outcome != MNO_DONE) continue;
     output[count] = all->record[i]->output;
     embedding[count++] = all->record[i]->embedding;
   }
   const mno_instance *first = &plan->instance[all->rows[0]];
-  mno_status status;
-  if (count == 0)
-    status =
-        mno_fail(err, MNO_ERR_INPUT,
-                 "%s: limit \"largest\": every network with L = %lld, M = %lld diverged; use a smaller learning rate or "
-                 "another limit",
-                 plan->sweep->path, (long long)first->L, (long long)first->M);
-  else
-    status = mno_limit_largest(&plan->problem[problem], count, output, embedding, first->L, first->M, limit, err);
+  mno_status status = mno_limit_largest(&plan->problem[problem], count, output, embedding, first->L, first->M, limit, err);
   free(output);
   return status;
 }

@@ -8,7 +8,8 @@
 void mno_run_largest_shape(const mno_plan *plan, size_t problem, int64_t *L, int64_t *M);
 
 /* Trains the largest plain networks (L M, then L) of a problem over all seeds of the plan at every step, on this process's
- * own backend, and averages them. Their rows are trained again in the run itself, so that neither depends on the other. */
+ * own backend, and averages them. Networks that diverged are left out; if all did, the limit is not finite from the first
+ * step at which one of them is not. Their rows are trained again in the run itself, so that neither depends on the other. */
 mno_status mno_run_largest(const mno_plan *plan, size_t problem, const mno_run_options *options, mno_limit **limit,
                            mno_error *err);
 

@@ -83,6 +83,21 @@ class Pipeline(harness.Case):
             order_a, order_b = np.argsort(a["problem_0000/row"][...]), np.argsort(b["problem_0000/row"][...])
             self.assertTrue(np.array_equal(a["problem_0000/output"][...][order_a], b["problem_0000/output"][...][order_b]))
 
+    def test_largest_that_diverge_stop_nothing(self):
+        """Every largest network of alpha = 1e6 diverges; the other problem and all instances are there."""
+        changes = {"model": {"alpha": [1e6, 1], "activation": "gelu"}, "training": {"steps": 4}, "limit": {"kind": "largest"},
+                   "sweep": {"L": [2, 3], "M": [2], "seeds": 3}, "record": {"weights": "none"}}
+        out = self.run_sweep(changes, expect=3)
+        file = self.open(out)
+        self.assertEqual(np.sum(file["status"][...] >= 0), 12)
+        for problem, diverged in (("problem_0000", True), ("problem_0001", False)):
+            limit = file[problem]["limit_largest"]
+            self.assertTrue(np.isfinite(limit["output"][0]).all())
+            self.assertEqual(np.isnan(limit["output"][4]).any(), diverged)
+            self.assertEqual(limit.attrs["diverged"] >= 0, diverged)
+            self.assertEqual(limit.attrs["certified"], 0)
+        self.assertEqual(harness.meanode("fit", out).returncode, 0)
+
     def test_errors_are_distances_to_the_limit(self):
         file = self.open(self.run_sweep({"limit": {"kind": "mean-ode", "tolerance": 1e-2}}))
         group = file["problem_0000"]
