@@ -1,11 +1,12 @@
 """Figures "lazy" (over alpha) and "depth-as-width" (M = 1 against M = L)."""
 
 import numpy
+from scipy import interpolate
 
 from . import style
 from .law import chosen_steps, finish, points, spread
 from .reading import FileProblem
-from .shapes import Shapes, rms
+from .shapes import Shapes, addresses, rms
 from .sweep import Problems, need_several
 from .verdict import Verdict, power_law
 
@@ -38,7 +39,7 @@ def draw_lazy(results, step=None, quantity="output", problem=0):
                              f"alpha >= {EVEN}; the paper's bound: -1" + (f"; {left_out} largest alpha left out: the limit's own error exceeds "
                                                                              "10% of the distance" if left_out else "")))
     finish(axes[0][0], r"$\alpha$", "distance of the two limits")
-    axes[0][0].set_ylim(bottom=axes[0][0].get_ylim()[0] / 10)
+    axes[0][0].set_ylim(bottom=axes[0][0].get_ylim()[0] / 30)
     axes[0][0].legend(title="lines: fitted laws", title_fontsize=7, loc="lower left")
 
     tangent = problems.field("tangent-ode", k, quantity)
@@ -72,6 +73,14 @@ def draw_lazy(results, step=None, quantity="output", problem=0):
             grid = numpy.geomspace(best[use, 0].min() / 2, best[:, 0].max() * 1.5, 20)
             axes[0][2].plot(grid, law["curve"](grid), label=f"exponent {law['value']:.2f}", **style.line(1))
     grid = numpy.geomspace(best[:, 0].min(), best[:, 0].max(), 20)
+    spread_ = fluctuation(problems, k, quantity)[order]
+    if clear.all() and numpy.isfinite(spread_).all():
+        balanced = balance(alpha, distance, spread_, grid)
+        axes[0][2].plot(grid, balanced, color="0.3", linewidth=0.9, linestyle="--", label="balance of the two errors")
+        large = balanced >= EVEN
+        law = power_law(grid[large], balanced[large]) if large.sum() >= 3 else None
+        found.append(Verdict(f"best alpha where it is at least {EVEN}, from the balance of the two errors: exponent in L M", law, None,
+                             "1/6 for pure powers; distance of the limits as measured, fluctuation of the largest shape scaled like 1/sqrt(L M); no statistical interval"))
     axes[0][2].plot(grid, 0.7 * best[-1, 1] * (grid / best[-1, 0]) ** (1 / 6), color="0.3", linewidth=0.9, label=r"$\propto (LM)^{1/6}$")
     finish(axes[0][2], "product $LM$", r"best $\alpha$ of the lazy approximation")
     axes[0][2].legend()
@@ -80,9 +89,9 @@ def draw_lazy(results, step=None, quantity="output", problem=0):
         style.log_ticks(axis)
     activation = problems.data[0].attrs.get("activation", "")
     text = "; ".join(f"$k = {at}$: {v.value:.2f} [{v.low:.2f}, {v.high:.2f}]" for at, v in zip(chosen_steps(problems.steps, k), found) if v.value is not None)
-    last = found[-1] if found[-1].value is not None else found[-2]
+    last = next((v for v in found[::-1] if v.value is not None and v.name.startswith("best alpha") and "balance" not in v.name), None)
     style.caption(fig, f"The lazy limit, {quantity}, {activation}, D = {problems.D[0]}, 95% intervals.\nExponents in $\\alpha$ of the distance of the limits: {text}; theory $-2$.\n"
-                       + ("" if last.value is None else f"Exponent in $LM$ of the {last.name.split(':')[0]}: {last.value:.3f} [{last.low:.3f}, {last.high:.3f}]; theory 1/6."))
+                       + ("" if last is None else f"Exponent in $LM$ of the {last.name.split(':')[0]}: {last.value:.3f} [{last.low:.3f}, {last.high:.3f}]; theory 1/6."))
     return fig, found
 
 
@@ -92,6 +101,27 @@ def limits_apart(problems, step, quantity):
     square = numpy.array([numpy.mean((a - b) ** 2) for a, b in zip(fields["mean-ode"], fields["tangent-ode"])])
     error = numpy.hypot(*(problems.limit_error(kind, step, quantity) for kind in fields))
     return numpy.sqrt(numpy.maximum(square - error**2, 0)), error
+
+
+def fluctuation(problems, step, quantity):
+    """sqrt(L M) times the standard deviation over seeds [problem], of the largest shape."""
+    found = []
+    for data in problems.data:
+        runs = {}
+        value = data[quantity].isel(step=problems.steps.index(step)).values
+        for run, (L, M, _, *drawn) in enumerate(addresses(data)):
+            if drawn == [M, 0, 1] and numpy.isfinite(value[run]).all():
+                runs.setdefault((L * M, L), []).append(value[run])
+        (product, _), largest = max(runs.items(), key=lambda item: item[0], default=((numpy.nan, 0), [0, 0]))
+        found.append(numpy.sqrt(product * numpy.var(largest, axis=0, ddof=1).mean()))
+    return numpy.array(found)
+
+
+def balance(alpha, distance, spread_, products):
+    """The alpha with the least distance^2 + spread^2/(L M) for each product, between the alphas by splines in logarithms."""
+    fine = numpy.geomspace(alpha[0], alpha[-1], 2000)
+    d, b = (numpy.exp(interpolate.CubicSpline(numpy.log(alpha), numpy.log(v))(numpy.log(fine))) for v in (distance, spread_))
+    return numpy.array([fine[numpy.argmin(d**2 + b**2 / product)] for product in products])
 
 
 def best_alpha(alpha, errors):
