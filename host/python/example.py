@@ -23,10 +23,10 @@ table = square.where(plain, drop=True).to_dataframe("square").groupby(["L", "M"]
 print(table.unstack())
 
 # %% The constants with their 95% intervals, as a DataFrame.
-constants = meanode.fit(path)
+constants = meanode.fit(results)
 print(constants[["step", "quantity", "a", "a_low", "a_high", "b", "c", "slope_bias"]].to_string())
 
 # %% Figures are matplotlib figures; verdicts say what the theory says.
-figure = meanode.plot(path)
+figure = meanode.plot(results)  # the kind that the configuration names; plot_law(results), plot_lazy(results), ... choose
 for verdict in figure.verdicts:
     print(verdict)

@@ -42,6 +42,7 @@ def reading(path):
 
 def constants(path):
     table = meanode.fit(path, steps=[0, 1, 15])
+    check(table.equals(meanode.fit(meanode.open(path), steps=[0, 1, 15])), "fit of what open() returned")
     check(len(table) == 6, f"{len(table)} rows of constants")
     hits = 0
     for _, row in table.iterrows():
@@ -69,7 +70,9 @@ def figures(path, folder):
 
 
 def verdicts(path):
-    law = meanode.plot(path, kind="law").verdicts
+    law = meanode.plot_law(meanode.open(path)).verdicts
+    check([str(v) for v in law] == [str(v) for v in meanode.plot(path, kind="law").verdicts], "plot_law")
+    check({"plot_law", "plot_depth_as_width"} <= set(dir(meanode)) and not hasattr(meanode, "plot_nothing"), "one function per kind")
     check([v.expected for v in law[:3]] == [-0.5, -1.0, 0.0], "what the theory says of the law")
     chaos = meanode.plot(path, kind="chaos").verdicts
     check(len(chaos) == 3 and all(v.low < -0.47 and v.high > -0.53 for v in chaos), f"chaos: {[str(v) for v in chaos]}")

@@ -26,8 +26,9 @@ def binary():
 
 
 def fit_json(path, steps=None, quantity=None, deterministic=False):
-    """What `meanode fit --json` prints, as a dict."""
-    command = [binary(), "fit", os.fspath(path), "--json"]
+    """What `meanode fit --json` prints, as a dict. path: a file, or what meanode.open returned."""
+    file = path if isinstance(path, (str, os.PathLike)) else path.meanode.path
+    command = [binary(), "fit", os.fspath(file), "--json"]
     if steps is not None:
         command += ["--step", ",".join(str(step) for step in steps)]
     if quantity is not None:
@@ -41,7 +42,8 @@ def fit_json(path, steps=None, quantity=None, deterministic=False):
 
 
 def fit(path, steps=None, quantity=None, deterministic=False):
-    """Constants of every problem, step and quantity: a DataFrame with columns a, a_low, a_high, ... (95% intervals).
+    """Constants of every problem, step and quantity: a DataFrame with columns a, a_low, a_high, ... (95% intervals). path: a file, or
+    what meanode.open returned.
 
     deterministic: a and its exponent in L from networks of infinite width, without seeds (takes seconds to minutes)."""
     rows = []
