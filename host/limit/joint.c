@@ -1,7 +1,7 @@
 /* The Mean ODE depends on D and the embeddings only through the inner products of the columns of W_E and W_U, divided by D:
- * states stay in their span, where units are isotropic, u = sqrt(D) sigma_u g, and with h = sqrt(D) h' nothing else depends on
- * D. As D grows these products tend to those of their law, W_E' W_E/D -> I/d_in, W_U' W_U/D -> d_out I, W_E' W_U/D -> 0. A
- * problem of dimension d_in + d_out whose embeddings have exactly these products is therefore the limit D -> infinity. */
+ * states stay in their span, where units are isotropic, u = sqrt(D) sigma_u g, and with h = sqrt(D) h' nothing else depends
+ * on D. As D grows these products tend to those of their law, W_E' W_E/D -> I/d_in, W_U' W_U/D -> d_out I, W_E' W_U/D -> 0.
+ * A problem of dimension d_in + d_out whose embeddings have exactly these products is therefore the limit D -> infinity. */
 #include "limit/joint.h"
 
 #include "core/memory.h"
@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* from [count][columns] in the coordinates of the orthogonal problem, to [count][D] = W_E and W_U times what they stand for. */
+/* from [count][columns] in the coordinates of the orthogonal problem, to [count][D] = W_E and W_U times what they stand for.
+ */
 static void expand(const mno_problem *problem, size_t count, const double *from, double *to) {
   size_t D = problem->D, d_in = problem->d_in, d_out = problem->d_out, columns = d_in + d_out;
   double embed = sqrt((double)columns / (double)d_in), unembed = sqrt((double)columns * (double)d_out);
@@ -20,8 +21,7 @@ static void expand(const mno_problem *problem, size_t count, const double *from,
     for (size_t d = 0; d < D; d++) {
       double sum = 0;
       for (size_t c = 0; c < d_in; c++) sum += problem->w_embed[d * d_in + c] * from[i * columns + c] / embed;
-      for (size_t o = 0; o < d_out; o++)
-        sum += problem->w_unembed[d * d_out + o] * from[i * columns + d_in + o] / unembed;
+      for (size_t o = 0; o < d_out; o++) sum += problem->w_unembed[d * d_out + o] * from[i * columns + d_in + o] / unembed;
       to[i * D + d] = sum;
     }
 }

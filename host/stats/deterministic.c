@@ -15,7 +15,8 @@
 enum { PARTICLES = 2048, NODES = 10, RANDOMISATIONS = 8, DEPTHS = 4 };
 static const size_t depths[DEPTHS] = {16, 32, 64, 128};
 
-/* y at L -> infinity (exponent 0), or the exponent of y in L (exponent 1), from y at all depths; order counts corrections. */
+/* y at L -> infinity (exponent 0), or the exponent of y in L (exponent 1), from y at all depths; order counts corrections.
+ */
 static double extrapolate(const double y[DEPTHS], int exponent, size_t order) {
   double design[DEPTHS * 4], map[4 * DEPTHS], sum = 0, weight[DEPTHS];
   size_t columns = 1 + (size_t)exponent + order;

@@ -73,6 +73,7 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
   /* The id tells whether something that defines the problem is not in the group, or was changed. */
   if (ok && data->id == from->id) return MNO_OK;
   mno_result_data_free(data);
-  return mno_fail(err, MNO_ERR_INPUT, "%s: %s does not hold all that defines its problem: it was not written by this meanode",
-                  result->path, from->name);
+  return mno_fail(err, MNO_ERR_INPUT,
+                  "%s: %s does not hold all that defines its problem: it was not written by this meanode", result->path,
+                  from->name);
 }

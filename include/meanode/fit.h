@@ -68,8 +68,8 @@ typedef struct mno_fit_options {
   size_t step_count;     /* 0: all recorded */
   const int64_t *step;   /* [step_count] */
   int output, embedding; /* which quantities; both 0: all recorded */
-  int deterministic;     /* a and slope_bias from networks of infinite width (mno_limit_depth_bias) instead of seeds: the data
-                          * and embeddings of the file suffice, at the cost of a few limits */
+  int deterministic; /* a and slope_bias from networks of infinite width (mno_limit_depth_bias) instead of seeds: the data
+                      * and embeddings of the file suffice, at the cost of a few limits */
 } mno_fit_options;
 
 /* Fits every problem, step and quantity of a file (options may be NULL: all).

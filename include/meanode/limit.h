@@ -59,8 +59,8 @@ typedef struct mno_limit {
  * for a method that does not apply (says why); MNO_ERR_MEMORY with the number; MNO_INTERRUPTED. A budget that ends the
  * search early is not an error: certified = 0, and the parameters name the budget.
  *
- * The joint limit (D -> infinity too; Chaintron, Chizat and Maass 2026) is a Mean ODE in d_in + d_out dimensions. Its output is
- * the same for every D, its embedding W_E A + W_U B with the problem's own W_E, W_U. It supposes independent entries, of
+ * The joint limit (D -> infinity too; Chaintron, Chizat and Maass 2026) is a Mean ODE in d_in + d_out dimensions. Its output
+ * is the same for every D, its embedding W_E A + W_U B with the problem's own W_E, W_U. It supposes independent entries, of
  * variance 1/d_in in W_E, d_out in W_U. */
 mno_status mno_limit_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err);
 
