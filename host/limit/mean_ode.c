@@ -18,7 +18,10 @@ static mno_status close_moments(const mno_problem *problem, const mno_limit_opti
   mno_status status = mno_refine(options, system, reduction->r, run_closure, NULL, limit, err);
   if (status != MNO_OK) return status;
   snprintf((*limit)->method, sizeof(*limit)->method, "closure");
-  snprintf((*limit)->parameters, sizeof(*limit)->parameters, "nodes %zu, dimension %zu", (*limit)->nodes, reduction->r);
+  char ended[64];
+  snprintf(ended, sizeof ended, "%.63s", (*limit)->parameters);
+  snprintf((*limit)->parameters, sizeof(*limit)->parameters, "nodes %zu, dimension %zu%s", (*limit)->nodes, reduction->r,
+           ended);
   return MNO_OK;
 }
 

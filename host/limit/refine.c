@@ -3,6 +3,7 @@
 #include "core/memory.h"
 
 #include <math.h>
+#include <stdio.h>
 
 const size_t mno_node_counts[] = {3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 0};
 
@@ -57,6 +58,11 @@ mno_status mno_refine(const mno_limit_options *options, mno_system system, size_
         }
         mno_add_errors(*limit, &errors);
         (*limit)->certified = mno_within(*limit, options->tolerance);
+        if (!(*limit)->certified && !fixed)
+          snprintf((*limit)->parameters, sizeof(*limit)->parameters, "%s",
+                   late                             ? "; stopped at the time budget"
+                   : worst > options->tolerance / 2 ? "; stopped at the largest number of depth nodes"
+                                                    : "");
       }
       attempt_free(&coarse);
       attempt_free(&fine);

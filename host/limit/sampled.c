@@ -11,6 +11,7 @@
 
 enum {
   PILOT_PARTICLES = 512,
+  MOST_PILOT_PARTICLES = 32768,
   FIRST_PARTICLES = 1024,
   LEAST_PARTICLES = 64,
   LEAST_COARSE = 256,
@@ -141,15 +142,42 @@ static size_t power_of_two(double x) {
 }
 
 /* The pilot that measures the depth error: a small ensemble common to all nodes, so that its drift is smooth in depth. */
-static mno_status pilot(void *context, const mno_system *system, mno_trajectory *trajectory, double *floor, mno_error *err) {
-  const mno_limit_options *options = context;
+typedef struct pilot {
+  mno_limit_options options;
+  size_t particles;
+} pilot;
+
+static mno_status run_pilot(void *context, const mno_system *system, mno_trajectory *trajectory, double *floor,
+                            mno_error *err) {
+  const pilot *pilot = context;
+  const mno_limit_options *options = &pilot->options;
   mno_ensemble ensemble;
-  mno_status status = mno_ensemble_new(options->engine, system->problem, trajectory->r, trajectory->m, PILOT_PARTICLES,
+  mno_status status = mno_ensemble_new(options->engine, system->problem, trajectory->r, trajectory->m, pilot->particles,
                                        MNO_F64, options->threads > 0 ? options->threads : mno_core_count(), &ensemble, err);
   if (status == MNO_OK) status = mno_ensemble_draw(&ensemble, system->reduction, 1, options->seed, UINT32_MAX, err);
   if (status == MNO_OK) status = mno_trajectory_particles(system, &ensemble, NULL, trajectory, err);
   mno_ensemble_free(&ensemble);
   return status;
+}
+
+/* The depth error by a limit whose errors it is. Particles that end on either side of a separatrix depending on depth make
+ * the drift of a small ensemble jump: where nodes do not help, more particles do. */
+static mno_status find_nodes(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
+                             mno_limit **depth, mno_error *err) {
+  double start = mno_now();
+  pilot pilot = {.options = *options, .particles = PILOT_PARTICLES};
+  pilot.options.tolerance = 2 * depth_share * options->tolerance; /* differences below half of that end the search */
+  for (;; pilot.particles *= 8) {
+    mno_status status = mno_refine(&pilot.options, mno_system_of(problem, reduction, 1e-10, options->stop), reduction->r,
+                                   run_pilot, &pilot, depth, err);
+    if (status != MNO_OK) return status;
+    double used = mno_now() - start;
+    if ((*depth)->certified || (*depth)->diverged >= 0 || options->nodes > 0 || pilot.particles >= MOST_PILOT_PARTICLES ||
+        (options->seconds > 0 && 10 * used > options->seconds))
+      return MNO_OK;
+    mno_limit_free(*depth);
+    *depth = NULL;
+  }
 }
 
 static double relative_cost(size_t particles, size_t before) {
@@ -197,10 +225,7 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
                              mno_limit **limit, mno_error *err) {
   double start = mno_now(), tolerance = options->tolerance;
   mno_limit *depth = NULL;
-  mno_limit_options pilot_options = *options;
-  pilot_options.tolerance = 2 * depth_share * tolerance; /* differences below half of that end the search */
-  mno_status status = mno_refine(&pilot_options, mno_system_of(problem, reduction, 1e-10, options->stop), reduction->r,
-                                 pilot, &pilot_options, &depth, err);
+  mno_status status = find_nodes(problem, options, reduction, &depth, err);
   if (status != MNO_OK) return status;
   mno_step_errors depth_errors = {depth->output_error, depth->embedding_error};
   double worst = mno_largest(depth->output_error, problem->K + 1);
@@ -226,7 +251,8 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
     mno_add_errors(*limit, &depth_errors);
     (*limit)->certified = mno_within(*limit, tolerance) && s.count > 1;
     if ((*limit)->certified) ended = "";
-    if (!(*limit)->certified && worst >= tolerance) ended = "; the depth scheme cannot reach the tolerance";
+    if (!(*limit)->certified && worst >= tolerance)
+      ended = depth->parameters[0] ? depth->parameters : "; the depth nodes are too few for the tolerance";
     if ((*limit)->diverged >= 0 && (*limit)->diverged == diverged) ended = "; no finite solution";
     diverged = (*limit)->diverged; /* once may be the ensemble's fault, twice is the limit's */
     searching = !(*limit)->certified && options->particles == 0 && s.count > 1 && !*ended;
@@ -238,7 +264,7 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
   if (status == MNO_OK) {
     snprintf((*limit)->method, sizeof(*limit)->method, "sobol");
     snprintf((*limit)->parameters, sizeof(*limit)->parameters,
-             "particles %zu, nodes %zu, randomisations %zu, dimension %zu, %s%s%s", s.design.particles, d.nodes, s.count,
+             "particles %zu, nodes %zu, randomisations %zu, dimension %zu, %s%s%.60s", s.design.particles, d.nodes, s.count,
              2 * reduction->r, mno_precision_name(d.precision), mno_ensemble_where(options, where), ended);
   } else {
     mno_limit_free(*limit);

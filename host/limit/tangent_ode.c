@@ -18,6 +18,8 @@ typedef struct tangent {
   size_t step;
   int closed, threads;
   double tolerance; /* of the truncation of the series */
+  double memory;    /* bytes that its coefficients may take */
+  int cut;          /* it is shorter than the tolerance wants, for lack of memory or of terms */
   mno_hermite hermite;
   size_t terms;        /* of the series; 0 with closed forms */
   double *coefficient; /* [K][m][N][4][terms] of the history */
@@ -153,7 +155,9 @@ static mno_status run(void *context, const mno_system *system, mno_trajectory *t
     for (size_t j = 0; j < trajectory->m; j++)
       if (!(t->tail[j] <= *floor)) *floor = t->tail[j];
     free(block);
-    if (status != MNO_OK || t->closed || *floor <= t->tolerance || 2 * t->terms > MOST_TERMS) return status;
+    if (status != MNO_OK || t->closed || *floor <= t->tolerance) return status;
+    t->cut = 2 * t->terms > MOST_TERMS || 2 * sizeof(double) * (double)count > t->memory;
+    if (t->cut) return status;
   }
 }
 
@@ -164,6 +168,7 @@ mno_status mno_tangent_ode_solve(const mno_problem *problem, const mno_limit_opt
                     mno_limit_method_name(options->method));
   tangent context = {.threads = options->threads > 0 ? options->threads : mno_core_count(),
                      .tolerance = 0.1 * options->tolerance,
+                     .memory = options->memory > 0 ? options->memory : 0.8 * (double)mno_memory_available(),
                      .terms = FIRST_TERMS};
   mno_reduction reduction;
   mno_status status = mno_reduction_new(problem, 0, &reduction, err);
@@ -174,11 +179,14 @@ mno_status mno_tangent_ode_solve(const mno_problem *problem, const mno_limit_opt
   status = mno_refine(options, system, reduction.r, run, &context, limit, err);
   if (status == MNO_OK) {
     mno_limit *out = *limit;
-    int closed = mno_kernels_closed(problem->activation), written;
+    int closed = mno_kernels_closed(problem->activation);
+    char ended[64], terms[64] = "";
+    snprintf(ended, sizeof ended, "%.63s",
+             context.cut && !out->certified ? "; stopped at the memory or terms of the series" : out->parameters);
+    if (!closed) snprintf(terms, sizeof terms, ", terms %zu", context.terms);
     snprintf(out->method, sizeof out->method, "kernels");
-    written = snprintf(out->parameters, sizeof out->parameters, "%s, nodes %zu, dimension %zu",
-                       closed ? "closed forms" : "Hermite series", out->nodes, reduction.r);
-    if (!closed) snprintf(out->parameters + written, sizeof out->parameters - (size_t)written, ", terms %zu", context.terms);
+    snprintf(out->parameters, sizeof out->parameters, "%s, nodes %zu, dimension %zu%s%s",
+             closed ? "closed forms" : "Hermite series", out->nodes, reduction.r, terms, ended);
   }
   mno_reduction_free(&reduction);
   return status;

@@ -4,6 +4,7 @@
 #include "meanode/result.h"
 #include "run/largest.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -89,6 +90,16 @@ static mno_status solve(const mno_plan *plan, size_t p, mno_limit_kind kind, con
   return mno_limit_solve(&plan->problem[p], &how, limit, err);
 }
 
+/* An average of networks has no tolerance to reach. */
+static void count_uncertified(mno_run_summary *summary, size_t p, const mno_limit *limit, double tolerance) {
+  if (limit->certified || limit->kind == MNO_LIMIT_LARGEST) return;
+  double worst = 0;
+  for (size_t k = 0; k <= limit->K; k++) worst = fmax(worst, limit->output_error[k]);
+  summary->limits_uncertified++;
+  note(summary, "the %s limit of problem %zu has an estimated error of %.2g, not %g (%.120s)",
+       mno_limit_kind_name(limit->kind), p, worst, tolerance, limit->parameters);
+}
+
 static mno_status one_limit(const mno_plan *plan, size_t p, mno_limit_kind kind, const mno_result *other,
                             const mno_run_options *options, const mno_engine *engine, mno_store *store,
                             mno_run_summary *summary, mno_limit **fields, mno_error *err) {
@@ -96,7 +107,7 @@ static mno_status one_limit(const mno_plan *plan, size_t p, mno_limit_kind kind,
   const mno_limit *found = mno_store_limit(store, p, kind);
   if (found) {
     summary->limits_reused++;
-    summary->limits_uncertified += !found->certified;
+    count_uncertified(summary, p, found, plan->sweep->limit.tolerance);
     return keep ? mno_limit_copy(found, &fields[p], err) : MNO_OK;
   }
   char room[256];
@@ -111,7 +122,7 @@ static mno_status one_limit(const mno_plan *plan, size_t p, mno_limit_kind kind,
   if (status != MNO_OK) return status;
   *(found && !why ? &summary->limits_reused : &summary->limits_computed) += 1;
   if (found && !why && kind != MNO_LIMIT_LARGEST) limit->certified = 1; /* within this tolerance */
-  summary->limits_uncertified += !limit->certified;
+  count_uncertified(summary, p, limit, plan->sweep->limit.tolerance);
   status = mno_store_put_limit(store, p, limit, err);
   if (keep && status == MNO_OK)
     fields[p] = limit;

@@ -239,9 +239,13 @@ static void passes_match_plain_loops(void **state) {
     }
 }
 
-/* Full-dimensional integration agrees with the reduced one: r = 4 of D = 9. */
+/* Full-dimensional integration agrees with the reduced one: r = 4 of D = 9, every activation and loss. */
 static void reduction_matches_full(void **state) {
   mno_problem p = random_problem(4, 2, 2, 9, 5);
+  const char *why;
+  p.sigma_u = 0.8;
+  p.sigma_v = 1.2;
+  p.eta_u = 0.7;
   mno_limit_options options = {.tolerance = 1e-2, .particles = 4096, .nodes = 4, .randomisations = 8, .seed = 5};
   for (int loss = 0; loss < 2; loss++)
     for (int a = 0; a < MNO_ACTIVATION_COUNT; a++) {
@@ -249,6 +253,7 @@ static void reduction_matches_full(void **state) {
       p.loss = (mno_loss)loss;
       if (p.loss == MNO_CROSS_ENTROPY)
         for (size_t e = 0; e < 8; e++) p.y[e] = e % 2 == e / 2 % 2;
+      assert_true(mno_reduction_valid(&p, &why));
       options.method = MNO_METHOD_SOBOL;
       mno_limit *reduced = solve_limit(&p, options);
       options.method = MNO_METHOD_SOBOL_FULL;
@@ -262,6 +267,28 @@ static void reduction_matches_full(void **state) {
       mno_limit_free(reduced);
       mno_limit_free(full);
     }
+  problem_free(&p);
+}
+
+/* What the reduction does not know it does not reduce: every coordinate is integrated. */
+static void reduction_falls_back(void **state) {
+  mno_problem p = random_problem(4, 2, 2, 9, 2);
+  mno_reduction reduction;
+  mno_error err;
+  const char *why;
+  assert_ok(mno_reduction_new(&p, 0, &reduction, &err));
+  assert_int_equal(reduction.r, 4);
+  mno_reduction_free(&reduction);
+  p.activation = MNO_ACTIVATION_COUNT;
+  assert_false(mno_reduction_valid(&p, &why));
+  assert_non_null(strstr(why, "activation"));
+  assert_ok(mno_reduction_new(&p, 0, &reduction, &err));
+  assert_int_equal(reduction.r, 9);
+  mno_reduction_free(&reduction);
+  p.activation = MNO_TANH;
+  p.loss = MNO_CROSS_ENTROPY + 1;
+  assert_false(mno_reduction_valid(&p, &why));
+  assert_non_null(strstr(why, "loss"));
   problem_free(&p);
 }
 
@@ -279,6 +306,34 @@ static void divergence_is_reported(void **state) {
   p.eta_u = p.eta_v = 1e200;
   limit = solve_limit(&p, (mno_limit_options){.tolerance = 1e-1, .particles = 256, .nodes = 3});
   assert_true(limit->diverged > 0);
+  mno_limit_free(limit);
+  /* The search for sizes ends: no ensemble is large enough. */
+  limit = solve_limit(&p, (mno_limit_options){.tolerance = 1e-3});
+  assert_true(limit->diverged > 0);
+  assert_non_null(strstr(limit->parameters, "no finite solution"));
+  mno_limit_free(limit);
+  problem_free(&p);
+}
+
+/* A budget that ends the search is named, and what was reached is honest. */
+static void budgets_are_named(void **state) {
+  mno_problem p = random_problem(6, 3, 3, 6, 8);
+  mno_limit *limit = solve_limit(&p, (mno_limit_options){.tolerance = 1e-6, .seconds = 0.3});
+  assert_false(limit->certified);
+  assert_non_null(strstr(limit->parameters, "stopped at the time budget"));
+  assert_true(limit->output_error[p.K] > 1e-6 && limit->output_error[p.K] < 0.1);
+  mno_limit_free(limit);
+  limit = solve_limit(&p, (mno_limit_options){.tolerance = 1e-4, .memory = 4e6});
+  assert_false(limit->certified);
+  assert_non_null(strstr(limit->parameters, "stopped at the memory budget"));
+  mno_limit_free(limit);
+  limit = solve_limit(&p, (mno_limit_options){.kind = MNO_LIMIT_TANGENT_ODE, .tolerance = 1e-11, .seconds = 1e-3});
+  assert_false(limit->certified);
+  assert_non_null(strstr(limit->parameters, "stopped at the time budget"));
+  mno_limit_free(limit);
+  limit = solve_limit(&p, (mno_limit_options){.kind = MNO_LIMIT_TANGENT_ODE, .tolerance = 1e-13, .memory = 1e5});
+  assert_false(limit->certified);
+  assert_non_null(strstr(limit->parameters, "stopped at the memory"));
   mno_limit_free(limit);
   problem_free(&p);
 }
@@ -311,7 +366,9 @@ int main(void) {
                                      cmocka_unit_test(reference_D4),
                                      cmocka_unit_test(reference_D8),
                                      cmocka_unit_test(reduction_matches_full),
+                                     cmocka_unit_test(reduction_falls_back),
                                      cmocka_unit_test(divergence_is_reported),
+                                     cmocka_unit_test(budgets_are_named),
                                      cmocka_unit_test(methods_are_checked)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
