@@ -24,7 +24,7 @@ typedef struct work {
   mno_gemm *gemm;
   mno_gemm_args args; /* of the batch */
   const mno_device_problem *problem;
-  bool recorded;          /* the graphs are those of this problem, L and count */
+  bool recorded; /* the graphs are those of this problem, L and count */
   uint32_t problem_index;
 } work;
 
@@ -43,8 +43,8 @@ static mno_status map(work *w, mno_map which, int layer, int step, mno_error *er
 enum { PLAIN, TRANSPOSED };
 
 /* to = scale op(A) op(B) + add */
-static mno_status product(work *w, int ta, const char *A, int lead_a, int tb, const char *B, int lead_b, int rows, int columns,
-                          int inner, double scale, const char *add, char *to, int lead_to, mno_error *err) {
+static mno_status product(work *w, int ta, const char *A, int lead_a, int tb, const char *B, int lead_b, int rows,
+                          int columns, int inner, double scale, const char *add, char *to, int lead_to, mno_error *err) {
   const mno_shape *s = &w->args.shape;
   const mno_product p = {.bytes = s->bytes,
                          .count = s->group,
@@ -108,7 +108,8 @@ static mno_status forward(work *w, mno_error *err) {
 static mno_status backward(work *w, mno_error *err) {
   const mno_shape *s = &w->args.shape;
   const int d = w->args.at.ld_d, m = w->args.at.ld_m;
-  char *const t = w->args.batch + w->args.at.t, *const q = w->args.batch + w->args.at.q, *const b = w->args.batch + w->args.at.b;
+  char *const t = w->args.batch + w->args.at.t, *const q = w->args.batch + w->args.at.q,
+              *const b = w->args.batch + w->args.at.b;
   const double step = w->problem->alpha / ((double)s->L * s->M);
   const double rate_u = w->problem->eta_u / w->problem->alpha, rate_v = w->problem->eta_v / w->problem->alpha;
   TRY(map(w, MNO_MAP_ADJOINT, 0, 0, err));
@@ -175,8 +176,7 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
   const double start = mno_now();
   *go_on = parcels_free(w);
   if (!*go_on) return MNO_OK;
-  for (int i = 0; i < count; i++)
-    *parcel_of(w, i) = (mno_parcel){.row = item[i].row, .outcome = MNO_DONE, .filled = 0};
+  for (int i = 0; i < count; i++) *parcel_of(w, i) = (mno_parcel){.row = item[i].row, .outcome = MNO_DONE, .filled = 0};
 
   TRY(map(w, MNO_MAP_DRAW, 0, 0, err));
   TRY(map(w, MNO_MAP_START, 0, 0, err));
