@@ -6,6 +6,7 @@
 #   bench/gpu.sh --dry               run what runs without a card
 #   bench/gpu.sh --pack OUT.tar.gz   a bundle with binaries and shared libraries for a machine without compilers or network:
 #                                    tar xf OUT.tar.gz; meanode-gpu/gpu.sh
+#                                    (cuBLAS is too large to go with it: kernel G needs libcublasLt on LD_LIBRARY_PATH)
 # Environment: BUILD (build folder), RESULTS (where the lines go), PYTHON (one that has jax and torch).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,7 +16,7 @@ case "${1:-}" in
 --dry) mode=dry ;;
 --pack) mode=pack; pack=${2:?--pack needs a file name} ;;
 "") ;;
-*) sed -n '2,11p' "$0"; exit 2 ;;
+*) sed -n '2,12p' "$0"; exit 2 ;;
 esac
 python=${PYTHON:-python3}
 
@@ -27,7 +28,7 @@ else
   root=$(dirname "$here")
   build=${BUILD:-$root/build-cuda}
   if [ -z "${BUILD:-}" ]; then
-    (cd "$root" && cmake --preset cuda >/dev/null && cmake --build --preset cuda --target meanode_cli bench_gpu test_cuda_card)
+    (cd "$root" && cmake --preset cuda >/dev/null && cmake --build --preset cuda --target meanode_cli bench_gpu test_cuda_card test_cuda_random)
   fi
   bin=$build scripts=$here/gpu tests=$build/tests/cuda
   results=${RESULTS:-$here/results}
@@ -39,7 +40,7 @@ if [ "$mode" = pack ]; then
   mkdir -p "$stage/meanode-gpu/bin" "$stage/meanode-gpu/lib" "$stage/meanode-gpu/gpu"
   cp "$here/gpu.sh" "$stage/meanode-gpu/"
   cp "$scripts"/*.py "$stage/meanode-gpu/gpu/"
-  for program in "$bin/meanode" "$bin/bench_gpu" "$tests/test_cuda_card"; do
+  for program in "$bin/meanode" "$bin/bench_gpu" "$tests/test_cuda_card" "$tests/test_cuda_random"; do
     cp "$program" "$stage/meanode-gpu/bin/"
     strip "$stage/meanode-gpu/bin/$(basename "$program")"
     # everything but the C library and the driver, which belong to the machine
@@ -74,11 +75,22 @@ shapes="10 10 1000 10 2000 8 f32
 32 32 1000 10 1000 8 f64
 100 100 1000 10 500 8 f64
 2 1 1000 10 4000 8 f32
-100 100 1000 200 100 4 f32"
+8 16 1000 10 1000 8 f32
+100 100 1000 200 100 4 f32
+100 100 1000 200 100 4 f64
+1000 1000 100 200 4 4 f32"
+# the same with a kernel by its index in cuda/shape.c: what the program did not choose
+others="10 10 1000 10 2000 8 f32 0
+32 32 1000 10 1000 8 f32 1
+32 32 1000 10 1000 8 f32 2
+32 32 1000 10 1000 8 f32 3
+100 100 1000 200 100 4 f32 1"
 
 step "program and machine"
 "$bin/meanode" --version | tee "$lines"
 if command -v nvidia-smi >/dev/null; then nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee -a "$lines"; fi
+
+"$bin/bench_gpu" library 2>&1 | tee -a "$lines" || echo "kernel G: not measured, C takes its shapes"
 
 step "floors and modelled times"
 while read -r D M L N instances K precision; do
@@ -96,14 +108,16 @@ if [ "$mode" = dry ]; then
       echo "$peer: not installed here; $("$python" -m py_compile "$scripts/peers_$peer.py" && echo its script compiles)"
     fi
   done
-  step "the test that needs a card says so"
+  step "draws against cuRAND's generator on the host; the tests that need a card say so"
+  if [ -x "$tests/test_cuda_random" ]; then "$tests/test_cuda_random"; fi
   "$tests/test_cuda_card"
   "$python" "$scripts/table.py" "$lines"
   exit 0
 fi
 
-step "device equals host, bit for bit"
+step "device equals host, bit for bit; draws equal cuRAND's"
 MEANODE_REQUIRE_GPU=1 "$tests/test_cuda_card" 2>&1 | tee -a "$lines"
+if [ -x "$tests/test_cuda_random" ]; then MEANODE_REQUIRE_GPU=1 "$tests/test_cuda_random" 2>&1 | tee -a "$lines"; fi
 
 for tool in memcheck racecheck; do
   step "compute-sanitizer --tool $tool"
@@ -121,9 +135,9 @@ step "kernels"
 while read -r D M L N instances K precision; do
   "$bin/bench_gpu" time "$D" "$M" "$L" "$N" "$instances" "$K" "$precision" | tee -a "$lines"
 done <<<"$shapes"
-for candidate in 0 1 2 3; do # the others, at a shape that all can take
-  "$bin/bench_gpu" time 32 32 1000 10 1000 8 f32 "$candidate" | tee -a "$lines"
-done
+while read -r D M L N instances K precision candidate; do
+  "$bin/bench_gpu" time "$D" "$M" "$L" "$N" "$instances" "$K" "$precision" "$candidate" | tee -a "$lines"
+done <<<"$others"
 
 step "peers (compile time excluded)"
 "$bin/bench_gpu" case "$case_folder" >"$case_folder/case.json"
@@ -141,5 +155,6 @@ for peer in jax torch; do
   fi
 done
 
-"$python" "$scripts/table.py" "$lines"
-echo "lines: $lines"
+card=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1 | tr -cs 'A-Za-z0-9\n' - || true)
+"$python" "$scripts/table.py" "$lines" "$results/gpu-${card:-unknown}.md"
+echo "lines: $lines; page: $results/gpu-${card:-unknown}.md"

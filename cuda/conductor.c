@@ -24,7 +24,8 @@ typedef struct work {
   mno_gemm *gemm;
   mno_gemm_args args; /* of the batch */
   const mno_device_problem *problem;
-  bool recorded;          /* the graphs are those of this problem, L and count */
+  bool warm;
+  bool recorded; /* the graphs are those of this problem, L and count */
   uint32_t problem_index;
 } work;
 
@@ -43,8 +44,8 @@ static mno_status map(work *w, mno_map which, int layer, int step, mno_error *er
 enum { PLAIN, TRANSPOSED };
 
 /* to = scale op(A) op(B) + add */
-static mno_status product(work *w, int ta, const char *A, int lead_a, int tb, const char *B, int lead_b, int rows, int columns,
-                          int inner, double scale, const char *add, char *to, int lead_to, mno_error *err) {
+static mno_status product(work *w, int ta, const char *A, int lead_a, int tb, const char *B, int lead_b, int rows,
+                          int columns, int inner, double scale, const char *add, char *to, int lead_to, mno_error *err) {
   const mno_shape *s = &w->args.shape;
   const mno_product p = {.bytes = s->bytes,
                          .count = s->group,
@@ -89,39 +90,53 @@ static mno_status project(work *w, int layer, mno_error *err) {
                  projection_of(w, layer), m, err);
 }
 
-static mno_status forward(work *w, mno_error *err) {
+/* h of layer l + 1 = h + alpha/(L M) v rho(p) */
+static mno_status layer_forward(work *w, int l, mno_error *err) {
   const mno_shape *s = &w->args.shape;
   const int d = w->args.at.ld_d, m = w->args.at.ld_m;
   const double step = w->problem->alpha / ((double)s->L * s->M);
-  for (int l = 0; l < s->L; l++) {
-    TRY(project(w, l, err));
-    TRY(map(w, MNO_MAP_ACTIVATE, l, 0, err));
-    TRY(product(w, PLAIN, weights_of(w, l, 1), d, PLAIN, w->args.batch + w->args.at.t, m, s->D, s->N, s->M, step,
-                state_of(w, l), state_of(w, l + 1), d, err));
-  }
+  TRY(project(w, l, err));
+  TRY(map(w, MNO_MAP_ACTIVATE, l, 0, err));
+  return product(w, PLAIN, weights_of(w, l, 1), d, PLAIN, w->args.batch + w->args.at.t, m, s->D, s->N, s->M, step,
+                 state_of(w, l), state_of(w, l + 1), d, err);
+}
+
+/* The updates are the products themselves, onto the weights: v's before b moves on, u's after b has used the old u. last: no
+ * layer comes after this one, so b need not move. */
+static mno_status layer_backward(work *w, int l, bool last, mno_error *err) {
+  const mno_shape *s = &w->args.shape;
+  const int d = w->args.at.ld_d, m = w->args.at.ld_m;
+  const double step = w->problem->alpha / ((double)s->L * s->M);
+  const double rate_u = w->problem->eta_u / w->problem->alpha, rate_v = w->problem->eta_v / w->problem->alpha;
+  char *const u = weights_of(w, l, 0), *const v = weights_of(w, l, 1), *const b = w->args.batch + w->args.at.b;
+  char *const t = w->args.batch + w->args.at.t, *const q = w->args.batch + w->args.at.q;
+  if (!s->kept) TRY(project(w, l, err));
+  TRY(product(w, TRANSPOSED, v, d, PLAIN, b, d, s->M, s->N, s->D, 1.0 / s->D, NULL, q, m, err));
+  TRY(map(w, MNO_MAP_BACK, l, 0, err));
+  TRY(product(w, PLAIN, b, d, TRANSPOSED, t, m, s->D, s->M, s->N, -rate_v, v, v, d, err));
+  if (!last) TRY(product(w, PLAIN, u, d, PLAIN, q, m, s->D, s->N, s->M, step, b, b, d, err));
+  return product(w, PLAIN, state_of(w, l), d, TRANSPOSED, q, m, s->D, s->M, s->N, -rate_u, u, u, d, err);
+}
+
+static mno_status forward(work *w, mno_error *err) {
+  for (int l = 0; l < w->args.shape.L; l++) TRY(layer_forward(w, l, err));
   TRY(map(w, MNO_MAP_OUTPUT, 0, 0, err));
   TRY(map(w, MNO_MAP_SAMPLE, 0, 0, err));
   return map(w, MNO_MAP_LOSS, 0, 0, err);
 }
 
-/* The updates are the products themselves, onto the weights: v's before b moves on, u's after b has used the old u. */
 static mno_status backward(work *w, mno_error *err) {
-  const mno_shape *s = &w->args.shape;
-  const int d = w->args.at.ld_d, m = w->args.at.ld_m;
-  char *const t = w->args.batch + w->args.at.t, *const q = w->args.batch + w->args.at.q, *const b = w->args.batch + w->args.at.b;
-  const double step = w->problem->alpha / ((double)s->L * s->M);
-  const double rate_u = w->problem->eta_u / w->problem->alpha, rate_v = w->problem->eta_v / w->problem->alpha;
   TRY(map(w, MNO_MAP_ADJOINT, 0, 0, err));
-  for (int l = s->L - 1; l >= 0; l--) {
-    char *const u = weights_of(w, l, 0), *const v = weights_of(w, l, 1);
-    if (!s->kept) TRY(project(w, l, err));
-    TRY(product(w, TRANSPOSED, v, d, PLAIN, b, d, s->M, s->N, s->D, 1.0 / s->D, NULL, q, m, err));
-    TRY(map(w, MNO_MAP_BACK, l, 0, err));
-    TRY(product(w, PLAIN, b, d, TRANSPOSED, t, m, s->D, s->M, s->N, -rate_v, v, v, d, err));
-    if (l) TRY(product(w, PLAIN, u, d, PLAIN, q, m, s->D, s->N, s->M, step, b, b, d, err));
-    TRY(product(w, PLAIN, state_of(w, l), d, TRANSPOSED, q, m, s->D, s->M, s->N, -rate_u, u, u, d, err));
-  }
+  for (int l = w->args.shape.L - 1; l >= 0; l--) TRY(layer_backward(w, l, l == 0, err));
   return MNO_OK;
+}
+
+/* Every kind of call once, at once, on whatever lies in the memory: algorithms are chosen and their code is loaded, which
+ * must not happen while a graph is recorded. */
+static mno_status warm_up(work *w, mno_error *err) {
+  TRY(layer_forward(w, 0, err));
+  TRY(layer_backward(w, 0, false, err));
+  return w->c->api->wait(w->gemm, err);
 }
 
 static mno_status record_graphs(work *w, mno_error *err) {
@@ -175,9 +190,15 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
   const double start = mno_now();
   *go_on = parcels_free(w);
   if (!*go_on) return MNO_OK;
-  for (int i = 0; i < count; i++)
-    *parcel_of(w, i) = (mno_parcel){.row = item[i].row, .outcome = MNO_DONE, .filled = 0};
+  for (int i = 0; i < count; i++) { /* but for the state: the host is looking at it */
+    mno_parcel *p = parcel_of(w, i);
+    p->row = item[i].row;
+    p->outcome = MNO_DONE;
+    p->filled = 0;
+  }
 
+  if (!w->warm) TRY(warm_up(w, err));
+  w->warm = true;
   TRY(map(w, MNO_MAP_DRAW, 0, 0, err));
   TRY(map(w, MNO_MAP_START, 0, 0, err));
   /* What a graph's maps read of the items is their problem, which is that of the batch it was recorded for. */

@@ -51,9 +51,9 @@ typedef struct worker {
   size_t common_bytes;              /* of the part of the arena that all rounds use */
   mno_device_problem *problem;      /* [problem_count] as uploaded */
   const mno_device_problem *remote; /* where that is on the device */
-  orchestra *orchestra; /* [groups] */
-  atomic_int running;   /* conductors */
-  mno_outbox *outbox;   /* shared: records on their way to whoever receives them */
+  orchestra *orchestra;             /* [groups] */
+  atomic_int running;               /* conductors */
+  mno_outbox *outbox;               /* shared: records on their way to whoever receives them */
 } worker;
 
 static const size_t PARCELS_AT = 256; /* the pinned arena starts with the stop word */
@@ -213,8 +213,8 @@ static void *conduct(void *argument) {
 }
 
 /* Starts the conductors of a group; the batches and the items stay with the orchestra. */
-static mno_status start_conductors(worker *w, const mno_group *g, orchestra *o, const void *items, char *slots, char *parcels,
-                                   mno_error *err) {
+static mno_status start_conductors(worker *w, const mno_group *g, orchestra *o, const void *items, char *slots,
+                                   char *parcels, mno_error *err) {
   o->batch = mno_alloc(g->count, sizeof *o->batch);
   if (!o->batch) return mno_fail_memory(err, g->count * sizeof *o->batch, "the list of batches");
   const size_t batches = mno_batches_make(o->item, g->count, (size_t)g->shape.group, o->batch);
@@ -373,7 +373,8 @@ static mno_status run_round(worker *w, int round, mno_error *err) {
   uint32_t *stop = (uint32_t *)w->api->pinned(w->device);
   mno_status status = launch(w, round, err);
   for (;;) { /* also after a failure: what was launched must end before its memory goes */
-    if (status != MNO_OK || atomic_load(w->halt) || mno_outbox_status(w->outbox, NULL) != MNO_OK || (w->job->stop && atomic_load(w->job->stop))) {
+    if (status != MNO_OK || atomic_load(w->halt) || mno_outbox_status(w->outbox, NULL) != MNO_OK ||
+        (w->job->stop && atomic_load(w->job->stop))) {
       atomic_store(w->halt, 1);
       __atomic_store_n(stop, 1, __ATOMIC_RELEASE);
     }
@@ -443,7 +444,8 @@ mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error
   atomic_int halt = 0;
   int started = 0;
   for (; started < devices; started++) {
-    workers[started] = (worker){.api = api, .job = job, .index = started, .devices = devices, .halt = &halt, .outbox = outbox};
+    workers[started] =
+        (worker){.api = api, .job = job, .index = started, .devices = devices, .halt = &halt, .outbox = outbox};
     if (pthread_create(&threads[started], NULL, work, &workers[started]) != 0) {
       status = mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for device %d: raise the limit on threads (ulimit -u)",
                         started);

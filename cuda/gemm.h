@@ -39,16 +39,16 @@ MNO_LAYOUT mno_gemm_layout mno_gemm_place(const mno_shape *s) {
 
 /* Loops over numbers that are not products: one call of a body per (instance, element). */
 typedef enum mno_map {
-  MNO_MAP_DRAW,      /* initial weights */
-  MNO_MAP_START,     /* state 0 from the problem */
-  MNO_MAP_ACTIVATE,  /* t = rho(p) of a layer */
-  MNO_MAP_BACK,      /* t = rho(p), q = rho'(p) q of a layer */
-  MNO_MAP_OUTPUT,    /* f */
-  MNO_MAP_SAMPLE,    /* each sample's share of the loss, dloss/df */
-  MNO_MAP_LOSS,      /* their sum, to the host */
-  MNO_MAP_ADJOINT,   /* b at the last layer */
-  MNO_MAP_RECORD,    /* outputs and states to a parcel, as recorded step number `step` */
-  MNO_MAP_WEIGHTS,   /* final weights to a parcel */
+  MNO_MAP_DRAW,     /* initial weights */
+  MNO_MAP_START,    /* state 0 from the problem */
+  MNO_MAP_ACTIVATE, /* t = rho(p) of a layer */
+  MNO_MAP_BACK,     /* t = rho(p), q = rho'(p) q of a layer */
+  MNO_MAP_OUTPUT,   /* f */
+  MNO_MAP_SAMPLE,   /* each sample's share of the loss, dloss/df */
+  MNO_MAP_LOSS,     /* their sum, to the host */
+  MNO_MAP_ADJOINT,  /* b at the last layer */
+  MNO_MAP_RECORD,   /* outputs and states to a parcel, as recorded step number `step` */
+  MNO_MAP_WEIGHTS,  /* final weights to a parcel */
   MNO_MAP_COUNT
 } mno_map;
 

@@ -1,10 +1,10 @@
 /* Kernel G's table on the CUDA side: products by cuBLASLt, sequences as CUDA graphs.
  *
- * cuBLASLt is loaded when it is first asked for: the program runs without it. Algorithms may use neither TF32 nor any emulation
- * (pedantic compute types; in f32 only those made of fma), nor split a sum among blocks (no workspace, no reduction): then an
- * element is one block's sum over the inner index, whatever its place in the batch. The algorithm is the heuristics' first
- * choice for the product's sizes and its nominal count, so it depends on the version of the library and the card, but on no
- * other instance. */
+ * cuBLASLt is loaded when it is first asked for: the program runs without it. Algorithms may use neither TF32 nor any
+ * emulation (pedantic compute types; in f32 only those made of fma), nor split a sum among blocks (no workspace, no
+ * reduction): then an element is one block's sum over the inner index, whatever its place in the batch. The algorithm is the
+ * heuristics' first choice for the product's sizes and its nominal count, so it depends on the version of the library and
+ * the card, but on no other instance. */
 #include "device_cuda.h"
 #include "kernels.h"
 
@@ -24,7 +24,8 @@
       f(cublasLtMatmulAlgoGetHeuristic) f(cublasLtMatmulAlgoConfigGetAttribute) f(cublasLtMatmulAlgoCapGetAttribute)        \
           f(cublasLtMatmulDescCreate) f(cublasLtMatmulDescDestroy) f(cublasLtMatmulDescSetAttribute)                        \
               f(cublasLtMatrixLayoutCreate) f(cublasLtMatrixLayoutDestroy) f(cublasLtMatrixLayoutSetAttribute)              \
-                  f(cublasLtMatmulPreferenceCreate) f(cublasLtMatmulPreferenceDestroy) f(cublasLtMatmulPreferenceSetAttribute)
+                  f(cublasLtMatmulPreferenceCreate) f(cublasLtMatmulPreferenceDestroy)                                      \
+                      f(cublasLtMatmulPreferenceSetAttribute)
 
 static struct {
   void *handle;
@@ -169,10 +170,10 @@ static int suitable(const cublasLtMatmulAlgo_t *algorithm) {
   int32_t splits = 0, elsewhere = 0;
   uint32_t reduction = 1;
   size_t written;
-  return lt.cublasLtMatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &splits, sizeof splits, &written) ==
-             CUBLAS_STATUS_SUCCESS &&
-         lt.cublasLtMatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &reduction, sizeof reduction,
+  return lt.cublasLtMatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &splits, sizeof splits,
                                                  &written) == CUBLAS_STATUS_SUCCESS &&
+         lt.cublasLtMatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &reduction,
+                                                 sizeof reduction, &written) == CUBLAS_STATUS_SUCCESS &&
          lt.cublasLtMatmulAlgoCapGetAttribute(algorithm, CUBLASLT_ALGO_CAP_OUT_OF_PLACE_RESULT_SUPPORT, &elsewhere,
                                               sizeof elsewhere, &written) == CUBLAS_STATUS_SUCCESS &&
          splits <= 1 && reduction == CUBLASLT_REDUCTION_SCHEME_NONE && elsewhere;
@@ -182,11 +183,14 @@ static mno_status prefer(cublasLtMatmulPreference_t preference, const mno_produc
   const size_t workspace = 0;
   const uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_NONE, alignment = 16;
   const uint64_t kinds = CUBLASLT_NUMERICAL_IMPL_FLAGS_FMA | (p->bytes == 8 ? CUBLASLT_NUMERICAL_IMPL_FLAGS_DMMA : 0);
-  const uint64_t numbers = p->bytes == 4 ? CUBLASLT_NUMERICAL_IMPL_FLAGS_ACCUMULATOR_32F | CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_32F
-                                         : CUBLASLT_NUMERICAL_IMPL_FLAGS_ACCUMULATOR_64F | CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_64F;
+  const uint64_t numbers = p->bytes == 4
+                               ? CUBLASLT_NUMERICAL_IMPL_FLAGS_ACCUMULATOR_32F | CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_32F
+                               : CUBLASLT_NUMERICAL_IMPL_FLAGS_ACCUMULATOR_64F | CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_64F;
   const uint64_t allowed = kinds | numbers;
-  LT(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace));
-  LT(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reduction, sizeof reduction));
+  LT(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
+                                          sizeof workspace));
+  LT(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reduction,
+                                          sizeof reduction));
   LT(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_IMPL_MASK, &allowed, sizeof allowed));
   static const cublasLtMatmulPreferenceAttributes_t sides[] = {
       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
@@ -209,10 +213,11 @@ static mno_status search(mno_gemm *gemm, const mno_product *p, const description
       *algorithm = result[i].algo;
       return MNO_OK;
     }
-  return mno_fail(err, MNO_ERR_BACKEND,
-                  "cuBLAS has no algorithm for products of %d x %d x %d in f%d that keeps IEEE arithmetic and whole sums: set "
-                  "MEANODE_CUBLAS=off",
-                  p->rows, p->columns, p->inner, 8 * p->bytes);
+  return mno_fail(
+      err, MNO_ERR_BACKEND,
+      "cuBLAS has no algorithm for products of %d x %d x %d in f%d that keeps IEEE arithmetic and whole sums: set "
+      "MEANODE_CUBLAS=off",
+      p->rows, p->columns, p->inner, 8 * p->bytes);
 }
 
 /* The algorithm for a product: looked for once per stream. */
@@ -275,8 +280,9 @@ static mno_status gemm_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *arg
   size_t size = mno_map_size(map, args), blocks = (size + 255) / 256;
   if (blocks > 65536) blocks = 65536;
   void *parameters[] = {(void *)args, &which, &size};
-  MNO_CUDA_CHECK(cudaLaunchKernel(mno_maps_kernel(args->shape.bytes), (dim3){(unsigned)blocks, (unsigned)args->shape.group, 1},
-                                  (dim3){256, 1, 1}, parameters, 0, gemm->stream));
+  MNO_CUDA_CHECK(cudaLaunchKernel(mno_maps_kernel(args->shape.bytes),
+                                  (dim3){(unsigned)blocks, (unsigned)args->shape.group, 1}, (dim3){256, 1, 1}, parameters, 0,
+                                  gemm->stream));
   return MNO_OK;
 }
 

@@ -140,8 +140,7 @@ protected:
     });
     team.phase([&](const Place &place, int lane) {
       if (place.rank) return;
-      for (int n = lane; n < s.N; n += s.lanes)
-        part[n] = sample_loss(problem.loss, s.N, s.d_out, n, f, problem.y, gradient);
+      for (int n = lane; n < s.N; n += s.lanes) part[n] = sample_loss(problem.loss, s.N, s.d_out, n, f, problem.y, gradient);
     });
     team.joint([&](const Place &place, int lane) {
       if (place.rank || lane) return;

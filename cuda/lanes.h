@@ -1,5 +1,5 @@
-/* The body of kernel W0: a warp trains several small networks at once. In the passes a lane is one sample of one instance and
- * keeps its states in registers over a span of layers; in the updates it is a share of an instance's units.
+/* The body of kernel W0: a warp trains several small networks at once. In the passes a lane is one sample of one instance
+ * and keeps its states in registers over a span of layers; in the updates it is a share of an instance's units.
  *
  * Every sum runs over coordinates, units or samples in their order, so an instance's bits do not depend on its neighbours.
  * HEIGHT: D, or what D is padded to. */
@@ -98,9 +98,7 @@ private:
   MNO_DEVICE Setting *setting(const Place &place, int g) const { return (Setting *)state(place, 0, g); }
 
   MNO_DEVICE const mno_item &item(uint32_t index, int g) const { return args.item[index + (uint32_t)g]; }
-  MNO_DEVICE const mno_device_problem &problem(uint32_t index, int g) const {
-    return args.problem[item(index, g).problem];
-  }
+  MNO_DEVICE const mno_device_problem &problem(uint32_t index, int g) const { return args.problem[item(index, g).problem]; }
   MNO_DEVICE int filled_places(uint32_t index) const {
     const uint32_t left = args.count - index;
     return left < (uint32_t)s.group ? (int)left : s.group;
@@ -162,13 +160,12 @@ private:
     for (int g = 0; g < places; g++)
       if ((args.weights & 2) && !control->of[g].outcome) {
         const int L = item(index, g).L;
-        record_weights(g, L, part(parcel(g), problem(index, g).steps, WEIGHTS, 0) +
-                                 (args.weights & 1 ? 2 * (size_t)L * s.M * s.D : 0));
+        record_weights(
+            g, L, part(parcel(g), problem(index, g).steps, WEIGHTS, 0) + (args.weights & 1 ? 2 * (size_t)L * s.M * s.D : 0));
       }
     team.joint([&](const Place &, int lane) {
       if (lane) return;
-      for (int g = 0; g < places; g++)
-        hand_over(parcel(g), item(index, g), control->of[g].outcome, control->of[g].filled);
+      for (int g = 0; g < places; g++) hand_over(parcel(g), item(index, g), control->of[g].outcome, control->of[g].filled);
     });
     return true;
   }
@@ -361,7 +358,8 @@ private:
       sum.clear();
       b.write_column(state(place, s.A, g) + i * height + sample);
       respond_back(is.activation, stage_weights(place, g) + i * (int)(s.tile_bytes / sizeof(T)), h, b, sum,
-                   state(place, s.P, g) + i * projections() + projected, state(place, s.Q, g) + i * projections() + projected);
+                   state(place, s.P, g) + i * projections() + projected,
+                   state(place, s.Q, g) + i * projections() + projected);
       b.add_product(is.step, sum);
     }
     b.write_column(at);

@@ -150,8 +150,8 @@ MNO_LAYOUT mno_slot_layout mno_slot(const mno_shape *s) {
   return at;
 }
 
-/* What a transfer brings at most of weights and of states, a stage of the ring, and a rank's shared memory. A state that lies
- * in memory is read there and does not travel through the ring. */
+/* What a transfer brings at most of weights and of states, a stage of the ring, and a rank's shared memory. A state that
+ * lies in memory is read there and does not travel through the ring. */
 MNO_LAYOUT uint32_t mno_stage_weights(const mno_shape *s) { return (uint32_t)(s->group * s->span) * s->tile_bytes; }
 MNO_LAYOUT uint32_t mno_stage_states(const mno_shape *s) { return (uint32_t)(s->group * s->span) * s->h_bytes; }
 MNO_LAYOUT uint32_t mno_stage_bytes(const mno_shape *s, int state_in_memory) {

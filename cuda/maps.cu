@@ -6,7 +6,8 @@
 
 namespace {
 
-template <class T> __global__ void __launch_bounds__(256) maps(const __grid_constant__ mno_gemm_args args, int map, size_t size) {
+template <class T>
+__global__ void __launch_bounds__(256) maps(const __grid_constant__ mno_gemm_args args, int map, size_t size) {
   const mno::Maps<T> body(args, blockIdx.y);
   for (size_t e = blockIdx.x * (size_t)blockDim.x + threadIdx.x; e < size; e += gridDim.x * (size_t)blockDim.x)
     body.run((mno_map)map, e);

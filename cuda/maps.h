@@ -42,9 +42,7 @@ private:
 
   MNO_DEVICE T *numbers(size_t offset) const { return (T *)(at + offset); }
   MNO_DEVICE T *state(int layer) const { return numbers(a.at.states) + (size_t)layer * s.N * a.at.ld_d; }
-  MNO_DEVICE T *projection() const {
-    return numbers(a.at.p) + (s.kept ? (size_t)a.layer : 0) * (size_t)s.N * a.at.ld_m;
-  }
+  MNO_DEVICE T *projection() const { return numbers(a.at.p) + (s.kept ? (size_t)a.layer : 0) * (size_t)s.N * a.at.ld_m; }
   MNO_DEVICE double *f() const { return (double *)(at + a.at.f); }
   MNO_DEVICE double *gradient() const { return f() + (size_t)s.N * s.d_out; }
   MNO_DEVICE double *shares() const { return gradient() + (size_t)s.N * s.d_out; }

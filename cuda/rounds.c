@@ -153,13 +153,12 @@ mno_status mno_rounds_plan(mno_groups *groups, size_t memory, size_t pinned, int
         continue;
       }
       if (teams == 0 && empty)
-        return mno_fail(
-            err, MNO_ERR_MEMORY,
-            "memory: one network of D = %d, M = %d, L = %d, N = %d needs %.3g GiB on the card (%.3g GiB are "
-            "free) and %.3g GiB of host memory for its results (%.3g GiB may be used); take a smaller network, "
-            "--precision f32, record fewer steps or no weights, or --backend cpu",
-            g->shape.D, g->shape.M, g->shape.L, g->shape.N, (double)g->slot_bytes / 0x1p30, (double)memory / 0x1p30,
-            (double)g->pinned_bytes / 0x1p30, (double)pinned / 0x1p30);
+        return mno_fail(err, MNO_ERR_MEMORY,
+                        "memory: one network of D = %d, M = %d, L = %d, N = %d needs %.3g GiB on the card (%.3g GiB are "
+                        "free) and %.3g GiB of host memory for its results (%.3g GiB may be used); take a smaller network, "
+                        "--precision f32, record fewer steps or no weights, or --backend cpu",
+                        g->shape.D, g->shape.M, g->shape.L, g->shape.N, (double)g->slot_bytes / 0x1p30,
+                        (double)memory / 0x1p30, (double)g->pinned_bytes / 0x1p30, (double)pinned / 0x1p30);
       if (teams > 0 && (empty || 4 * teams >= full)) {
         g->teams = (int)teams;
         g->round = *rounds - 1;

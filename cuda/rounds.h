@@ -13,10 +13,10 @@ extern "C" {
 typedef struct mno_group {
   mno_shape shape; /* L: the largest */
   size_t count;
-  size_t *rows; /* [count] longest first */
+  size_t *rows;                    /* [count] longest first */
   size_t parcel_bytes;             /* of one instance's results */
   size_t slot_bytes, pinned_bytes; /* of a team */
-  double seconds; /* modelled, all rows */
+  double seconds;                  /* modelled, all rows */
   /* filled for a device */
   mno_fit_on_card fit;
   int wanted; /* teams that could run at once */
@@ -31,7 +31,8 @@ typedef struct mno_groups {
 } mno_groups;
 
 /* Groups the rows of a plan that fall to device `index` of `devices`: rows are dealt longest first, each to the device that
- * has least to do. means: bits of mno_means. Errors: MNO_ERR_BACKEND when a shape does not fit the kernels; MNO_ERR_MEMORY. */
+ * has least to do. means: bits of mno_means. Errors: MNO_ERR_BACKEND when a shape does not fit the kernels; MNO_ERR_MEMORY.
+ */
 mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t count, int means, int index, int devices,
                            mno_groups *groups, mno_error *err);
 void mno_groups_free(mno_groups *groups);
@@ -40,7 +41,8 @@ void mno_groups_free(mno_groups *groups);
 size_t mno_parcel_size(const mno_plan *plan, size_t row);
 
 /* Deals memory (bytes) and pinned memory to the groups, in rounds: sets teams and round. A group gets at least one team; one
- * that does not fit is given a smaller footprint (fewer instances at a time, projections computed again). Errors: MNO_ERR_MEMORY with the numbers when one team alone does not fit. */
+ * that does not fit is given a smaller footprint (fewer instances at a time, projections computed again). Errors:
+ * MNO_ERR_MEMORY with the numbers when one team alone does not fit. */
 mno_status mno_rounds_plan(mno_groups *groups, size_t memory, size_t pinned, int *rounds, mno_error *err);
 
 #ifdef __cplusplus

@@ -7,9 +7,8 @@
 #include <string.h>
 
 const mno_candidate mno_candidates[] = {
-    {MNO_KERNEL_WARP, 32, 1},     {MNO_KERNEL_BLOCK, 128, 1},   {MNO_KERNEL_BLOCK, 256, 1},
-    {MNO_KERNEL_CLUSTER, 256, 2}, {MNO_KERNEL_CLUSTER, 256, 4}, {MNO_KERNEL_CLUSTER, 256, 8},
-    {MNO_KERNEL_LANES, 32, 1},    {MNO_KERNEL_GEMM, 256, 1},
+    {MNO_KERNEL_WARP, 32, 1},     {MNO_KERNEL_BLOCK, 128, 1},   {MNO_KERNEL_BLOCK, 256, 1}, {MNO_KERNEL_CLUSTER, 256, 2},
+    {MNO_KERNEL_CLUSTER, 256, 4}, {MNO_KERNEL_CLUSTER, 256, 8}, {MNO_KERNEL_LANES, 32, 1},  {MNO_KERNEL_GEMM, 256, 1},
 };
 const size_t mno_candidate_count = sizeof mno_candidates / sizeof *mno_candidates;
 
@@ -25,12 +24,12 @@ enum {
   TILE_BYTES_BLOCK = 16 << 10,
   TILE_MOST = 128,
   SLICES_MOST = 64,
-  SPAN_MOST = 32,           /* W0: layers of a span */
-  SPAN_INSTRUCTIONS = 2000, /* W0: so that barriers and transfers do not count */
-  SPAN_BYTES = 14 << 10,    /* W0: shared memory of a warp that leaves room for 16 on a processor */
-  TEAM_BYTES = 36 << 10,    /* W0: for 6 */
-  BATCH_MOST = 64,          /* G: instances of a call */
-  PRODUCTS_LEAST = 32,      /* G: fewer samples are not worth a call for each product */
+  SPAN_MOST = 32,            /* W0: layers of a span */
+  SPAN_INSTRUCTIONS = 2000,  /* W0: so that barriers and transfers do not count */
+  SPAN_BYTES = 14 << 10,     /* W0: shared memory of a warp that leaves room for 16 on a processor */
+  TEAM_BYTES = 36 << 10,     /* W0: for 6 */
+  BATCH_MOST = 64,           /* G: instances of a call */
+  PRODUCTS_LEAST = 32,       /* G: fewer samples are not worth a call for each product */
   PORTABLE_SHARED = 99 << 10 /* what a block may use on every card from compute capability 8.0 on */
 };
 
@@ -41,8 +40,8 @@ static double max(double a, double b) { return a > b ? a : b; }
 
 static mno_divisor divisor(uint32_t d) { return (mno_divisor){d, (uint32_t)(((UINT64_C(1) << 32) + d - 1) / d)}; }
 
-/* Instructions of a lane for one row of a sum, as counted in the code for sm_90: a weight, MNO_CHUNK fma (in f64 of two issue
- * slots), the loads of a row of samples, the loop. */
+/* Instructions of a lane for one row of a sum, as counted in the code for sm_90: a weight, MNO_CHUNK fma (in f64 of two
+ * issue slots), the loads of a row of samples, the loop. */
 static double row_cost(const mno_shape *s) { return MNO_CHUNK * (s->bytes == 8 ? 2 : 1) + (s->bytes == 8 ? 6 : 3) + 3; }
 
 /* Instructions of a lane in a phase that deals `items` x `slices` of `length` rows to the lanes. */
@@ -231,11 +230,12 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
   s.pitch = s.bytes == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
   if (s.kernel == MNO_KERNEL_LANES) {
     *shape = s;
-    return cut_lanes(shape, MNO_GROUP_MOST) ? MNO_OK
-                            : mno_fail(err, MNO_ERR_BACKEND,
-                                       "kernel W0 does not take D = %zu, M = %zu, N = %zu: D may be at most 16, N at most 32, "
-                                       "and a layer has to fit %d KiB",
-                                       n->D, n->M, n->N, TEAM_BYTES >> 10);
+    return cut_lanes(shape, MNO_GROUP_MOST)
+               ? MNO_OK
+               : mno_fail(err, MNO_ERR_BACKEND,
+                          "kernel W0 does not take D = %zu, M = %zu, N = %zu: D may be at most 16, N at most 32, "
+                          "and a layer has to fit %d KiB",
+                          n->D, n->M, n->N, TEAM_BYTES >> 10);
   }
   if (s.kernel == MNO_KERNEL_GEMM) {
     cut_batch(&s);
@@ -274,7 +274,8 @@ static const double bandwidth = 3.0e12, cache = 5.5e12, clock = 1.755e9, process
 static mno_step_model batch_model(const mno_shape *s) {
   const double D = s->D, M = s->M, N = s->N, L = s->L, e = s->bytes, calls = s->kept ? 8 : 9;
   const double outer = 6 * D * M + 2 * N * D + (s->kept ? 2 * N * M : 0), inner = 8 * D * M + 8 * N * D + 12 * N * M;
-  const double edge_m = M / (128.0 * (double)ceil_div((size_t)s->M, 128)), edge_n = N / (128.0 * (double)ceil_div((size_t)s->N, 128));
+  const double edge_m = M / (128.0 * (double)ceil_div((size_t)s->M, 128)),
+               edge_n = N / (128.0 * (double)ceil_div((size_t)s->N, 128));
   return (mno_step_model){.memory = L * e * (outer / bandwidth + inner / cache),
                           .issue = L * (s->kept ? 12 : 14) * N * D * M / (0.85 * flops * edge_m * edge_n),
                           .latency = L * calls * 2e-6 / (2 * s->group)};
@@ -323,7 +324,8 @@ mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision prec
       status = err ? err->status : MNO_ERR_BACKEND;
       continue;
     }
-    const int in_memory = candidate->kernel != MNO_KERNEL_GEMM && mno_shared_bytes(&made, MNO_STAGES_LEAST, 0) > PORTABLE_SHARED;
+    const int in_memory =
+        candidate->kernel != MNO_KERNEL_GEMM && mno_shared_bytes(&made, MNO_STAGES_LEAST, 0) > PORTABLE_SHARED;
     if (in_memory && made.lanes == 32) continue; /* one warp does not hide memory */
     double seconds = mno_shape_seconds(&made);
     /* a larger team only where it clearly pays */

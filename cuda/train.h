@@ -392,7 +392,6 @@ private:
     }
     team.drain();
   }
-
 };
 
 } // namespace mno

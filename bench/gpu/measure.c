@@ -1,6 +1,7 @@
 /* Times the training kernels, and writes the small case that the peers must agree on. One JSON object per line.
  *
  *   bench_gpu ceilings
+ *   bench_gpu library                                    which cuBLAS kernel G would use; exit code 69 if none
  *   bench_gpu floors D M L N INSTANCES f32|f64           modelled, without a card
  *   bench_gpu time D M L N INSTANCES K f32|f64 [KERNEL]  KERNEL: index of a candidate, -1 the program's choice
  *   bench_gpu case DIRECTORY [cpu]                       problem, weights and losses as raw little-endian doubles */
@@ -119,8 +120,8 @@ static int floors(size_t D, size_t M, size_t L, size_t N, double count, mno_prec
       "{\"D\": %zu, \"M\": %zu, \"L\": %zu, \"N\": %zu, \"instances\": %.0f, \"precision\": \"%s\", \"kernel\": \"%s\", "
       "\"lanes\": %d, \"floor_bytes\": %.6g, \"floor_flops\": %.6g, \"modelled_seconds\": %.4g, \"modelled_memory\": %.4g, "
       "\"modelled_issue\": %.4g, \"modelled_latency\": %.4g}\n",
-      D, M, L, N, count, mno_precision_name(precision), mno_kernel_name((mno_kernel_kind)s.kernel), s.lanes * s.ranks, bytes * count,
-      14 * (double)N * w * count, mno_shape_seconds(&s) * count, model.memory * count, model.issue * count,
+      D, M, L, N, count, mno_precision_name(precision), mno_kernel_name((mno_kernel_kind)s.kernel), s.lanes * s.ranks,
+      bytes * count, 14 * (double)N * w * count, mno_shape_seconds(&s) * count, model.memory * count, model.issue * count,
       model.latency * count);
   return 0;
 }
@@ -136,7 +137,7 @@ static int time_kernel(size_t D, int64_t M, int64_t L, size_t N, size_t count, s
     for (int repeat = 0; repeat < 4; repeat++) { /* the first one warms up */
       setting t;
       if (setting_make(&t, D, M, L, N, count, long_run ? 3 * K : K, precision, 0) != 0) return 1;
-      mno_job job = {.plan = &t.plan, .rows = t.rows, .count = count, .emit = emit, .context = &s};
+      mno_job job = {.plan = &t.plan, .rows = t.rows, .count = count, .emit = emit, .context = &s, .threads = 1};
       double start = mno_now();
       mno_status status = mno_cuda_run(&mno_device_cuda, &job, &err);
       double took = mno_now() - start;
@@ -202,9 +203,10 @@ static int write_case(const char *folder, int on_cpu) {
 }
 
 static int usage(void) {
-  fprintf(stderr,
-          "usage: bench_gpu ceilings | floors D M L N INSTANCES f32|f64 | time D M L N INSTANCES K f32|f64 [KERNEL] | "
-          "case DIRECTORY [cpu]\n");
+  fprintf(
+      stderr,
+      "usage: bench_gpu ceilings | library | floors D M L N INSTANCES f32|f64 | time D M L N INSTANCES K f32|f64 [KERNEL] | "
+      "case DIRECTORY [cpu]\n");
   return 2;
 }
 
@@ -214,6 +216,13 @@ int main(int argc, char **argv) {
     if (ceilings_measure(&c) != 0) return 69;
     printf("{\"copy\": %.4g, \"two_to_one\": %.4g, \"fma32\": %.4g, \"fma64\": %.4g}\n", c.copy, c.two_to_one, c.fma32,
            c.fma64);
+    return 0;
+  }
+  if (argc == 2 && strcmp(argv[1], "library") == 0) {
+    char name[128];
+    mno_error err = {0};
+    if (mno_device_cuda.gemm->available(name, sizeof name, &err) != MNO_OK) return report(&err);
+    printf("{\"library\": \"%s\"}\n", name);
     return 0;
   }
   if (argc >= 3 && strcmp(argv[1], "case") == 0) return write_case(argv[2], argc > 3 && strcmp(argv[3], "cpu") == 0);

@@ -1,22 +1,32 @@
 #!/usr/bin/env python3
-"""One table from the lines that the measurements left: table.py RESULTS.jsonl"""
+"""One table from the lines that the measurements left: table.py LINES [PAGE.md]. The page is written when there are measured
+times: what was printed, with card, program and date."""
+import contextlib
+import datetime
+import io
 import json
+import pathlib
 import sys
+
+NONE = "not yet run on a GPU"
 
 
 def cell(value, form="{:.3g}"):
-    return form.format(value) if value is not None else "not yet run on a GPU"
+    return form.format(value) if value is not None else NONE
 
 
-def main():
-    rows = [json.loads(line) for line in open(sys.argv[1]) if line.startswith("{")]
+def ms(seconds):
+    return "-" if seconds is None else f"{1e3 * seconds:.3g}"
+
+
+def table(rows):
     ceilings = next((r for r in rows if "two_to_one" in r), {})
     bandwidth, fma = ceilings.get("two_to_one"), {"f32": ceilings.get("fma32"), "f64": ceilings.get("fma64")}
-    print("\nceilings: copy", cell(ceilings.get("copy")), "B/s; 2:1 read:write", cell(bandwidth), "B/s; FMA f32",
-          cell(fma["f32"]), "flop/s, f64", cell(fma["f64"]), "flop/s")
+    print("ceilings: copy", cell(ceilings.get("copy")), "B/s; 2:1 read:write", cell(bandwidth), "B/s; FMA f32",
+          cell(fma["f32"]), "flop/s, f64", cell(fma["f64"]), "flop/s\n")
     key = lambda r: tuple(r.get(k) for k in ("D", "M", "L", "N", "instances", "precision"))
-    print(f"{'D,M,L,N x instances':28} {'':4} {'kernel':6} {'ms/step':>21} {'memory floor':>13} {'FMA floor':>10} "
-          f"{'of floor':>9} {'jax':>9} {'torch':>9}")
+    heads = ["D, M, L, N x instances", "", "kernel", "ms/step", "modelled", "memory floor", "FMA floor", "of floor", "jax", "torch"]
+    lines = [heads]
     for floor in (r for r in rows if "floor_bytes" in r):
         match = lambda r: key(r) == key(floor)
         ours = next((r["seconds_per_step"] for r in rows if "candidate" in r and r["candidate"] < 0 and match(r)), None)
@@ -25,18 +35,38 @@ def main():
         memory = floor["floor_bytes"] / bandwidth if bandwidth else None
         flops = floor["floor_flops"] / fma[floor["precision"]] if fma[floor["precision"]] else None
         share = max(memory, flops) / ours if ours and memory else None
-        ratio = {name: f"{p / ours:.2f}x" if p and ours else "-" for name, p in peers.items()}
-        ms = lambda s: "-" if s is None else f"{1e3 * s:.3g}"
-        print(f"{'{D},{M},{L},{N} x {instances:.0f}'.format(**floor):28} {floor['precision']:4} {floor['kernel']:6} "
-              f"{cell(ours and 1e3 * ours):>21} {ms(memory):>13} {ms(flops):>10} "
-              f"{'-' if share is None else f'{100 * share:.0f}%':>9} {ratio['jax']:>9} {ratio['torch']:>9}")
-    others = [r for r in rows if r.get("candidate", -1) >= 0]
-    for r in others:
-        print("kernel candidate {candidate} at {D},{M},{L},{N} x {instances} {precision}: {0:.3g} ms/step".format(
-            1e3 * r["seconds_per_step"], **r))
+        ratio = [f"{p / ours:.2f}x" if p and ours else "-" for p in peers.values()]
+        lines.append(["{D}, {M}, {L}, {N} x {instances:.0f}".format(**floor), floor["precision"], floor["kernel"],
+                      cell(ours and 1e3 * ours), ms(floor["modelled_seconds"]), ms(memory), ms(flops),
+                      "-" if share is None else f"{100 * share:.0f}%", *ratio])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    for i, line in enumerate(lines):
+        print("| " + " | ".join(text.ljust(width) for text, width in zip(line, widths)) + " |")
+        if i == 0:
+            print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    print()
+    for r in (r for r in rows if r.get("candidate", -1) >= 0):
+        print("- kernel candidate {candidate} at {D}, {M}, {L}, {N} x {instances} {precision}: {0} ms/step".format(
+            ms(r["seconds_per_step"]), **r))
     for r in rows:
         if "error" in r:
-            print("{peer} at {D},{M},{L},{N} x {instances} {precision}: {error}".format(**r))
+            print("- {peer} at {D}, {M}, {L}, {N} x {instances} {precision}: {error}".format(**r))
+    return any("seconds_per_step" in r and "candidate" in r for r in rows)
+
+
+def main():
+    text = open(sys.argv[1]).read().splitlines()
+    rows = [json.loads(line) for line in text if line.startswith("{")]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        measured = table(rows)
+    print("\n" + out.getvalue(), end="")
+    if measured and len(sys.argv) > 2:
+        facts = [line for line in text if line.startswith("meanode ") or "MiB" in line] + [
+            r["library"] for r in rows if "library" in r]
+        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        pathlib.Path(sys.argv[2]).write_text("# Kernels on a GPU, measured\n\n" + "; ".join(facts) + f"; {today}; `bench/gpu.sh`\n\n"
+                                             + out.getvalue())
 
 
 if __name__ == "__main__":

@@ -116,7 +116,8 @@ int count_up(int *counter) { return __atomic_add_fetch(counter, 1, __ATOMIC_SEQ_
 template <class T> void multiply(const mno_product &p) {
   for (int instance = 0; instance < p.count; instance++) {
     const size_t at = (size_t)instance * p.stride;
-    const T *const A = (const T *)p.A + at, *const B = (const T *)p.B + at, *const add = p.add ? (const T *)p.add + at : nullptr;
+    const T *const A = (const T *)p.A + at, *const B = (const T *)p.B + at,
+                   *const add = p.add ? (const T *)p.add + at : nullptr;
     T *const to = (T *)p.to + at;
     for (int j = 0; j < p.columns; j++)
       for (int i = 0; i < p.rows; i++) {
@@ -194,6 +195,6 @@ const mno_gemm_api gemm_twin = {gemm_available, gemm_open, gemm_close, gemm_prod
 
 } // namespace
 
-extern "C" const mno_device_api mno_device_twin = {&gemm_twin,   device_count, device_info,   device_resident,
-                                                   device_open,  device_close, device_arena,  device_pinned,
+extern "C" const mno_device_api mno_device_twin = {&gemm_twin,    device_count,  device_info,  device_resident,
+                                                   device_open,   device_close,  device_arena, device_pinned,
                                                    device_upload, device_launch, device_idle};

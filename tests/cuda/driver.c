@@ -67,7 +67,8 @@ static mno_status emit_slowly(void *context, mno_record *record, mno_error *err)
   if (!atomic_exchange(&s->first, true)) {
     int naps = 0;
     while (__atomic_load_n(&mno_twin_state.launches, __ATOMIC_SEQ_CST) < s->launches ||
-           __atomic_load_n(&mno_twin_state.ended, __ATOMIC_SEQ_CST) < __atomic_load_n(&mno_twin_state.started, __ATOMIC_SEQ_CST)) {
+           __atomic_load_n(&mno_twin_state.ended, __ATOMIC_SEQ_CST) <
+               __atomic_load_n(&mno_twin_state.started, __ATOMIC_SEQ_CST)) {
       if (++naps == 30000) {
         atomic_store(&s->late, true);
         break;

@@ -1,4 +1,5 @@
-/* Kernel G on the twin of a card, whose products are plain loops: its conductor, graphs and maps, against the CPU backend. */
+/* Kernel G on the twin of a card, whose products are plain loops: its conductor, graphs and maps, against the CPU backend.
+ */
 #include "test.h"
 
 #include "conductor.h"
@@ -28,7 +29,9 @@ static void equals_the_cpu_backend(void **state) {
         if (activation == MNO_IDENTITY) s.problem[p].eta_u = s.problem[p].eta_v = 0.1;
       }
       catch gpu = run_twin(&s, usual()), cpu = {.lock = PTHREAD_MUTEX_INITIALIZER};
-      assert_true(mno_twin_state.products > 0 && mno_twin_state.calls_at_once == 0 && mno_twin_state.launches == 0);
+      assert_true(mno_twin_state.products > 0 && mno_twin_state.launches == 0);
+      /* outside of graphs only the six of a layer that each conductor begins with: 2 conductors to each of 6 groups */
+      assert_true(mno_twin_state.calls_at_once > 0 && mno_twin_state.calls_at_once <= 6 * 2 * 6);
       mno_error err = {0};
       mno_job job = job_of(&s, &cpu);
       assert_ok(mno_backend_cpu.run(&job, &err));
@@ -163,7 +166,8 @@ static void recomputed_projections_are_the_same(void **state) {
   mno_twin twin = usual();
   twin.memory = 72 << 10;
   catch again = run_twin(&s, twin);
-  assert_int_equal(mno_twin_state.products, products + 30); /* one more for each layer of the recorded backward pass */
+  /* one more for each layer of the recorded backward pass, and to warm up */
+  assert_int_equal(mno_twin_state.products, products + 31);
   compare(&s, again.record[0], kept.record[0], 0);
   catch_free(&kept);
   catch_free(&again);

@@ -39,7 +39,8 @@ static void check_lanes(const mno_shape *s, const mno_dimensions *n) {
   assert_true(s->tile_bytes % 16 == 0 && s->tile_bytes >= (uint32_t)(2 * s->M * s->height * s->bytes) && s->H % 16 == 0);
   const uint32_t state = (uint32_t)(s->chunks * s->height * s->pitch * s->bytes),
                  projections = (uint32_t)(s->span * s->chunks * s->M * s->pitch * s->bytes);
-  assert_true(s->h_bytes == state && s->H >= 32 && s->B >= s->H + state && s->P >= s->B + state && s->Q >= s->P + projections);
+  assert_true(s->h_bytes == state && s->H >= 32 && s->B >= s->H + state && s->P >= s->B + state &&
+              s->Q >= s->P + projections);
   assert_true(s->A >= s->Q + projections && s->each_bytes >= s->A + (uint32_t)s->span * state);
   assert_true(s->each_bytes % 16 == 0 && s->state_bytes == (uint32_t)s->group * s->each_bytes);
   const mno_slot_layout at = mno_slot(s);
@@ -53,9 +54,11 @@ static void check_lanes(const mno_shape *s, const mno_dimensions *n) {
 static void check_batch(const mno_shape *s, const mno_dimensions *n) {
   const mno_gemm_layout at = mno_gemm_place(s);
   const size_t bytes = (size_t)s->bytes, state = n->N * (size_t)at.ld_d * bytes, projection = n->N * (size_t)at.ld_m * bytes;
-  assert_true((size_t)at.ld_d >= n->D && (size_t)at.ld_m >= n->M && at.ld_d * s->bytes % 16 == 0 && at.ld_m * s->bytes % 16 == 0);
+  assert_true((size_t)at.ld_d >= n->D && (size_t)at.ld_m >= n->M && at.ld_d * s->bytes % 16 == 0 &&
+              at.ld_m * s->bytes % 16 == 0);
   assert_true(at.states - at.weights == 2 * n->L * n->M * (size_t)at.ld_d * bytes && at.p - at.states == (n->L + 1) * state);
-  assert_true(at.t - at.p == n->L * projection && at.q - at.t == projection && at.b - at.q == projection && at.f >= at.b + state);
+  assert_true(at.t - at.p == n->L * projection && at.q - at.t == projection && at.b - at.q == projection &&
+              at.f >= at.b + state);
   assert_true(at.each >= at.f + (2 * n->N * n->d_out + n->N) * sizeof(double) && at.each % 256 == 0 && at.f % 8 == 0);
   assert_true(s->group >= 1 && s->group <= s->nominal && mno_slot_bytes(s) == (size_t)s->group * at.each);
   mno_shape less = *s;
@@ -179,7 +182,8 @@ static void choice_by_size(void **state) {
     const mno_step_model m = mno_shape_model(&s);
     printf(
         "D %4d M %4d L %4d N %3d: kernel %s, %d x %d lanes; modelled us per step: memory %.3g, issue %.3g, latency %.3g\n",
-        s.D, s.M, s.L, s.N, mno_kernel_name((mno_kernel_kind)s.kernel), s.ranks, s.lanes, 1e6 * m.memory, 1e6 * m.issue, 1e6 * m.latency);
+        s.D, s.M, s.L, s.N, mno_kernel_name((mno_kernel_kind)s.kernel), s.ranks, s.lanes, 1e6 * m.memory, 1e6 * m.issue,
+        1e6 * m.latency);
     assert_int_equal(s.kernel, expected[i].kernel);
   }
 }

@@ -5,9 +5,9 @@ using namespace twin;
 
 namespace {
 
-const mno_candidate lanes = {MNO_KERNEL_LANES, 32, 1}, warp = {MNO_KERNEL_WARP, 32, 1},
-                    block = {MNO_KERNEL_BLOCK, 128, 1}, wide = {MNO_KERNEL_BLOCK, 256, 1},
-                    pair = {MNO_KERNEL_CLUSTER, 256, 2}, four = {MNO_KERNEL_CLUSTER, 256, 4};
+const mno_candidate lanes = {MNO_KERNEL_LANES, 32, 1}, warp = {MNO_KERNEL_WARP, 32, 1}, block = {MNO_KERNEL_BLOCK, 128, 1},
+                    wide = {MNO_KERNEL_BLOCK, 256, 1}, pair = {MNO_KERNEL_CLUSTER, 256, 2},
+                    four = {MNO_KERNEL_CLUSTER, 256, 4};
 
 Result one(const Case &c, const Run &run) { return train({c}, run)[0]; }
 
@@ -41,9 +41,9 @@ void equals_reference(void **) {
 /* W0 at small shapes: all heights, samples of one to three instances to a warp, one or several layers to a transfer. */
 void lanes_equal_reference(void **) {
   static const size_t shape[][4] = {/* D, M, L, N */
-                                    {1, 1, 1, 1},    {2, 1, 30, 10}, {2, 1, 41, 3},  {3, 5, 7, 7},   {4, 3, 19, 16},
-                                    {10, 10, 6, 10}, {8, 16, 5, 12}, {9, 4, 11, 10}, {5, 30, 2, 10}, {8, 8, 6, 31},
-                                    {13, 7, 9, 20},  {7, 2, 13, 32}};
+                                    {1, 1, 1, 1},   {2, 1, 30, 10},  {2, 1, 41, 3},  {3, 5, 7, 7},
+                                    {4, 3, 19, 16}, {10, 10, 6, 10}, {8, 16, 5, 12}, {9, 4, 11, 10},
+                                    {5, 30, 2, 10}, {8, 8, 6, 31},   {13, 7, 9, 20}, {7, 2, 13, 32}};
   double worst64 = 0, worst32 = 0;
   for (const auto &n : shape) {
     Case c = plain(n[0], n[1], n[2], n[3]);
@@ -200,14 +200,11 @@ void divergence_is_an_outcome(void **) {
 } // namespace
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(equals_reference),
-                                     cmocka_unit_test(lanes_equal_reference),
-                                     cmocka_unit_test(every_activation_and_loss),
-                                     cmocka_unit_test(gradients_match_differences),
-                                     cmocka_unit_test(schedule_changes_nothing),
-                                     cmocka_unit_test(batch_changes_nothing),
-                                     cmocka_unit_test(draws_follow_the_plan),
-                                     cmocka_unit_test(recorded_steps),
-                                     cmocka_unit_test(divergence_is_an_outcome)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(equals_reference),          cmocka_unit_test(lanes_equal_reference),
+      cmocka_unit_test(every_activation_and_loss), cmocka_unit_test(gradients_match_differences),
+      cmocka_unit_test(schedule_changes_nothing),  cmocka_unit_test(batch_changes_nothing),
+      cmocka_unit_test(draws_follow_the_plan),     cmocka_unit_test(recorded_steps),
+      cmocka_unit_test(divergence_is_an_outcome)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
