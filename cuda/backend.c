@@ -2,6 +2,7 @@
 #include "meanode/backend.h"
 
 #include "driver.h"
+#include "engine.h"
 #include "rounds.h"
 
 #include <stdio.h>
@@ -46,5 +47,11 @@ static double seconds(const mno_plan *plan, size_t row) {
 }
 
 extern const mno_backend mno_backend_cuda;
-const mno_backend mno_backend_cuda = {
-    .name = "cuda", .priority = 10, .probe = probe, .run = run, .fits = fits, .memory = memory, .seconds = seconds};
+const mno_backend mno_backend_cuda = {.name = "cuda",
+                                      .priority = 10,
+                                      .probe = probe,
+                                      .run = run,
+                                      .fits = fits,
+                                      .memory = memory,
+                                      .seconds = seconds,
+                                      .engine = &mno_engine_cuda};

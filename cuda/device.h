@@ -3,6 +3,7 @@
 #ifndef MNO_CUDA_DEVICE_H
 #define MNO_CUDA_DEVICE_H
 
+#include "field_layout.h"
 #include "gemm.h"
 #include "layout.h"
 #include "meanode/status.h"
@@ -46,6 +47,7 @@ typedef struct mno_device_api {
   char *(*pinned)(mno_device *device); /* the same address on both sides */
 
   mno_status (*upload)(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err);
+  mno_status (*download)(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err);
 
   /* Starts a kernel; returns at once. Launches of different queues may overlap. */
   mno_status (*launch)(mno_device *device, int queue, const mno_train_args *args, const mno_fit_on_card *fit, int teams,
@@ -53,6 +55,12 @@ typedef struct mno_device_api {
 
   /* Has everything ended? A fault of a kernel is reported here. */
   mno_status (*idle)(mno_device *device, int *idle, mno_error *err);
+
+  /* Passes over particles: copies from pinned memory and passes follow each other in order and return at once; wait()
+   * returns when all of them have ended, and reports their faults. */
+  mno_status (*send)(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err);
+  mno_status (*field)(mno_device *device, const mno_field_args *args, mno_error *err);
+  mno_status (*wait)(mno_device *device, mno_error *err);
 } mno_device_api;
 
 extern const mno_device_api mno_device_cuda;

@@ -146,7 +146,15 @@ static char *device_arena(mno_device *device) { return device->arena; }
 static char *device_pinned(mno_device *device) { return device->pinned; }
 
 static mno_status device_upload(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err) {
+  MNO_CUDA_CHECK(cudaSetDevice(device->index));
   MNO_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device->transfers));
+  MNO_CUDA_CHECK(cudaStreamSynchronize(device->transfers));
+  return MNO_OK;
+}
+
+static mno_status device_download(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err) {
+  MNO_CUDA_CHECK(cudaSetDevice(device->index));
+  MNO_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, device->transfers));
   MNO_CUDA_CHECK(cudaStreamSynchronize(device->transfers));
   return MNO_OK;
 }
@@ -175,6 +183,36 @@ static mno_status device_idle(mno_device *device, int *idle, mno_error *err) {
   return MNO_OK;
 }
 
+static mno_status device_send(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err) {
+  MNO_CUDA_CHECK(cudaSetDevice(device->index));
+  MNO_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device->stream[0]));
+  return MNO_OK;
+}
+
+static mno_status device_field(mno_device *device, const mno_field_args *args, mno_error *err) {
+  const mno_field_shape *s = &args->shape;
+  const void *kernel = mno_field_kernel(s->bytes, args->work_in_memory);
+  const size_t shared = mno_field_shared_bytes(s, args->work_in_memory), results = (size_t)args->count * s->outputs;
+  void *parameters[] = {(void *)args};
+  cudaLaunchConfig_t launch = {.gridDim = {args->teams, 1, 1},
+                               .blockDim = {MNO_FIELD_LANES, 1, 1},
+                               .dynamicSmemBytes = shared,
+                               .stream = device->stream[0]};
+  MNO_CUDA_CHECK(cudaSetDevice(device->index));
+  MNO_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared));
+  MNO_CUDA_CHECK(cudaLaunchKernelExC(&launch, kernel, parameters));
+  if (results == 0) return MNO_OK;
+  launch.gridDim.x = (unsigned)((results + MNO_FIELD_LANES - 1) / MNO_FIELD_LANES);
+  launch.dynamicSmemBytes = 0;
+  MNO_CUDA_CHECK(cudaLaunchKernelExC(&launch, mno_field_total_kernel(), parameters));
+  return MNO_OK;
+}
+
+static mno_status device_wait(mno_device *device, mno_error *err) {
+  cudaError_t error = cudaStreamSynchronize(device->stream[0]);
+  return error == cudaSuccess ? MNO_OK : mno_cuda_fail(err, "a pass over particles (cudaStreamSynchronize)", error);
+}
+
 const mno_device_api mno_device_cuda = {.gemm = &mno_gemm_cuda,
                                         .count = device_count,
                                         .info = device_info,
@@ -185,4 +223,8 @@ const mno_device_api mno_device_cuda = {.gemm = &mno_gemm_cuda,
                                         .pinned = device_pinned,
                                         .upload = device_upload,
                                         .launch = device_launch,
-                                        .idle = device_idle};
+                                        .idle = device_idle,
+                                        .download = device_download,
+                                        .send = device_send,
+                                        .field = device_field,
+                                        .wait = device_wait};

@@ -2,6 +2,7 @@
 #ifndef MNO_CUDA_KERNELS_H
 #define MNO_CUDA_KERNELS_H
 
+#include "field_layout.h"
 #include "layout.h"
 
 #ifdef __cplusplus
@@ -15,6 +16,10 @@ const void *mno_lanes_kernel(const mno_shape *shape);
 /* G's maps; arguments: mno_gemm_args by value, an int (mno_map), a size_t (elements). Threads of a block: 256; blocks:
  * any x, y counts the instances. */
 const void *mno_maps_kernel(int bytes);
+
+/* Kernel F for a number size and the sum over its chunks; their argument is one mno_field_args by value. */
+const void *mno_field_kernel(int bytes, int work_in_memory);
+const void *mno_field_total_kernel(void);
 
 #ifdef __cplusplus
 }

@@ -19,10 +19,15 @@
 #define MNO_UNROLL_ROWS _Pragma("unroll(Team::template rows<T>)")
 /* Loops over units in a lane: several activations at a time. */
 #define MNO_UNROLL_UNITS _Pragma("unroll(sizeof(T) == 4 ? 2 : 1)")
+/* Activations of a lane, two at a time, and partial sums in flight: both hide latency. */
+#define MNO_UNROLL_SAMPLES _Pragma("unroll 2")
+#define MNO_UNROLL_CHUNKS _Pragma("unroll 8")
 #else
 #define MNO_UNROLL
 #define MNO_UNROLL_ROWS
 #define MNO_UNROLL_UNITS
+#define MNO_UNROLL_SAMPLES
+#define MNO_UNROLL_CHUNKS
 #endif
 
 namespace mno {
@@ -52,6 +57,15 @@ MNO_DEVICE double from_bits(uint64_t b) {
   double a;
   memcpy(&a, &b, sizeof a);
   return a;
+}
+
+/* What is read once leaves the cache to the rest. */
+template <class T> MNO_DEVICE T load_once(const T *from) {
+#ifdef __CUDA_ARCH__
+  return __ldcs(from);
+#else
+  return *from;
+#endif
 }
 
 MNO_DEVICE uint32_t high_product(uint32_t a, uint32_t b) {

@@ -48,7 +48,7 @@ struct mno_engine {
   mno_status (*memory)(const mno_engine *engine, size_t *bytes, int *places, mno_error *err);
   size_t (*bytes)(const mno_room *room);
 
-  /* All particles zero, weights zero. */
+  /* Particles and weights are undefined until they are drawn, or written and weighed. */
   mno_status (*create)(const mno_engine *engine, const mno_room *room, mno_particles **particles, mno_error *err);
   void (*destroy)(mno_particles *particles);
 

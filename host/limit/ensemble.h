@@ -13,7 +13,7 @@ typedef struct mno_ensemble {
   mno_error fault; /* of the first pass that failed; later ones do nothing */
 } mno_ensemble;
 
-/* Room for particles, all zero with weight zero. engine NULL: the CPU. */
+/* Room for particles, to be drawn or written. engine NULL: the CPU. */
 mno_status mno_ensemble_new(const mno_engine *engine, const mno_problem *problem, size_t r, size_t m, size_t particles,
                             mno_precision precision, int threads, mno_ensemble *ensemble, mno_error *err);
 void mno_ensemble_free(mno_ensemble *ensemble);

@@ -6,10 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Blocks of a dimension's random words that scramble it; the next ones are the points of a pseudo-random dimension. */
+enum { MNO_SOBOL_SCRAMBLE_BLOCKS = 8 };
+
 typedef struct mno_sobol {
-  size_t dimensions;   /* beyond the table of direction numbers coordinates are pseudo-random */
-  uint32_t *direction; /* [min(dimensions, table)][32] scrambled direction numbers */
-  uint32_t *shift;     /* [min(dimensions, table)] */
+  size_t dimensions, tabled; /* beyond the table of direction numbers coordinates are pseudo-random */
+  uint32_t *direction;       /* [tabled][32] scrambled direction numbers */
+  uint32_t *shift;           /* [tabled] */
   uint64_t seed;
   uint32_t randomisation;
 } mno_sobol;

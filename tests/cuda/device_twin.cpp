@@ -1,5 +1,7 @@
 #include "device_twin.h"
 
+#include "block_host.h"
+#include "field.h"
 #include "maps.h"
 #include "run_host.h"
 
@@ -9,7 +11,14 @@
 
 mno_twin mno_twin_state;
 
+namespace {
+enum { MOST_DEVICES = 8 };
+std::atomic<size_t> used[MOST_DEVICES]; /* bytes of the arenas open on each */
+} // namespace
+
 struct mno_device {
+  int index;
+  size_t arena_bytes;
   char *arena, *pinned;
   std::vector<std::thread> threads;
   std::atomic<int> running{0};
@@ -22,13 +31,14 @@ mno_status device_count(int *count, mno_error *err) {
   return *count > 0 ? MNO_OK : mno_fail(err, MNO_ERR_BACKEND, "no CUDA device answers: the twin has none");
 }
 
-mno_status device_info(int, mno_device_info *info, mno_error *) {
+mno_status device_info(int index, mno_device_info *info, mno_error *) {
   memset(info, 0, sizeof *info);
   snprintf(info->name, sizeof info->name, "twin");
   info->major = 9;
   info->processors = 4;
-  info->memory_free = info->memory_total = mno_twin_state.memory;
-  info->shared_block = 227 << 10;
+  info->memory_total = mno_twin_state.memory;
+  info->memory_free = mno_twin_state.memory - used[index];
+  info->shared_block = mno_twin_state.shared ? mno_twin_state.shared : 227 << 10;
   info->shared_processor = 228 << 10;
   return MNO_OK;
 }
@@ -38,12 +48,16 @@ mno_status device_resident(int, const mno_shape *, const mno_fit_on_card *, int 
   return MNO_OK;
 }
 
-mno_status device_open(int, size_t arena_bytes, size_t pinned_bytes, mno_device **device, mno_error *err) {
+mno_status device_open(int index, size_t arena_bytes, size_t pinned_bytes, mno_device **device, mno_error *err) {
   *device = nullptr;
   if (__atomic_add_fetch(&mno_twin_state.opens, 1, __ATOMIC_SEQ_CST) == mno_twin_state.fail_open)
     return mno_fail(err, MNO_ERR_MEMORY, "twin: open failed");
-  if (arena_bytes > mno_twin_state.memory) return mno_fail(err, MNO_ERR_MEMORY, "twin: arena larger than the device");
+  if (arena_bytes > mno_twin_state.memory - used[index])
+    return mno_fail(err, MNO_ERR_MEMORY, "twin: arena larger than the device");
   mno_device *made = new mno_device;
+  made->index = index;
+  made->arena_bytes = arena_bytes;
+  used[index] += arena_bytes;
   made->arena = (char *)aligned_alloc(256, mno_round_up(arena_bytes, 256));
   made->pinned = (char *)aligned_alloc(256, mno_round_up(pinned_bytes, 256));
   memset(made->arena, 0xff, arena_bytes); /* NaN: nothing may count on zeros */
@@ -58,6 +72,7 @@ void device_close(mno_device *device) {
   for (std::thread &thread : device->threads) thread.join();
   free(device->arena);
   free(device->pinned);
+  used[device->index] -= device->arena_bytes;
   delete device;
   __atomic_sub_fetch(&mno_twin_state.live, 1, __ATOMIC_SEQ_CST);
 }
@@ -90,6 +105,48 @@ mno_status device_idle(mno_device *device, int *idle, mno_error *err) {
   if (__atomic_add_fetch(&mno_twin_state.polls, 1, __ATOMIC_SEQ_CST) == mno_twin_state.fail_after)
     return mno_fail(err, MNO_ERR_BACKEND, "twin: an illegal memory access: resume the run");
   *idle = device->running == 0;
+  return MNO_OK;
+}
+
+mno_status device_download(mno_device *, void *to, const void *from, size_t bytes, mno_error *) {
+  memcpy(to, from, bytes);
+  return MNO_OK;
+}
+
+mno_status device_send(mno_device *, void *to, const void *from, size_t bytes, mno_error *err) {
+  if (__atomic_add_fetch(&mno_twin_state.sends, 1, __ATOMIC_SEQ_CST) == mno_twin_state.fail_send)
+    return mno_fail(err, MNO_ERR_BACKEND, "twin: copy failed: resume the run");
+  memcpy(to, from, bytes);
+  return MNO_OK;
+}
+
+template <class T, bool IN_MEMORY> void run_field(mno_field_args args) {
+  if (mno_twin_state.field_teams && mno_twin_state.field_teams < args.teams) args.teams = mno_twin_state.field_teams;
+  for (uint32_t i = args.teams; i-- > 0;) {
+    mno::HostBlock<IN_MEMORY> team(i, MNO_FIELD_LANES, mno_field_shared_bytes(&args.shape, IN_MEMORY),
+                                   mno_twin_state.permutation + i);
+    mno::Field<T, mno::HostBlock<IN_MEMORY>>(team, args).run();
+  }
+}
+
+mno_status device_field(mno_device *, const mno_field_args *args, mno_error *err) {
+  if (__atomic_add_fetch(&mno_twin_state.launches, 1, __ATOMIC_SEQ_CST) == mno_twin_state.fail_launch)
+    return mno_fail(err, MNO_ERR_BACKEND, "twin: launch failed");
+  if (args->shape.bytes == 4)
+    args->work_in_memory ? run_field<float, true>(*args) : run_field<float, false>(*args);
+  else
+    args->work_in_memory ? run_field<double, true>(*args) : run_field<double, false>(*args);
+  const uint32_t results = args->count * args->shape.outputs;
+  for (uint32_t i = 0; i * MNO_FIELD_LANES < results; i++) {
+    mno::HostBlock<false> team(i, MNO_FIELD_LANES, 0, 5 + i);
+    mno::FieldTotal<mno::HostBlock<false>>(team, *args).run();
+  }
+  return MNO_OK;
+}
+
+mno_status device_wait(mno_device *, mno_error *err) {
+  if (__atomic_add_fetch(&mno_twin_state.waits, 1, __ATOMIC_SEQ_CST) == mno_twin_state.fail_wait)
+    return mno_fail(err, MNO_ERR_BACKEND, "twin: an illegal memory access: resume the run");
   return MNO_OK;
 }
 
@@ -195,6 +252,6 @@ const mno_gemm_api gemm_twin = {gemm_available, gemm_open, gemm_close, gemm_prod
 
 } // namespace
 
-extern "C" const mno_device_api mno_device_twin = {&gemm_twin,    device_count,  device_info,  device_resident,
-                                                   device_open,   device_close,  device_arena, device_pinned,
-                                                   device_upload, device_launch, device_idle};
+extern "C" const mno_device_api mno_device_twin = {
+    &gemm_twin,    device_count,    device_info,   device_resident, device_open, device_close, device_arena, device_pinned,
+    device_upload, device_download, device_launch, device_idle,     device_send, device_field, device_wait};
