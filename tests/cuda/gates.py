@@ -80,7 +80,7 @@ def usage(data):
 
 def main():
     library, budget_file, architectures = sys.argv[1:4]
-    wanted = {int(a.split("-")[0]) for a in architectures.split(";")}
+    wanted = {int(a.split("-")[0]) for a in architectures.split(",")}
     data = open(library, "rb").read()
     used, ptx, faults = {}, "", []
     for kind, architecture, content in images(data):
