@@ -16,7 +16,7 @@ public:
 
   HostBlock(uint32_t index, int lanes, size_t shared_bytes, uint32_t permutation)
       : team_index(index), lanes_(lanes), order_(permutation), memory_((shared_bytes + sizeof(Line) - 1) / sizeof(Line)) {
-    memset((void *)memory_.data(), 0xff, memory_.size() * sizeof(Line));
+    if (!memory_.empty()) memset((void *)memory_.data(), 0xff, memory_.size() * sizeof(Line));
     place_ = Place{0, (char *)memory_.data(), nullptr};
   }
 
