@@ -189,20 +189,20 @@ static bool read_at(int fd, void *data, size_t bytes, uint64_t offset) {
   return true;
 }
 
-typedef enum outcome { WHOLE, CUT_OFF, DAMAGED, FAILED } outcome;
+typedef enum outcome { WHOLE, DAMAGED_HEAD, DAMAGED_PAYLOAD, FAILED } outcome;
 
 /* Reads and checks the entry at an offset; with a whole head, *next is where the entry after it starts. */
 static outcome read_entry(mno_journal_reader *reader, uint64_t offset, mno_entry *entry, uint64_t *next, mno_error *err) {
   head at;
-  if (offset > reader->size || reader->size - offset < sizeof at) return CUT_OFF;
+  if (offset > reader->size || reader->size - offset < sizeof at) return DAMAGED_HEAD;
   if (!read_at(reader->fd, &at, sizeof at, offset)) {
-    if (errno == 0) return CUT_OFF;
+    if (errno == 0) return DAMAGED_HEAD;
     goto failed;
   }
-  if (at.mark != MARK || at.check != check_of(offset, &at)) return DAMAGED;
+  if (at.mark != MARK || at.check != check_of(offset, &at)) return DAMAGED_HEAD;
   uint64_t room = reader->size - offset - sizeof at;
   *next = reader->size;
-  if (at.length > room) return CUT_OFF;
+  if (at.length > room) return DAMAGED_PAYLOAD;
   uint64_t padded = (at.length + 7) / 8 * 8;
   if (padded < room) *next = offset + sizeof at + padded;
   if (at.length > reader->capacity || !reader->buffer) {
@@ -216,10 +216,10 @@ static outcome read_entry(mno_journal_reader *reader, uint64_t offset, mno_entry
     reader->capacity = capacity;
   }
   if (!read_at(reader->fd, reader->buffer, at.length, offset + sizeof at)) {
-    if (errno == 0) return CUT_OFF;
+    if (errno == 0) return DAMAGED_PAYLOAD;
     goto failed;
   }
-  if (XXH3_64bits(reader->buffer, at.length) != at.sum) return DAMAGED;
+  if (XXH3_64bits(reader->buffer, at.length) != at.sum) return DAMAGED_PAYLOAD;
   *entry = (mno_entry){.kind = at.kind, .offset = offset, .payload = reader->buffer, .length = at.length};
   return WHOLE;
 failed:
@@ -264,8 +264,8 @@ mno_status mno_journal_next(mno_journal_reader *reader, mno_entry *entry, bool *
       return MNO_OK;
     }
     if (!noted && reader->damaged++ == 0)
-      snprintf(reader->damage, sizeof reader->damage, "%s at byte %llu of %llu", how == CUT_OFF ? "cut off" : "damaged",
-               (unsigned long long)offset, (unsigned long long)reader->size);
+      snprintf(reader->damage, sizeof reader->damage, "damaged or cut off at byte %llu of %llu", (unsigned long long)offset,
+               (unsigned long long)reader->size);
     noted = true;
   }
   reader->next = reader->size;

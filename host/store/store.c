@@ -20,7 +20,7 @@ static const double add_seconds = 2;      /* until a row in the journal is broug
 struct mno_store {
   mno_store_files files; /* paths, lock, what was found; see recover.h */
   const mno_plan *plan;
-  int8_t *found;       /* [instance_count] status of the rows when the store was opened */
+  bool *there;         /* [instance_count] rows found when the store was opened */
   int8_t *status;      /* [instance_count] */
   double *seconds;     /* [instance_count] */
   mno_version next;    /* the publisher's */
@@ -178,7 +178,7 @@ static void release(mno_store *store) {
   free(store->first);
   free(store->status);
   free(store->seconds);
-  free(store->found);
+  free(store->there);
   pthread_mutex_destroy(&store->lock);
   pthread_cond_destroy(&store->filled);
   pthread_cond_destroy(&store->emptied);
@@ -227,11 +227,11 @@ mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_prov
   pthread_cond_init(&made->emptied, NULL);
   pthread_cond_init(&made->appended, NULL);
   size_t n = plan->instance_count;
-  made->found = mno_alloc(n, sizeof *made->found);
+  made->there = mno_alloc(n, sizeof *made->there);
   made->status = mno_alloc(n, sizeof *made->status);
   made->seconds = mno_alloc(n, sizeof *made->seconds);
   made->first = mno_alloc(plan->problem_count, sizeof(mno_limit *));
-  mno_status status = made->found && made->status && made->seconds && made->first
+  mno_status status = made->there && made->status && made->seconds && made->first
                           ? MNO_OK
                           : mno_fail_memory(err, n * 10, "the status of all rows");
   sigset_t limit, before;
@@ -241,7 +241,7 @@ mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_prov
   if (status == MNO_OK)
     status = mno_files_open(&made->files, path, plan, provenance, mode, made->status, made->seconds, made->first, err);
   if (status == MNO_OK) status = mno_journal_create(made->files.journal, plan, made->files.settings, &made->journal, err);
-  if (status == MNO_OK) memcpy(made->found, made->status, n);
+  for (size_t row = 0; status == MNO_OK && row < n; row++) made->there[row] = made->status[row] != MNO_STATUS_MISSING;
   if (status == MNO_OK) status = mno_version_open(&made->next, &made->files, plan, made->status, made->seconds, err);
   if (status == MNO_OK) status = start_threads(made, err);
   sigtimedwait(&limit, NULL, &(struct timespec){0}); /* the signal of a write that has been reported */
@@ -254,9 +254,7 @@ mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_prov
   return status;
 }
 
-bool mno_store_has(const mno_store *store, size_t row) { return store->found[row] != MNO_STATUS_MISSING; }
-
-bool mno_store_has_diverged(const mno_store *store, size_t row) { return store->found[row] == MNO_INSTANCE_DIVERGED; }
+bool mno_store_has(const mno_store *store, size_t row) { return store->there[row]; }
 
 const char *mno_store_note(const mno_store *store) { return store->files.note[0] ? store->files.note : NULL; }
 
