@@ -86,36 +86,17 @@ static bool write_all(int fd, const char *data, size_t bytes) {
   return true;
 }
 
-void mno_journal_take(mno_journal *journal, mno_journal_block *block) {
-  mno_journal_block taken = {journal->buffer, journal->used, journal->capacity, journal->end};
-  journal->end += journal->used;
-  journal->buffer = block->data;
-  journal->capacity = block->capacity;
-  journal->used = 0;
-  *block = taken;
-}
-
-mno_status mno_journal_write(const mno_journal *journal, const mno_journal_block *block, mno_error *err) {
-  if (!write_all(journal->fd, block->data, block->used)) {
+mno_status mno_journal_flush(mno_journal *journal, bool sync, mno_error *err) {
+  if (!write_all(journal->fd, journal->buffer, journal->used)) {
     int why = errno;
-    if (ftruncate(journal->fd, (off_t)block->offset) != 0) why = why ? why : errno; /* a torn tail is found by its sum */
+    if (ftruncate(journal->fd, (off_t)journal->end) != 0) why = why ? why : errno; /* a torn tail is found by its sum */
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", journal->path, strerror(why));
   }
+  journal->end += journal->used;
+  journal->used = 0;
+  if (sync && fdatasync(journal->fd) != 0)
+    return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", journal->path, strerror(errno));
   return MNO_OK;
-}
-
-mno_status mno_journal_sync(const mno_journal *journal, mno_error *err) {
-  if (fdatasync(journal->fd) == 0) return MNO_OK;
-  return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", journal->path, strerror(errno));
-}
-
-mno_status mno_journal_flush(mno_journal *journal, mno_error *err) {
-  mno_journal_block block = {0};
-  mno_journal_take(journal, &block);
-  mno_status status = mno_journal_write(journal, &block, err);
-  if (status == MNO_OK) status = mno_journal_sync(journal, err);
-  free(block.data);
-  return status;
 }
 
 static mno_status put_header(mno_journal *journal, const mno_plan *plan, const char *settings, mno_error *err) {
@@ -152,7 +133,7 @@ mno_status mno_journal_create(const char *path, const mno_plan *plan, const char
     status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(errno));
   journal->end = sizeof magic;
   if (status == MNO_OK) status = put_header(journal, plan, settings, err);
-  if (status == MNO_OK) status = mno_journal_flush(journal, err);
+  if (status == MNO_OK) status = mno_journal_flush(journal, true, err);
   if (status == MNO_OK && rename(fresh, path) != 0)
     status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));
   if (status != MNO_OK) {
