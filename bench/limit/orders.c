@@ -12,27 +12,28 @@
 static const size_t steps[] = {1, 5, 15};
 enum { STEPS = 3 };
 
-/* dh/ds = h (1 - h): exact h(H) = 1/(1 + (1/h0 - 1) exp(-H)). */
-static void logistic(void *context, const double *h, double *F, double *J) {
+/* dh/ds = h + 0.3 h^2: exact h(H) = e^H/(1/h0 + 0.3 - 0.3 e^H). */
+static void bernoulli(void *context, const double *h, double *F, double *J) {
   size_t m = *(size_t *)context;
   for (size_t j = 0; j < m; j++) {
-    F[j] = h[j] * (1 - h[j]);
-    J[j] = 1 - 2 * h[j];
+    F[j] = h[j] + 0.3 * h[j] * h[j];
+    J[j] = 1 + 0.6 * h[j];
   }
 }
 
 static void scheme(void) {
-  printf("Error of one step of length H of the collocation scheme, dh/ds = h (1 - h); order 2 m: slope 2 m + 1\n\n"
-         "| m | H = 2 | H = 1 | H = 1/2 | slope |\n|---|---|---|---|---|\n");
-  for (size_t m = 1; m <= 4; m++) {
+  printf("Error of one step of length H of the collocation scheme, dh/ds = h + 0.3 h^2, h(0) = 1/2; order 2 m: slope 2 m + "
+         "1\n\n"
+         "| m | H = 0.4 | H = 0.2 | H = 0.1 | slope |\n|---|---|---|---|---|\n");
+  for (size_t m = 1; m <= 3; m++) {
     mno_collocation method;
     mno_error err;
-    double h0 = 0.2, error[3], length[3] = {2, 1, 0.5};
+    double h0 = 0.5, error[3], length[3] = {0.4, 0.2, 0.1};
     if (mno_collocation_new(&method, m, &err) != MNO_OK) exit(1);
     for (int i = 0; i < 3; i++) {
       double h[4] = {h0, h0, h0, h0}, F[4], J[4], end;
-      mno_collocation_forward(&method, 1, 1, length[i], &h0, logistic, &m, NULL, 1e-15, h, F, J, &end);
-      error[i] = fabs(end - 1 / (1 + (1 / h0 - 1) * exp(-length[i])));
+      mno_collocation_forward(&method, 1, 1, length[i], &h0, bernoulli, &m, NULL, 1e-15, h, F, J, &end);
+      error[i] = fabs(end - exp(length[i]) / (1 / h0 + 0.3 - 0.3 * exp(length[i])));
     }
     printf("| %zu | %.1e | %.1e | %.1e | %.2f |\n", m, error[0], error[1], error[2], log2(error[1] / error[2]));
     mno_collocation_free(&method);

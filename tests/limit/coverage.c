@@ -3,6 +3,8 @@
  * And: the depth constant, the orders of convergence. */
 #include "limit/problems.h"
 
+#include "limit/collocation.h"
+
 #include <gsl/gsl_cdf.h>
 
 /* Counts over trials at one step. */
@@ -124,6 +126,39 @@ static void depth_converges(void **state) {
   problem_free(&p);
 }
 
+/* dh/ds = h + 0.3 h^2 over a step of length H, and the sensitivity of h(1): errors of one step fall like H^(2 m + 1). */
+static void bernoulli(void *context, const double *h, double *F, double *J) {
+  for (size_t j = 0; j < *(size_t *)context; j++) {
+    F[j] = h[j] + 0.3 * h[j] * h[j];
+    J[j] = 1 + 0.6 * h[j];
+  }
+}
+
+static void scheme_has_order_2m(void **state) {
+  const double h0 = 0.5;
+  for (size_t m = 1; m <= 3; m++) {
+    mno_collocation method;
+    mno_error err;
+    double forward[2], backward[2];
+    assert_ok(mno_collocation_new(&method, m, &err));
+    for (int i = 0; i < 2; i++) {
+      double h[4] = {h0, h0, h0, h0}, F[4], J[4], b[4], end, b1 = 1, H = 0.07 * (double)m / (i + 1), e = exp(H),
+             q = 1 / h0 + 0.3 - 0.3 * e;
+      mno_collocation_forward(&method, 1, 1, H, &h0, bernoulli, &m, NULL, 1e-15, h, F, J, &end);
+      bernoulli(&m, h, F, J);
+      assert_true(mno_collocation_backward(&method, 1, 1, H, &b1, J, NULL, b));
+      double start = b1; /* b(0) = b(1) + H sum_j w_j J_j b_j = dh(1)/dh(0) */
+      for (size_t j = 0; j < m; j++) start += H * method.w[j] * J[j] * b[j];
+      forward[i] = fabs(end - e / q);
+      backward[i] = fabs(start - e / (h0 * h0 * q * q));
+    }
+    double slopes[2] = {log2(forward[0] / forward[1]), log2(backward[0] / backward[1])};
+    print_message("m %zu: slopes %.2f forward, %.2f backward\n", m, slopes[0], slopes[1]);
+    for (int i = 0; i < 2; i++) assert_close(slopes[i], (double)(2 * m + 1), 0.4);
+    mno_collocation_free(&method);
+  }
+}
+
 /* The average of networks. */
 static void largest_is_an_average(void **state) {
   mno_problem p = random_problem(1, 1, 1, 1, 0);
@@ -141,8 +176,9 @@ static void largest_is_an_average(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(largest_is_an_average), cmocka_unit_test(depth_converges),
-                                     cmocka_unit_test(depth_constant),        cmocka_unit_test(scalars_covered),
-                                     cmocka_unit_test(quadrature_covered),    cmocka_unit_test(identity_covered)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(largest_is_an_average), cmocka_unit_test(scheme_has_order_2m),
+                                     cmocka_unit_test(depth_converges),       cmocka_unit_test(depth_constant),
+                                     cmocka_unit_test(scalars_covered),       cmocka_unit_test(quadrature_covered),
+                                     cmocka_unit_test(identity_covered)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,8 +124,40 @@ static void propagation_of_chaos(void **state) {
   problem_free(&p);
 }
 
+/* The constants of RMS |Z_k - coupled Z_k| = C_k sqrt(D)/sqrt(L M), per coordinate of (u, v), of the D = 8 reference
+ * problem, against an independent measurement: C_1 = .25, C_5 = .65, C_15 = 1.3, one unit a layer included. */
+static void coupling_constants(void **state) {
+  enum { SEEDS = 12 };
+  static const double wanted[3] = {0.25, 0.65, 1.3};
+  static const size_t steps[3] = {1, 5, 15};
+  static const int64_t shapes[][2] = {{256, 1}, {16, 16}};
+  hid_t file = reference_open("mean_ode_D8.h5");
+  mno_problem p = reference_problem(file);
+  mno_limit *limit = solve_limit(&p, (mno_limit_options){.tolerance = 2e-3});
+  for (size_t i = 0; i < 2; i++) {
+    double square[3] = {0}, units = (double)(shapes[i][0] * shapes[i][1]);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+      int64_t all[16];
+      mno_instance instance = {.L = shapes[i][0], .M = shapes[i][1], .seed = seed, .draw = {shapes[i][1], 0, 1}};
+      mno_plan plan = one_instance(&p, &instance, all);
+      plan.path = plan.features = false;
+      mno_record *record = diagnose(&plan, limit);
+      for (int s = 0; s < 3; s++) square[s] += record->coupling[steps[s]] * record->coupling[steps[s]] / SEEDS;
+      mno_record_free(record);
+    }
+    for (int s = 0; s < 3; s++) {
+      double C = sqrt(square[s] * units / (double)p.D);
+      print_message("L %d M %d: C_%zu = %.3f\n", (int)shapes[i][0], (int)shapes[i][1], steps[s], C);
+      assert_close(C, wanted[s], 0.15 * wanted[s]);
+    }
+  }
+  mno_limit_free(limit);
+  problem_free(&p);
+  H5Fclose(file);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(retraining_matches_backend), cmocka_unit_test(fields_interpolate),
-                                     cmocka_unit_test(propagation_of_chaos)};
+                                     cmocka_unit_test(propagation_of_chaos), cmocka_unit_test(coupling_constants)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
