@@ -33,5 +33,6 @@ int bench_curve(size_t D, const char *path);
 int bench_orders(void);
 int bench_lazy(void);
 int bench_chaos(void);
+int bench_methods(void);
 
 #endif

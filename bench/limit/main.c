@@ -19,11 +19,14 @@ int main(int argc, char **argv) {
     done = bench_lazy();
   else if (strcmp(what, "chaos") == 0)
     done = bench_chaos();
+  else if (strcmp(what, "methods") == 0)
+    done = bench_methods();
   else
     fprintf(stderr, "usage: bench_limit truth D FILE LOG2_PARTICLES RANDOMISATIONS   a tight solution, for curve\n"
                     "       bench_limit curve D FILE     error against time: the prototype's method and the library\n"
                     "       bench_limit orders           orders of the depth schemes and of the particle rule\n"
                     "       bench_limit lazy             Mean ODE minus Neural Tangent ODE against alpha\n"
-                    "       bench_limit chaos            coupled units against L M\n");
+                    "       bench_limit chaos            coupled units against L M\n"
+                    "       bench_limit methods          quadrature against sampling, D = 1 and 2\n");
   return done ? 0 : 2;
 }

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const double spacings[] = {1, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.0625, 0.045, 0};
+static const double spacings[] = {1,      0.7,   0.5,  0.35,   0.25,  0.18,   0.125, 0.09,
+                                  0.0625, 0.045, 0.03, 0.0225, 0.016, 0.0115, 0.008, 0};
 
 typedef struct rule {
   const mno_problem *problem;
@@ -104,6 +105,10 @@ mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_opti
   double wanted = options->particles > 0 ? INFINITY : 0.3 * tolerance;
   for (size_t i = 0; status == MNO_OK && spacings[i] > 0; i++) {
     rule.spacing = spacings[i];
+    /* the ball's volume over the cell's, before the points are counted one by one */
+    double ball = (r == 1 ? M_PI : M_PI * M_PI / 2) * pow(rule.radius / rule.spacing, 2.0 * (double)r);
+    if (mno_activation_is_odd(problem->activation)) ball /= 2;
+    if (ball > (double)budget || mno_ensemble_bytes(options->engine, problem, r, 8, (size_t)ball, MNO_F64) > budget) break;
     size_t count = points(&rule, r, rule.spacing, NULL, NULL);
     if (mno_ensemble_bytes(options->engine, problem, r, 8, count, MNO_F64) > budget ||
         (options->seconds > 0 && mno_now() - start > options->seconds / 4))
