@@ -107,7 +107,8 @@ static void write_cell(char *cell, const mno_estimate *e, int digits) {
   if (!isfinite(e->value))
     snprintf(cell, CELL, "none");
   else
-    snprintf(cell, CELL, "%.*f [%.*f, %.*f]", digits, e->value, digits, e->low, digits, e->high);
+    snprintf(cell, CELL, fabs(e->value) < 1e6 && fabs(e->high) < 1e6 ? "%.*f [%.*f, %.*f]" : "%.*g [%.*g, %.*g]", digits,
+             e->value, digits, e->low, digits, e->high);
 }
 
 /* Notes are numbered in order of appearance; the same text is one note. */

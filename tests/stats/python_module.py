@@ -15,6 +15,7 @@ import synthetic_file  # noqa: E402
 
 import meanode  # noqa: E402
 import meanode.__main__ as program  # noqa: E402
+from meanode.verdict import Verdict  # noqa: E402
 
 BINARY = os.environ["MEANODE"]
 failures = 0
@@ -83,6 +84,14 @@ def verdicts(path):
         check("tangent-ode" in str(problem), str(problem))
 
 
+def verdicts_of_diverged_runs():
+    """What meanode fit says of runs that blow up: an interval without end is null, values have any size."""
+    endless = Verdict("a", {"value": 1e200, "low": 0.0, "high": None, "warning": "on the noise floor"}, expected=0.0)
+    check(str(endless) == "a: not determined (on the noise floor)" and endless.agrees is None, str(endless))
+    large = Verdict("a", {"value": 1e200, "low": 0.0, "high": 2e200})
+    check(str(large) == "a = 1e+200 [0.0000, 2e+200]", str(large))
+
+
 def messages(path, folder):
     target = folder / "message.svg"
     for arguments, code, words in (((folder / "none.h5", "-o", target), 65, "no such file"),
@@ -149,6 +158,7 @@ with tempfile.TemporaryDirectory() as folder_name:
     constants(path)
     figures(path, folder)
     verdicts(path)
+    verdicts_of_diverged_runs()
     messages(path, folder)
     command(path, folder)
 print("failed" if failures else "passed")

@@ -72,7 +72,7 @@ def chosen_steps(recorded, step):
 
 def numbers(step, fit):
     def text(symbol, estimate, digits):
-        if estimate["value"] is None:
+        if None in (estimate["value"], estimate["low"], estimate["high"]):
             return f"{symbol} undetermined"
         return f"{symbol} = {estimate['value']:.{digits}f} [{estimate['low']:.{digits}f}, {estimate['high']:.{digits}f}]"
 

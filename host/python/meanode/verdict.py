@@ -8,7 +8,8 @@ class Verdict:
         self.name, self.expected, self.note = name, expected, note
         estimate = estimate or {}
         self.value, self.low, self.high = (estimate.get(key) for key in ("value", "low", "high"))
-        if self.value is None:
+        if None in (self.value, self.low, self.high):  # no value, or an interval without end
+            self.value = None
             self.note = note or estimate.get("warning", "not determined")
 
     @property
@@ -32,7 +33,7 @@ class Verdict:
 
 
 def number(value):
-    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}"
+    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
 def power_law(x, y, correction=None, error=None):
