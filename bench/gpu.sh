@@ -28,7 +28,7 @@ else
   root=$(dirname "$here")
   build=${BUILD:-$root/build-cuda}
   if [ -z "${BUILD:-}" ]; then
-    (cd "$root" && cmake --preset cuda >/dev/null && cmake --build --preset cuda --target meanode_cli bench_gpu test_cuda_card test_cuda_random)
+    (cd "$root" && cmake --preset cuda >/dev/null && cmake --build --preset cuda --target meanode_cli bench_gpu bench_field test_cuda_card test_cuda_random)
   fi
   bin=$build scripts=$here/gpu tests=$build/tests/cuda
   results=${RESULTS:-$here/results}
@@ -40,7 +40,7 @@ if [ "$mode" = pack ]; then
   mkdir -p "$stage/meanode-gpu/bin" "$stage/meanode-gpu/lib" "$stage/meanode-gpu/gpu"
   cp "$here/gpu.sh" "$stage/meanode-gpu/"
   cp "$scripts"/*.py "$stage/meanode-gpu/gpu/"
-  for program in "$bin/meanode" "$bin/bench_gpu" "$tests/test_cuda_card" "$tests/test_cuda_random"; do
+  for program in "$bin/meanode" "$bin/bench_gpu" "$bin/bench_field" "$tests/test_cuda_card" "$tests/test_cuda_random"; do
     cp "$program" "$stage/meanode-gpu/bin/"
     strip "$stage/meanode-gpu/bin/$(basename "$program")"
     # everything but the C library and the driver, which belong to the machine
@@ -86,6 +86,12 @@ others="10 10 1000 10 2000 8 f32 0
 32 32 1000 10 1000 8 f32 3
 100 100 1000 200 100 4 f32 1"
 
+# nodes particles D precision: passes over the particles of the Mean ODE
+passes="8 4194304 8 f64
+8 65536 8 f64
+8 4194304 8 f32
+8 1048576 64 f64"
+
 step "program and machine"
 "$bin/meanode" --version | tee "$lines"
 if command -v nvidia-smi >/dev/null; then nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee -a "$lines"; fi
@@ -96,8 +102,13 @@ step "floors and modelled times"
 while read -r D M L N instances K precision; do
   "$bin/bench_gpu" floors "$D" "$M" "$L" "$N" "$instances" "$precision" | tee -a "$lines"
 done <<<"$shapes"
+while read -r nodes particles D precision; do
+  "$bin/bench_field" floors "$nodes" "$particles" "$D" "$precision" | tee -a "$lines"
+done <<<"$passes"
 
 if [ "$mode" = dry ]; then
+  step "a whole limit, on the CPU"
+  "$bin/bench_field" limit 8 1e-2 cpu | tee -a "$lines"
   step "the case of the peers, computed on the CPU, against NumPy"
   "$bin/bench_gpu" case "$case_folder" cpu >"$case_folder/case.json"
   "$python" "$scripts/peer.py" "$case_folder"
@@ -138,6 +149,15 @@ done <<<"$shapes"
 while read -r D M L N instances K precision candidate; do
   "$bin/bench_gpu" time "$D" "$M" "$L" "$N" "$instances" "$K" "$precision" "$candidate" | tee -a "$lines"
 done <<<"$others"
+
+step "particles of the Mean ODE, and whole limits (the CPU beside the card at 1e-3)"
+while read -r nodes particles D precision; do
+  "$bin/bench_field" pass "$nodes" "$particles" "$D" "$precision" | tee -a "$lines"
+done <<<"$passes"
+"$bin/bench_field" limit 8 1e-3 cpu | tee -a "$lines"
+for tolerance in 1e-3 1e-4 1e-5; do
+  "$bin/bench_field" limit 8 "$tolerance" | tee -a "$lines"
+done
 
 step "peers (compile time excluded)"
 "$bin/bench_gpu" case "$case_folder" >"$case_folder/case.json"

@@ -19,6 +19,36 @@ def ms(seconds):
     return "-" if seconds is None else f"{1e3 * seconds:.3g}"
 
 
+def show(lines):
+    """A table; the first line has the heads."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    for i, line in enumerate(lines):
+        print("| " + " | ".join(text.ljust(width) for text, width in zip(line, widths)) + " |")
+        if i == 0:
+            print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    print()
+
+
+def particles(rows, ceilings):
+    """Passes over particles against their floors, and whole limits."""
+    fma = {"f32": ceilings.get("fma32"), "f64": ceilings.get("fma64")}
+    lines = [["pass over particles", "nodes x particles", "D, r", "", "ms", "memory floor", "FMA floor", "of floor"]]
+    for floor in (r for r in rows if "pass" in r and "seconds" not in r):
+        same = lambda r: all(r.get(k) == floor[k] for k in ("pass", "nodes", "particles", "D", "precision"))
+        ours = next((r["seconds"] for r in rows if "pass" in r and "seconds" in r and same(r)), None)
+        memory = floor["pass_bytes"] / ceilings["copy"] if "copy" in ceilings else None
+        flops = floor["pass_flops"] / fma[floor["precision"]] if fma[floor["precision"]] else None
+        share = max(memory, flops) / ours if ours and memory and flops else None
+        lines.append([floor["pass"], "{nodes} x {particles}".format(**floor), "{D}, {r}".format(**floor), floor["precision"],
+                      cell(ours and 1e3 * ours), ms(memory), ms(flops), "-" if share is None else f"{100 * share:.0f}%"])
+    show(lines)
+    for r in (r for r in rows if "limit" in r):
+        print("- limit at D = {D}, K = {K}, tolerance {tolerance:g} on {engine}: {seconds} s, claimed {claimed} ({parameters})".format(**r))
+    if not any(r.get("engine") == "cuda" for r in rows):
+        print(f"- limit on cuda: {NONE}")
+    print()
+
+
 def table(rows):
     ceilings = next((r for r in rows if "two_to_one" in r), {})
     bandwidth, fma = ceilings.get("two_to_one"), {"f32": ceilings.get("fma32"), "f64": ceilings.get("fma64")}
@@ -39,12 +69,8 @@ def table(rows):
         lines.append(["{D}, {M}, {L}, {N} x {instances:.0f}".format(**floor), floor["precision"], floor["kernel"],
                       cell(ours and 1e3 * ours), ms(floor["modelled_seconds"]), ms(memory), ms(flops),
                       "-" if share is None else f"{100 * share:.0f}%", *ratio])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    for i, line in enumerate(lines):
-        print("| " + " | ".join(text.ljust(width) for text, width in zip(line, widths)) + " |")
-        if i == 0:
-            print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    print()
+    show(lines)
+    particles(rows, ceilings)
     for r in (r for r in rows if r.get("candidate", -1) >= 0):
         print("- kernel candidate {candidate} at {D}, {M}, {L}, {N} x {instances} {precision}: {0} ms/step".format(
             ms(r["seconds_per_step"]), **r))

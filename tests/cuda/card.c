@@ -6,6 +6,8 @@
 #include "../cpu/problem.h"
 #include "device_twin.h"
 #include "driver.h"
+#include "engine.h"
+#include "limit/ensemble.h"
 #include "shape.h"
 
 #include <stdio.h>
@@ -159,7 +161,67 @@ static void products_on_the_card(void **state) {
     }
 }
 
+/* Particles drawn, moved and summed, and a whole limit: the card's bits are the host's. */
+static void particles_on_the_card(void **state) {
+  need_card();
+  static const struct {
+    size_t D, N, m, particles;
+    int full;
+  } cases[] = {{4, 10, 2, 1024, 0}, {9, 13, 2, 4096, 0}, {40, 7, 1, 512, 1}, {70, 25, 1, 256, 1}};
+  const size_t limit = getenv("MEANODE_SMALL") ? 2 : sizeof cases / sizeof *cases;
+  mno_error err = {0};
+  const mno_engine engine[] = {mno_cuda_engine(&mno_device_cuda), mno_cuda_engine(&mno_device_twin)};
+  mno_twin_state = (mno_twin){.devices = 1, .memory = (size_t)4 << 30};
+  for (size_t c = 0; c < limit; c++)
+    for (int precision = 0; precision < 2; precision++)
+      for (int activation = 0; activation < (c == 0 ? MNO_ACTIVATION_COUNT : 1); activation++) {
+        mno_problem p = problem_make(cases[c].D, cases[c].N, 3, 2, 2, (mno_activation)activation, MNO_SQUARED);
+        mno_reduction reduction;
+        assert_ok(mno_reduction_new(&p, cases[c].full, &reduction, &err));
+        const size_t r = reduction.r, n = cases[c].m * p.N * r, z = cases[c].particles * 2 * r, count = n * (4 + r) + z;
+        double *h = problem_normals(2 * n, MNO_TENSOR_X, 1), *out[2];
+        for (int k = 0; k < 2; k++) {
+          double *F = out[k] = malloc(count * sizeof *F), *G = F + n, *again = G + n, *J = again + n, *units = J + n * r + n;
+          memset(F, 0, count * sizeof *F);
+          mno_ensemble e;
+          assert_ok(
+              mno_ensemble_new(&engine[k], &p, r, cases[c].m, cases[c].particles, (mno_precision)precision, 1, &e, &err));
+          assert_ok(mno_ensemble_draw(&e, &reduction, 0, 3, 1, &err));
+          mno_ensemble_pass(&e, h, h + n, h + n, h, F, G, NULL);
+          mno_ensemble_pass(&e, NULL, NULL, h, NULL, again, NULL, J);
+          assert_ok(mno_ensemble_check(&e, &err));
+          assert_ok(mno_ensemble_read(&e, cases[c].m - 1, units, &err));
+          mno_ensemble_free(&e);
+        }
+        if (memcmp(out[0], out[1], count * sizeof **out) != 0)
+          fail_msg("D %zu N %zu particles %zu %s %s: the card's particles or sums differ from the host's", cases[c].D,
+                   cases[c].N, cases[c].particles, mno_precision_name((mno_precision)precision),
+                   mno_activation_name(p.activation));
+        free(h);
+        free(out[0]);
+        free(out[1]);
+        mno_reduction_free(&reduction);
+        problem_free(&p);
+      }
+  mno_problem p = problem_make(5, 6, 3, 2, 3, MNO_TANH, MNO_SQUARED);
+  mno_limit *solved[2];
+  for (int k = 0; k < 2; k++) {
+    const mno_limit_options options = {.tolerance = 1e-6,
+                                       .method = MNO_METHOD_SOBOL,
+                                       .particles = 2048,
+                                       .nodes = 3,
+                                       .randomisations = 2,
+                                       .engine = &engine[k]};
+    assert_ok(mno_limit_solve(&p, &options, &solved[k], &err));
+  }
+  assert_memory_equal(solved[0]->state, solved[1]->state, (p.K + 1) * 3 * p.N * p.D * sizeof(double));
+  mno_limit_free(solved[0]);
+  mno_limit_free(solved[1]);
+  problem_free(&p);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(card_equals_host), cmocka_unit_test(products_on_the_card)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(card_equals_host), cmocka_unit_test(products_on_the_card),
+                                     cmocka_unit_test(particles_on_the_card)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

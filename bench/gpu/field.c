@@ -1,0 +1,148 @@
+/* The particles of the Mean ODE on a card: passes against their floors, and whole limits. One JSON object per line.
+ *
+ *   bench_field floors NODES PARTICLES D f32|f64   work of a pass with update, drift and adjoint drift; without a card
+ *   bench_field pass NODES PARTICLES D f32|f64     its time, and that of a pass with drift and Jacobian
+ *   bench_field limit D TOLERANCE [cpu]            the whole limit, K = 15
+ *
+ * The problem: N = 10, d_in = d_out = 5, tanh, squared loss, all constants 1, as in bench/limit. */
+#include "core/memory.h"
+#include "engine.h"
+#include "field_shape.h"
+#include "limit/ensemble.h"
+#include "meanode/random.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N = 10, TARGETS = 5, K = 15, REPEATS = 21 };
+
+static double *normals(mno_tensor tensor, size_t rows, size_t columns, double scale) {
+  double *x = mno_alloc(rows * columns, sizeof *x);
+  for (size_t i = 0; x && i < rows; i++) {
+    mno_normals(1, tensor, 0, (uint32_t)i, columns, x + i * columns);
+    for (size_t c = 0; c < columns; c++) x[i * columns + c] *= scale;
+  }
+  return x;
+}
+
+static mno_problem make(size_t D) {
+  mno_problem p = {.N = N, .d_in = TARGETS, .d_out = TARGETS, .D = D, .K = K, .alpha = 1, .sigma_u = 1, .sigma_v = 1};
+  p.eta_u = p.eta_v = 1;
+  p.activation = MNO_TANH;
+  p.loss = MNO_SQUARED;
+  p.x = normals(MNO_TENSOR_X, N, TARGETS, 1);
+  p.y = normals(MNO_TENSOR_Y, N, TARGETS, 1);
+  p.w_embed = normals(MNO_TENSOR_W_EMBED, D, TARGETS, 1 / sqrt(TARGETS));
+  p.w_unembed = normals(MNO_TENSOR_W_UNEMBED, D, TARGETS, sqrt(TARGETS));
+  return p;
+}
+
+static void drop(mno_problem *p) {
+  free(p->x);
+  free(p->y);
+  free(p->w_embed);
+  free(p->w_unembed);
+}
+
+static int report(const mno_error *err) {
+  fprintf(stderr, "bench_field: %s\n", err->message);
+  return mno_status_exit_code(err->status);
+}
+
+static int by_value(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* Work and, unless seconds is 0, time of a pass: [0] update, F and G; [1] F and J. */
+static void print(size_t nodes, size_t particles, size_t D, size_t r, mno_precision precision, const double seconds[2]) {
+  for (int k = 0; k < 2; k++) {
+    const mno_field_shape s = mno_field_shape_make(N, r, particles, precision, k ? MNO_FIELD_FJ : MNO_FIELD_FG);
+    const mno_field_work w = mno_field_count(&s, nodes, k == 0);
+    printf(
+        "{\"pass\": \"%s\", \"nodes\": %zu, \"particles\": %zu, \"D\": %zu, \"r\": %zu, \"N\": %d, \"precision\": \"%s\", "
+        "\"pass_bytes\": %.6g, \"pass_flops\": %.6g",
+        k ? "F, J" : "update, F, G", nodes, particles, D, r, N, mno_precision_name(precision), w.bytes, w.flops);
+    if (seconds) printf(", \"seconds\": %.6g", seconds[k]);
+    printf("}\n");
+  }
+}
+
+static int time_passes(size_t nodes, size_t particles, size_t D, mno_precision precision, int measure) {
+  mno_error err = {0};
+  mno_problem p = make(D);
+  mno_reduction reduction;
+  mno_ensemble e = {0};
+  mno_status status = mno_reduction_new(&p, 0, &reduction, &err);
+  if (status != MNO_OK) return report(&err);
+  const size_t r = reduction.r, n = nodes * N * r;
+  double seconds[2], took[REPEATS], *h = mno_alloc(n * (4 + r), sizeof *h), *b = h + n, *F = b + n, *G = F + n, *J = G + n;
+  if (!h) {
+    mno_fail_memory(&err, n * (4 + r) * sizeof *h, "fields");
+    return report(&err);
+  }
+  for (size_t j = 0; j < nodes; j++) memcpy(h + j * N * r, reduction.h0, N * r * sizeof *h);
+  for (size_t i = 0; i < n; i++) b[i] = 0.01 * h[i]; /* small moves: the particles stay where they are */
+  if (measure) {
+    status = mno_ensemble_new(&mno_engine_cuda, &p, r, nodes, particles, precision, 1, &e, &err);
+    if (status == MNO_OK) status = mno_ensemble_draw(&e, &reduction, 0, 1, 0, &err);
+    for (int k = 0; k < 2 && status == MNO_OK; k++) {
+      for (int i = 0; i < REPEATS; i++) {
+        const double start = mno_now();
+        mno_ensemble_pass(&e, k ? NULL : h, k ? NULL : b, h, b, F, k ? NULL : G, k ? J : NULL);
+        took[i] = mno_now() - start;
+      }
+      qsort(took, REPEATS, sizeof *took, by_value);
+      seconds[k] = took[REPEATS / 2];
+      status = mno_ensemble_check(&e, &err);
+    }
+  }
+  if (status == MNO_OK) print(nodes, particles, D, r, precision, measure ? seconds : NULL);
+  mno_ensemble_free(&e);
+  mno_reduction_free(&reduction);
+  free(h);
+  drop(&p);
+  return status == MNO_OK ? 0 : report(&err);
+}
+
+static int solve(size_t D, double tolerance, int on_cpu) {
+  mno_error err = {0};
+  mno_problem p = make(D);
+  mno_limit *limit = NULL;
+  mno_limit_options options = {.tolerance = tolerance, .engine = on_cpu ? NULL : &mno_engine_cuda};
+  for (int repeat = 0; repeat < (on_cpu ? 1 : 3); repeat++) { /* the last one counts: contexts and kernels are loaded */
+    mno_limit_free(limit);
+    if (mno_limit_solve(&p, &options, &limit, &err) != MNO_OK) {
+      drop(&p);
+      return report(&err);
+    }
+  }
+  printf("{\"limit\": \"mean-ode\", \"D\": %zu, \"N\": %d, \"K\": %d, \"tolerance\": %g, \"engine\": \"%s\", \"seconds\": "
+         "%.4g, "
+         "\"claimed\": %.3g, \"certified\": %d, \"output\": %.17g, \"parameters\": \"%s\"}\n",
+         D, N, K, tolerance, on_cpu ? "cpu" : "cuda", limit->seconds, limit->output_error[K], limit->certified,
+         limit->output[K * N * TARGETS], limit->parameters);
+  mno_limit_free(limit);
+  drop(&p);
+  return 0;
+}
+
+static int usage(void) {
+  fprintf(stderr, "usage: bench_field floors|pass NODES PARTICLES D f32|f64 | limit D TOLERANCE [cpu]\n");
+  return 2;
+}
+
+int main(int argc, char **argv) {
+  if (argc >= 4 && strcmp(argv[1], "limit") == 0) {
+    const size_t D = strtoul(argv[2], NULL, 10);
+    const double tolerance = strtod(argv[3], NULL);
+    const int on_cpu = argc == 5 && strcmp(argv[4], "cpu") == 0;
+    return D == 0 || !(tolerance > 0) || argc > 5 || (argc == 5 && !on_cpu) ? usage() : solve(D, tolerance, on_cpu);
+  }
+  if (argc != 6 || (strcmp(argv[1], "floors") != 0 && strcmp(argv[1], "pass") != 0)) return usage();
+  const size_t nodes = strtoul(argv[2], NULL, 10), particles = strtoul(argv[3], NULL, 10), D = strtoul(argv[4], NULL, 10);
+  if (nodes == 0 || particles < 64 || (particles & (particles - 1)) != 0 || D == 0) return usage();
+  return time_passes(nodes, particles, D, strcmp(argv[5], "f32") == 0 ? MNO_F32 : MNO_F64, strcmp(argv[1], "pass") == 0);
+}
