@@ -34,6 +34,7 @@ private:
   Team &team;
   const mno_field_args &args;
   const mno_field_shape &s;
+  enum { PITCH = sizeof(T) == 4 ? 12 : 10 }; /* of a row of fields */
 
   /* Regions of a team's memory: [rows][LANES] each. */
   MNO_DEVICE uint32_t *bases(const Place &place) const { return (uint32_t *)place.shared; }
@@ -49,7 +50,7 @@ private:
     return (T *)args.state + ((size_t)(args.first + node) * s.tiles + tile) * 2 * (size_t)s.r * LANES;
   }
   MNO_DEVICE const T *field(const void *fields, uint32_t node, int group) const {
-    return (const T *)fields + ((size_t)node * s.groups + group) * s.r * 2 * s.pitch;
+    return (const T *)fields + ((size_t)node * s.groups + group) * s.r * 2 * PITCH;
   }
   MNO_DEVICE uint32_t particles(uint32_t tile) const {
     const uint32_t left = s.particles - tile * LANES;
@@ -171,16 +172,17 @@ private:
   }
 
   /* p = <u, h>/D and, if two, q = <v, b>/D of a group's samples, into columns of the value and slope rows. */
-  MNO_DEVICE void project(const T *z, const T *fields, bool two, T *p, T *q) const {
+  MNO_DEVICE void project(const T *u, const T *fields, bool two, T *p, T *q) const {
     Row<T> sum_p, sum_q, row;
     sum_p.clear();
     sum_q.clear();
-    MNO_UNROLL_ROWS for (int a = 0; a < s.r; a++) {
-      row.read(fields + (2 * a) * s.pitch);
-      sum_p.add_product(z[a * LANES], row);
+    const T *v = u + s.r * LANES;
+    MNO_UNROLL_ROWS for (int a = 0; a < s.r; a++, u += LANES, v += LANES, fields += 2 * PITCH) {
+      row.read(fields);
+      sum_p.add_product(*u, row);
       if (!two) continue;
-      row.read(fields + (2 * a + 1) * s.pitch);
-      sum_q.add_product(z[(s.r + a) * LANES], row);
+      row.read(fields + PITCH);
+      sum_q.add_product(*v, row);
     }
     const T scale = (T)args.inverse_D;
     MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) p[i * LANES] = sum_p.x[i] * scale;
@@ -201,26 +203,27 @@ private:
 
   /* The sums of an update over a group's samples: u += step_u sum g h, v += step_v sum t b. With several groups they gather
    * in rows behind the particle until the last, because all of them see the old one. */
-  MNO_DEVICE void move(T *z, const T *fields, int group, const T *t, const T *g) const {
+  MNO_DEVICE void move(T *u, const T *fields, int group, const T *t, const T *g) const {
     Row<T> row_t, row_g, row;
     MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) row_t.x[i] = t[i * LANES];
     MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) row_g.x[i] = g[i * LANES];
-    const bool last = group == s.groups - 1;
+    const bool first = group == 0, last = group == s.groups - 1;
     const T step_u = (T)args.step_u, step_v = (T)args.step_v;
-    MNO_UNROLL_ROWS for (int a = 0; a < s.r; a++) {
-      T *const u = z + a * LANES, *const v = u + s.r * LANES, *const du = v + s.r * LANES, *const dv = du + s.r * LANES;
-      row.read(fields + (2 * a) * s.pitch);
+    T *v = u + s.r * LANES;
+    MNO_UNROLL_ROWS for (int a = 0; a < s.r; a++, u += LANES, v += LANES, fields += 2 * PITCH) {
+      row.read(fields);
       T sum_u = row_g.dot(row);
-      row.read(fields + (2 * a + 1) * s.pitch);
+      row.read(fields + PITCH);
       T sum_v = row_t.dot(row);
-      if (group > 0) sum_u += *du, sum_v += *dv;
-      if (last) {
-        *u = fma_(step_u, sum_u, *u);
-        *v = fma_(step_v, sum_v, *v);
-      } else {
+      T *const du = u + 2 * s.r * LANES, *const dv = v + 2 * s.r * LANES;
+      if (!first) sum_u += *du, sum_v += *dv;
+      if (!last) {
         *du = sum_u;
         *dv = sum_v;
+        continue;
       }
+      *u = fma_(step_u, sum_u, *u);
+      *v = fma_(step_v, sum_v, *v);
     }
   }
 
@@ -257,39 +260,36 @@ private:
 
   /* ---- lane = block of results and slice of the tile */
 
-  MNO_DEVICE int clamp(int x, int most) const { return x < most ? x : most; }
-
-  MNO_DEVICE void accumulate(const Place &place, int lane, const Part &part, bool fresh, uint32_t count) {
+  MNO_DEVICE void accumulate(const Place &place, int lane, const Part &part, bool fresh, uint32_t particles) {
     const int block = lane / part.slices, slice = lane - block * part.slices;
     if (block >= part.blocks) return;
     T *const sum = sums(place) + lane;
-    const T *const z = work(place), *const v = z + s.r * LANES;
+    const T *const u = work(place) + slice, *const v = u + s.r * LANES;
+    const uint32_t slices = (uint32_t)part.slices, count = particles > (uint32_t)slice ? particles - (uint32_t)slice : 0;
     if (block < part.J) {
       const int rest = block / part.pairs, pair = block - rest * part.pairs, quad = rest / part.columns;
-      sum_J(sum, slopes(place), v, z, part.sample + pair * MNO_FIELD_PAIR, part.row + quad * MNO_FIELD_ROWS,
-            (rest - quad * part.columns) * MNO_FIELD_ROWS, fresh, (uint32_t)slice, (uint32_t)part.slices, count);
+      const int column = (rest - quad * part.columns) * MNO_FIELD_ROWS;
+      sum_J(sum, slopes(place) + slice + (part.sample + pair * MNO_FIELD_PAIR) * LANES,
+            v + (part.row + quad * MNO_FIELD_ROWS) * LANES, u + column * LANES, fresh, slices, count);
       return;
     }
     const bool is_G = block >= part.J + part.F;
     const int b = block - part.J - (is_G ? part.F : 0), quad = b / part.fives, five = b - quad * part.fives;
-    sum_F(sum, is_G ? slopes(place) : values(place), is_G ? z : v, part.sample + five * MNO_FIELD_SAMPLES,
-          part.row + quad * MNO_FIELD_ROWS, fresh, (uint32_t)slice, (uint32_t)part.slices, count);
+    const T *const left = is_G ? slopes(place) : values(place);
+    sum_F(sum, left + slice + (part.sample + five * MNO_FIELD_SAMPLES) * LANES,
+          (is_G ? u : v) + (part.row + quad * MNO_FIELD_ROWS) * LANES, fresh, slices, count);
   }
 
-  /* Rows past the end of a part are read from inside and their results left out. */
-  MNO_DEVICE void sum_F(T *sum, const T *left, const T *right, int sample, int row, bool fresh, uint32_t slice,
-                        uint32_t slices, uint32_t count) const {
+  /* Past the end of a part other rows are read, at most into those behind the work tile, and their results are left out. */
+  MNO_DEVICE void sum_F(T *sum, const T *left, const T *right, bool fresh, uint32_t slices, uint32_t count) const {
     T acc[MNO_FIELD_SAMPLES][MNO_FIELD_ROWS];
-    int x[MNO_FIELD_SAMPLES], y[MNO_FIELD_ROWS];
-    MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) x[i] = clamp(sample + i, MNO_CHUNK - 1) * LANES;
-    MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) y[a] = clamp(row + a, s.r - 1) * LANES;
     MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) acc[i][a] =
         fresh ? (T)0 : sum[(i * MNO_FIELD_ROWS + a) * LANES];
-    MNO_UNROLL_ROWS for (uint32_t n = slice; n < count; n += slices) {
+    MNO_UNROLL_ROWS for (uint32_t n = 0; n < count; n += slices, left += slices, right += slices) {
       T w[MNO_FIELD_ROWS];
-      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) w[a] = right[y[a] + n];
+      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) w[a] = right[a * LANES];
       MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) {
-        const T t = left[x[i] + n];
+        const T t = left[i * LANES];
         MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) acc[i][a] = fma_(t, w[a], acc[i][a]);
       }
     }
@@ -297,23 +297,18 @@ private:
         sum[(i * MNO_FIELD_ROWS + a) * LANES] = acc[i][a];
   }
 
-  MNO_DEVICE void sum_J(T *sum, const T *slope, const T *v, const T *u, int sample, int row, int column, bool fresh,
-                        uint32_t slice, uint32_t slices, uint32_t count) const {
+  MNO_DEVICE void sum_J(T *sum, const T *slope, const T *v, const T *u, bool fresh, uint32_t slices, uint32_t count) const {
     T acc[MNO_FIELD_PAIR][MNO_FIELD_ROWS][MNO_FIELD_ROWS];
-    int x[MNO_FIELD_PAIR], y[MNO_FIELD_ROWS], z[MNO_FIELD_ROWS];
-    MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) x[i] = clamp(sample + i, MNO_CHUNK - 1) * LANES;
-    MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) y[a] = clamp(row + a, s.r - 1) * LANES;
-    MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) z[b] = clamp(column + b, s.r - 1) * LANES;
     MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
         MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) acc[i][a][b] =
             fresh ? (T)0 : sum[((i * MNO_FIELD_ROWS + a) * MNO_FIELD_ROWS + b) * LANES];
-    MNO_UNROLL_ROWS for (uint32_t n = slice; n < count; n += slices) {
+    MNO_UNROLL_ROWS for (uint32_t n = 0; n < count; n += slices, slope += slices, v += slices, u += slices) {
       T w[MNO_FIELD_ROWS];
-      MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) w[b] = u[z[b] + n];
+      MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) w[b] = u[b * LANES];
       MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) {
-        const T va = v[y[a] + n];
+        const T va = v[a * LANES];
         MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) {
-          const T c = slope[x[i] + n] * va;
+          const T c = slope[i * LANES] * va;
           MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) acc[i][a][b] = fma_(c, w[b], acc[i][a][b]);
         }
       }

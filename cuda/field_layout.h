@@ -40,7 +40,7 @@ typedef struct mno_field_shape {
   uint32_t particles, tiles;       /* of a node */
   uint32_t chunk, chunks;          /* tiles of a chunk, chunks of a node */
   uint32_t outputs;                /* results of a node: F [N][r], then G [N][r] or J [N][r][r] */
-  uint32_t work_rows;              /* rows of MNO_FIELD_LANES numbers of the work tile */
+  uint32_t work_rows;              /* of the work tile, MNO_FIELD_LANES numbers each; the last few belong to no coordinate */
 } mno_field_shape;
 
 /* The scrambled sequence as the device sees it; dimension d >= tabled is pseudo-random. */

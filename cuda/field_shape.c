@@ -38,7 +38,7 @@ mno_field_shape mno_field_shape_make(size_t N, size_t r, size_t particles, mno_p
                            .chunk = (uint32_t)chunk,
                            .chunks = (uint32_t)ceil_div(tiles, chunk),
                            .outputs = (uint32_t)outputs,
-                           .work_rows = (uint32_t)(groups > 1 ? 4 * r : 2 * r)};
+                           .work_rows = (uint32_t)((groups > 1 ? 4 * r : 2 * r) + MNO_FIELD_ROWS - 1)};
 }
 
 mno_status mno_field_fit(const mno_field_shape *shape, const mno_device_info *info, int *work_in_memory, mno_error *err) {
