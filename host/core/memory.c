@@ -23,11 +23,6 @@ mno_status mno_fail_memory(mno_error *err, size_t bytes, const char *what) {
                   (double)mno_memory_available() / 0x1p30);
 }
 
-mno_status mno_fail_too_large(mno_error *err, size_t bytes, const char *what) {
-  return mno_fail(err, MNO_ERR_INPUT, "%s needs %.3g GiB; %.3g GiB are free: use smaller sizes", what,
-                  (double)bytes / 0x1p30, (double)mno_memory_available() / 0x1p30);
-}
-
 static int read_number(const char *path, const char *key, double *number) {
   FILE *file = fopen(path, "r");
   if (!file) return 0;

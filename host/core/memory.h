@@ -12,9 +12,6 @@ void *mno_alloc(size_t count, size_t size);
 /* The message for a failed allocation: returns MNO_ERR_MEMORY. */
 mno_status mno_fail_memory(mno_error *err, size_t bytes, const char *what);
 
-/* What a configuration asks for does not fit this machine: returns MNO_ERR_INPUT, before any work. */
-mno_status mno_fail_too_large(mno_error *err, size_t bytes, const char *what);
-
 /* Bytes this process may still use: the smaller of free memory and the cgroup's limit. */
 size_t mno_memory_available(void);
 

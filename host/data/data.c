@@ -7,22 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-mno_status mno_data_room(size_t count, size_t size, const char *what, mno_error *err) {
-  size_t bytes;
-  if (__builtin_mul_overflow(count, size, &bytes)) bytes = SIZE_MAX;
-  return bytes > mno_memory_available() ? mno_fail_too_large(err, bytes, what) : MNO_OK;
+mno_status mno_fail_too_large(const mno_sweep *sweep, mno_mark mark, size_t bytes, const char *what, const char *remedy,
+                              mno_error *err) {
+  return mno_sweep_fail(sweep, mark, err, "%s needs %.3g GiB; %.3g GiB are free: %s", what, (double)bytes / 0x1p30,
+                        (double)mno_memory_available() / 0x1p30, remedy);
 }
 
 mno_status mno_data_gaussian(const mno_sweep *sweep, uint64_t seed, mno_data *data, mno_error *err) {
   size_t N = (size_t)sweep->data.samples, d_in = (size_t)sweep->data.inputs, d_out = (size_t)sweep->data.targets;
-  mno_status status = mno_data_room(N * (d_in + d_out), sizeof(double), "the data", err);
-  if (status != MNO_OK) return status;
+  size_t bytes = N * (d_in + d_out) * sizeof(double); /* each is at most 10^6 */
+  if (bytes > mno_memory_available())
+    return mno_fail_too_large(sweep, sweep->data.samples_mark, bytes, "the data",
+                              "use fewer data.samples, data.inputs or data.targets", err);
   data->N = N;
   data->d_in = d_in;
   data->d_out = d_out;
   data->x = mno_alloc(N * d_in, sizeof(double));
   data->y = mno_alloc(N * d_out, sizeof(double));
-  if (!data->x || !data->y) return mno_fail_memory(err, N * (d_in + d_out) * sizeof(double), "the data");
+  if (!data->x || !data->y) return mno_fail_memory(err, bytes, "the data");
   for (size_t i = 0; i < N; i++) {
     mno_normals(seed, MNO_TENSOR_X, 0, (uint32_t)i, d_in, data->x + i * d_in);
     mno_normals(seed, MNO_TENSOR_Y, 0, (uint32_t)i, d_out, data->y + i * d_out);

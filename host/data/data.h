@@ -30,8 +30,10 @@ void mno_data_embed(const mno_data *data, uint64_t seed, size_t D, double *w_emb
 /* Is path one of the files that the sweep is read from, by whatever name: the configuration or data.path? */
 bool mno_data_reads(const mno_sweep *sweep, const char *path);
 
-/* Refuses, before allocating, count x size bytes of what if they overflow or exceed the free memory. */
-mno_status mno_data_room(size_t count, size_t size, const char *what, mno_error *err);
+/* What a configuration asks for does not fit this machine: MNO_ERR_INPUT at its place, before any work. what: the thing with its
+ * file, if it comes from one; remedy: which keys to change. */
+mno_status mno_fail_too_large(const mno_sweep *sweep, mno_mark mark, size_t bytes, const char *what, const char *remedy,
+                              mno_error *err);
 
 mno_status mno_data_gaussian(const mno_sweep *sweep, uint64_t seed, mno_data *data, mno_error *err);
 mno_status mno_data_digits(const mno_sweep *sweep, mno_data *data, mno_error *err);

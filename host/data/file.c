@@ -6,6 +6,7 @@
 #include <hdf5.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -49,6 +50,12 @@ bool mno_data_reads(const mno_sweep *sweep, const char *path) {
 #define FAIL(r, format, ...)                                                                                                \
   mno_sweep_fail((r)->sweep, (r)->sweep->data.path_mark, (r)->err, "%s: " format, (r)->path, __VA_ARGS__)
 
+static mno_status too_large(const reader *r, const char *name, size_t bytes) {
+  char what[4096];
+  snprintf(what, sizeof what, "%s: dataset \"%s\"", r->path, name);
+  return mno_fail_too_large(r->sweep, r->sweep->data.path_mark, bytes, what, "use fewer data.samples", r->err);
+}
+
 /* Reads at most rows_wanted rows (0: all) of a two-dimensional dataset of numbers; dims receives its shape. */
 static mno_status read_open(const reader *r, hid_t set, const char *name, const char *shape, hsize_t rows_wanted,
                             hsize_t dims[2], double **values) {
@@ -73,10 +80,10 @@ static mno_status read_open(const reader *r, hid_t set, const char *name, const 
   }
   if (status == MNO_OK) {
     hsize_t count[2] = {rows_wanted ? rows_wanted : dims[0], dims[1]}, start[2] = {0, 0};
-    size_t total = (size_t)(count[0] * count[1]);
-    status = mno_data_room(total, sizeof(double), name, r->err);
+    size_t total = (size_t)(count[0] * count[1]), bytes = total * sizeof(double); /* each is at most 10^6 */
+    if (bytes > mno_memory_available()) status = too_large(r, name, bytes);
     double *v = status == MNO_OK ? mno_alloc(total, sizeof(double)) : NULL;
-    if (status == MNO_OK && !v) status = mno_fail_memory(r->err, total * sizeof(double), name);
+    if (status == MNO_OK && !v) status = mno_fail_memory(r->err, bytes, name);
     if (v) {
       hid_t memory = H5Screate_simple(2, count, NULL);
       if (memory < 0 || H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||

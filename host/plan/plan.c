@@ -54,19 +54,24 @@ static mno_status check_sizes(const mno_sweep *sweep, const mno_data *data, mno_
   for (size_t i = 0; i < sweep->model.D.count; i++)
     embeddings = sum(embeddings, product((size_t)sweep->model.D.value[i], (data->d_in + data->d_out) * sizeof(double)));
   embeddings = product(embeddings, sweep->data.seed.count);
-  if (embeddings > available) return mno_fail_too_large(err, embeddings, "the set of embeddings W_E, W_U");
+  if (embeddings > available)
+    return mno_fail_too_large(sweep, sweep->model.D.mark[0], embeddings, "the set of embeddings W_E, W_U",
+                              "use smaller or fewer model.D, or fewer data.seed", err);
   /* Larger than any machine; keeps sizes of one network within 64 bits everywhere. */
   const size_t absurd = (size_t)1 << 50;
   size_t units = product(largest(&sweep->sweep.L), largest(&sweep->sweep.M)),
          weights = product(product(units, D), 2 * sizeof(double));
-  if (weights > absurd) return mno_fail_too_large(err, weights, "the network of the largest L, M and D (its weights)");
+  if (weights > absurd)
+    return mno_fail_too_large(sweep, sweep->sweep.L_mark, weights, "the network of the largest L, M and D (its weights)",
+                              "use smaller ones", err);
   size_t copies = sweep->record.weights == MNO_WEIGHTS_BOTH ? 2 : sweep->record.weights != MNO_WEIGHTS_NONE;
   size_t steps = product(product(product(S, data->N), sum(D, data->d_out)), sizeof(double));
   size_t record = sum(steps, product(copies, weights));
   if (record > available)
-    return mno_fail_too_large(err, record,
+    return mno_fail_too_large(sweep, sweep->record.mark, record,
                               copies ? "the record of one network (steps, outputs, embeddings, weights)"
-                                     : "the record of one network (steps, outputs, embeddings)");
+                                     : "the record of one network (steps, outputs, embeddings)",
+                              copies ? "use fewer record.steps or record.weights: none" : "use fewer record.steps", err);
   return MNO_OK;
 }
 
@@ -245,7 +250,9 @@ static mno_status make_instances(mno_plan *plan, mno_error *err) {
                 2 * (size_t)(pairs & MNO_PAIRS_JACKKNIFE && M->value[m] % 2 == 0) + !!(pairs & MNO_PAIRS_ANTITHETIC);
   size_t count = product(product(shapes, plan->sweep->sweep.seed_count), plan->problem_count);
   size_t bytes = product(count, sizeof(mno_instance) + sizeof(place));
-  if (bytes > mno_memory_available()) return mno_fail_too_large(err, bytes, "the list of instances");
+  if (bytes > mno_memory_available())
+    return mno_fail_too_large(plan->sweep, plan->sweep->sweep.L_mark, bytes, "the list of instances",
+                              "use fewer L, M, seeds or problems", err);
   plan->instance = mno_alloc(count, sizeof *plan->instance);
   if (!plan->instance) return mno_fail_memory(err, bytes, "the list of instances");
   for (uint32_t p = 0; p < plan->problem_count; p++) {

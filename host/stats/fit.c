@@ -121,14 +121,26 @@ static mno_status replace_depth_bias(mno_result *result, size_t problem, mno_fit
   return status;
 }
 
+/* A table without rows or without runs behind it says nothing; the message says what would be there. */
+static mno_status check_runs(const mno_result *result, const mno_fit_options *options, mno_error *err) {
+  size_t runs = 0;
+  for (size_t p = 0; p < result->problem_count; p++) runs += result->problems[p].run_count;
+  if (runs == 0 && !options->deterministic)
+    return mno_fail(err, MNO_ERR_INPUT,
+                    "%s: none of its %zu instances is finished; meanode run CONFIG.yaml -o %s --resume computes them",
+                    result->path, result->instance_count, result->path);
+  return MNO_OK;
+}
+
 mno_status mno_fit_select(mno_result *result, const mno_fit_options *options, mno_fits **fits, mno_error *err) {
   mno_fit_options all = {0};
   if (!options) options = &all;
+  mno_status status = check_runs(result, options, err);
+  if (status != MNO_OK) return status;
   size_t steps = options->step_count ? options->step_count : result->step_count;
   size_t *index = mno_alloc(steps + 1, sizeof *index);
   mno_fits *f = mno_alloc(1, sizeof *f);
   if (f) f->fit = mno_alloc(result->problem_count * steps * MNO_QUANTITIES + 1, sizeof *f->fit);
-  mno_status status = MNO_OK;
   if (!index || !f || !f->fit) {
     status = mno_fail_memory(err, steps * sizeof(mno_fit), "the fits");
     goto end;
@@ -160,6 +172,11 @@ mno_status mno_fit_select(mno_result *result, const mno_fit_options *options, mn
     gathered_free(&g);
     if (status == MNO_OK && options->deterministic) status = replace_depth_bias(result, p, f, first, err);
   }
+  if (status == MNO_OK && f->count == 0)
+    status = mno_fail(err, MNO_ERR_INPUT,
+                      "%s: neither outputs nor embeddings were recorded, so that there is nothing to fit; "
+                      "record: {output: true} in the configuration",
+                      result->path);
 end:
   free(index);
   if (status == MNO_OK)

@@ -1,8 +1,12 @@
 """The command line as typed by a person: help, mistakes in options, exit codes."""
 
 import os
+import pathlib
 import subprocess
+import tempfile
 import unittest
+
+import h5py
 
 COMMANDS = ("run", "check", "merge", "status", "fit", "info")  # plot and report are argparse's
 
@@ -53,6 +57,42 @@ class CommandLine(unittest.TestCase):
             done = meanode(*arguments)
             self.assertEqual((done.returncode, done.stdout), (74, ""), arguments)
             self.assertIn("absent", done.stderr)
+
+    def test_nothing_to_fit(self):
+        with tempfile.TemporaryDirectory() as name:
+            config, results, limits = (pathlib.Path(name) / file for file in ("a.yaml", "a.h5", "limits.h5"))
+            config.write_text("data: {kind: gaussian, samples: 2, inputs: 2, targets: 1}\nmodel: {D: 2}\ntraining: {steps: 1}\n"
+                              "limit: {tolerance: 1e-1}\nsweep: {L: [2, 4], M: [1, 2], seeds: 3}\nrecord: {output: false}\n")
+            self.assertEqual(meanode("run", config, "-o", results, "--progress", "none").returncode, 0)
+            self.assertEqual(meanode("run", config, "-o", limits, "--limits-only", "--progress", "none").returncode, 0)
+            for arguments, words in (((results,), "record: {output: true}"), ((results, "--json"), "record: {output: true}"),
+                                     ((limits,), "none of its 12 instances is finished")):
+                done = meanode("fit", *arguments)
+                self.assertEqual((done.returncode, done.stdout), (65, ""), done.stderr)
+                self.assertIn(f"{arguments[0]}: ", done.stderr)
+                self.assertIn(words, done.stderr)
+
+    def test_what_does_not_fit_is_refused_at_its_place(self):
+        base = {"data": "{kind: gaussian, samples: 2, inputs: 2, targets: 1}", "model": "{D: 2}", "training": "{steps: 1}",
+                "sweep": "{L: 2, M: 1}", "record": "{}"}
+        with tempfile.TemporaryDirectory() as name:
+            config, data = pathlib.Path(name) / "a.yaml", pathlib.Path(name) / "large.h5"
+            with h5py.File(data, "w") as file:
+                for dataset in ("x", "y"):  # sparse: chunks that were never written
+                    file.create_dataset(dataset, shape=(1000000, 1000000), chunks=(1000, 1000), dtype="f8")
+            for line, changes in ((1, {"data": "{kind: gaussian, samples: 1000000, inputs: 1000000, targets: 1000000}"}),
+                                   (1, {"data": "{kind: file, path: large.h5}"}),
+                                   (2, {"model": "{D: 1000000}", "data": "{kind: gaussian, samples: 1, inputs: 1000000, targets: 1000000}"}),
+                                   (4, {"model": "{D: 1000000}", "sweep": "{L: 10000000, M: 1000000}"}),
+                                   (5, {"record": "{weights: both}", "sweep": "{L: 10000000, M: 1000000}"}),
+                                   (4, {"sweep": "{L: {from: 1, to: 1000, count: 1000, spacing: linear}, "
+                                                      "M: {from: 1, to: 1000, count: 1000, spacing: linear}, seeds: 1000000}"})):
+                config.write_text("".join(f"{key}: {value}\n" for key, value in {**base, **changes}.items()))
+                done = meanode("check", config)
+                self.assertEqual((done.returncode, done.stdout), (65, ""), done.stderr)
+                self.assertIn(f"{config}:{line}:", done.stderr)
+                self.assertRegex(done.stderr, r"needs \S+ GiB; \S+ GiB are free: use")
+                self.assertEqual("large.h5" in done.stderr, "file" in changes.get("data", ""))
 
 
 unittest.main()

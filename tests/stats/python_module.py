@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 
+import h5py
 import numpy
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -94,7 +95,7 @@ def verdicts_of_diverged_runs():
 
 def messages(path, folder):
     target = folder / "message.svg"
-    for arguments, code, words in (((folder / "none.h5", "-o", target), 65, "no such file"),
+    for arguments, code, words in (((folder / "none.h5", "-o", target), 74, "none.h5: no such file"),
                                    ((__file__, "-o", target), 65, "not readable as HDF5"),
                                    ((path, "-o", target, "--kind", "lwa"), 2, 'did you mean "law"'),
                                    ((path, "-o", folder / "figure.gif"), 65, ".svg, .png or .pdf"),
@@ -109,6 +110,32 @@ def messages(path, folder):
                 code_seen = left.code
         check(code_seen == code and words in heard.getvalue(), f"{arguments}: {code_seen} {heard.getvalue()}")
     check(not target.exists(), "no figure after a failure")
+
+
+def report(path, folder):
+    """A page with what can be drawn; what cannot is named there and on stderr, and makes the exit code."""
+    page = folder / "page.html"
+
+    def run(*files):
+        return subprocess.run([BINARY, "report", *map(str, files), "-o", page], capture_output=True, text=True)
+
+    done = run(path)
+    check(done.returncode == 0 and done.stderr == "" and "<svg" in page.read_text(), f"report: {done.stderr}")
+    bare = folder / "bare.h5"
+    with h5py.File(path, "r") as full, h5py.File(bare, "w") as copy:
+        for name, item in full.items():
+            full.copy(item, copy, name)
+        del copy["problem_0000"]["output"]
+    done = run(bare, path)
+    text = page.read_text()
+    check(done.returncode == 65 and f"meanode report: {bare}: " in done.stderr and "1 of 2 files" in done.stderr, f"report of a bare file: {done.stderr}")
+    check("bare.h5: no figure" in text and text.count("<svg") == 1, "the page names the file without a figure")
+    page.unlink()
+    done = run(bare, folder / "none.h5")
+    check(done.returncode == 74 and "none.h5: no such file" in done.stderr and not page.exists(), f"report of nothing: {done.stderr}")
+    done = subprocess.run([BINARY, "plot", bare, "-o", folder / "bare.svg"], capture_output=True, text=True)
+    check(done.returncode == 65 and done.stderr.startswith(f"meanode plot: {bare}: ") and done.stderr.count("meanode ") == 1,
+          f"plot of a bare file: {done.stderr}")
 
 
 def command(path, folder):
@@ -160,6 +187,7 @@ with tempfile.TemporaryDirectory() as folder_name:
     verdicts(path)
     verdicts_of_diverged_runs()
     messages(path, folder)
+    report(path, folder)
     command(path, folder)
 print("failed" if failures else "passed")
 sys.exit(1 if failures else 0)

@@ -41,10 +41,16 @@ def main(arguments=None):
         return COMMANDS[options.command](options)
     except reading.FileProblem as problem:
         print(f"meanode {options.command}: {problem}", file=sys.stderr)
-        return EXIT_INPUT
+        return exit_code(problem)
     except OSError as problem:
         print(f"meanode {options.command}: {problem}", file=sys.stderr)
         return EXIT_IO
+
+
+def exit_code(problem):
+    from .reading import NoSuchFile
+
+    return EXIT_IO if isinstance(problem, NoSuchFile) else EXIT_INPUT
 
 
 def plot(options):
@@ -65,8 +71,14 @@ def plot(options):
 def report(options):
     from .report import write_report
 
-    write_report(options.files, options.output)
-    return 0
+    problems = write_report(options.files, options.output)
+    for problem in problems:
+        print(f"meanode report: {problem}", file=sys.stderr)
+    drawn = len(options.files) - len(problems)
+    if problems:
+        page = f"{options.output} holds the other {drawn}" if drawn else f"{options.output} was not written"
+        print(f"meanode report: {len(problems)} of {len(options.files)} files without a figure; {page}", file=sys.stderr)
+    return max((exit_code(problem) for problem in problems), default=0)
 
 
 COMMANDS = {"plot": plot, "report": report}

@@ -46,8 +46,10 @@ def draw(source, output=None, kind=None, step=None, quantity="output", problem=0
         raise reading.FileProblem(f"{output}: the name must end in .svg, .png or .pdf")
     results = reading.open(source) if isinstance(source, (str, os.PathLike)) else source
     with style.look():
-        fig, fig_verdicts = KINDS[kind or default_kind(results)].draw(results, step=step, quantity=quantity, problem=problem)
-        fig.verdicts = fig_verdicts
+        try:
+            fig, fig.verdicts = KINDS[kind or default_kind(results)].draw(results, step=step, quantity=quantity, problem=problem)
+        except reading.FileProblem as problem_:
+            raise problem_.naming(results.meanode.path) from None
         if output is not None:
             metadata = {"Date": None} if os.fspath(output).lower().endswith(".svg") else None
             fig.savefig(output, dpi=dpi, metadata=metadata)

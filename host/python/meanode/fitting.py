@@ -37,7 +37,7 @@ def fit_json(path, steps=None, quantity=None, deterministic=False):
         command += ["--deterministic"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise FileProblem(done.stderr.strip() or f"{command[0]} fit failed with code {done.returncode}")
+        raise FileProblem(done.stderr.strip().removeprefix("meanode fit: ") or f"{command[0]} fit failed with code {done.returncode}")
     return json.loads(done.stdout)
 
 

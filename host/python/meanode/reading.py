@@ -8,6 +8,14 @@ import xarray
 class FileProblem(ValueError):
     """The file is not a meanode result, or lacks what was asked for."""
 
+    def naming(self, path):
+        """The same problem with the file's name in front, unless the message has it."""
+        return self if os.fspath(path) in str(self) else type(self)(f"{os.fspath(path)}: {self}")
+
+
+class NoSuchFile(FileProblem):
+    """The file is not there."""
+
 
 def open(path):
     """The root table of a result file: one row per instance, with `.meanode` to reach problems and limits.
@@ -16,7 +24,7 @@ def open(path):
     try:
         data = xarray.open_dataset(path, engine="h5netcdf")
     except FileNotFoundError:
-        raise FileProblem(f"{path}: no such file") from None
+        raise NoSuchFile(f"{path}: no such file") from None
     except Exception as problem:  # the engines raise many kinds
         raise FileProblem(f"{path}: not readable as HDF5: {problem}") from problem
     if "instance" not in data.dims or "loss" not in data:

@@ -21,16 +21,26 @@ pre { background: #f5f5f5; padding: 0.7rem; overflow-x: auto; font-size: 0.8rem 
 
 
 def write_report(paths, output):
-    """Write the page. Every file is drawn as the kind that its configuration names. Raises FileProblem, OSError."""
+    """Write the page; every file is drawn as the kind that its configuration names. Returns the FileProblems, one for each file without a
+    figure: their messages stand on the page. No page if no file has a figure. Raises FileProblem for a bad output, OSError."""
     if not os.fspath(output).lower().endswith((".html", ".htm")):
         raise reading.FileProblem(f"{output}: the name must end in .html")
-    sections = [section(path) for path in paths]
+    sections, problems = [], []
+    for path in paths:
+        try:
+            sections.append(section(path))
+        except reading.FileProblem as problem:
+            problems.append(problem.naming(path))
+            sections.append(f"<h2>{html.escape(os.path.basename(path))}: no figure</h2>\n<p>{html.escape(str(problems[-1]))}</p>")
+    if len(problems) == len(paths):
+        return problems
     page = (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>meanode report</title>\n<style>{STYLE}</style>'
             f"</head><body>\n<h1>meanode report</h1>\n<p class=small>{len(paths)} result "
             f"file{'s' if len(paths) != 1 else ''}; meanode {VERSION}; {datetime.date.today().isoformat()}. Intervals are at 95%.</p>\n"
             + "\n".join(sections) + "\n</body></html>\n")
     with open(output, "w", encoding="utf-8") as file:
         file.write(page)
+    return problems
 
 
 def section(path):
