@@ -205,10 +205,7 @@ int mno_command_check(int argc, char **argv) {
       if (end == optarg || *end || threads < 1 || threads > 4096)
         return mno_usage("check", "--threads \"%s\": not a number from 1 to 4096", optarg);
       break;
-    case 'h':
-      mno_help("check");
-      printf("Exit code 0: it can run; 65: the configuration or a data file is wrong (the message shows the place).\n");
-      return 0;
+    case 'h': return mno_help("check");
     default: return mno_usage_option("check", option, argv);
     }
   }

@@ -8,6 +8,7 @@
 
 typedef struct mno_command {
   const char *name, *arguments, *summary;
+  const char *details;               /* lines below the usage in the command's help; may be empty */
   int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit code */
 } mno_command;
 
@@ -18,8 +19,11 @@ void mno_catch_signals(void);
 /* Prints "meanode COMMAND: message" to stderr and returns the exit code of the status. */
 int mno_report(const char *command, mno_status status, const mno_error *err);
 
-/* Prints what a command does and its usage line; returns 0. */
+/* Prints what a command does, its usage line and its options; returns 0. */
 int mno_help(const char *command);
+
+/* Is help asked for among the arguments of a command without getopt? */
+bool mno_asks_help(int argc, char **argv);
 
 /* A usage error: message, the command's usage line; returns 2. */
 int mno_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

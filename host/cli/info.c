@@ -63,7 +63,7 @@ static int print_file(const char *path) {
 }
 
 int mno_command_info(int argc, char **argv) {
-  if (argc == 2 && strcmp(argv[1], "--help") == 0) return mno_help("info");
+  if (mno_asks_help(argc, argv)) return mno_help("info");
   if (argc >= 2 && argv[1][0] == '-') return mno_usage("info", "unknown option %s", argv[1]);
   if (argc > 2) return mno_usage("info", "one result file at a time, not also %s", argv[2]);
   if (argc == 2) return print_file(argv[1]);

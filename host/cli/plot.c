@@ -1,4 +1,6 @@
 #include "cli/cli.h"
 #include "cli/python.h"
 
-int mno_command_plot(int argc, char **argv) { return mno_exec_python(argc, argv); }
+int mno_command_plot(int argc, char **argv) {
+  return mno_asks_help(argc, argv) ? mno_help("plot") : mno_exec_python(argc, argv);
+}

@@ -23,7 +23,7 @@ static int print_status(const char *path) {
 
 int mno_command_status(int argc, char **argv) {
   if (argc < 2) return mno_usage("status", "which result file?");
-  if (strcmp(argv[1], "--help") == 0) return mno_help("status");
+  if (mno_asks_help(argc, argv)) return mno_help("status");
   for (int i = 1; i < argc; i++)
     if (argv[i][0] == '-') return mno_usage("status", "unknown option %s", argv[i]);
   int worst = 0;

@@ -35,6 +35,8 @@ typedef struct mno_field {
   bool below;           /* high itself is not accepted */
   const mno_choice *choice;
   size_t choice_count;
+  const char *absent;  /* what holds where there is neither a fallback nor a value, for a person */
+  const char *meaning; /* for a person; README, "Configuration", has the same words */
 } mno_field;
 
 #define MNO_NOWHERE ((size_t)-1)

@@ -139,6 +139,10 @@ mno_status mno_sweep_parse(const char *text, size_t length, const char *name, mn
 
 void mno_sweep_free(mno_sweep *sweep);
 
+/* Every key of a configuration with what it accepts, its default and its meaning, as a text for a person; the caller frees
+ * *text. Errors: MNO_ERR_MEMORY. */
+mno_status mno_sweep_keys(char **text, mno_error *err);
+
 /* A configuration error found by a later stage: like mno_fail(err, MNO_ERR_INPUT, ...), with file, line and caret of mark.
  */
 mno_status mno_sweep_fail(const mno_sweep *sweep, mno_mark mark, mno_error *err, const char *format, ...)

@@ -2,13 +2,17 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
 
 import h5py
 
-COMMANDS = ("run", "check", "merge", "status", "fit", "info")  # plot and report are argparse's
+from meanode import figures
+
+COMMANDS = ("run", "check", "merge", "status", "fit", "info")
+ALL = (*COMMANDS, "plot", "report")  # the last two are Python's, but for their help
 
 
 def meanode(*arguments):
@@ -17,15 +21,29 @@ def meanode(*arguments):
 
 class CommandLine(unittest.TestCase):
     def test_help_is_no_error(self):
-        for command in COMMANDS:
+        for command in ALL:
             done = meanode(command, "--help")
             self.assertEqual((done.returncode, done.stderr), (0, ""), command)
             self.assertIn(f"\nusage: meanode {command} ", done.stdout)
+            for arguments in ((command, "-h"), ("help", command)):
+                self.assertEqual(meanode(*arguments).stdout, done.stdout)
+            usage, details = done.stdout.split("usage:")[1].split("\n\n", 1) if "\n\n" in done.stdout.split("usage:")[1] else (done.stdout, "")
+            for option in re.findall(r"--[a-z-]+", usage) if command != "check" else ():
+                self.assertRegex(details, rf"(?m)^  (-o, )?{option}\b", "explained")
         for arguments in (["--help"], ["help"], ["-h"]):
             done = meanode(*arguments)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
-            for command in (*COMMANDS, "plot", "report"):
+            for command in ALL:
                 self.assertIn(f"  meanode {command} ", done.stdout)
+
+    def test_help_on_keys_and_kinds(self):
+        done = meanode("help", "config")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("\nlimit:\n  kind ", done.stdout)
+        done = meanode("help", "confg")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        kinds = re.search(r"--kind NAME +([a-z, -]+?) \(default", meanode("help", "plot").stdout)[1]
+        self.assertEqual(kinds.split(", "), list(figures.KINDS))
 
     def test_an_unknown_option_is_named(self):
         for command in COMMANDS:

@@ -243,18 +243,37 @@ static void readme_agrees(void **state) {
     snprintf(line, sizeof line, "%.*s", (int)strcspn(row, "\n"), row);
     mno_field_accepts(field, accepts, sizeof accepts);
     if (field->type != MNO_FIELD_TEXT && !strstr(line, accepts)) fail_msg("README, %s: expected \"%s\"", start, accepts);
-    char fallback[64];
-    snprintf(fallback, sizeof fallback, "| %s |", field->fallback ? field->fallback : field->required ? "required" : "");
-    if ((field->fallback || field->required) && !strstr(line, fallback))
-      fail_msg("README, %s: expected default \"%s\"", start, fallback);
+    char end[400];
+    snprintf(end, sizeof end, "| %s | %s |",
+             field->fallback   ? field->fallback
+             : field->required ? "required"
+                               : field->absent,
+             field->meaning);
+    if (!strstr(line, end)) fail_msg("README, %s: expected \"%s\"", start, end);
   }
 }
 
+/* So does the text for people, section by section. */
+static void keys_as_text(void **state) {
+  char *text = NULL;
+  assert_int_equal(mno_sweep_keys(&text, NULL), MNO_OK);
+  const char *at = text;
+  for (size_t f = 0; f < mno_schema_count; f++) {
+    char start[64];
+    snprintf(start, sizeof start, "\n  %s ", mno_schema[f].key);
+    at = strstr(at, start);
+    if (!at) fail_msg("no line%s", start);
+    const char *meaning = strstr(at, mno_schema[f].meaning), *next = strchr(strchr(at + 1, '\n') + 1, '\n');
+    if (!meaning || meaning > next) fail_msg("%s: no meaning", start);
+  }
+  free(text);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(base),         cmocka_unit_test(defaults),
-                                     cmocka_unit_test(choices),      cmocka_unit_test(steps),
-                                     cmocka_unit_test(grids),        cmocka_unit_test(numbers),
-                                     cmocka_unit_test(writings),     cmocka_unit_test(locale_does_not_matter),
-                                     cmocka_unit_test(readme_agrees)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(base),          cmocka_unit_test(defaults),
+                                     cmocka_unit_test(choices),       cmocka_unit_test(steps),
+                                     cmocka_unit_test(grids),         cmocka_unit_test(numbers),
+                                     cmocka_unit_test(writings),      cmocka_unit_test(locale_does_not_matter),
+                                     cmocka_unit_test(readme_agrees), cmocka_unit_test(keys_as_text)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
