@@ -93,6 +93,17 @@ def verdicts_of_diverged_runs():
     check(str(large) == "a = 1e+200 [0.0000, 2e+200]", str(large))
 
 
+def plotted(*arguments):
+    """Exit code and stderr of `meanode plot`, within this process."""
+    heard = io.StringIO()
+    with contextlib.redirect_stderr(heard):
+        try:
+            code = program.main(["plot", *map(str, arguments)])
+        except SystemExit as left:
+            code = left.code
+    return code, heard.getvalue()
+
+
 def messages(path, folder):
     target = folder / "message.svg"
     for arguments, code, words in (((folder / "none.h5", "-o", target), 74, "none.h5: no such file"),
@@ -100,16 +111,22 @@ def messages(path, folder):
                                    ((path, "-o", target, "--kind", "lwa"), 2, 'did you mean "law"'),
                                    ((path, "-o", folder / "figure.gif"), 65, ".svg, .png or .pdf"),
                                    ((path, "-o", target, "--step", "3"), 65, "step 3 was not recorded"),
-                                   ((path,), 2, "-o"),
+                                   ((path,), 2, "-o"), ((folder, "-o", target), 74, "not a regular file"),
+                                   ((path, "-o", target, "--problem", "3"), 65, "no problem_0003; there is problem_0000 only"),
+                                   ((path, "-o", target, "--problem", "-1"), 2, "not a number from 0 on"),
+                                   ((path, "-o", target, "--dpi", "nan"), 2, "from 10 to 2400"),
+                                   ((path, "-o", target, "--kind", "shape"), 65, "limit: {kind: joint}"),
                                    ((path, "-o", folder / "no" / "where.svg"), 74, "where.svg")):
-        heard = io.StringIO()
-        with contextlib.redirect_stderr(heard):
-            try:
-                code_seen = program.main(["plot", *map(str, arguments)])
-            except SystemExit as left:
-                code_seen = left.code
-        check(code_seen == code and words in heard.getvalue(), f"{arguments}: {code_seen} {heard.getvalue()}")
+        code_seen, heard = plotted(*arguments)
+        check(code_seen == code and words in heard, f"{arguments}: {code_seen} {heard}")
     check(not target.exists(), "no figure after a failure")
+    for variable in ("status", "problem_0000/row", "problem_0000/limit_mean_ode/output_error", "config", "seed"):
+        damaged = folder / "damaged.h5"
+        damaged.write_bytes(path.read_bytes())
+        with h5py.File(damaged, "r+") as file:
+            del file[variable]
+        code_seen, heard = plotted(damaged, "-o", target)
+        check(code_seen == 65 and str(damaged) in heard and variable.split("/")[-1] in heard, f"without {variable}: {code_seen} {heard}")
 
 
 def report(path, folder):

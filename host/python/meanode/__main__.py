@@ -9,6 +9,22 @@ PACKAGES = {"matplotlib": "python3-matplotlib", "xarray": "python3-xarray", "h5n
             "h5py": "python3-h5py", "scipy": "python3-scipy", "numpy": "python3-numpy", "pandas": "python3-pandas"}
 
 
+def count(text):
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number from 0 on')
+    return int(text)
+
+
+def resolution(text):
+    try:
+        dpi = float(text)
+    except ValueError:
+        dpi = 0
+    if not 10 <= dpi <= 2400:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number from 10 to 2400')
+    return dpi
+
+
 def parser(kinds):
     top = argparse.ArgumentParser(prog="meanode", allow_abbrev=False)
     commands = top.add_subparsers(dest="command", required=True)
@@ -17,10 +33,10 @@ def parser(kinds):
     plot.add_argument("-o", "--output", required=True, metavar="FIG.svg|.png|.pdf")
     plot.add_argument("--kind", default=None, metavar="NAME",
                       help=", ".join(kinds) + " (default: what the configuration's comment '# experiment: NAME' says, else law)")
-    plot.add_argument("--step", type=int, default=None, help="the step to show (default: the last)")
+    plot.add_argument("--step", type=count, default=None, help="the step to show (default: the last)")
     plot.add_argument("--quantity", choices=("output", "embedding"), default="output")
-    plot.add_argument("--problem", type=int, default=0, help="which problem, from 0")
-    plot.add_argument("--dpi", type=float, default=None)
+    plot.add_argument("--problem", type=count, default=0, help="which problem, from 0")
+    plot.add_argument("--dpi", type=resolution, default=None)
     report = commands.add_parser("report", help="one HTML page with the figures and verdicts of result files", allow_abbrev=False)
     report.add_argument("files", metavar="FILE.h5", nargs="+")
     report.add_argument("-o", "--output", default="report.html", metavar="PAGE.html")

@@ -50,6 +50,9 @@ def draw(source, output=None, kind=None, step=None, quantity="output", problem=0
             fig, fig.verdicts = KINDS[kind or default_kind(results)].draw(results, step=step, quantity=quantity, problem=problem)
         except reading.FileProblem as problem_:
             raise problem_.naming(results.meanode.path) from None
+        except (LookupError, ValueError, TypeError, ArithmeticError) as problem_:  # variables that are missing or of other shapes
+            raise reading.FileProblem(f"{results.meanode.path}: damaged, or not what this figure needs: {type(problem_).__name__}: "
+                                      f"{problem_}") from problem_
         if output is not None:
             metadata = {"Date": None} if os.fspath(output).lower().endswith(".svg") else None
             fig.savefig(output, dpi=dpi, metadata=metadata)

@@ -14,22 +14,29 @@ class FileProblem(ValueError):
 
 
 class NoSuchFile(FileProblem):
-    """The file is not there."""
+    """The file is not there, or is something else than a regular file."""
+
+
+TABLE = ("L", "M", "D", "alpha", "seed", "problem", "status", "step", "config")
 
 
 def open(path):
     """The root table of a result file: one row per instance, with `.meanode` to reach problems and limits.
 
     Raises FileProblem if the file cannot be read as a meanode result."""
+    if not os.path.isfile(path):  # opening a pipe would wait for its writer
+        raise NoSuchFile(f"{os.fspath(path)}: {'not a regular file' if os.path.exists(path) else 'no such file'}")
     try:
         data = xarray.open_dataset(path, engine="h5netcdf")
-    except FileNotFoundError:
-        raise NoSuchFile(f"{path}: no such file") from None
     except Exception as problem:  # the engines raise many kinds
         raise FileProblem(f"{path}: not readable as HDF5: {problem}") from problem
     if "instance" not in data.dims or "loss" not in data:
         data.close()
         raise FileProblem(f"{path}: not a meanode result: there is no table of instances")
+    lacking = [name for name in TABLE if name not in data.variables]
+    if lacking:
+        data.close()
+        raise FileProblem(f"{path}: /{lacking[0]}: is missing")
     data.encoding["source"] = os.fspath(path)
     return data
 
@@ -54,7 +61,11 @@ class Access:
         return text.decode() if isinstance(text, bytes) else text
 
     def _name(self, problem):
-        return problem if isinstance(problem, str) else f"problem_{problem:04d}"
+        name, names = problem if isinstance(problem, str) else f"problem_{problem:04d}", self.problems
+        if name not in names:
+            raise FileProblem(f"{self.path}: no {name}; there are {names[0]} to {names[-1]}" if len(names) > 1 else
+                              f"{self.path}: no {name}; there is {names[0]} only")
+        return name
 
     def _group(self, name):
         try:
@@ -86,4 +97,8 @@ class Access:
 
     def limit(self, problem=0, kind="mean-ode"):
         """One limit of a problem: output (step, sample, target) and its error, embedding, depth, state, adjoint."""
-        return self._group(f"{self._name(problem)}/limit_{kind.replace('-', '_')}")
+        name = self._name(problem)
+        try:
+            return self._group(f"{name}/limit_{kind.replace('-', '_')}")
+        except FileProblem:
+            raise FileProblem(f"{self.path}: {name} has no limit {kind}; limit: {{kind: {kind}}} in the configuration computes it") from None

@@ -2,6 +2,7 @@
 line style."""
 
 import contextlib
+from math import floor, log10
 
 import matplotlib
 import matplotlib.figure
@@ -77,6 +78,14 @@ def label_panel(axis, letter, text=""):
     axis.set_title(f"({letter})" + (f"  {text}" if text else ""), loc="left", pad=3)
 
 
+def tick(value):
+    """0.0005, 20, 5 x 10^-5."""
+    if value >= 1e-4 or value <= 0:
+        return f"{value:.6g}"
+    power = floor(log10(value) + 1e-9)
+    return rf"${value / 10**power:.6g}\times10^{{{power}}}$"
+
+
 def log_ticks(axis):
     """Log axes: powers of ten where two decades or more are shown, 1-2-5 labels below, more within a factor of 6."""
     for one, (low, high) in ((axis.xaxis, axis.get_xlim()), (axis.yaxis, axis.get_ylim())):
@@ -84,7 +93,7 @@ def log_ticks(axis):
             continue
         if high / low < 100:
             one.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if high / low > 6 else (1, 1.5, 2, 3, 4, 5, 6, 7, 8)))
-            one.set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:.6g}" if v >= 1e-3 else f"{v:.0e}"))
+            one.set_major_formatter(ticker.FuncFormatter(lambda v, _: tick(v)))
         one.set_minor_formatter(ticker.NullFormatter())
 
 
