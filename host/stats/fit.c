@@ -103,14 +103,6 @@ static bool find_step(const mno_result *result, int64_t step, size_t *index) {
   return false;
 }
 
-/* Whether a quantity was recorded: reading it says so. */
-static bool recorded(mno_result *result, size_t problem, mno_quantity quantity, double *scratch) {
-  if (result->step_count == 0) return false;
-  mno_status status = quantity == MNO_OUTPUT ? mno_result_output(result, problem, 0, scratch, NULL)
-                                             : mno_result_embedding(result, problem, 0, scratch, NULL);
-  return status == MNO_OK;
-}
-
 /* The fits from first on, all of one problem, with the depth bias of networks of infinite width. */
 static mno_status replace_depth_bias(mno_result *result, size_t problem, mno_fits *fits, size_t first, mno_error *err) {
   mno_problem data;
@@ -160,7 +152,7 @@ mno_status mno_fit_select(mno_result *result, const mno_fit_options *options, mn
     if (status != MNO_OK) break;
     bool chosen[MNO_QUANTITIES] = {options->output, options->embedding};
     if (!options->output && !options->embedding)
-      for (int q = 0; q < MNO_QUANTITIES; q++) chosen[q] = recorded(result, p, (mno_quantity)q, g.value);
+      for (int q = 0; q < MNO_QUANTITIES; q++) chosen[q] = mno_result_has(result, p, mno_quantity_name((mno_quantity)q));
     for (size_t i = 0; i < steps && status == MNO_OK; i++)
       for (int q = 0; q < MNO_QUANTITIES && status == MNO_OK; q++) {
         if (!chosen[q]) continue;

@@ -604,6 +604,16 @@ static mno_status read_step(mno_result *result, size_t p, const char *name, size
   return status;
 }
 
+bool mno_result_has(const mno_result *result, size_t problem, const char *name) {
+  const mno_result_file *file = result->file;
+  char object[160];
+  snprintf(object, sizeof object, "%s/%s", result->problems[problem].name, name);
+  mno_h5_lock();
+  bool there = H5Lexists(file->file, object, H5P_DEFAULT) > 0;
+  mno_h5_unlock();
+  return there;
+}
+
 mno_status mno_result_output(mno_result *result, size_t problem, size_t step_index, double *out, mno_error *err) {
   mno_h5_lock();
   mno_status status = read_step(result, problem, "output", step_index, result->problems[problem].d_out, out, err);

@@ -47,6 +47,9 @@ typedef struct mno_result {
 mno_status mno_result_open(const char *path, mno_result **result, mno_error *err);
 void mno_result_free(mno_result *result);
 
+/* Does the group of a problem hold this variable ("output", "embedding", ...)? It may still be damaged. */
+bool mno_result_has(const mno_result *result, size_t problem, const char *name);
+
 /* Output of all runs of a problem at one recorded step (index into result->step): out [run_count][N][d_out].
  * MNO_ERR_INPUT if it was not recorded. */
 mno_status mno_result_output(mno_result *result, size_t problem, size_t step_index, double *out, mno_error *err);

@@ -90,6 +90,19 @@ class CommandLine(unittest.TestCase):
                 self.assertIn(f"{arguments[0]}: ", done.stderr)
                 self.assertIn(words, done.stderr)
 
+    def test_damaged_outputs_are_not_left_out(self):
+        with tempfile.TemporaryDirectory() as name:
+            config, results = (pathlib.Path(name) / file for file in ("a.yaml", "a.h5"))
+            config.write_text("data: {kind: gaussian, samples: 2, inputs: 2, targets: 1}\nmodel: {D: 2}\ntraining: {steps: 1}\n"
+                              "limit: {kind: none}\nsweep: {L: [2, 4], M: [1, 2], seeds: 3}\nrecord: {embedding: true}\n")
+            self.assertEqual(meanode("run", config, "-o", results, "--progress", "none").returncode, 0)
+            with h5py.File(results, "r+") as file:
+                del file["problem_0000/output"]
+                file["problem_0000/output"] = [[1.0, 2.0]]
+            done = meanode("fit", results)
+            self.assertEqual((done.returncode, done.stdout), (65, ""))
+            self.assertIn("problem_0000/output: is not an array", done.stderr)
+
     def test_what_does_not_fit_is_refused_at_its_place(self):
         base = {"data": "{kind: gaussian, samples: 2, inputs: 2, targets: 1}", "model": "{D: 2}", "training": "{steps: 1}",
                 "sweep": "{L: 2, M: 1}", "record": "{}"}

@@ -121,7 +121,7 @@ def messages(path, folder):
         check(code_seen == code and words in heard, f"{arguments}: {code_seen} {heard}")
     check(not target.exists(), "no figure after a failure")
     for variable in ("status", "problem_0000/row", "problem_0000/limit_mean_ode/output_error", "config", "seed"):
-        damaged = folder / "damaged.h5"
+        damaged = folder / f"without_{variable.replace(chr(47), chr(95))}.h5"
         damaged.write_bytes(path.read_bytes())
         with h5py.File(damaged, "r+") as file:
             del file[variable]
