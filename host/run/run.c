@@ -94,7 +94,7 @@ static mno_status limits_then_train(run_state *run, const size_t *rows, size_t c
   if (status != MNO_OK) return status;
   status = train(run, rows, count, err);
   summary->computed = run->progress.done;
-  summary->diverged = run->progress.diverged;
+  summary->diverged += run->progress.diverged;
   summary->train_seconds = run->progress.seconds;
   return status;
 }
@@ -152,8 +152,10 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
   }
   const char *note = mno_store_note(run.store);
   if (note) snprintf(summary->note, sizeof summary->note, "%s", note);
-  for (size_t i = 0; i < planned && !options->limits_only; i++)
+  for (size_t i = 0; i < planned && !options->limits_only; i++) {
+    summary->diverged += mno_store_has_diverged(run.store, rows[i]);
     if (!mno_store_has(run.store, rows[i])) rows[count++] = rows[i];
+  }
   summary->skipped = options->limits_only ? 0 : planned - count;
   pthread_mutex_init(&run.lock, NULL);
   if (plan->coupling || plan->path || plan->features) {

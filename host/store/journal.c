@@ -86,17 +86,36 @@ static bool write_all(int fd, const char *data, size_t bytes) {
   return true;
 }
 
-mno_status mno_journal_flush(mno_journal *journal, bool sync, mno_error *err) {
-  if (!write_all(journal->fd, journal->buffer, journal->used)) {
+void mno_journal_take(mno_journal *journal, mno_journal_block *block) {
+  mno_journal_block taken = {journal->buffer, journal->used, journal->capacity, journal->end};
+  journal->end += journal->used;
+  journal->buffer = block->data;
+  journal->capacity = block->capacity;
+  journal->used = 0;
+  *block = taken;
+}
+
+mno_status mno_journal_write(const mno_journal *journal, const mno_journal_block *block, mno_error *err) {
+  if (!write_all(journal->fd, block->data, block->used)) {
     int why = errno;
-    if (ftruncate(journal->fd, (off_t)journal->end) != 0) why = why ? why : errno; /* a torn tail is found by its sum */
+    if (ftruncate(journal->fd, (off_t)block->offset) != 0) why = why ? why : errno; /* a torn tail is found by its sum */
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", journal->path, strerror(why));
   }
-  journal->end += journal->used;
-  journal->used = 0;
-  if (sync && fdatasync(journal->fd) != 0)
-    return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", journal->path, strerror(errno));
   return MNO_OK;
+}
+
+mno_status mno_journal_sync(const mno_journal *journal, mno_error *err) {
+  if (fdatasync(journal->fd) == 0) return MNO_OK;
+  return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", journal->path, strerror(errno));
+}
+
+mno_status mno_journal_flush(mno_journal *journal, mno_error *err) {
+  mno_journal_block block = {0};
+  mno_journal_take(journal, &block);
+  mno_status status = mno_journal_write(journal, &block, err);
+  if (status == MNO_OK) status = mno_journal_sync(journal, err);
+  free(block.data);
+  return status;
 }
 
 static mno_status put_header(mno_journal *journal, const mno_plan *plan, const char *settings, mno_error *err) {
@@ -133,7 +152,7 @@ mno_status mno_journal_create(const char *path, const mno_plan *plan, const char
     status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(errno));
   journal->end = sizeof magic;
   if (status == MNO_OK) status = put_header(journal, plan, settings, err);
-  if (status == MNO_OK) status = mno_journal_flush(journal, true, err);
+  if (status == MNO_OK) status = mno_journal_flush(journal, err);
   if (status == MNO_OK && rename(fresh, path) != 0)
     status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));
   if (status != MNO_OK) {
@@ -170,20 +189,20 @@ static bool read_at(int fd, void *data, size_t bytes, uint64_t offset) {
   return true;
 }
 
-typedef enum outcome { WHOLE, DAMAGED_HEAD, DAMAGED_PAYLOAD, FAILED } outcome;
+typedef enum outcome { WHOLE, CUT_OFF, DAMAGED, FAILED } outcome;
 
 /* Reads and checks the entry at an offset; with a whole head, *next is where the entry after it starts. */
 static outcome read_entry(mno_journal_reader *reader, uint64_t offset, mno_entry *entry, uint64_t *next, mno_error *err) {
   head at;
-  if (offset > reader->size || reader->size - offset < sizeof at) return DAMAGED_HEAD;
+  if (offset > reader->size || reader->size - offset < sizeof at) return CUT_OFF;
   if (!read_at(reader->fd, &at, sizeof at, offset)) {
-    if (errno == 0) return DAMAGED_HEAD;
+    if (errno == 0) return CUT_OFF;
     goto failed;
   }
-  if (at.mark != MARK || at.check != check_of(offset, &at)) return DAMAGED_HEAD;
+  if (at.mark != MARK || at.check != check_of(offset, &at)) return DAMAGED;
   uint64_t room = reader->size - offset - sizeof at;
   *next = reader->size;
-  if (at.length > room) return DAMAGED_PAYLOAD;
+  if (at.length > room) return CUT_OFF;
   uint64_t padded = (at.length + 7) / 8 * 8;
   if (padded < room) *next = offset + sizeof at + padded;
   if (at.length > reader->capacity || !reader->buffer) {
@@ -197,10 +216,10 @@ static outcome read_entry(mno_journal_reader *reader, uint64_t offset, mno_entry
     reader->capacity = capacity;
   }
   if (!read_at(reader->fd, reader->buffer, at.length, offset + sizeof at)) {
-    if (errno == 0) return DAMAGED_PAYLOAD;
+    if (errno == 0) return CUT_OFF;
     goto failed;
   }
-  if (XXH3_64bits(reader->buffer, at.length) != at.sum) return DAMAGED_PAYLOAD;
+  if (XXH3_64bits(reader->buffer, at.length) != at.sum) return DAMAGED;
   *entry = (mno_entry){.kind = at.kind, .offset = offset, .payload = reader->buffer, .length = at.length};
   return WHOLE;
 failed:
@@ -245,8 +264,8 @@ mno_status mno_journal_next(mno_journal_reader *reader, mno_entry *entry, bool *
       return MNO_OK;
     }
     if (!noted && reader->damaged++ == 0)
-      snprintf(reader->damage, sizeof reader->damage, "damaged or cut off at byte %llu of %llu", (unsigned long long)offset,
-               (unsigned long long)reader->size);
+      snprintf(reader->damage, sizeof reader->damage, "%s at byte %llu of %llu", how == CUT_OFF ? "cut off" : "damaged",
+               (unsigned long long)offset, (unsigned long long)reader->size);
     noted = true;
   }
   reader->next = reader->size;

@@ -23,12 +23,12 @@ enum { MNO_JOURNAL_FORMAT = 2 };
 
 typedef enum mno_entry_kind { MNO_ENTRY_HEADER = 1, MNO_ENTRY_LIMIT = 2, MNO_ENTRY_RECORD = 3 } mno_entry_kind;
 
-/* ---- Writing. Entries are collected in memory and reach the disk together. */
+/* ---- Writing. Entries are collected in memory and reach the disk together, in blocks. */
 
 typedef struct mno_journal {
   char *path;
   int fd;
-  uint64_t end; /* file size after the last flush */
+  uint64_t end; /* where in the file the buffer begins */
   char *buffer; /* [capacity] entries not yet written */
   size_t used, capacity;
   size_t open; /* start of the entry under construction */
@@ -44,8 +44,23 @@ mno_status mno_journal_begin(mno_journal *journal, mno_entry_kind kind, mno_erro
 mno_status mno_journal_put(mno_journal *journal, const void *data, size_t bytes, mno_error *err);
 uint64_t mno_journal_end(mno_journal *journal); /* returns the entry's offset in the file */
 
-/* Writes what was collected and waits for the disk (sync). On failure the file is cut back to whole entries. */
-mno_status mno_journal_flush(mno_journal *journal, bool sync, mno_error *err);
+/* Entries on their way to the file: taken out under the caller's lock, written without it. */
+typedef struct mno_journal_block {
+  char *data;
+  size_t used, capacity;
+  uint64_t offset; /* in the file */
+} mno_journal_block;
+
+/* Takes out what was collected; the block's former memory is what the journal collects into next. */
+void mno_journal_take(mno_journal *journal, mno_journal_block *block);
+
+/* Writes blocks in the order in which they were taken; on failure the file is cut back to whole entries. Then waits for the
+ * disk. Neither touches what collecting changes. */
+mno_status mno_journal_write(const mno_journal *journal, const mno_journal_block *block, mno_error *err);
+mno_status mno_journal_sync(const mno_journal *journal, mno_error *err);
+
+/* All at once. */
+mno_status mno_journal_flush(mno_journal *journal, mno_error *err);
 
 void mno_journal_close(mno_journal *journal);
 

@@ -419,6 +419,13 @@ mno_status mno_layout_open(const char *path, const mno_plan *plan, mno_layout **
   return status;
 }
 
+mno_status mno_layout_flush(mno_layout *layout, mno_error *err) {
+  mno_h5_lock();
+  mno_status status = H5Fflush(layout->file, H5F_SCOPE_LOCAL) >= 0 ? MNO_OK : failed(layout, "flushing", err);
+  mno_h5_unlock();
+  return status;
+}
+
 mno_status mno_layout_close(mno_layout *layout, mno_error *err) {
   if (!layout) return MNO_OK;
   mno_status status = MNO_OK;

@@ -44,6 +44,9 @@ mno_status mno_layout_limit(mno_layout *layout, size_t problem, const mno_limit 
 /* Writes the columns that belong to all rows at once: status [instance_count], seconds [instance_count]. */
 mno_status mno_layout_tables(mno_layout *layout, const int8_t *status, const double *seconds, mno_error *err);
 
+/* Hands everything written so far to the operating system. */
+mno_status mno_layout_flush(mno_layout *layout, mno_error *err);
+
 /* Closes; on failure the file is worthless. */
 mno_status mno_layout_close(mno_layout *layout, mno_error *err);
 

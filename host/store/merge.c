@@ -247,7 +247,7 @@ static mno_status write_output(const merge *m, const char *path, const char *com
   int fd = open(m->input[0]->path, O_RDONLY | O_CLOEXEC);
   if (status == MNO_OK && fd < 0)
     status = mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", m->input[0]->path, strerror(errno));
-  if (status == MNO_OK) status = mno_copy_unsealed(fd, file_of(m->input[0])->sealed, fresh, NULL, NULL, err);
+  if (status == MNO_OK) status = mno_copy_unsealed(fd, file_of(m->input[0])->sealed, fresh, err);
   if (fd >= 0) close(fd);
   if (status == MNO_OK) status = mno_layout_open(fresh, m->plan, &layout, err);
   if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);

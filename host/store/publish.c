@@ -43,6 +43,21 @@ mno_status mno_pending_limit(mno_pending *pending, size_t problem, uint64_t offs
   return MNO_OK;
 }
 
+mno_status mno_pending_move(mno_pending *from, mno_pending *to, mno_error *err) {
+  mno_status status = MNO_OK;
+  if (to->count == 0 && to->limit_count == 0) {
+    mno_pending was = *to;
+    *to = *from;
+    *from = was;
+  }
+  for (size_t i = 0; status == MNO_OK && i < from->count; i++)
+    status = mno_pending_row(to, from->row[i].row, from->row[i].offset, err);
+  for (size_t i = 0; status == MNO_OK && i < from->limit_count; i++)
+    status = mno_pending_limit(to, from->limit[i].problem, from->limit[i].offset, err);
+  from->count = from->limit_count = 0;
+  return status;
+}
+
 void mno_pending_free(mno_pending *pending) {
   free(pending->row);
   free(pending->limit);
@@ -55,7 +70,7 @@ static mno_status cannot_write(const char *path, int why, mno_error *err) {
   return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(why));
 }
 
-mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_between between, void *context, mno_error *err) {
+mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_error *err) {
   struct stat about;
   if (fstat(fd, &about) != 0) return mno_fail(err, MNO_ERR_IO, "cannot read the result file: %s", strerror(errno));
   off_t length = about.st_size - (sealed ? MNO_SEAL_SIZE : 0), offset = 0;
@@ -81,7 +96,6 @@ mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_between be
       status = cannot_write(to, n < 0 ? errno : EIO, err);
     } else {
       offset += n;
-      if (between) status = between(context, err);
     }
   }
   if (close(copy) != 0 && status == MNO_OK) status = cannot_write(to, errno, err);
@@ -147,7 +161,7 @@ static int by_row(const void *a, const void *b) {
 
 /* Entries of neighbouring rows into one block. */
 static mno_status fill(block *b, mno_journal_reader *journal, const struct mno_pending_row *row, size_t count,
-                       mno_error *err) {
+                       int8_t *row_status, double *seconds, mno_error *err) {
   for (size_t k = 0; k < count; k++) {
     mno_entry entry;
     mno_journal_record record;
@@ -157,13 +171,15 @@ static mno_status fill(block *b, mno_journal_reader *journal, const struct mno_p
     if (!mno_journal_record_decode(&entry, &record) || !mno_journal_record_fields(&record, b->stored, b->fields, data))
       return mno_fail(err, MNO_ERR_INPUT, "%s: the entry at byte %llu does not hold what this configuration records",
                       journal->path, (unsigned long long)row[k].offset);
+    row_status[row[k].row] = (int8_t)record.outcome;
+    seconds[row[k].row] = record.seconds;
     for (size_t i = 0; i < b->fields; i++) memcpy(b->data[i] + k * b->stored[i].bytes, data[i], b->stored[i].bytes);
   }
   return MNO_OK;
 }
 
 mno_status mno_apply_pending(mno_layout *layout, const mno_plan *plan, mno_journal_reader *journal, mno_pending *pending,
-                             mno_between between, void *context, mno_error *err) {
+                             int8_t *row_status, double *seconds, mno_error *err) {
   mno_status status = MNO_OK;
   for (size_t i = 0; status == MNO_OK && i < pending->limit_count; i++) {
     mno_entry entry;
@@ -182,9 +198,8 @@ mno_status mno_apply_pending(mno_layout *layout, const mno_plan *plan, mno_journ
     status = block_for(&b, plan, row[i].row, err);
     size_t most = mno_layout_span(layout, row[i].row, b.rows), n = 1;
     while (i + n < pending->count && n < most && row[i + n].row == row[i].row + n) n++;
-    if (status == MNO_OK) status = fill(&b, journal, &row[i], n, err);
+    if (status == MNO_OK) status = fill(&b, journal, &row[i], n, row_status, seconds, err);
     if (status == MNO_OK) status = write_block(layout, &b, row[i].row, n, err);
-    if (status == MNO_OK && between) status = between(context, err);
     i += n;
   }
   free(b.memory);

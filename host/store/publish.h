@@ -1,5 +1,5 @@
-/* Publishing: a new version of the result file is made beside the old one from the old one and the journal, brought to the
- * disk and renamed over it. A reader sees one whole version or the next, never one in between. */
+/* The parts of publishing: copying a result file, bringing rows of a journal or of another file into it, sealing it and
+ * renaming it over the one before. */
 #ifndef MNO_STORE_PUBLISH_H
 #define MNO_STORE_PUBLISH_H
 
@@ -26,17 +26,15 @@ typedef struct mno_pending {
 
 mno_status mno_pending_row(mno_pending *pending, size_t row, uint64_t offset, mno_error *err);
 mno_status mno_pending_limit(mno_pending *pending, size_t problem, uint64_t offset, mno_error *err);
+mno_status mno_pending_move(mno_pending *from, mno_pending *to, mno_error *err); /* to receives all, from is empty */
 void mno_pending_free(mno_pending *pending);
 
-/* Called between the parts of a long piece of work. */
-typedef mno_status (*mno_between)(void *context, mno_error *err);
-
 /* A copy of the result file open as fd, without its seal if it has one. */
-mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_between between, void *context, mno_error *err);
+mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_error *err);
 
-/* Writes what is pending in a journal into an open file. */
+/* Writes what is pending in a journal into an open file; status and seconds [instance_count] receive those of its rows. */
 mno_status mno_apply_pending(mno_layout *layout, const mno_plan *plan, mno_journal_reader *journal, mno_pending *pending,
-                             mno_between between, void *context, mno_error *err);
+                             int8_t *status, double *seconds, mno_error *err);
 
 /* Copies rows between files: row i of the plan comes from row source[i] of the result, SIZE_MAX: not from there. */
 mno_status mno_import_rows(mno_layout *layout, const mno_plan *plan, mno_result *result, const size_t *source,

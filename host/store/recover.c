@@ -58,6 +58,13 @@ mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *
   return why ? mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->path, strerror(why)) : MNO_OK;
 }
 
+void mno_files_write_out(const mno_store_files *files) {
+  int fd = open(files->fresh, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+  close(fd);
+}
+
 mno_status mno_files_check(mno_store_files *files, const mno_journal *journal, mno_error *err) {
   struct stat open_one, there;
   if (fstat(journal->fd, &open_one) == 0 && stat(files->journal, &there) == 0 && open_one.st_ino == there.st_ino)
@@ -69,6 +76,7 @@ mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
   struct stat about;
   if (stat(files->fresh, &about) != 0 || truncate(files->fresh, about.st_size) != 0) /* gives back what was reserved */
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->path, strerror(errno));
+  mno_files_write_out(files); /* while its checksum is taken */
   mno_status status = mno_finish_file(files->fresh, files->path, err);
   if (status != MNO_OK) return status;
   if (files->published >= 0) close(files->published);
@@ -257,7 +265,7 @@ static mno_status count_shard(const mno_plan *plan, mno_stamp *stamp, mno_error 
 }
 
 static mno_status make_first(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
-                             const int8_t *row_status, const double *seconds, mno_error *err) {
+                             int8_t *row_status, double *seconds, mno_error *err) {
   const mno_result_file *file = f->base ? f->base->file : NULL;
   char *history = new_history(provenance, file ? file->history : NULL);
   if (!history) return mno_fail_memory(err, 256, "the history");
@@ -276,7 +284,7 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
   if (f->base && f->same_rows && file->sealed) {
     int fd = open(files->path, O_RDONLY | O_CLOEXEC);
     status = fd < 0 ? mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", files->path, strerror(errno))
-                    : mno_copy_unsealed(fd, true, files->fresh, NULL, NULL, err);
+                    : mno_copy_unsealed(fd, true, files->fresh, err);
     if (fd >= 0) close(fd);
     if (status == MNO_OK) status = mno_layout_open(files->fresh, plan, &layout, err);
     if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);
@@ -284,7 +292,7 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
     status = mno_layout_create(files->fresh, plan, &stamp, &layout, err);
     if (status == MNO_OK && f->base) status = import_base(layout, plan, f, err);
   }
-  if (status == MNO_OK) status = mno_apply_pending(layout, plan, &f->journal, &f->pending, NULL, NULL, err);
+  if (status == MNO_OK) status = mno_apply_pending(layout, plan, &f->journal, &f->pending, row_status, seconds, err);
   if (status == MNO_OK) status = mno_layout_tables(layout, row_status, seconds, err);
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;

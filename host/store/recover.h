@@ -29,6 +29,9 @@ mno_status mno_files_open(mno_store_files *files, const char *path, const mno_pl
 /* Room on the disk for so many more bytes in the fresh file, before HDF5, which copes badly with a full disk, sees it. */
 mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *err);
 
+/* Starts writing the fresh file to the disk, so that less is left to wait for in the end. */
+void mno_files_write_out(const mno_store_files *files);
+
 /* Are the journal and its folder still where they were? */
 mno_status mno_files_check(mno_store_files *files, const mno_journal *journal, mno_error *err);
 

@@ -38,7 +38,7 @@ typedef struct mno_run_options {
 } mno_run_options;
 
 typedef struct mno_run_summary {
-  size_t computed, diverged, skipped; /* instances: computed now, diverged among them, already in the file */
+  size_t computed, skipped, diverged; /* instances: computed now, already in the file, diverged among all these */
   size_t limits_computed, limits_reused, limits_uncertified;
   double limit_seconds, train_seconds;
   char note[1024]; /* what was found in the file that a person should know (damage, what is computed again); may be empty */

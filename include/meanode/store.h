@@ -1,4 +1,4 @@
-/* The store: results stream in from the kernels' threads, one writer thread owns the files.
+/* The store: results stream in from the kernels' threads, threads of its own bring them to the disk.
  *
  * OUT.h5          the result file, replaced as a whole from time to time: readable during the run, never half written
  * OUT.h5.journal  the truth while a run goes on (host/store/journal.h): a result that is in it survives any end of the run;
@@ -43,8 +43,9 @@ mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_prov
 /* What was found while opening that a person should know (damage, what is computed again); NULL if nothing. Borrowed. */
 const char *mno_store_note(const mno_store *store);
 
-/* Is this row already there (after MNO_RESUME)? */
+/* Was this row there when the store was opened (MNO_RESUME)? Was it, as diverged? */
 bool mno_store_has(const mno_store *store, size_t row);
+bool mno_store_has_diverged(const mno_store *store, size_t row);
 
 /* The limit found in the file being resumed, or NULL; borrowed. */
 const mno_limit *mno_store_limit(const mno_store *store, size_t problem, mno_limit_kind kind);
@@ -52,11 +53,11 @@ const mno_limit *mno_store_limit(const mno_store *store, size_t problem, mno_lim
 /* Writes a limit; must precede the records of its problem, whose errors are distances to the first limit. Copies. */
 mno_status mno_store_put_limit(mno_store *store, size_t problem, const mno_limit *limit, mno_error *err);
 
-/* Queues a record (ownership passes); any thread; never waits for the disk while the queue has room. Once writing has
+/* Collects a record (ownership passes); any thread; never waits for the disk while the buffer has room. Once writing has
  * failed every call returns that failure. */
 mno_status mno_store_put(mno_store *store, mno_record *record, mno_error *err);
 
-/* Drains the queue, writes, closes, frees. Returns the first failure. */
+/* Writes what was collected, publishes it, closes, frees. Returns the first failure. */
 mno_status mno_store_close(mno_store *store, mno_error *err);
 
 /* Merging shards: copies the rows and limits of several files of one sweep into one, after verifying that they have the same

@@ -60,6 +60,9 @@ class Pipeline(harness.Case):
             self.assertTrue(np.isfinite(file["loss"][row][0]))
         for row in np.flatnonzero(status == 0):
             self.assertTrue(np.all(np.isfinite(file["loss"][row])))
+        again = harness.meanode("run", self.folder / "sweep.yaml", "-o", self.folder / "out.h5", "--resume", "--progress", "none")
+        self.assertEqual(again.returncode, 3, again.stderr)
+        self.assertIn(f"{np.sum(status == 1)} diverged", again.stdout)
 
     def test_interrupt_then_resume(self):
         changes = {"sweep": {"L": [400], "M": [40], "seeds": 150}, "training": {"steps": 40}, "record": {"weights": "none"}}

@@ -209,7 +209,7 @@ static void test_damaged_journal(void **state) {
     mno_error err = {0};
     mno_result_state now;
     assert_ok(mno_result_inspect(path, &now, &err));
-    assert_non_null(strstr(now.note, "damaged"));
+    assert_non_null(strstr(now.note, i == 0 ? "cut off" : "damaged"));
     mno_store *store = sample_open(path, s.plan, MNO_RESUME);
     assert_non_null(strstr(mno_store_note(store), name));
     size_t kept = 0;

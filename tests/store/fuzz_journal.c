@@ -105,7 +105,7 @@ static char *whole(size_t *size) {
     require(mno_journal_put_record(&journal, &plan, record, &offset, &err) == MNO_OK);
     mno_record_free(record);
   }
-  require(mno_journal_flush(&journal, false, &err) == MNO_OK);
+  require(mno_journal_flush(&journal, &err) == MNO_OK);
   *size = journal.end;
   char *data = malloc(*size);
   require(pread(journal.fd, data, *size, 0) == (ssize_t)*size);

@@ -1,9 +1,15 @@
 /* Any change of a result file gives a result with consistent shapes, or an error that names the file. Never a crash or a
- * hang. The first byte chooses: 0: the rest is a file; 1: edits of the bytes of a whole file (4 bytes each: offset, xor, 255
- * cuts there); otherwise edits of its content through HDF5 (4 bytes each: object, place, how). */
+ * hang. The first byte chooses:
+ *   0  the rest is a file                                        read as a file of unknown origin: first in a process apart
+ *   1  edits of the bytes of a whole file, 4 bytes each: offset (3), xor; 255 cuts there       the same
+ *   2  the same edits, sealed anew: what HDF5 makes of them meets the reader itself
+ *   otherwise edits of the file's content through HDF5, 4 bytes each: object, place, value, how; sealed anew
+ * The seal is what protects a reader from accidents; it is made to fit here, so that thousands of files a second get past
+ * it. */
 #define _GNU_SOURCE
 #include "meanode/meanode.h"
 #include "store/h5.h"
+#include "store/seal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -43,13 +49,17 @@ static void read_result(const char *path) {
   mno_result_free(result);
 }
 
-static void read_bytes(const char *data, size_t size) {
+/* A file in memory; the caller closes it. */
+static int new_file(const char *data, size_t size, char path[64]) {
   int fd = memfd_create("result", 0);
-  char path[64];
-  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  snprintf(path, 64, "/proc/self/fd/%d", fd);
   require(write(fd, data, size) == (ssize_t)size);
-  read_result(path);
-  close(fd);
+  return fd;
+}
+
+static void seal(const char *path) {
+  mno_error err = {0};
+  require(mno_seal_write(path, &err) == MNO_OK);
 }
 
 static char *load(const char *path, size_t *size) {
@@ -71,7 +81,8 @@ static const char text[] = "data: {kind: gaussian, samples: 2, inputs: 2, target
                            "record: {steps: all, output: true, embedding: true}\n";
 
 /* A whole file with a limit and a missing row. */
-static char *whole(size_t *size, char path[64]) {
+static char *whole(size_t *size) {
+  char path[64];
   mno_error err = {0};
   mno_sweep *sweep;
   mno_plan *plan;
@@ -167,44 +178,56 @@ static void edit(hid_t file, const unsigned char how[4]) {
   H5Sclose(space);
 }
 
-static void save(const char *path, const char *data, size_t size) {
-  FILE *out = fopen(path, "wb");
-  require(out && fwrite(data, 1, size, out) == size && fclose(out) == 0);
+static void edit_bytes(char *data, size_t *size, const unsigned char *how, size_t length) {
+  size_t end = *size;
+  for (size_t i = 0; i + 4 <= length; i += 4) {
+    size_t at = ((size_t)how[i] | (size_t)how[i + 1] << 8 | (size_t)how[i + 2] << 16) % *size;
+    if (how[i + 3] == 255)
+      end = at;
+    else
+      data[at] ^= (char)how[i + 3];
+  }
+  *size = end;
+}
+
+static void edit_content(const char *path, const unsigned char *how, size_t length) {
+  mno_h5_lock();
+  hid_t access = mno_h5_access(), file = H5Fopen(path, H5F_ACC_RDWR, access);
+  H5Pclose(access);
+  require(file >= 0);
+  for (size_t i = 0; i + 4 <= length && i < 16; i += 4) edit(file, how + i);
+  H5Fclose(file);
+  mno_h5_unlock();
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t length) {
-  static char *data, path[64];
-  static size_t size;
-  if (!data) data = whole(&size, path);
+  static char *data;
+  static size_t size; /* without the seal: HDF5 sees the damage */
+  if (!data) {
+    data = whole(&size);
+    size -= MNO_SEAL_SIZE;
+  }
   if (length == 0) return 0;
   const unsigned char *rest = bytes + 1;
   length--;
+  char path[64];
+  int fd;
   if (bytes[0] == 0) {
-    read_bytes((const char *)rest, length);
-  } else if (bytes[0] == 1) {
+    fd = new_file((const char *)rest, length, path);
+  } else if (bytes[0] <= 2) {
+    size_t left = size;
     char *copy = malloc(size);
-    size_t end = size - 64; /* without the seal: HDF5 sees the damage */
     memcpy(copy, data, size);
-    for (size_t i = 0; i + 4 <= length; i += 4) {
-      size_t at = ((size_t)rest[i] | (size_t)rest[i + 1] << 8 | (size_t)rest[i + 2] << 16) % size;
-      if (rest[i + 3] == 255)
-        end = at;
-      else
-        copy[at] ^= (char)rest[i + 3];
-    }
-    read_bytes(copy, end);
+    edit_bytes(copy, &left, rest, length);
+    fd = new_file(copy, left, path);
     free(copy);
+    if (bytes[0] == 2) seal(path);
   } else {
-    save(path, data, size);
-    mno_h5_lock();
-    hid_t access = mno_h5_access(), file = H5Fopen(path, H5F_ACC_RDWR, access);
-    H5Pclose(access);
-    require(file >= 0);
-    for (size_t i = 0; i + 4 <= length && i < 16; i += 4) edit(file, rest + i);
-    H5Fclose(file);
-    mno_h5_unlock();
-    read_result(path);
-    unlink(path);
+    fd = new_file(data, size, path);
+    edit_content(path, rest, length);
+    seal(path);
   }
+  read_result(path);
+  close(fd);
   return 0;
 }

@@ -63,7 +63,7 @@ def main():
     parser.add_argument("signal", choices=["KILL", "TERM"])
     parser.add_argument("--ranks", type=int, default=0)
     parser.add_argument("--instances", type=int, default=900)
-    parser.add_argument("--depth", type=int, default=10, help="smallest L; scales how long a run takes")
+    parser.add_argument("--depth", type=int, default=60, help="smallest L; scales how long a run takes")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if options.ranks and not shutil.which("mpirun"):
@@ -84,7 +84,7 @@ def main():
         subprocess.run(command, check=True, capture_output=True)
         duration = time.monotonic() - start
         os.unlink(output)
-        kills = completed = 0
+        kills = completed = torn = 0
         while kills < options.kills:
             run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             time.sleep(random.uniform(0, 1.1 * duration))
@@ -95,7 +95,10 @@ def main():
             elif run.poll() is None:
                 run.send_signal(which)
             out, err = run.communicate(timeout=120)
-            assert "note:" not in err, err
+            # A kill in the middle of a write leaves its last entry cut off, which is named and computed again; nothing else.
+            notes = [line for line in err.splitlines() if "note:" in line]
+            assert all("cut off at byte" in line for line in notes), err
+            torn += len(notes)
             if run.returncode == 0:
                 # It was faster than the signal: compare, begin again.
                 assert contents(output) == expected
@@ -111,7 +114,7 @@ def main():
         assert not leftovers, leftovers
         print(f"{kills} x SIG{options.signal}" + (f" on one of {options.ranks} ranks" if options.ranks else "")
               + f", {completed + 1} completions, run of {options.instances} instances takes {duration:.2f} s, "
-              + f"all {len(expected)} arrays bitwise equal")
+              + f"{torn} journals cut in the middle of an entry, all {len(expected)} arrays bitwise equal")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,72 @@
+#include "store/version.h"
+
+#include "core/memory.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static const double least_seconds = 2; /* between two versions ... */
+static const double share = 1. / 100;  /* ... and the share of the time that making them may take */
+
+mno_status mno_version_open(mno_version *version, mno_store_files *files, const mno_plan *plan, int8_t *status,
+                            double *seconds, mno_error *err) {
+  bool missing;
+  *version = (mno_version){.files = files, .plan = plan, .status = status, .seconds = seconds, .began = mno_now()};
+  return mno_journal_open(files->journal, &version->reader, &missing, err);
+}
+
+static mno_status begin(mno_version *version, mno_error *err) {
+  double start = mno_now();
+  const char *fresh = version->files->fresh;
+  mno_status status = mno_copy_unsealed(version->files->published, true, fresh, err);
+  if (status == MNO_OK) status = mno_layout_open(fresh, version->plan, &version->layout, err);
+  if (status != MNO_OK) unlink(fresh);
+  version->cost = mno_now() - start;
+  return status;
+}
+
+mno_status mno_version_add(mno_version *version, mno_pending *pending, uint64_t end, uint64_t bytes, mno_error *err) {
+  mno_status status = MNO_OK;
+  version->reader.size = end;
+  if (!version->layout) status = begin(version, err);
+  if (status == MNO_OK) status = mno_files_reserve(version->files, bytes, err);
+  if (status == MNO_OK)
+    status =
+        mno_apply_pending(version->layout, version->plan, &version->reader, pending, version->status, version->seconds, err);
+  if (status == MNO_OK) status = mno_layout_flush(version->layout, err);
+  if (status == MNO_OK) mno_files_write_out(version->files);
+  pending->count = pending->limit_count = 0;
+  return status;
+}
+
+bool mno_version_is_due(const mno_version *version) {
+  double wait = version->cost / share;
+  return version->layout && mno_now() - version->began >= (wait < least_seconds ? least_seconds : wait);
+}
+
+mno_status mno_version_publish(mno_version *version, mno_error *err) {
+  if (!version->layout) return MNO_OK;
+  double start = mno_now();
+  mno_status status = mno_layout_tables(version->layout, version->status, version->seconds, err);
+  mno_status closed = mno_layout_close(version->layout, status == MNO_OK ? err : NULL);
+  version->layout = NULL;
+  if (status == MNO_OK) status = closed;
+  if (status == MNO_OK) status = mno_files_replace(version->files, err);
+  if (status != MNO_OK) unlink(version->files->fresh);
+  version->began = mno_now();
+  version->cost += version->began - start;
+  return status;
+}
+
+void mno_version_drop(mno_version *version) {
+  if (version->layout) {
+    mno_layout_close(version->layout, NULL);
+    unlink(version->files->fresh);
+  }
+  version->layout = NULL;
+}
+
+void mno_version_close(mno_version *version) {
+  mno_version_drop(version);
+  mno_journal_reader_close(&version->reader);
+}
