@@ -200,6 +200,7 @@ static mno_status run_ranks(run_arguments *arguments, const mno_plan *plan, mno_
   if (status != MNO_OK) return status;
   const mno_backend *own;
   char device[256];
+  mno_mpi_share_cards();
   if (arguments->options.threads == 0) arguments->options.threads = mno_mpi_threads();
   status = mno_backend_find(arguments->options.backend ? arguments->options.backend : "auto", &own, err);
   if (status == MNO_OK) status = own->probe(device, sizeof device);

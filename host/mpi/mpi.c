@@ -52,6 +52,38 @@ int mno_mpi_threads(void) {
   return cores > 0 ? cores : 1;
 }
 
+/* The cards that this process sees, as CUDA counts them: the list it was given, or all there are. */
+static void visible_cards(char *list, size_t size) {
+  const char *given = getenv("CUDA_VISIBLE_DEVICES");
+  size_t used = 0;
+  snprintf(list, size, "%s", given ? given : "");
+  if (given) return;
+  char path[32];
+  for (int i = 0; snprintf(path, sizeof path, "/dev/nvidia%d", i) > 0 && access(path, F_OK) == 0 && used + 8 < size; i++)
+    used += (size_t)snprintf(list + used, size - used, "%s%d", i ? "," : "", i);
+}
+
+void mno_mpi_share_cards(void) {
+  enum { SIZE = 1024 };
+  MPI_Comm node;
+  int rank, ranks;
+  char mine[SIZE] = "", own[SIZE];
+  visible_cards(mine, SIZE);
+  if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node) != MPI_SUCCESS) return;
+  MPI_Comm_rank(node, &rank);
+  MPI_Comm_size(node, &ranks);
+  /* Lists that differ were dealt by the launcher. */
+  char first[SIZE];
+  memcpy(first, mine, SIZE);
+  MPI_Bcast(first, SIZE, MPI_CHAR, 0, node);
+  int same = strcmp(first, mine) == 0, all;
+  MPI_Allreduce(&same, &all, 1, MPI_INT, MPI_MIN, node);
+  MPI_Comm_free(&node);
+  if (!all || !mine[0]) return;
+  mno_mpi_cards(mine, rank, ranks, own, SIZE);
+  setenv("CUDA_VISIBLE_DEVICES", own, 1);
+}
+
 /* What all ranks must agree on. */
 static uint64_t plan_sum(const mno_plan *plan) {
   uint64_t sum = plan->instance_count * 0x9e3779b97f4a7c15ull + plan->precision;

@@ -11,6 +11,10 @@
 bool mno_mpi_launched(void);
 int mno_mpi_rank(void); /* as the launcher says; 0 outside */
 
+/* The cards of the list "0,1,2" that one of the ranks of a machine takes: its share, or one that it shares with other ranks
+ * where there are more ranks than cards. Empty for an empty list. */
+void mno_mpi_cards(const char *list, int rank, int ranks, char *own, size_t size);
+
 #ifdef MNO_HAVE_MPI
 
 /* Starts MPI; call once, before the rest. */
@@ -18,6 +22,10 @@ mno_status mno_mpi_begin(int *rank, int *size, mno_error *err);
 
 /* Threads that this rank should use when the user names none: its share of the machine's cores. */
 int mno_mpi_threads(void);
+
+/* Leaves this rank its share of the cards of its machine (CUDA_VISIBLE_DEVICES), unless the launcher has dealt them already.
+ * Before the first use of a backend. */
+void mno_mpi_share_cards(void);
 
 /* Rank 0: a backend that computes on `own` and deals to the other ranks. Valid until mno_mpi_end. */
 const mno_backend *mno_mpi_backend(const mno_backend *own);
