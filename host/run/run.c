@@ -21,6 +21,8 @@ typedef struct run_state {
   mno_limit **fields; /* [problem_count] Mean ODEs for the diagnostics; NULL if none are wanted */
   pthread_mutex_t lock;
   mno_progress progress; /* under lock */
+  size_t computed;       /* under lock: handed to the store */
+  bool training;         /* progress counts what is on the disk */
   double phase_start, last_tick;
 } run_state;
 
@@ -29,6 +31,7 @@ static void tick(run_state *run, bool force) {
   run->progress.seconds = now - run->phase_start;
   if (!run->options->progress || (!force && now - run->last_tick < 0.1)) return;
   run->last_tick = now;
+  if (run->training) run->progress.done = mno_store_safe(run->store);
   run->options->progress(run->options->context, &run->progress);
 }
 
@@ -57,7 +60,7 @@ static mno_status emit(void *context, mno_record *record, mno_error *err) {
   }
   status = mno_store_put(run->store, record, err);
   pthread_mutex_lock(&run->lock);
-  run->progress.done++;
+  run->computed++;
   run->progress.diverged += diverged;
   run->progress.work_done += run->backend->seconds(run->plan, row);
   tick(run, false);
@@ -69,6 +72,7 @@ static mno_status train(run_state *run, const size_t *rows, size_t count, mno_er
   double work = 0;
   for (size_t i = 0; i < count; i++) work += run->backend->seconds(run->plan, rows[i]);
   begin_phase(run, "train", count, work);
+  run->training = true;
   tick(run, true);
   mno_job job = {.plan = run->plan,
                  .rows = rows,
@@ -78,6 +82,7 @@ static mno_status train(run_state *run, const size_t *rows, size_t count, mno_er
                  .context = run,
                  .stop = run->options->stop};
   mno_status status = count ? run->backend->run(&job, err) : MNO_OK;
+  if (status == MNO_OK) status = mno_store_wait(run->store, err);
   pthread_mutex_lock(&run->lock);
   tick(run, true);
   pthread_mutex_unlock(&run->lock);
@@ -93,7 +98,7 @@ static mno_status limits_then_train(run_state *run, const size_t *rows, size_t c
                                      limit_tick, run, err);
   if (status != MNO_OK) return status;
   status = train(run, rows, count, err);
-  summary->computed = run->progress.done;
+  summary->computed = run->computed;
   summary->diverged += run->progress.diverged;
   summary->train_seconds = run->progress.seconds;
   return status;

@@ -102,18 +102,22 @@ mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_error *err
   return status;
 }
 
-mno_status mno_finish_file(const char *from, const char *to, mno_error *err) {
-  mno_status status = mno_seal_write(from, err);
-  if (status != MNO_OK) return status;
-  if (rename(from, to) != 0) return cannot_write(to, errno, err);
-  char *copy = strdup(to);
-  if (!copy) return MNO_OK;
+void mno_sync_folder(const char *path) {
+  char *copy = strdup(path);
+  if (!copy) return;
   int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder >= 0) {
     fsync(folder);
     close(folder);
   }
   free(copy);
+}
+
+mno_status mno_finish_file(const char *from, const char *to, mno_error *err) {
+  mno_status status = mno_seal_write(from, err);
+  if (status != MNO_OK) return status;
+  if (rename(from, to) != 0) return cannot_write(to, errno, err);
+  mno_sync_folder(to);
   return MNO_OK;
 }
 

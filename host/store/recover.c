@@ -65,12 +65,17 @@ void mno_files_write_out(const mno_store_files *files) {
   close(fd);
 }
 
-mno_status mno_files_check(mno_store_files *files, const mno_journal *journal, mno_error *err) {
+static bool is_there(int fd, const char *path) {
   struct stat open_one, there;
-  if (fstat(journal->fd, &open_one) == 0 && stat(files->journal, &there) == 0 && open_one.st_ino == there.st_ino)
-    return MNO_OK;
-  return mno_fail(err, MNO_ERR_IO, "%s was removed or replaced while the run was writing it", files->journal);
+  return fstat(fd, &open_one) == 0 && stat(path, &there) == 0 && open_one.st_ino == there.st_ino &&
+         open_one.st_dev == there.st_dev;
 }
+
+bool mno_files_journal_is_there(const mno_store_files *files, const mno_journal *journal) {
+  return is_there(journal->fd, files->journal);
+}
+
+bool mno_files_published_is_there(const mno_store_files *files) { return is_there(files->published, files->path); }
 
 mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
   struct stat about;

@@ -7,6 +7,7 @@
 #include "store/journal.h"
 #include "store/lock.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct mno_store_files {
@@ -32,8 +33,9 @@ mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *
 /* Starts writing the fresh file to the disk, so that less is left to wait for in the end. */
 void mno_files_write_out(const mno_store_files *files);
 
-/* Are the journal and its folder still where they were? */
-mno_status mno_files_check(mno_store_files *files, const mno_journal *journal, mno_error *err);
+/* Is what is written still what is found under its name? */
+bool mno_files_journal_is_there(const mno_store_files *files, const mno_journal *journal);
+bool mno_files_published_is_there(const mno_store_files *files);
 
 /* Seals the fresh file and publishes it. */
 mno_status mno_files_replace(mno_store_files *files, mno_error *err);

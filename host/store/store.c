@@ -12,7 +12,7 @@
 #include <time.h>
 
 enum { FULL = 16 << 20 /* bytes that may wait to be written */, WRITE = 4 << 20, ADD = 32 << 20 };
-static const double write_seconds = 0.02; /* between two writes, and between two waits for the disk */
+static const double write_seconds = 0.02; /* between two writes */
 static const double add_seconds = 2;      /* until a row in the journal is brought into the next version */
 
 /* Threads that put collect entries in the journal's buffer; the writer appends the buffer to the journal; the syncer waits
@@ -29,27 +29,32 @@ struct mno_store {
 
   pthread_mutex_t lock;           /* for what follows */
   pthread_cond_t filled, emptied; /* told to the writer; to those who put */
-  pthread_cond_t appended;        /* told to syncer and publisher: much is new, or all is there */
+  pthread_cond_t appended;        /* told to the publisher: much is new, or all is there */
+  pthread_cond_t unsynced;        /* told to the syncer */
+  pthread_cond_t synced;          /* told to those who wait for the disk */
   mno_journal journal;
   mno_limit **first;     /* [problem_count] what errors refer to, or NULL; stay once they are there */
   mno_pending collected; /* in the journal's buffer */
   mno_pending written;   /* in the journal, not yet the publisher's */
   uint64_t written_bytes, written_end;
+  size_t put_rows, written_rows, safe_rows; /* collected since opening; in the journal; on the disk */
   bool closing, last_written;
   mno_error failure; /* status MNO_OK: none */
 };
 
-/* Waits on a condition of the store; false if that time has passed. */
+/* Waits on a condition of the store until a time of mno_now; false if that has passed. */
 static bool wait_until(mno_store *store, pthread_cond_t *condition, double when) {
-  double seconds = when - mno_now();
-  if (seconds <= 0) return false;
-  struct timespec until;
-  clock_gettime(CLOCK_REALTIME, &until);
-  seconds += (double)until.tv_nsec * 1e-9;
-  until.tv_sec += (time_t)seconds;
-  until.tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9);
+  if (when <= mno_now()) return false;
+  struct timespec until = {.tv_sec = (time_t)when, .tv_nsec = (long)((when - (double)(time_t)when) * 1e9)};
   pthread_cond_timedwait(condition, &store->lock, &until);
   return true;
+}
+
+enum { CONDITIONS = 5 };
+
+static void conditions(mno_store *store, pthread_cond_t *all[CONDITIONS]) {
+  pthread_cond_t *list[] = {&store->filled, &store->emptied, &store->appended, &store->unsynced, &store->synced};
+  memcpy(all, list, sizeof list);
 }
 
 /* Under the lock: the first failure counts, and everybody hears of it. */
@@ -58,28 +63,34 @@ static void fail(mno_store *store, const mno_error *error, mno_status status) {
     store->failure = *error;
     store->failure.status = status;
   }
-  pthread_cond_broadcast(&store->filled);
-  pthread_cond_broadcast(&store->emptied);
-  pthread_cond_broadcast(&store->appended);
+  pthread_cond_t *all[CONDITIONS];
+  conditions(store, all);
+  for (size_t i = 0; i < CONDITIONS; i++) pthread_cond_broadcast(all[i]);
 }
 
 /* ---- The writer and the syncer */
 
+/* Under the lock: has the writer to end? */
+static bool ending(const mno_store *store) { return store->closing || store->failure.status != MNO_OK; }
+
+/* After a failure of another thread it appends what is collected still: the journal may be well. */
 static void *writer(void *context) {
   mno_store *store = context;
   mno_error error = {0};
   mno_journal_block block = {0};
   mno_pending rows = {0};
   double last = mno_now();
+  bool over = false;
   pthread_mutex_lock(&store->lock);
-  while (store->failure.status == MNO_OK) {
+  while (!over) {
     double until = mno_now() + 0.5; /* signs of life */
-    while (!store->journal.used && !store->closing && store->failure.status == MNO_OK)
+    while (!store->journal.used && !ending(store))
       if (!wait_until(store, &store->filled, until)) break;
     /* What comes within a short time goes together. */
-    while (store->journal.used && store->journal.used < WRITE && !store->closing)
+    while (store->journal.used && store->journal.used < WRITE && !ending(store))
       if (!wait_until(store, &store->filled, last + write_seconds)) break;
-    bool closing = store->closing;
+    over = ending(store);
+    size_t put = store->put_rows;
     mno_journal_take(&store->journal, &block);
     mno_status status = mno_pending_move(&store->collected, &rows, &error);
     pthread_cond_broadcast(&store->emptied);
@@ -91,13 +102,19 @@ static void *writer(void *context) {
 
     pthread_mutex_lock(&store->lock);
     if (status == MNO_OK) status = mno_pending_move(&rows, &store->written, &error);
-    store->written_bytes += block.used;
-    store->written_end = block.offset + block.used;
-    if (status != MNO_OK) fail(store, &error, status);
-    if (store->written_bytes >= ADD) pthread_cond_broadcast(&store->appended);
-    if (closing) break;
+    if (status == MNO_OK) {
+      store->written_bytes += block.used;
+      store->written_end = block.offset + block.used;
+      store->written_rows = put;
+    } else {
+      fail(store, &error, status);
+      over = true;
+    }
+    if (block.used) pthread_cond_signal(&store->unsynced);
+    if (store->written_bytes >= ADD) pthread_cond_signal(&store->appended);
   }
   store->last_written = true;
+  pthread_cond_broadcast(&store->unsynced);
   pthread_cond_broadcast(&store->appended);
   pthread_mutex_unlock(&store->lock);
   free(block.data);
@@ -112,17 +129,22 @@ static void *syncer(void *context) {
   uint64_t synced = 0;
   bool over = false;
   pthread_mutex_lock(&store->lock);
-  while (!over && store->failure.status == MNO_OK) {
-    double until = mno_now() + write_seconds;
-    while (!store->last_written && store->failure.status == MNO_OK)
-      if (!wait_until(store, &store->appended, until)) break;
+  while (!over) {
+    while (store->written_end == synced && !store->last_written) pthread_cond_wait(&store->unsynced, &store->lock);
     over = store->last_written;
     uint64_t end = store->written_end;
+    size_t rows = store->written_rows;
     pthread_mutex_unlock(&store->lock);
     mno_status status = end > synced ? mno_journal_sync(&store->journal, &error) : MNO_OK;
     synced = end;
     pthread_mutex_lock(&store->lock);
-    if (status != MNO_OK) fail(store, &error, status);
+    if (status == MNO_OK) {
+      store->safe_rows = rows;
+      pthread_cond_broadcast(&store->synced);
+    } else {
+      fail(store, &error, status);
+      over = true;
+    }
   }
   pthread_mutex_unlock(&store->lock);
   return NULL;
@@ -132,29 +154,34 @@ static void *syncer(void *context) {
 
 static bool anything(const mno_pending *pending) { return pending->count || pending->limit_count; }
 
+/* Ends with the first failure, but for one: when the journal was taken away, the file gets everything that is in it still. */
 static void *publisher(void *context) {
   mno_store *store = context;
   mno_error error = {0};
   mno_pending rows = {0};
   double last = mno_now();
-  bool over = false;
+  bool over = false, gone = false;
   pthread_mutex_lock(&store->lock);
-  while (!over && store->failure.status == MNO_OK) {
+  while (!over) {
     double until = anything(&store->written) ? last + add_seconds : mno_now() + add_seconds;
-    while (!store->last_written && store->failure.status == MNO_OK && store->written_bytes < ADD)
+    while (!store->last_written && (gone || store->failure.status == MNO_OK) && store->written_bytes < ADD)
       if (!wait_until(store, &store->appended, until)) break;
+    if (store->failure.status != MNO_OK && !gone) break;
     over = store->last_written;
     uint64_t bytes = store->written_bytes, end = store->written_end;
     mno_status status = mno_pending_move(&store->written, &rows, &error);
     store->written_bytes = 0;
-    if (store->failure.status != MNO_OK) break;
     pthread_mutex_unlock(&store->lock);
 
     if (status == MNO_OK && anything(&rows)) status = mno_version_add(&store->next, &rows, end, bytes, &error);
     last = mno_now();
-    if (status == MNO_OK && (over || mno_version_is_due(&store->next))) {
-      status = mno_version_publish(&store->next, &error);
-      if (status == MNO_OK) status = mno_files_check(&store->files, &store->journal, &error);
+    if (status == MNO_OK && (over || mno_version_is_due(&store->next))) status = mno_version_publish(&store->next, &error);
+    if (status != MNO_OK) {
+      over = true;
+    } else if (!gone && !mno_files_journal_is_there(&store->files, &store->journal)) {
+      gone = true;
+      status = mno_fail(&error, MNO_ERR_IO, "%s was removed or replaced while the run was writing it; what was finished is in %s",
+                        store->files.journal, store->files.path);
     }
 
     pthread_mutex_lock(&store->lock);
@@ -180,9 +207,9 @@ static void release(mno_store *store) {
   free(store->seconds);
   free(store->found);
   pthread_mutex_destroy(&store->lock);
-  pthread_cond_destroy(&store->filled);
-  pthread_cond_destroy(&store->emptied);
-  pthread_cond_destroy(&store->appended);
+  pthread_cond_t *all[CONDITIONS];
+  conditions(store, all);
+  for (size_t i = 0; i < CONDITIONS; i++) pthread_cond_destroy(all[i]);
   free(store);
 }
 
@@ -193,6 +220,7 @@ static void end_threads(mno_store *store) {
   if (store->threads == 0) store->last_written = true;
   pthread_cond_broadcast(&store->filled);
   pthread_cond_broadcast(&store->appended);
+  pthread_cond_broadcast(&store->unsynced);
   pthread_mutex_unlock(&store->lock);
   for (size_t i = 0; i < store->threads; i++) pthread_join(store->thread[i], NULL);
   store->threads = 0;
@@ -223,9 +251,13 @@ mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_prov
   made->journal.fd = made->next.reader.fd = -1;
   mno_files_init(&made->files);
   pthread_mutex_init(&made->lock, NULL);
-  pthread_cond_init(&made->filled, NULL);
-  pthread_cond_init(&made->emptied, NULL);
-  pthread_cond_init(&made->appended, NULL);
+  pthread_condattr_t clock;
+  pthread_condattr_init(&clock);
+  pthread_condattr_setclock(&clock, CLOCK_MONOTONIC); /* that of mno_now */
+  pthread_cond_t *all[CONDITIONS];
+  conditions(made, all);
+  for (size_t i = 0; i < CONDITIONS; i++) pthread_cond_init(all[i], &clock);
+  pthread_condattr_destroy(&clock);
   size_t n = plan->instance_count;
   made->found = mno_alloc(n, sizeof *made->found);
   made->status = mno_alloc(n, sizeof *made->status);
@@ -241,6 +273,7 @@ mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_prov
   if (status == MNO_OK)
     status = mno_files_open(&made->files, path, plan, provenance, mode, made->status, made->seconds, made->first, err);
   if (status == MNO_OK) status = mno_journal_create(made->files.journal, plan, made->files.settings, &made->journal, err);
+  if (status == MNO_OK) mno_sync_folder(made->files.journal);
   if (status == MNO_OK) memcpy(made->found, made->status, n);
   if (status == MNO_OK) status = mno_version_open(&made->next, &made->files, plan, made->status, made->seconds, err);
   if (status == MNO_OK) status = start_threads(made, err);
@@ -307,6 +340,7 @@ mno_status mno_store_put(mno_store *store, mno_record *record, mno_error *err) {
   uint64_t offset;
   if (status == MNO_OK) status = mno_journal_put_record(&store->journal, store->plan, record, &offset, err);
   if (status == MNO_OK) status = mno_pending_row(&store->collected, record->row, offset, err);
+  if (status == MNO_OK) store->put_rows++;
   tell_writer(store, before);
   pthread_mutex_unlock(&store->lock);
   mno_record_free(record);
@@ -331,6 +365,23 @@ mno_status mno_store_put_limit(mno_store *store, size_t problem, const mno_limit
   tell_writer(store, before);
   pthread_mutex_unlock(&store->lock);
   mno_limit_free(copy);
+  return status;
+}
+
+size_t mno_store_safe(mno_store *store) {
+  pthread_mutex_lock(&store->lock);
+  size_t rows = store->safe_rows;
+  pthread_mutex_unlock(&store->lock);
+  return rows;
+}
+
+mno_status mno_store_wait(mno_store *store, mno_error *err) {
+  pthread_mutex_lock(&store->lock);
+  size_t put = store->put_rows;
+  while (store->failure.status == MNO_OK && store->safe_rows < put) pthread_cond_wait(&store->synced, &store->lock);
+  mno_status status = store->failure.status;
+  if (status != MNO_OK) mno_fail(err, status, "%s", store->failure.message);
+  pthread_mutex_unlock(&store->lock);
   return status;
 }
 

@@ -45,9 +45,13 @@ bool mno_version_is_due(const mno_version *version) {
 }
 
 mno_status mno_version_publish(mno_version *version, mno_error *err) {
-  if (!version->layout) return MNO_OK;
+  mno_status status = MNO_OK;
+  if (!version->layout) {
+    if (mno_files_published_is_there(version->files)) return MNO_OK;
+    if ((status = begin(version, err)) != MNO_OK) return status;
+  }
   double start = mno_now();
-  mno_status status = mno_layout_tables(version->layout, version->status, version->seconds, err);
+  status = mno_layout_tables(version->layout, version->status, version->seconds, err);
   mno_status closed = mno_layout_close(version->layout, status == MNO_OK ? err : NULL);
   version->layout = NULL;
   if (status == MNO_OK) status = closed;

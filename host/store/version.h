@@ -32,7 +32,7 @@ mno_status mno_version_add(mno_version *version, mno_pending *pending, uint64_t 
 /* Is it time for readers to see it? Versions cost a small share of the time. */
 bool mno_version_is_due(const mno_version *version);
 
-/* Publishes the next version if there is one. */
+/* Publishes the next version if there is one, or the last one again if somebody has removed it. */
 mno_status mno_version_publish(mno_version *version, mno_error *err);
 
 /* Drops what is not published. */

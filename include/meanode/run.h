@@ -16,7 +16,7 @@ extern "C" {
 
 typedef struct mno_progress {
   const char *phase;  /* "limit", "train" */
-  size_t done, total; /* limits or instances */
+  size_t done, total; /* limits, or instances whose results are on the disk */
   size_t diverged;
   double work_done, work_total; /* modelled work in the same unit, for the time left */
   double seconds;               /* since the phase began */

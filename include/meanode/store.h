@@ -57,6 +57,10 @@ mno_status mno_store_put_limit(mno_store *store, size_t problem, const mno_limit
  * failed every call returns that failure. */
 mno_status mno_store_put(mno_store *store, mno_record *record, mno_error *err);
 
+/* How many of the rows put since opening are on the disk: what a person may be told. mno_store_wait waits for all of them. */
+size_t mno_store_safe(mno_store *store);
+mno_status mno_store_wait(mno_store *store, mno_error *err);
+
 /* Writes what was collected, publishes it, closes, frees. Returns the first failure. */
 mno_status mno_store_close(mno_store *store, mno_error *err);
 
