@@ -347,12 +347,24 @@ static void test_removed_journal(void **state) {
   /* Everything that was put is in the file nevertheless. */
   sample_check(path, s.plan, 4);
 
-  /* The result file vanishes: it is published again. */
+  /* A long run hears of it while it goes on; what was put until then is in the file. */
   store = sample_open(path, s.plan, MNO_RESUME);
-  unlink(path);
-  sample_put(store, s.plan, 4, 8);
-  sample_close(store);
-  sample_check(path, s.plan, 8);
+  unlink(name);
+  sample_put(store, s.plan, 4, 6);
+  for (int i = 0; i < 3000 && mno_store_wait(store, &err) == MNO_OK; i++) usleep(10000);
+  assert_int_equal(mno_store_put(store, sample_record(s.plan, 6), &err), MNO_ERR_IO);
+  assert_int_equal(mno_store_close(store, &err), MNO_ERR_IO);
+  assert_non_null(strstr(err.message, name));
+  sample_check(path, s.plan, 6);
+
+  /* The result file vanishes: it is published again, with and without new rows. */
+  for (size_t rows = 6; rows <= 8; rows += 2) {
+    store = sample_open(path, s.plan, MNO_RESUME);
+    unlink(path);
+    sample_put(store, s.plan, 6, rows);
+    sample_close(store);
+    sample_check(path, s.plan, rows);
+  }
   sample_free(&s);
 }
 
