@@ -22,7 +22,12 @@ static herr_t on_failure(hid_t stack, void *data) {
 }
 
 void mno_h5_lock(void) {
+  static bool prepared;
   pthread_mutex_lock(&lock);
+  /* A file that could not be written stays in HDF5's lists after it was closed; HDF5's clean-up at exit then crashes on it.
+   * Nothing is left to it: every file is closed by who opened it. */
+  if (!prepared) H5dont_atexit();
+  prepared = true;
   if (depth++ > 0) return;
   H5Eset_auto2(H5E_DEFAULT, on_failure, NULL);
   first[0] = 0;

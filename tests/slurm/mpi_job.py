@@ -53,7 +53,7 @@ def main():
         os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
         try:
             with cluster.Cluster(os.path.join(top, "slurm")) as slurm:
-                print(f"the run without MPI took {reference(folder):.1f} s")
+                print(f"the run without MPI took {reference(folder):.1f} s of processor time")
                 try:
                     run(slurm, folder)
                 except BaseException:

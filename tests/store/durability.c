@@ -302,7 +302,7 @@ static int limited_run(const char *path, const mno_plan *plan, size_t limit) {
       if (status == MNO_OK) status = closed;
     }
     if (status != MNO_OK && !strstr(err.message, "large")) fprintf(stderr, "limit %zu: %s\n", limit, err.message);
-    _exit(status == MNO_OK || strstr(err.message, "large") ? (int)status : 99);
+    exit(status == MNO_OK || strstr(err.message, "large") ? (int)status : 99); /* with HDF5's clean-up, as a program ends */
   }
   int how;
   waitpid(pid, &how, 0);
