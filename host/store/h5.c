@@ -10,6 +10,10 @@ static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static int depth;       /* under the lock */
 static char first[512]; /* innermost cause of the first failure since the lock was taken */
 
+/* A file that could not be written stays in HDF5's lists after it was closed, and HDF5's clean-up at exit crashes on it.
+ * Nothing is left to that clean-up: every file is closed by who opened it. Only before HDF5's first call can it be told. */
+__attribute__((constructor)) static void stay_away_at_exit(void) { H5dont_atexit(); }
+
 static herr_t innermost(unsigned n, const H5E_error2_t *error, void *data) {
   if (n == 0 && error->desc) snprintf(first, sizeof first, "%s", error->desc);
   return 0;
@@ -22,12 +26,7 @@ static herr_t on_failure(hid_t stack, void *data) {
 }
 
 void mno_h5_lock(void) {
-  static bool prepared;
   pthread_mutex_lock(&lock);
-  /* A file that could not be written stays in HDF5's lists after it was closed; HDF5's clean-up at exit then crashes on it.
-   * Nothing is left to it: every file is closed by who opened it. */
-  if (!prepared) H5dont_atexit();
-  prepared = true;
   if (depth++ > 0) return;
   H5Eset_auto2(H5E_DEFAULT, on_failure, NULL);
   first[0] = 0;
