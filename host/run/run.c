@@ -104,17 +104,15 @@ static mno_status limits_then_train(run_state *run, const size_t *rows, size_t c
   return status;
 }
 
-/* The rows that this run is for; *count receives how many. NULL on failure. */
-static size_t *rows_of_shard(const mno_plan *plan, const mno_run_options *options, size_t *count, mno_error *err) {
-  size_t *rows = mno_alloc(plan->instance_count, sizeof *rows);
-  if (!rows) {
-    mno_fail_memory(err, plan->instance_count * sizeof *rows, "the list of instances");
-    return NULL;
-  }
+/* The rows that this run is for; *count receives how many; free(*rows). */
+static mno_status rows_of_shard(const mno_plan *plan, const mno_run_options *options, size_t **rows, size_t *count,
+                                mno_error *err) {
+  *rows = mno_alloc(plan->instance_count, sizeof **rows);
+  if (!*rows) return mno_fail_memory(err, plan->instance_count * sizeof **rows, "the list of instances");
   int shards = options->shards > 1 ? options->shards : 1;
-  if (mno_plan_shard(plan, options->shard, shards, rows, count, err) == MNO_OK) return rows;
-  free(rows);
-  return NULL;
+  mno_status status = mno_plan_shard(plan, options->shard, shards, *rows, count, err);
+  if (status != MNO_OK) free(*rows);
+  return status;
 }
 
 mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run_summary *summary, mno_error *err) {
@@ -133,8 +131,9 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
   status = mno_limit_check(plan, err);
   if (status != MNO_OK) return status;
   size_t count = 0, planned = 0;
-  size_t *rows = rows_of_shard(plan, options, &planned, err);
-  if (!rows) return err->status;
+  size_t *rows;
+  status = rows_of_shard(plan, options, &rows, &planned, err);
+  if (status != MNO_OK) return status;
   status = run.backend->fits(plan, rows, planned, options->threads, err);
   if (status != MNO_OK) {
     free(rows);

@@ -73,16 +73,17 @@ typedef struct mno_fit_options {
 } mno_fit_options;
 
 /* Fits every problem, step and quantity of a file (options may be NULL: all).
- * Errors: MNO_ERR_INPUT for a step or quantity that was not recorded, for a file without outputs and embeddings or without any
- * finished run (which deterministic does not need); MNO_ERR_MEMORY; MNO_ERR_IO. */
+ * Errors: MNO_ERR_INPUT for a step or quantity that was not recorded, for a file without outputs and embeddings or without
+ * any finished run (which deterministic does not need); MNO_ERR_MEMORY; MNO_ERR_IO. */
 mno_status mno_fit_select(mno_result *result, const mno_fit_options *options, mno_fits **fits, mno_error *err);
 mno_status mno_fit_result(mno_result *result, mno_fits **fits, mno_error *err); /* everything */
 void mno_fits_free(mno_fits *fits);
 
-/* Writes the fits as the JSON of the documentation; the caller frees *text. */
+/* Writes the fits as the JSON of the documentation (README, "Results"); the caller frees *text.
+ * Errors: MNO_ERR_MEMORY. */
 mno_status mno_fits_json(const mno_result *result, const mno_fits *fits, char **text, mno_error *err);
 
-/* Writes the fits as a table for a person; the caller frees *text. */
+/* Writes the fits as a table for a person; the caller frees *text. Errors: MNO_ERR_MEMORY. */
 mno_status mno_fits_table(const mno_result *result, const mno_fits *fits, char **text, mno_error *err);
 
 #ifdef __cplusplus

@@ -3,7 +3,12 @@
  * Neural Mean ODE (MODEL: Chizat 2025): for each depth s a random unit Z_s = (u, v) drawn from the initial law,
  *   dh/ds = alpha E[v rho(<u,h>/D)],   db/ds = -alpha E[u rho'(<u,h>/D) <v,b>/D],   h_0 = W_E x,  b_1 from the loss,
  *   Z^{k+1} = Z^k - (1/alpha) (eta_u sum_i h_i rho' q_i, eta_v sum_i b_i rho).
- * The solution is the fields h^k_s, b^k_s on Gauss-Legendre collocation nodes in depth. */
+ * The solution is the fields h^k_s, b^k_s on Gauss-Legendre collocation nodes in depth.
+ *
+ * Neural Tangent ODE (then alpha -> infinity): with h = h^k_s, and h' = h^{k'}_{s,i}, b' = b^{k'}_{s,i} of earlier steps,
+ *   dh/ds = - sum_{k'<k} sum_i (eta_v kappa0 + eta_u sigma_v^2 kappa1 <h,h'>/D) b',   db/ds = - (derivative of that in h)^T
+ * b, kappa0 = E[rho(p) rho(p')], kappa1 = E[rho'(p) rho'(p')], (p, p') centred Gaussian with the covariances of h, h' times
+ *   sigma_u^2/D. */
 #ifndef MEANODE_LIMIT_H
 #define MEANODE_LIMIT_H
 
@@ -81,7 +86,9 @@ mno_status mno_limit_largest(const mno_problem *problem, size_t count, const dou
 mno_status mno_limit_depth_bias(const mno_problem *problem, const mno_limit_options *options, size_t L, double *output,
                                 double *embedding, mno_error *err);
 
-mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **limit, mno_error *err); /* all NaN */
+/* A limit with room for the problem's steps and sizes and so many depth nodes (0: no fields), everything NaN; and the copy
+ * of one. Errors: MNO_ERR_MEMORY. */
+mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **limit, mno_error *err);
 mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *err);
 void mno_limit_free(mno_limit *limit);
 

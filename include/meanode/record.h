@@ -75,19 +75,22 @@ typedef struct mno_record_field {
   size_t offset;                           /* of the double * in mno_record */
 } mno_record_field;
 
+/* The table [*count], in the order in which numbers lie in a record's block. */
 const mno_record_field *mno_record_fields(size_t *count);
 
+/* Does the plan ask for what this setting stands for? */
 bool mno_plan_wants(const mno_plan *plan, mno_when when);
 
 /* Sizes of the field's dimensions for one row; returns their product (1 if it has none). */
 size_t mno_record_field_shape(const mno_plan *plan, size_t row, const mno_record_field *field, size_t shape[MNO_FIELD_RANK],
                               size_t *rank);
 
-/* A record with room for what the plan asks for, everything NaN. */
+/* A record with room for what the plan asks for, everything NaN, done, 0 seconds. Errors: MNO_ERR_MEMORY. */
 mno_status mno_record_new(const mno_plan *plan, size_t row, mno_record **record, mno_error *err);
 void mno_record_free(mno_record *record);
 
-/* The numbers of a record as one block, in the order of the table: to send a record elsewhere. */
+/* The numbers of a record as one block [mno_record_numbers], in the order of the table, borrowed: to send a record
+ * elsewhere. */
 double *mno_record_block(const mno_record *record);
 size_t mno_record_numbers(const mno_plan *plan, size_t row); /* how many */
 

@@ -42,8 +42,9 @@ typedef struct mno_result {
   void *file; /* private */
 } mno_result;
 
-/* Opens a result file; during a run, its last published version. Errors: MNO_ERR_IO; MNO_ERR_INPUT for a file that is not a
- * meanode result or is damaged (names file and object). A file that other programs made or changed is read too. */
+/* Opens a result file; during a run, its last published version. Errors: MNO_ERR_IO; MNO_ERR_MEMORY; MNO_ERR_INPUT for a
+ * file that is not a meanode result or is damaged (names file and object). A file that other programs made or changed is
+ * read too. */
 mno_status mno_result_open(const char *path, mno_result **result, mno_error *err);
 void mno_result_free(mno_result *result);
 
@@ -51,7 +52,7 @@ void mno_result_free(mno_result *result);
 bool mno_result_has(const mno_result *result, size_t problem, const char *name);
 
 /* Output of all runs of a problem at one recorded step (index into result->step): out [run_count][N][d_out].
- * MNO_ERR_INPUT if it was not recorded. */
+ * Runs that diverged hold NaN from then on. Errors: MNO_ERR_INPUT if it was not recorded or is damaged. */
 mno_status mno_result_output(mno_result *result, size_t problem, size_t step_index, double *out, mno_error *err);
 
 /* The same for the embedding: out [run_count][N][D]. */

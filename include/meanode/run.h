@@ -44,7 +44,11 @@ typedef struct mno_run_summary {
   char note[1024]; /* what was found in the file that a person should know (damage, what is computed again); may be empty */
 } mno_run_summary;
 
-/* Returns MNO_OK, MNO_DIVERGED, MNO_INTERRUPTED (what was finished is in the file) or an error. */
+/* Solves the limits, trains the instances of the shard that are not in the file yet, writes them. The plan must outlive the
+ * call. Returns MNO_OK; MNO_DIVERGED (all is there, some instances diverged); MNO_INTERRUPTED (what was finished is in the
+ * file). Errors: MNO_ERR_USAGE for an output that exists or is what the run is read from, an unknown backend, a shard that
+ * is none; MNO_ERR_INPUT for a file of another configuration, a method that does not apply, sizes that do not fit;
+ * MNO_ERR_BACKEND; MNO_ERR_MEMORY; MNO_ERR_IO. After an error, too, what was finished is in the file or its journal. */
 mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run_summary *summary, mno_error *err);
 
 #ifdef __cplusplus
