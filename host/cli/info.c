@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,8 +42,10 @@ static int print_file(const char *path) {
   printf("instances: %zu planned, %zu there\nsteps recorded: %zu\n", result->instance_count, done, result->step_count);
   for (size_t p = 0; p < result->problem_count; p++) {
     const mno_result_problem *problem = &result->problems[p];
-    printf("%s: N = %zu, d_in = %zu, d_out = %zu, D = %zu, alpha = %g, %zu runs\n", problem->name, problem->N, problem->d_in,
-           problem->d_out, problem->D, problem->alpha, problem->run_count);
+    printf("%s: N = %zu, d_in = %zu, d_out = %zu, D = %zu, alpha = %g, ", problem->name, problem->N, problem->d_in,
+           problem->d_out, problem->D, problem->alpha);
+    if (problem->data_seed >= 0) printf("data.seed = %" PRId64 ", ", problem->data_seed);
+    printf("%zu runs\n", problem->run_count);
     for (size_t i = 0; i < problem->limit_count; i++) {
       const mno_limit *limit = problem->limit[i];
       double worst = 0;

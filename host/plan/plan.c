@@ -132,7 +132,8 @@ static mno_status add_problems(mno_plan *plan, const mno_sweep *sweep, uint64_t 
                              .activation = sweep->model.activation,
                              .loss = sweep->training.loss,
                              .x = x,
-                             .y = y};
+                             .y = y,
+                             .data_seed = (int64_t)seed};
     if (p % alphas > 0) {
       problem->w_embed = problem[-1].w_embed;
       problem->w_unembed = problem[-1].w_unembed;

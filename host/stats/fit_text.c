@@ -82,7 +82,9 @@ mno_status mno_fits_json(const mno_result *result, const mno_fits *fits, char **
     fputs(p ? ",\n  {" : "\n  {", out);
     fputs("\"problem\": ", out);
     put_string(out, problem->name);
-    fprintf(out, ", \"D\": %zu, \"alpha\": %.17g, \"fits\": [", problem->D, problem->alpha);
+    fprintf(out, ", \"D\": %zu, \"alpha\": %.17g, ", problem->D, problem->alpha);
+    if (problem->data_seed >= 0) fprintf(out, "\"data_seed\": %" PRId64 ", ", problem->data_seed);
+    fputs("\"fits\": [", out);
     int first = 1;
     for (size_t i = 0; i < fits->count; i++) {
       const mno_fit *fit = &fits->fit[i];
@@ -156,8 +158,9 @@ mno_status mno_fits_table(const mno_result *result, const mno_fits *fits, char *
   }
   for (size_t p = 0; p < result->problem_count; p++) {
     const mno_result_problem *problem = &result->problems[p];
-    fprintf(out, "%s: D = %zu, alpha = %g, N = %zu, %zu runs\n", problem->name, problem->D, problem->alpha, problem->N,
-            problem->run_count);
+    fprintf(out, "%s: D = %zu, alpha = %g, ", problem->name, problem->D, problem->alpha);
+    if (problem->data_seed >= 0) fprintf(out, "data.seed = %" PRId64 ", ", problem->data_seed);
+    fprintf(out, "N = %zu, %zu runs\n", problem->N, problem->run_count);
     for (int block = 0; block < BLOCKS; block++) put_block(out, fits, p, block, &n);
     fputc('\n', out);
   }

@@ -22,7 +22,7 @@ struct mno_layout {
   hid_t dataset[MNO_STORED_MAX]; /* open datasets of that problem */
 };
 
-static const char row_coordinates[] = "L M D alpha seed problem id draw_width draw_offset draw_sign";
+static const char row_coordinates[] = "L M D alpha seed data_seed problem id draw_width draw_offset draw_sign";
 
 void mno_problem_name(size_t problem, char name[32]) { snprintf(name, 32, "problem_%04zu", problem); }
 
@@ -176,6 +176,8 @@ static bool make_coordinates(hid_t file, const mno_plan *plan, hid_t rows) {
   COLUMN(i, "D", H5T_STD_I64LE, H5T_NATIVE_INT64, (int64_t)problem->D, "1", "embedding dimension D")
   COLUMN(d, "alpha", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, problem->alpha, "1", "residual scale alpha")
   COLUMN(u, "seed", H5T_STD_U64LE, H5T_NATIVE_UINT64, instance->seed, "1", "seed of the initial weights")
+  COLUMN(i, "data_seed", H5T_STD_I64LE, H5T_NATIVE_INT64, problem->data_seed, "1",
+         "seed of the problem's data and embeddings (data.seed)")
   COLUMN(i, "problem", H5T_STD_I64LE, H5T_NATIVE_INT64, instance->problem, "1", "index of the problem group")
   COLUMN(u, "id", H5T_STD_U64LE, H5T_NATIVE_UINT64, instance->id, "1", "hash of all that defines the instance")
   COLUMN(i, "draw_width", H5T_STD_I64LE, H5T_NATIVE_INT64, instance->draw.width, "1",
@@ -239,6 +241,7 @@ static bool describe_problem(hid_t group, const mno_problem *problem) {
     if (!mno_h5_number(group, real[i].name, H5T_NATIVE_DOUBLE, &real[i].value, 0)) return false;
   int64_t steps = (int64_t)problem->K;
   return mno_h5_number(group, "id", H5T_NATIVE_UINT64, &problem->id, 0) &&
+         mno_h5_number(group, "data_seed", H5T_NATIVE_INT64, &problem->data_seed, 0) &&
          mno_h5_number(group, "steps", H5T_NATIVE_INT64, &steps, 0) &&
          mno_h5_text(group, "activation", mno_activation_name(problem->activation)) &&
          mno_h5_text(group, "loss", mno_loss_name(problem->loss)) && mno_h5_text(group, "limits", "");

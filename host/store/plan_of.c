@@ -49,7 +49,8 @@ mno_status mno_plan_of_result(const mno_result *result, mno_plan **plan, mno_err
                                      .D = from->D,
                                      .K = (size_t)result->step[result->step_count - 1],
                                      .alpha = from->alpha,
-                                     .id = from->id};
+                                     .id = from->id,
+                                     .data_seed = from->data_seed};
   }
   for (size_t i = 0; i < made->instance_count; i++)
     made->instance[i] = (mno_instance){.problem = (uint32_t)result->problem[i],

@@ -45,7 +45,7 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
   const mno_result_file *file = result->file;
   const mno_result_problem *from = &result->problems[problem];
   size_t N = from->N, D = from->D, d_in = from->d_in, d_out = from->d_out;
-  *data = (mno_problem){.N = N, .d_in = d_in, .d_out = d_out, .D = D};
+  *data = (mno_problem){.N = N, .d_in = d_in, .d_out = d_out, .D = D, .data_seed = from->data_seed};
   data->x = mno_alloc(N * d_in, sizeof(double));
   data->y = mno_alloc(N * d_out, sizeof(double));
   data->w_embed = mno_alloc(D * d_in, sizeof(double));

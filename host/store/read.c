@@ -226,7 +226,10 @@ static mno_status read_runs(mno_result *result, hid_t group, const char *where, 
       file->run[p][problem->run_count++] = i;
       file->run_of[row[i]] = i;
     }
-    if (status == MNO_OK && i == 0) problem->alpha = result->alpha[row[i]];
+    if (status == MNO_OK && i == 0) {
+      problem->alpha = result->alpha[row[i]];
+      problem->data_seed = result->data_seed ? result->data_seed[row[i]] : -1;
+    }
     if (status == MNO_OK && result->D[row[i]] != (int64_t)problem->D)
       status = damaged(result, where, err, "its embedding matrix does not match D in the root table");
   }
@@ -322,6 +325,7 @@ static mno_status read_table(mno_result *result, mno_error *err) {
                 {"D", H5T_NATIVE_INT64, rows, &result->D, true},
                 {"alpha", H5T_NATIVE_DOUBLE, rows, &result->alpha, true},
                 {"seed", H5T_NATIVE_UINT64, rows, &result->seed, true},
+                {"data_seed", H5T_NATIVE_INT64, rows, &result->data_seed, false},
                 {"id", H5T_NATIVE_UINT64, rows, &result->id, false},
                 {"problem", H5T_NATIVE_INT64, rows, &result->problem, true},
                 {"status", H5T_NATIVE_INT8, rows, &result->status, true},
@@ -557,10 +561,10 @@ void mno_result_free(mno_result *result) {
     free(file->run[p]);
     for (size_t i = 0; i < problem->limit_count; i++) mno_limit_free(problem->limit[i]);
   }
-  void *own[] = {file->run,      file->run_of, file->runs,       file->settings, file->precision, file->history,
-                 file->seconds,  file,         result->problems, result->path,   result->config,  result->L,
-                 result->M,      result->D,    result->alpha,    result->seed,   result->id,      result->problem,
-                 result->status, result->draw, result->step,     result};
+  void *own[] = {file->run,      file->run_of, file->runs,       file->settings,    file->precision, file->history,
+                 file->seconds,  file,         result->problems, result->path,      result->config,  result->L,
+                 result->M,      result->D,    result->alpha,    result->seed,      result->id,      result->problem,
+                 result->status, result->draw, result->step,     result->data_seed, result};
   for (size_t i = 0; i < sizeof own / sizeof *own; i++) free(own[i]);
 }
 

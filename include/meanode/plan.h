@@ -33,6 +33,8 @@ typedef struct mno_problem {
   double *w_embed;   /* W_E [D][d_in] */
   double *w_unembed; /* W_U [D][d_out] */
   uint64_t id;       /* hash of all of the above */
+  int64_t
+      data_seed; /* data.seed that drew what was drawn; not in the id, which hashes the draws themselves; -1: not known */
 } mno_problem;
 
 /* Which draws the units of an instance take. Unit j of layer l has flat index g = l M + j; it takes the draw of

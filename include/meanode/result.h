@@ -18,7 +18,8 @@ typedef struct mno_result_problem {
   char name[32]; /* "problem_0000" */
   size_t N, d_in, d_out, D;
   double alpha;
-  uint64_t id; /* mno_problem's id: same id, same limits */
+  uint64_t id;       /* mno_problem's id: same id, same limits */
+  int64_t data_seed; /* data.seed of the configuration; -1: the file does not say */
   size_t run_count;
   size_t *row;        /* [run_count] row of the root table */
   size_t limit_count; /* limits in the file's order; the first is what errors refer to */
@@ -32,6 +33,7 @@ typedef struct mno_result {
   int64_t *L, *M, *D;    /* [instance_count] */
   double *alpha;         /* [instance_count] */
   uint64_t *seed, *id;   /* [instance_count] */
+  int64_t *data_seed;    /* [instance_count] data.seed of the problem; NULL: the file does not say */
   int64_t *problem;      /* [instance_count] */
   int8_t *status;        /* [instance_count] 0 done, 1 diverged, -1 missing */
   mno_draw *draw;        /* [instance_count] which draws the units take; NULL: all plain */

@@ -135,6 +135,36 @@ class Pipeline(harness.Case):
         self.assertTrue(np.all(file["feature_update"][...][:, 0] == 0))
         self.assertTrue(np.all(file["path_error_forward"][...] > 0))
 
+    def test_data_seed(self):
+        """Each problem says which data.seed it comes from: in the file, extended, merged, repeated, fitted and shown."""
+        changes = {"data": {"seed": [7, 3]}, "model": {"D": [4, 5]}, "sweep": {"M": [2, 3], "seeds": 3}, "record": {"weights": "none"}}
+
+        def check(path):
+            with h5py.File(path) as file:
+                self.assertEqual([file[f"problem_{p:04d}"].attrs["data_seed"] for p in range(4)], [7, 7, 3, 3])
+                self.assertTrue(np.array_equal(file["data_seed"][...], np.where(file["problem"][...] < 2, 7, 3)))
+
+        out = self.run_sweep(changes)
+        check(out)
+        shown = harness.meanode("info", out).stdout
+        self.assertIn("problem_0001: N = 5, d_in = 3, d_out = 2, D = 5, alpha = 1, data.seed = 7, ", shown)
+        self.assertIn("problem_0002: N = 5, d_in = 3, d_out = 2, D = 4, alpha = 1, data.seed = 3, ", shown)
+        fits = json.loads(harness.meanode("fit", out, "--json").stdout)["problems"]
+        self.assertEqual([one["data_seed"] for one in fits], [7, 7, 3, 3])
+        self.assertIn("problem_0003: D = 5, alpha = 1, data.seed = 3, ", harness.meanode("fit", out).stdout)
+        self.assertEqual(harness.meanode("run", "--from", out, "-o", self.folder / "again.h5", "--progress", "none").returncode, 0)
+        check(self.folder / "again.h5")
+        more = self.write(changes | {"sweep": {"L": [4], "M": [2, 3], "seeds": 5}})
+        self.assertEqual(harness.meanode("run", more, "-o", out, "--resume", "--progress", "none").returncode, 0)
+        check(out)
+        parts = [self.run_sweep(changes, "--shard", f"{i}/2", name=f"part{i}.h5") for i in range(2)]
+        self.assertEqual(harness.meanode("merge", self.folder / "whole.h5", *parts).returncode, 0)
+        check(self.folder / "whole.h5")
+        with h5py.File(out, "r+") as file:  # an older file
+            del file["data_seed"]
+        self.assertNotIn("data.seed", harness.meanode("info", out).stdout.split("config:")[0])
+        self.assertNotIn("data_seed", json.loads(harness.meanode("fit", out, "--json").stdout)["problems"][0])
+
     def test_digits(self):
         changes = {"model": {"D": 16}, "training": {"steps": 20},
                    "sweep": {"L": [5, 10, 20], "M": [4, 8, 16], "seeds": 8}, "record": {"weights": "none"}}

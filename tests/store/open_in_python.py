@@ -30,7 +30,7 @@ def open_quietly(path, group=None):
 def check_root(path, precision):
     root = open_quietly(path)
     assert set(root.sizes) == {"instance", "step"}, root.sizes
-    for name in ("L", "M", "D", "alpha", "seed", "problem", "id", "draw_width", "draw_offset", "draw_sign"):
+    for name in ("L", "M", "D", "alpha", "seed", "data_seed", "problem", "id", "draw_width", "draw_offset", "draw_sign"):
         assert name in root.coords and root[name].dims == ("instance",), name
     for name in ("loss", "error_output", "error_embedding"):
         assert root[name].dims == ("instance", "step") and root[name].dtype == np.float64, name

@@ -49,8 +49,8 @@ def fit(path, steps=None, quantity=None, deterministic=False):
     rows = []
     for problem in fit_json(path, steps, quantity, deterministic)["problems"]:
         for one in problem["fits"]:
-            row = {"problem": problem["problem"], "D": problem["D"], "alpha": problem["alpha"], "step": one["step"],
-                   "quantity": one["quantity"]}
+            row = {"problem": problem["problem"], "D": problem["D"], "alpha": problem["alpha"], "data_seed": problem.get("data_seed"),
+                   "step": one["step"], "quantity": one["quantity"]}
             for name in ESTIMATES:
                 estimate = one[name]
                 row[name] = estimate["value"]

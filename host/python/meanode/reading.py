@@ -78,7 +78,7 @@ class Access:
         data = self._group(self._name(problem))
         rows = data["row"].values
         coordinates = {}
-        for name in ("L", "M", "D", "alpha", "seed", "id", "status", "draw_width", "draw_offset", "draw_sign"):
+        for name in ("L", "M", "D", "alpha", "seed", "data_seed", "id", "status", "draw_width", "draw_offset", "draw_sign"):
             if name in self._root.variables:
                 coordinates[name] = ("run", self._root[name].values[rows])
         coordinates["step"] = self._root["step"].values

@@ -75,15 +75,19 @@ def verdict_table(verdicts):
             + "".join(rows) + "</table>")
 
 
+def seed_text(seed):
+    return "" if seed is None or seed != seed else f"{int(seed)}"
+
+
 def constants_table(path):
     names = ("a", "b", "c", "slope_fluctuation", "slope_bias")
-    head = "".join(f"<th>{h}</th>" for h in ("D", "alpha", "step", "quantity", "a", "b", "c", "fluctuation exponent", "bias exponent"))
+    head = "".join(f"<th>{h}</th>" for h in ("D", "alpha", "data.seed", "step", "quantity", "a", "b", "c", "fluctuation exponent", "bias exponent"))
     rows = []
     for _, row in fitting.fit(path).iterrows():
         cells = []
         for name in names:
             known = row[name] == row[name]
             cells.append(interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) if known else "none")
-        rows.append(f"<tr><td>{row['D']}</td><td>{row['alpha']:g}</td><td>{row['step']}</td><td>{row['quantity']}</td>"
+        rows.append(f"<tr><td>{row['D']}</td><td>{row['alpha']:g}</td><td>{seed_text(row['data_seed'])}</td><td>{row['step']}</td><td>{row['quantity']}</td>"
                     + "".join(f"<td class=number>{cell}</td>" for cell in cells) + "</tr>")
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
