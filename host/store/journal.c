@@ -231,7 +231,7 @@ mno_status mno_journal_open(const char *path, mno_journal_reader *reader, bool *
   *reader = (mno_journal_reader){.fd = -1, .next = sizeof magic};
   *missing = false;
   if (!(reader->path = strdup(path))) return mno_fail_memory(err, strlen(path), "a path");
-  reader->fd = open(path, O_RDONLY | O_CLOEXEC);
+  reader->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat about;
   char start[sizeof magic];
   mno_status status = MNO_OK;

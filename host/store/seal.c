@@ -45,7 +45,7 @@ static mno_status sum_file(int fd, const char *path, uint64_t length, uint64_t *
 
 static mno_status open_file(const char *path, int flags, int *fd, uint64_t *size, mno_error *err) {
   struct stat about;
-  *fd = open(path, flags | O_CLOEXEC);
+  *fd = open(path, flags | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused below, not waited for */
   if (*fd < 0 || fstat(*fd, &about) != 0) {
     int why = errno;
     if (*fd >= 0) close(*fd);

@@ -76,6 +76,16 @@ class CommandLine(unittest.TestCase):
             self.assertEqual((done.returncode, done.stdout), (74, ""), arguments)
             self.assertIn("absent", done.stderr)
 
+    def test_a_pipe_is_no_result_file(self):
+        """Opening it would wait for a writer."""
+        with tempfile.TemporaryDirectory() as name:
+            pipe = f"{name}/pipe.h5"
+            os.mkfifo(pipe)
+            for command in ("fit", "info", "status"):
+                done = meanode(command, pipe)
+                self.assertEqual((done.returncode, done.stdout), (65, ""))
+                self.assertIn("not a regular file", done.stderr)
+
     def test_nothing_to_fit(self):
         with tempfile.TemporaryDirectory() as name:
             config, results, limits = (pathlib.Path(name) / file for file in ("a.yaml", "a.h5", "limits.h5"))
