@@ -154,7 +154,8 @@ static void *syncer(void *context) {
 
 static bool anything(const mno_pending *pending) { return pending->count || pending->limit_count; }
 
-/* Ends with the first failure, but for one: when the journal was taken away, the file gets everything that is in it still. */
+/* Ends with the first failure, but for one: when the journal was taken away, the file gets everything that is in it still.
+ */
 static void *publisher(void *context) {
   mno_store *store = context;
   mno_error error = {0};
@@ -180,8 +181,9 @@ static void *publisher(void *context) {
       over = true;
     } else if (!gone && !mno_files_journal_is_there(&store->files, &store->journal)) {
       gone = true;
-      status = mno_fail(&error, MNO_ERR_IO, "%s was removed or replaced while the run was writing it; what was finished is in %s",
-                        store->files.journal, store->files.path);
+      status =
+          mno_fail(&error, MNO_ERR_IO, "%s was removed or replaced while the run was writing it; what was finished is in %s",
+                   store->files.journal, store->files.path);
     }
 
     pthread_mutex_lock(&store->lock);
