@@ -3,6 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A journal stands for the result file that it belongs to. */
+static void name_file(char *path) {
+  char *end = strrchr(path, '.');
+  if (end && end != path && strcmp(end, ".journal") == 0) *end = 0;
+}
+
 static int print_status(const char *path) {
   mno_error err = {0};
   mno_result_state state;
@@ -28,6 +34,7 @@ int mno_command_status(int argc, char **argv) {
     if (argv[i][0] == '-') return mno_usage("status", "unknown option %s", argv[i]);
   int worst = 0;
   for (int i = 1; i < argc; i++) {
+    name_file(argv[i]);
     int code = print_status(argv[i]);
     if (code > worst) worst = code;
   }

@@ -115,7 +115,11 @@ static mno_status open_base(mno_store_files *files, const mno_plan *plan, found 
   mno_error why = {0};
   mno_status status = mno_result_open(files->path, &f->base, &why);
   if (status != MNO_OK) {
-    if (!f->journal_there || status == MNO_ERR_MEMORY) return mno_fail(err, status, "%s", why.message);
+    if (status == MNO_ERR_MEMORY) return mno_fail(err, status, "%s", why.message);
+    if (!f->journal_there)
+      return mno_fail(err, status,
+                      "%s\n  there is no journal to make it again from; --force begins anew, -o NAME writes another",
+                      why.message);
     char *end = strchr(why.message, '\n');
     if (end) *end = 0;
     note(files, "%s; it is made again from %s", why.message, files->journal);

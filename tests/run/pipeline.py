@@ -86,6 +86,25 @@ class Pipeline(harness.Case):
             order_a, order_b = np.argsort(a["problem_0000/row"][...]), np.argsort(b["problem_0000/row"][...])
             self.assertTrue(np.array_equal(a["problem_0000/output"][...][order_a], b["problem_0000/output"][...][order_b]))
 
+    def test_killed_then_asked(self):
+        """The journal stands for its file; a file that is cut off without one is refused with what can be done."""
+        changes = {"sweep": {"L": [400], "M": [40], "seeds": 150}, "training": {"steps": 40}, "record": {"weights": "none"}}
+        config, out = self.write(changes), self.folder / "out.h5"
+        process = subprocess.Popen([harness.BINARY, "run", config, "-o", out, "--progress", "none"])
+        while process.poll() is None and not (self.folder / "out.h5.journal").exists():
+            time.sleep(0.005)
+        process.kill()
+        self.assertEqual(process.wait(), -signal.SIGKILL)
+        told = harness.meanode("status", out)
+        self.assertIn("missing", told.stdout)
+        self.assertEqual(harness.meanode("status", f"{out}.journal").stdout, told.stdout)
+        (self.folder / "out.h5.journal").unlink()
+        out.write_bytes(out.read_bytes()[:3000])
+        refused = harness.meanode("run", config, "-o", out, "--resume")
+        self.assertEqual(refused.returncode, 65, refused.stderr)
+        self.assertIn("damaged", refused.stderr)
+        self.assertIn("--force", refused.stderr)
+
     def test_largest_that_diverge_stop_nothing(self):
         """Every largest network of alpha = 1e6 diverges; the other problem and all instances are there."""
         changes = {"model": {"alpha": [1e6, 1], "activation": "gelu"}, "training": {"steps": 4}, "limit": {"kind": "largest"},
