@@ -6,10 +6,15 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATIENCE = 60 }; /* seconds of processor time; the largest files take a few */
+/* Seconds of processor time: HDF5 can run in circles in a damaged file. */
+static rlim_t patience(const char *path) {
+  struct stat about;
+  return 5 + (stat(path, &about) == 0 ? (rlim_t)(about.st_size >> 26) : 0);
+}
 
 static _Noreturn void child(mno_status (*attempt)(const char *path, mno_error *err), const char *path, int out) {
   int nowhere = open("/dev/null", O_RDWR);
@@ -19,7 +24,7 @@ static _Noreturn void child(mno_status (*attempt)(const char *path, mno_error *e
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-  setrlimit(RLIMIT_CPU, &(struct rlimit){PATIENCE, PATIENCE + 1});
+  setrlimit(RLIMIT_CPU, &(struct rlimit){patience(path), patience(path) + 1});
   mno_error error = {0};
   mno_status status = attempt(path, &error);
   error.status = status;
