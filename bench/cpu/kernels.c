@@ -109,7 +109,7 @@ int main(int argc, char **argv) {
   problem.w_embed = normals(D * WIDTH, MNO_TENSOR_W_EMBED, 1 / sqrt(WIDTH));
   problem.w_unembed = normals(D * WIDTH, MNO_TENSOR_W_UNEMBED, sqrt(WIDTH));
   int threads = argc > 9 ? atoi(argv[9]) : 1;
-  size_t bytes = kernels->bytes(&problem, L, M, layout);
+  size_t bytes = kernels->bytes(&problem, L, M, layout, 0);
   void *arena = mno_cpu_pages_new(&bytes);
   if (!arena) return 1;
   timing full = measure(kernels, layout, &problem, precision, M, L, K, threads, arena),
@@ -117,9 +117,9 @@ int main(int argc, char **argv) {
   double pass = 4.0 * (double)(N * D * M * L) * (double)full.instances, k = (double)K;
   printf("%s %-8s %s D %zu M %zu L %zu N %zu: steps %.1f GF/s, whole %.1f GF/s, %.4f ms per step and instance, %.1f MiB\n",
          argv[1], kernels->name,
-         layout == MNO_CPU_SL ? "SL"
-         : layout == 1        ? "ML"
-                              : "NL",
+         layout == MNO_CPU_SL   ? "SL"
+         : layout == MNO_CPU_ML ? "ML"
+                                : "NL",
          D, M, L, N, 3 * pass * k / (full.seconds - none.seconds) / 1e9, pass * (3 * k + 1) / full.seconds / 1e9,
          (full.seconds - none.seconds) / k / (double)full.instances * 1e3, (double)bytes / 0x1p20);
   mno_cpu_pages_free(arena, bytes);

@@ -25,7 +25,7 @@ typedef struct batch_plan {
 typedef struct work {
   const mno_job *job;
   const mno_cpu_kernels *kernels;
-  int team;     /* threads for each batch */
+  int team;     /* threads that there are for each batch */
   size_t *rows; /* sorted so that a batch is a range */
   batch_plan *batch;
   size_t batch_count;
@@ -75,7 +75,7 @@ static mno_status cpu_probe(char *description, size_t size) {
 static size_t cpu_memory(const mno_plan *plan, size_t row) {
   const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(plan->precision);
   const mno_instance *i = &plan->instance[row];
-  return kernels ? kernels->bytes(problem_of(plan, row), (size_t)i->L, (size_t)i->M, layout_of(plan, row)) : 0;
+  return kernels ? kernels->bytes(problem_of(plan, row), (size_t)i->L, (size_t)i->M, layout_of(plan, row), 0) : 0;
 }
 
 /* The working sets of all threads and their records. */
@@ -199,8 +199,8 @@ static mno_status run_batch(work *w, const batch_plan *b, arena *a, mno_error *e
                          .count = b->count,
                          .stop = w->job->stop,
                          .halt = &w->halt,
-                         .threads = w->team,
                          .arena = a->block};
+  batch.threads = mno_cpu_team_choose(batch.problem->D, batch.M, batch.problem->N, w->team);
   mno_status status = MNO_OK;
   for (size_t i = 0; i < b->count && status == MNO_OK; i++) {
     batch.instance[i] = &plan->instance[w->rows[b->first + i]];

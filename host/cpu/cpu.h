@@ -13,6 +13,7 @@ enum { MNO_CPU_LANES = 16 }; /* the most instances that one batch can hold */
 typedef enum mno_cpu_layout {
   MNO_CPU_SL, /* seeds on lanes: a batch of instances that differ in seed or draw */
   MNO_CPU_ML, /* units on lanes: one instance */
+  MNO_CPU_NL, /* samples on lanes: one instance */
   MNO_CPU_LAYOUTS
 } mno_cpu_layout;
 
@@ -25,6 +26,7 @@ typedef struct mno_cpu_batch {
   mno_record *record[MNO_CPU_LANES];           /* [count] */
   const atomic_int *stop, *halt;               /* nonzero ends the work: the caller's wish (may be NULL), a failure */
   int threads;                                 /* that may work on the batch together; 0 is 1 */
+  size_t state_bytes;                          /* most that the states of all layers may take; 0 is the default */
   void *arena;                                 /* 64-byte aligned, kernels->bytes(...) */
 } mno_cpu_batch;
 
@@ -32,8 +34,8 @@ typedef struct mno_cpu_kernels {
   const char *name; /* "avx512", "avx2", "portable" */
   int lanes;        /* numbers in a vector */
 
-  /* Working set of a batch in that layout. */
-  size_t (*bytes)(const mno_problem *problem, size_t L, size_t M, mno_cpu_layout layout);
+  /* Working set of a batch in that layout, with the batch's state_bytes. */
+  size_t (*bytes)(const mno_problem *problem, size_t L, size_t M, mno_cpu_layout layout, size_t state_bytes);
 
   /* Trains the batch and fills its records. Returns MNO_OK, or MNO_INTERRUPTED if stop was seen. */
   mno_status (*train)(const mno_cpu_batch *batch, mno_cpu_layout layout);
@@ -52,8 +54,12 @@ const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision);
 /* The same by name; NULL if there are none. */
 const mno_cpu_kernels *mno_cpu_kernels_named(mno_precision precision, const char *isa);
 
-/* A pure function of the shape and the precision. */
+/* A pure function of the shape and the precision. Layouts add up in different orders, so that an instance's bits depend on
+ * this choice and on the instruction set (lanes), but on neither batch, threads nor place in the sweep. */
 mno_cpu_layout mno_cpu_layout_choose(size_t D, size_t M, size_t L, size_t N, mno_precision precision);
+
+/* How many of `wanted` threads are worth setting to one batch: they meet twice a layer. Also a pure function. */
+int mno_cpu_team_choose(size_t D, size_t M, size_t N, int wanted);
 
 /* End of a forward pass, in double whatever the precision: output and loss of h^L (h [N][D]), written to the record if
  * step k is recorded; with b not NULL also b^L [N][D]. Scratch: f and gradient [N][d_out]. Returns false, and marks the

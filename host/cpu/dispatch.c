@@ -1,6 +1,7 @@
 /* Which kernels run here, and which layout an instance takes. */
 #include "cpu/cpu.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,14 @@ const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision) {
   return mno_cpu_kernels_named(precision, isa && *isa ? isa : NULL);
 }
 
+int mno_cpu_team_choose(size_t D, size_t M, size_t N, int wanted) {
+  const double least = 4e6; /* flops of a layer and step, some ten microseconds: meeting costs one or two */
+  return 12.0 * (double)D * (double)M * (double)N < least ? 1 : wanted;
+}
+
 mno_cpu_layout mno_cpu_layout_choose(size_t D, size_t M, size_t L, size_t N, mno_precision precision) {
-  return M < 16 || D * M <= 128 ? MNO_CPU_SL : MNO_CPU_ML;
+  bool small = M < 16 || D * M <= 128;
+  size_t lanes = precision == MNO_F32 ? 16 : 8, padded = (N + lanes - 1) / lanes * lanes; /* of the widest vectors */
+  bool many = N >= (small ? 48 : 16) && 8 * N >= 7 * padded;
+  return many && M >= 16 ? MNO_CPU_NL : small ? MNO_CPU_SL : MNO_CPU_ML;
 }

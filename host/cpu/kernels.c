@@ -3,15 +3,17 @@
 #include "cpu/train.h"
 
 #include "cpu/ml.h"
+#include "cpu/nl.h"
 #include "cpu/sl.h"
 
 #include "core/memory.h"
 
-static const layout *const layouts[MNO_CPU_LAYOUTS] = {[MNO_CPU_SL] = &layout_sl, [MNO_CPU_ML] = &layout_ml};
+static const layout *const layouts[MNO_CPU_LAYOUTS] = {
+    [MNO_CPU_SL] = &layout_sl, [MNO_CPU_ML] = &layout_ml, [MNO_CPU_NL] = &layout_nl};
 
-static size_t kernels_bytes(const mno_problem *problem, size_t L, size_t M, mno_cpu_layout which) {
+static size_t kernels_bytes(const mno_problem *problem, size_t L, size_t M, mno_cpu_layout which, size_t state_bytes) {
   run r = {.problem = problem, .L = L, .M = M, .layout = layouts[which]};
-  return measure(&r);
+  return measure(&r, state_bytes);
 }
 
 static mno_status kernels_train(const mno_cpu_batch *batch, mno_cpu_layout which) { return train(batch, layouts[which]); }

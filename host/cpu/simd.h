@@ -144,13 +144,61 @@ enum { V_MANTISSA = 23 };
 enum { V_MANTISSA = 52 };
 #endif
 
-/* Lane sum in a fixed order: halves folded until one is left. */
-INLINE real v_sum(vec a) {
-  real x[LANES];
-  memcpy(x, &a, sizeof x);
-  for (int width = LANES / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; i++) x[i] += x[i + width];
-  return x[0];
+/* Transposes a square of vectors: first squares of numbers within 16 bytes, then squares of 16-byte chunks. Lists are lanes
+ * of (a, b); those of `wide` serve both precisions. */
+enum { V_CHUNKS = VEC_BYTES / 16, V_CHUNK = LANES / V_CHUNKS };
+
+#if VEC_BYTES == 64
+#define V_LOW_WORDS 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
+#define V_HIGH_WORDS 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
+#define V_LOW_PAIRS 0, 8, 2, 10, 4, 12, 6, 14
+#define V_HIGH_PAIRS 1, 9, 3, 11, 5, 13, 7, 15
+#elif VEC_BYTES == 32
+#define V_LOW_WORDS 0, 8, 1, 9, 4, 12, 5, 13
+#define V_HIGH_WORDS 2, 10, 3, 11, 6, 14, 7, 15
+#define V_LOW_PAIRS 0, 4, 2, 6
+#define V_HIGH_PAIRS 1, 5, 3, 7
+#else
+#define V_LOW_WORDS 0, 4, 1, 5
+#define V_HIGH_WORDS 2, 6, 3, 7
+#define V_LOW_PAIRS 0, 2
+#define V_HIGH_PAIRS 1, 3
+#endif
+#define V_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+
+/* x[j], chunk i <-> x[i], chunk j, of V_CHUNKS vectors that lie `step` apart. */
+INLINE void v_transpose_chunks(wide *x, int step) {
+#if VEC_BYTES == 64
+  wide a = V_SHUFFLE(x[0], x[step], 0, 1, 2, 3, 8, 9, 10, 11), b = V_SHUFFLE(x[0], x[step], 4, 5, 6, 7, 12, 13, 14, 15),
+       c = V_SHUFFLE(x[2 * step], x[3 * step], 0, 1, 2, 3, 8, 9, 10, 11),
+       d = V_SHUFFLE(x[2 * step], x[3 * step], 4, 5, 6, 7, 12, 13, 14, 15);
+  x[0] = V_SHUFFLE(a, c, 0, 1, 4, 5, 8, 9, 12, 13);
+  x[step] = V_SHUFFLE(a, c, 2, 3, 6, 7, 10, 11, 14, 15);
+  x[2 * step] = V_SHUFFLE(b, d, 0, 1, 4, 5, 8, 9, 12, 13);
+  x[3 * step] = V_SHUFFLE(b, d, 2, 3, 6, 7, 10, 11, 14, 15);
+#elif VEC_BYTES == 32
+  wide a = x[0], b = x[step];
+  x[0] = V_SHUFFLE(a, b, 0, 1, 4, 5);
+  x[step] = V_SHUFFLE(a, b, 2, 3, 6, 7);
+#endif
+}
+
+INLINE void v_transpose(vec x[LANES]) {
+  wide y[LANES];
+  UNROLL for (int i = 0; i < LANES; i += V_CHUNK) {
+#ifdef MNO_SIMD_F32
+    wide a = (wide)V_SHUFFLE(x[i], x[i + 1], V_LOW_WORDS), b = (wide)V_SHUFFLE(x[i], x[i + 1], V_HIGH_WORDS),
+         c = (wide)V_SHUFFLE(x[i + 2], x[i + 3], V_LOW_WORDS), d = (wide)V_SHUFFLE(x[i + 2], x[i + 3], V_HIGH_WORDS);
+    y[i + 2] = V_SHUFFLE(b, d, V_LOW_PAIRS);
+    y[i + 3] = V_SHUFFLE(b, d, V_HIGH_PAIRS);
+#else
+    wide a = (wide)x[i], c = (wide)x[i + 1];
+#endif
+    y[i] = V_SHUFFLE(a, c, V_LOW_PAIRS);
+    y[i + 1] = V_SHUFFLE(a, c, V_HIGH_PAIRS);
+  }
+  UNROLL for (int i = 0; i < V_CHUNK; i++) v_transpose_chunks(y + i, V_CHUNK);
+  UNROLL for (int i = 0; i < LANES; i++) x[i] = (vec)y[i];
 }
 
 #endif

@@ -137,13 +137,14 @@ static void sl_update(vec *w, size_t D, size_t M, const vec *x, const vec *y, si
 }
 
 static void sl_sizes(run *r) {
+  r->blocks = 1;
   r->w_size = r->D * r->M * LANES;
   r->h_size = r->D * r->N * LANES;
   r->t_size = r->M * r->N * LANES;
   r->scratch_size = r->t_size; /* g */
 }
 
-static void sl_draw(run *r) {
+static void sl_draw(run *r, size_t block) {
   const mno_problem *p = r->problem;
   uvec k0 = {0}, k1 = {0}, layer = {0}, unit = {0};
   uint64_t last[LANES] = {0}, first[LANES] = {0};
@@ -198,7 +199,8 @@ static void sl_state_set(const run *r, size_t lane, const double *in, real *h) {
     for (size_t d = 0; d < r->D; d++) h[(d * r->N + n) * LANES + lane] = (real)in[n * r->D + d];
 }
 
-static void sl_forward(const run *r, size_t l, const real *h, real *t, real *dt, real *h_next) {
+static void sl_forward(const run *r, size_t l, size_t block, const real *h, real *t, real *dt, const real *base, real scale,
+                       real *out) {
   const vec *u = (const vec *)(r->u + l * r->w_size), *v = (const vec *)(r->v + l * r->w_size);
   ptrdiff_t ahead = (ptrdiff_t)(r->D * r->M);
   sl_pass p = {.a = u,
@@ -221,9 +223,9 @@ static void sl_forward(const run *r, size_t l, const real *h, real *t, real *dt,
                .N = r->N,
                .ahead = ahead,
                .x = (const vec *)t,
-               .out = (vec *)h_next,
-               .add = (const vec *)h,
-               .scale = r->branch};
+               .out = (vec *)out,
+               .add = (const vec *)base,
+               .scale = scale};
   sl_state(&s);
 }
 
@@ -242,7 +244,8 @@ static void sl_rebuild(const run *r, size_t l, const real *h_next, const real *t
   sl_state(&s);
 }
 
-static void sl_backward(run *r, size_t l, const real *h, const real *t, const real *dt, const real *b, real *b_next) {
+static void sl_backward(run *r, size_t l, size_t block, const real *h, const real *t, const real *dt, const real *b,
+                        const real *base, real scale, real *out) {
   vec *u = (vec *)(r->u + l * r->w_size), *v = (vec *)(r->v + l * r->w_size), *g = (vec *)r->scratch;
   ptrdiff_t ahead = -(ptrdiff_t)(r->D * r->M);
   sl_pass q = {.a = v,
@@ -267,9 +270,9 @@ static void sl_backward(run *r, size_t l, const real *h, const real *t, const re
                .N = r->N,
                .ahead = ahead,
                .x = g,
-               .out = (vec *)b_next,
-               .add = (const vec *)b,
-               .scale = r->branch};
+               .out = (vec *)out,
+               .add = (const vec *)base,
+               .scale = scale};
   sl_state(&s);
   sl_update(u, r->D, r->M, (const vec *)h, g, r->N, r->rate_u);
   sl_update(v, r->D, r->M, (const vec *)b, (const vec *)t, r->N, r->rate_v);

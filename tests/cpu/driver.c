@@ -49,7 +49,7 @@ int main(void) {
       batch.instance[i] = &instance[i];
       if (mno_record_new(&plan, i, &batch.record[i], NULL) != MNO_OK) return 1;
     }
-    batch.arena = mno_alloc(kernels->bytes(&problem, L, M, (mno_cpu_layout)layout), 1);
+    batch.arena = mno_alloc(kernels->bytes(&problem, L, M, (mno_cpu_layout)layout, 0), 1);
     if (!batch.arena || kernels->train(&batch, (mno_cpu_layout)layout) != MNO_OK) return 1;
     put(problem.x, N * d_in);
     put(problem.y, N * d_out);

@@ -8,7 +8,7 @@ from scipy.special import erf, expit
 
 ACTIVATIONS = ["tanh", "erf", "gelu", "silu", "relu", "softplus", "sin", "identity"]
 ISAS = ["avx512", "avx2", "portable"]
-LAYOUTS = ["SL", "ML"]
+LAYOUTS = ["SL", "ML", "NL"]
 ALPHA, ETA_U, ETA_V = 1.3, 0.7, 0.8  # as in problem.h
 
 
