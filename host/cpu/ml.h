@@ -71,20 +71,21 @@ INLINE void ml_product_columns(const ml_pass *s, bool gradient, size_t n0, int c
   if (m < s->vectors) ml_columns(s, gradient, m, n0, 0, columns);
 }
 
-/* acc[n] += w y on LANES coordinates, from one vector of units. */
+/* acc[n] += w y on LANES coordinates, from one vector of units. What comes next is fetched line by line between products:
+ * all at once would fill the buffers of the cache. */
 INLINE void ml_square(const ml_pass *s, const vec *w, size_t rows, const vec *y, int columns, vec *acc) {
   vec v[LANES];
   if (rows == LANES) {
-    UNROLL for (size_t i = 0; i < LANES; i++) {
-      v[i] = w[i * s->vectors];
-      v_prefetch(w + i * s->vectors + s->ahead);
-    }
+    UNROLL for (size_t i = 0; i < LANES; i++) v[i] = w[i * s->vectors];
   } else {
     UNROLL for (size_t i = 0; i < LANES; i++) v[i] = i < rows ? w[i * s->vectors] : (vec){0};
   }
   v_transpose(v);
   const real *t = (const real *)y;
-  UNROLL for (int i = 0; i < LANES; i++) UNROLL for (int n = 0; n < columns; n++) acc[n] += v[i] * t[n * LANES + i];
+  UNROLL for (size_t i = 0; i < LANES; i++) {
+    v_prefetch(w + i * s->vectors + s->ahead);
+    UNROLL for (int n = 0; n < columns; n++) acc[n] += v[i] * t[(size_t)n * LANES + i];
+  }
 }
 
 /* out = base + scale w y on LANES coordinates. */
@@ -137,16 +138,22 @@ INLINE void ml_sweep_columns(const ml_pass *s, vec *g, int columns) {
   }
 }
 
-/* w -= x y^T on the rows of one vector of coordinates, x already times the rate. */
-INLINE void ml_change_rows(const ml_pass *s, vec *w, const real *x, size_t rows, int columns) {
-  for (size_t q = 0; q < s->vectors; q++, w++) {
-    vec g[ML_COLUMNS];
-    UNROLL for (int n = 0; n < columns; n++) g[n] = s->y[q * s->N + (size_t)n];
-    for (size_t d = 0; d < rows; d++) {
-      vec *at = w + d * s->vectors, change[2] = {*at, {0}};
-      UNROLL for (int n = 0; n < columns; n++) change[n & 1] -= v_set1(x[(size_t)n * LANES + d]) * g[n];
-      *at = change[0] + change[1];
+/* w -= x y^T on the rows of one vector of coordinates, x already times the rate, and two or one vectors of units. */
+INLINE void ml_change_rows(const ml_pass *s, size_t d0, size_t q, int two, int columns) {
+  vec g[2][ML_COLUMNS], *w = s->w + d0 * s->vectors + q;
+  const real *x = s->x + d0 * s->N;
+  UNROLL for (int i = 0; i <= two; i++) UNROLL for (int n = 0; n < columns; n++) {
+    g[i][n] = s->y[(q + (size_t)i) * s->N + (size_t)n];
+  }
+  size_t rows = ml_rows_at(s, d0);
+  for (size_t d = 0; d < rows; d++, w += s->vectors) {
+    vec change[2][2] = {{w[0], {0}}, {two ? w[1] : (vec){0}, {0}}};
+    UNROLL for (int n = 0; n < columns; n++) {
+      vec b = v_set1(x[(size_t)n * LANES + d]);
+      change[0][n & 1] -= b * g[0][n];
+      if (two) change[1][n & 1] -= b * g[1][n];
     }
+    UNROLL for (int i = 0; i <= two; i++) w[i] = change[i][0] + change[i][1];
   }
 }
 
@@ -154,7 +161,9 @@ INLINE void ml_change_rows(const ml_pass *s, vec *w, const real *x, size_t rows,
 INLINE void ml_sweep_rows(const ml_pass *s, int columns) {
   for (size_t d0 = 0; d0 < s->D; d0 += LANES) {
     ml_rows(s, d0, 0, columns);
-    ml_change_rows(s, s->w + d0 * s->vectors, s->x + d0 * s->N, ml_rows_at(s, d0), columns);
+    size_t q = 0;
+    for (; q + 2 <= s->vectors; q += 2) ml_change_rows(s, d0, q, 1, columns);
+    if (q < s->vectors) ml_change_rows(s, d0, q, 0, columns);
   }
 }
 

@@ -28,14 +28,14 @@ INLINE vec v_horner(vec x, const real *c, int count) {
 INLINE vec v_exp_parts(vec x, vec *m) {
 #ifdef MNO_SIMD_F32
   vec k = x * 1.44269504088896341f + V_ROUND_MAGIC;
-  ivec e = (ivec)k << V_MANTISSA;
+  ivec e = (ivec)((uvec)k << V_MANTISSA);
   k -= V_ROUND_MAGIC;
   vec r = x - k * 0.693359375f;
   r = r + k * 2.12194440e-4f;
   vec p = POLY(r, 0.5f, 0.1666657338f, 0.04166655011f, 0.008363773874f, 0.001392692661f);
 #else
   vec k = x * 1.44269504088896340736 + V_ROUND_MAGIC;
-  ivec e = (ivec)k << V_MANTISSA;
+  ivec e = (ivec)((uvec)k << V_MANTISSA);
   k -= V_ROUND_MAGIC;
   vec r = x - k * 6.93147180369123816490e-01;
   r = r - k * 1.90821492927058770002e-10;
@@ -90,7 +90,7 @@ INLINE vec v_log(vec x) {
   const real ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
 #endif
   ivec e = ((ivec)x - half) >> V_MANTISSA;
-  vec m = (vec)((ivec)x - (e << V_MANTISSA));
+  vec m = (vec)((uvec)x - ((uvec)e << V_MANTISSA));
   vec k = (vec)(e + (ivec)v_set1(V_ROUND_MAGIC)) - V_ROUND_MAGIC;
   vec r = m - 1, s = r / (r + 2), w = s * s;
 #ifdef MNO_SIMD_F32
@@ -132,8 +132,8 @@ INLINE vec v_sincos_quadrant(ivec q, vec x, vec *cosine) {
   ivec take = -(q & 1);
   vec sine = (vec)(((ivec)c & take) | ((ivec)s & ~take)), cos_ = (vec)(((ivec)s & take) | ((ivec)c & ~take));
   const int top = 8 * sizeof(word) - 2;
-  *cosine = v_flip(cos_, (((q + 1) & 2) << top));
-  return v_flip(sine, ((q & 2) << top));
+  *cosine = v_flip(cos_, (ivec)((uvec)((q + 1) & 2) << top));
+  return v_flip(sine, (ivec)((uvec)(q & 2) << top));
 }
 
 /* sin and cos of any x: three-part reduction by pi/2; lanes beyond its range go to the C library. */
@@ -227,7 +227,7 @@ INLINE vec v_gelu(vec p, vec *slope) {
   vec tail = REAL_C(0.5) * e * v_erfcx(a * REAL_C(0.70710678118654752440)); /* Phi(-|p|) */
   vec phi = v_select(v_lt(p, v_set1(0)), tail, 1 - tail);
   *slope = phi + v_flip(a, v_sign(p)) * (e * REAL_C(0.39894228040143267794));
-  return p * phi;
+  return v_max(v_set1(-V_ERF_LIMIT * REAL_C(1.4142135)), p) * phi;
 }
 
 /* 1/(1 + e^-p); *complement its value at -p. */
@@ -241,7 +241,7 @@ INLINE vec v_logistic(vec p, vec *complement) {
 INLINE vec v_silu(vec p, vec *slope) {
   vec c, s = v_logistic(p, &c);
   *slope = s + v_max(v_set1(V_EXP_LOW), v_min(v_set1(-V_EXP_LOW), p)) * s * c;
-  return p * s;
+  return v_max(v_set1(V_EXP_LOW), p) * s;
 }
 
 INLINE vec v_softplus(vec p, vec *slope) {
