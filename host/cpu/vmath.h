@@ -1,11 +1,11 @@
 /* Vectorised elementary functions and activations, float and double.
  *
- * Errors over the whole range, in units of the precision's epsilon (tests/cpu/vmath.c holds them to it):
- *   tanh, erf             3, relative                          sin, cos    2, absolute
- *   gelu, silu, softplus  2, relative to max(1, |p|)           relu, identity exact
- *   derivatives           4, absolute (tanh: 6)                       exp 2, log 2, relative
- * exp saturates below the smallest normal number (about V_EXP_LOW) and is infinite beyond V_EXP_HIGH. A NaN argument gives
- * NaN. Coefficients are minimax fits of the named function on the interval that its reduction leaves. */
+ * Largest errors over the whole range, as tests/cpu/vmath.c asserts them, in the precision's epsilon: of the value, and of
+ * the derivative (absolute). Infinite arguments give the limits (sin: NaN), a NaN gives NaN; relu and identity are exact.
+ *   tanh  3, relative   6      gelu      1, relative to max(1, |p|)   3      erf   2, relative   2
+ *   sin   1, absolute   1      silu    1.5, relative to max(1, |p|)   2      softplus   1.5, relative to max(1, |p|)   1
+ * exp saturates below the smallest normal number (about V_EXP_LOW) and is infinite beyond V_EXP_HIGH.
+ * Coefficients are minimax fits of the named function on the interval that its reduction leaves. */
 #ifndef MNO_CPU_VMATH_H
 #define MNO_CPU_VMATH_H
 
