@@ -1,8 +1,10 @@
 /* Samples on lanes, one instance: for many samples. Weights are broadcast, number by number, into tiles of rows by two
  * vectors of samples, so that no product is reduced over lanes; the two updates, which contract over the samples, put units
- * on lanes through transposed copies of rho and g. U, V          as in units.h h, b          [panel][D] rows of two vectors
- * of samples; the last panel may be one vector wide rho, rho', g  [block][panel][units of the block] rows likewise What lies
- * in the lanes that pad N never reaches the others. */
+ * on lanes through transposed copies of rho and g.
+ *   U, V          as in units.h
+ *   h, b          [panel][D] rows of two vectors of samples; the last panel may be one vector wide
+ *   rho, rho', g  [block][panel][units of the block] rows likewise
+ * What lies in the lanes that pad N never reaches the others. */
 #ifndef MNO_CPU_NL_H
 #define MNO_CPU_NL_H
 
