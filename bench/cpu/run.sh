@@ -1,8 +1,8 @@
 #!/bin/sh
-# Prints the table of bench/results/cpu.md: bench/cpu/run.sh BUILD [options of peers.py],
-# or of the whole command: bench/cpu/run.sh BUILD command. BUILD is a release build with
-# -DMEANODE_BENCH=ON; PYTHON names an interpreter that has numpy, torch, jax and h5py. Everything runs on one core. OpenBLAS takes
-# its AVX-512 kernels where the processor has them, also on processors that are younger than it.
+# bench/cpu/run.sh BUILD [options of peers.py] prints the table of kernels in bench/results/cpu.md,
+# bench/cpu/run.sh BUILD command that of the whole command. BUILD is a release build with -DMEANODE_BENCH=ON; PYTHON names an
+# interpreter that has numpy, torch, jax and h5py. Everything runs on one core. OpenBLAS takes its AVX-512 kernels where the
+# processor has them, also on processors that are younger than it.
 set -e
 build=$1
 shift
