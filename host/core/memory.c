@@ -8,13 +8,21 @@
 #include <string.h>
 #include <time.h>
 
-void *mno_alloc(size_t count, size_t size) {
+/* Bytes of the array in whole cache lines; 0: overflow. */
+static size_t rounded(size_t count, size_t size) {
   size_t bytes;
-  if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - 64) return NULL;
-  bytes = (bytes + 63) / 64 * 64;
-  if (bytes == 0) bytes = 64;
-  void *block = aligned_alloc(64, bytes);
-  if (block) memset(block, 0, bytes);
+  if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - 64) return 0;
+  return bytes == 0 ? 64 : (bytes + 63) / 64 * 64;
+}
+
+void *mno_alloc_raw(size_t count, size_t size) {
+  size_t bytes = rounded(count, size);
+  return bytes ? aligned_alloc(64, bytes) : NULL;
+}
+
+void *mno_alloc(size_t count, size_t size) {
+  void *block = mno_alloc_raw(count, size);
+  if (block) memset(block, 0, rounded(count, size));
   return block;
 }
 

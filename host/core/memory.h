@@ -9,6 +9,9 @@
 /* Zeroed array of count x size bytes, aligned to 64 bytes; free() it. NULL when out of memory or count * size overflows. */
 void *mno_alloc(size_t count, size_t size);
 
+/* The same with undefined contents: for large arrays that are written before they are read. */
+void *mno_alloc_raw(size_t count, size_t size);
+
 /* The message for a failed allocation: returns MNO_ERR_MEMORY. */
 mno_status mno_fail_memory(mno_error *err, size_t bytes, const char *what);
 

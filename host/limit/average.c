@@ -8,8 +8,9 @@
 
 mno_status mno_step_errors_new(const mno_problem *problem, mno_step_errors *errors, mno_error *err) {
   errors->output = mno_alloc(2 * (problem->K + 1), sizeof(double));
+  if (!errors->output) return mno_fail_memory(err, 2 * (problem->K + 1) * sizeof(double), "error estimates");
   errors->embedding = errors->output + problem->K + 1;
-  return errors->output ? MNO_OK : mno_fail_memory(err, 2 * (problem->K + 1) * sizeof(double), "error estimates");
+  return MNO_OK;
 }
 
 void mno_step_errors_free(mno_step_errors *errors) { free(errors->output); }

@@ -1,6 +1,7 @@
 #include "limit/closure.h"
 
 #include "core/memory.h"
+#include "limit/stop.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -74,11 +75,7 @@ mno_status mno_trajectory_closure(const mno_system *system, mno_trajectory *t, m
     for (size_t a = 0; a < 2 * r; a++) c.A[j * square + a * 2 * r + a] = 1;
   mno_trajectory_start(system, t);
   for (size_t k = 1; k <= t->K && t->failed < 0; k++) {
-    if (system->stop && atomic_load(system->stop)) {
-      free(block);
-      return mno_fail(err, MNO_INTERRUPTED, "interrupted");
-    }
-    for (size_t j = 0; j < m; j++)
+    for (size_t j = 0; j < m && !mno_stopped(system->stop); j++)
       step(&c, problem, j, t->h + (k - 1) * n + j * field, t->b + (k - 1) * n + j * field, S, next);
     mno_trajectory_guess(t, k, t->h + k * n);
     double size = mno_collocation_forward(system->method, t->N, r, system->alpha, system->reduction->h0, drift, &c, NULL,
@@ -86,5 +83,5 @@ mno_status mno_trajectory_closure(const mno_system *system, mno_trajectory *t, m
     if (!isfinite(size) || !mno_trajectory_finish(system, t, k, J, NULL)) mno_trajectory_forget(t, k);
   }
   free(block);
-  return MNO_OK;
+  return mno_interrupted(system->stop, err);
 }

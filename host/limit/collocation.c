@@ -1,6 +1,7 @@
 #include "limit/collocation.h"
 
 #include "core/memory.h"
+#include "limit/stop.h"
 
 #include <gsl/gsl_integration.h>
 #include <gsl/gsl_linalg.h>
@@ -136,9 +137,9 @@ double mno_collocation_forward(const mno_collocation *method, size_t N, size_t r
                                mno_drift drift, void *context, const double *extra, double tolerance, double *h, double *F,
                                double *J, double *end) {
   size_t m = method->m, n = m * N * r;
-  double *rhs = mno_alloc(2 * n + 2 * m * r, sizeof(double)), *delta = rhs + n, *work = delta + n, size = NAN,
-         last = INFINITY;
+  double *rhs = mno_alloc(2 * n + 2 * m * r, sizeof(double)), size = NAN, last = INFINITY;
   if (!rhs) return NAN;
+  double *delta = rhs + n, *work = delta + n;
   for (int step = 0; step < NEWTON_STEPS; step++) {
     drift(context, h, F, J);
     for (size_t i = 0; i < m; i++)
@@ -149,7 +150,8 @@ double mno_collocation_forward(const mno_collocation *method, size_t N, size_t r
       }
     int solved = 1;
     for (size_t sample = 0; sample < N && solved; sample++)
-      solved = linear(m, N, r, alpha, method->A, J + sample * r * r, 0, rhs + sample * r, delta + sample * r, work);
+      solved = !mno_stopped(method->stop) &&
+               linear(m, N, r, alpha, method->A, J + sample * r * r, 0, rhs + sample * r, delta + sample * r, work);
     size = solved ? sqrt(square_sum(delta, n) / (square_sum(h, n) + 1e-300)) : NAN;
     if (!isfinite(size)) {
       size = NAN;
@@ -178,8 +180,9 @@ double mno_collocation_forward(const mno_collocation *method, size_t N, size_t r
 int mno_collocation_backward(const mno_collocation *method, size_t N, size_t r, double alpha, const double *b1,
                              const double *J, const double *extra, double *b) {
   size_t m = method->m, n = m * N * r;
-  double *rhs = mno_alloc(n + 2 * m * r + m * m, sizeof(double)), *work = rhs + n, *K = work + 2 * m * r;
+  double *rhs = mno_alloc(n + 2 * m * r + m * m, sizeof(double));
   if (!rhs) return 0;
+  double *work = rhs + n, *K = work + 2 * m * r;
   for (size_t i = 0; i < m; i++)
     for (size_t j = 0; j < m; j++) K[i * m + j] = method->w[j] - method->A[i * m + j];
   for (size_t i = 0; i < m; i++)
@@ -190,7 +193,8 @@ int mno_collocation_backward(const mno_collocation *method, size_t N, size_t r, 
     }
   int solved = 1;
   for (size_t sample = 0; sample < N && solved; sample++)
-    solved = linear(m, N, r, alpha, K, J + sample * r * r, 1, rhs + sample * r, b + sample * r, work);
+    solved = !mno_stopped(method->stop) &&
+             linear(m, N, r, alpha, K, J + sample * r * r, 1, rhs + sample * r, b + sample * r, work);
   free(rhs);
   return solved;
 }

@@ -8,6 +8,7 @@
 
 #include "meanode/status.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 typedef struct mno_collocation {
@@ -15,6 +16,7 @@ typedef struct mno_collocation {
   double *c; /* [m] nodes in (0, 1) */
   double *w; /* [m] weights, sum 1 */
   double *A; /* [m][m] integral of the Lagrange polynomial of node j from 0 to c_i */
+  const atomic_int *stop; /* nonzero: solving fails; NULL unless the owner sets it */
 } mno_collocation;
 
 mno_status mno_collocation_new(mno_collocation *method, size_t m, mno_error *err);

@@ -193,9 +193,10 @@ static void interpolate(const mno_collocation *method, int end, double s, size_t
 static mno_status fields_at_layers(const mno_problem *problem, const mno_limit *limit, size_t step, size_t first,
                                    size_t last, size_t count, double s0, double *h, double *b, mno_error *err) {
   size_t field = problem->N * problem->D, m = limit->nodes, place = step * m * field;
-  double *work = mno_alloc(2 * field + m + 1, sizeof(double)), *weight = work + 2 * field;
+  double *work = mno_alloc(2 * field + m + 1, sizeof(double));
   mno_collocation method = {.m = m, .c = limit->depth};
   if (!work) return mno_fail_memory(err, (2 * field + m + 1) * sizeof(double), "fields of the limit");
+  double *weight = work + 2 * field;
   mno_status status = ends(problem, limit, step, work, work + field, err);
   for (size_t l = first; status == MNO_OK && l <= last; l++) {
     double s = count ? (double)l / (double)count : s0;

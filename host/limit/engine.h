@@ -8,6 +8,7 @@
 #include "meanode/plan.h"
 #include "meanode/status.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,7 +28,8 @@ typedef struct mno_initial {
   const uint32_t *block;  /* [m] */
   const double *axes;     /* [r][r] */
   double scale[2];
-  size_t points; /* particles / 2 */
+  size_t points;          /* particles / 2 */
+  const atomic_int *stop; /* nonzero: an engine may leave its work undone; or NULL */
 } mno_initial;
 
 /* A pass over the nodes first .. first + count - 1; see pass.h for the formulas. Field arrays are [count][N][r], J is
@@ -36,6 +38,7 @@ typedef struct mno_particle_pass {
   size_t first, count;
   const double *old_h, *old_b, *h, *b;
   double *F, *G, *J;
+  const atomic_int *stop; /* as above */
 } mno_particle_pass;
 
 typedef struct mno_particles mno_particles; /* the engine's own */

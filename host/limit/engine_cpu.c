@@ -3,8 +3,10 @@
 #include "limit/engine.h"
 #include "limit/parallel.h"
 #include "limit/pass.h"
+#include "limit/stop.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct mno_particles {
   mno_room room;
@@ -46,13 +48,15 @@ static mno_status create(const mno_engine *engine, const mno_room *room, mno_par
   *p = (mno_particles){.room = *room, .kernel = kernel, .tiles = tiles};
   if ((size_t)p->room.threads > room->m) p->room.threads = (int)room->m;
   p->scratch_bytes = (kernel->scratch_bytes(room->r, room->problem->N) + 1023) / 1024 * 1024;
-  p->state = mno_alloc(room->m * tiles * 2 * room->r * kernel->width, kernel->element);
+  size_t tile = 2 * room->r * kernel->width * kernel->element;
+  p->state = mno_alloc_raw(room->m * tiles, tile); /* by whoever draws or writes */
   p->weight = mno_alloc(tiles * kernel->width, kernel->element);
   p->scratch = mno_alloc((size_t)p->room.threads, p->scratch_bytes);
   if (!p->state || !p->weight || !p->scratch) {
     destroy(p);
     return mno_fail_memory(err, bytes(room), "the particles of the Mean ODE");
   }
+  for (size_t j = 1; j <= room->m; j++) memset((char *)p->state + (j * tiles - 1) * tile, 0, tile); /* the padding */
   *particles = p;
   return MNO_OK;
 }
@@ -99,6 +103,7 @@ static mno_status draw(mno_particles *p, const mno_initial *initial, mno_error *
   if (!normal) return mno_fail_memory(err, 2 * r * BATCH * sizeof(double), "quasi-random points");
   for (size_t j = 0; j < p->room.m; j++)
     for (size_t first = 0; first < points; first += BATCH) {
+      if (mno_stopped(initial->stop)) break;
       size_t count = points - first < BATCH ? points - first : BATCH;
       uint32_t x[BATCH];
       for (size_t d = 0; d < 2 * r; d++) {
@@ -137,6 +142,7 @@ static void pass_node(void *context, size_t index, int worker) {
   const mno_particles *p = round->particles;
   const mno_particle_pass *all = round->pass;
   const mno_problem *problem = p->room.problem;
+  if (mno_stopped(all->stop)) return;
   size_t r = p->room.r, field = index * problem->N * r, node = all->first + index;
   mno_pass pass = {.activation = problem->activation,
                    .r = r,

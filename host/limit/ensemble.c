@@ -1,6 +1,7 @@
 #include "limit/ensemble.h"
 
 #include "core/memory.h"
+#include "limit/stop.h"
 #include "meanode/random.h"
 
 #include <math.h>
@@ -85,8 +86,10 @@ mno_status mno_ensemble_draw(mno_ensemble *ensemble, const mno_reduction *reduct
                          .block = block,
                          .axes = reduction->axes,
                          .scale = {problem->sigma_u * root, problem->sigma_v * root},
-                         .points = room->particles / 2};
+                         .points = room->particles / 2,
+                         .stop = ensemble->stop};
   mno_status status = ensemble->engine->draw(ensemble->particles, &initial, err);
+  if (status == MNO_OK) status = mno_interrupted(ensemble->stop, err);
   mno_sobol_free(&sobol);
   free(block);
   return status;
@@ -97,8 +100,11 @@ static void fill(double *x, size_t count) {
 }
 
 void mno_ensemble_pass_nodes(mno_ensemble *ensemble, const mno_particle_pass *pass) {
+  mno_particle_pass stoppable = *pass;
+  stoppable.stop = ensemble->stop;
   mno_status status = ensemble->fault.status;
-  if (status == MNO_OK) status = ensemble->engine->pass(ensemble->particles, pass, &ensemble->fault);
+  if (status == MNO_OK) status = ensemble->engine->pass(ensemble->particles, &stoppable, &ensemble->fault);
+  if (status == MNO_OK) status = mno_interrupted(ensemble->stop, &ensemble->fault);
   if (status == MNO_OK) return;
   size_t fields = pass->count * ensemble->room.problem->N * ensemble->room.r;
   fill(pass->F, fields);
@@ -108,7 +114,7 @@ void mno_ensemble_pass_nodes(mno_ensemble *ensemble, const mno_particle_pass *pa
 
 void mno_ensemble_pass(mno_ensemble *ensemble, const double *old_h, const double *old_b, const double *h, const double *b,
                        double *F, double *G, double *J) {
-  mno_particle_pass pass = {0, ensemble->room.m, old_h, old_b, h, b, F, G, J};
+  mno_particle_pass pass = {0, ensemble->room.m, old_h, old_b, h, b, F, G, J, NULL};
   mno_ensemble_pass_nodes(ensemble, &pass);
 }
 

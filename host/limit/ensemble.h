@@ -10,7 +10,8 @@ typedef struct mno_ensemble {
   const mno_engine *engine;
   mno_room room;
   mno_particles *particles;
-  mno_error fault; /* of the first pass that failed; later ones do nothing */
+  const atomic_int *stop; /* may be NULL; nonzero: draws, and passes by way of their fault, are MNO_INTERRUPTED */
+  mno_error fault;        /* of the first pass that failed; later ones do nothing */
 } mno_ensemble;
 
 /* Room for particles, to be drawn or written. engine NULL: the CPU. */

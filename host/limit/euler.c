@@ -1,6 +1,7 @@
 #include "core/memory.h"
 #include "limit/average.h"
 #include "limit/ensemble.h"
+#include "limit/stop.h"
 #include "meanode/limit.h"
 
 #include <math.h>
@@ -18,7 +19,6 @@ typedef struct euler {
   double *h, *b;  /* [L+1][N][r] */
   double *drift;  /* [N][r] */
   double *unused; /* [N][r] */
-  const atomic_int *stop;
 } euler;
 
 /* The drift of one layer at h, or its adjoint drift at h and b. */
@@ -48,7 +48,7 @@ static int train(euler *e, double *h1) {
     }
     /* layer l is driven by h below it and b above it */
     mno_ensemble_pass(&e->ensemble, e->h, e->b + e->field, NULL, NULL, NULL, NULL, NULL);
-    running = !(e->stop && atomic_load(e->stop));
+    running = !mno_stopped(e->ensemble.stop);
   }
   free(output);
   return running;
@@ -57,7 +57,7 @@ static int train(euler *e, double *h1) {
 static mno_status train_euler(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
                               size_t particles, size_t L, double *h1, mno_error *err) {
   size_t field = problem->N * reduction->r, count = 2 * (L + 1) * field + 2 * field;
-  euler e = {.problem = problem, .reduction = reduction, .L = L, .field = field, .stop = options->stop};
+  euler e = {.problem = problem, .reduction = reduction, .L = L, .field = field};
   e.h = mno_alloc(count, sizeof(double));
   if (!e.h) return mno_fail_memory(err, count * sizeof(double), "the Euler scheme");
   e.b = e.h + (L + 1) * field;
@@ -65,6 +65,7 @@ static mno_status train_euler(const mno_problem *problem, const mno_limit_option
   e.unused = e.drift + field;
   mno_status status = mno_ensemble_new(options->engine, problem, reduction->r, L, particles, MNO_F64,
                                        options->threads > 0 ? options->threads : mno_core_count(), &e.ensemble, err);
+  e.ensemble.stop = options->stop;
   if (status == MNO_OK) status = mno_ensemble_draw(&e.ensemble, reduction, 1, options->seed, 0, err);
   if (status == MNO_OK && !train(&e, h1)) status = mno_fail(err, MNO_INTERRUPTED, "interrupted");
   if (status == MNO_OK) status = mno_ensemble_check(&e.ensemble, err);
@@ -85,13 +86,14 @@ mno_status mno_limit_depth_bias(const mno_problem *problem, const mno_limit_opti
   mno_collocation method = {0};
   mno_trajectory limit = {0};
   mno_ensemble ensemble = {0};
-  double *h1 = mno_alloc((K + 1) * field + 2 * f, sizeof(double)), *fx = h1 + (K + 1) * field;
+  double *h1 = mno_alloc((K + 1) * field + 2 * f, sizeof(double));
   if (!h1) status = mno_fail_memory(err, ((K + 1) * field + 2 * f) * sizeof(double), "the Euler scheme");
   if (status == MNO_OK) status = mno_collocation_new(&method, options->nodes > 0 ? (size_t)options->nodes : NODES, err);
   if (status == MNO_OK) status = mno_trajectory_new(problem, reduction.r, method.m, &limit, err);
   if (status == MNO_OK)
     status = mno_ensemble_new(options->engine, problem, reduction.r, method.m, particles, MNO_F64,
                               options->threads > 0 ? options->threads : mno_core_count(), &ensemble, err);
+  ensemble.stop = method.stop = options->stop;
   if (status == MNO_OK) status = mno_ensemble_draw(&ensemble, &reduction, 1, options->seed, 0, err);
   mno_system system = mno_system_of(problem, &reduction, 1e-11, options->stop);
   system.method = &method;
@@ -99,7 +101,7 @@ mno_status mno_limit_depth_bias(const mno_problem *problem, const mno_limit_opti
   if (status == MNO_OK) status = train_euler(problem, options, &reduction, particles, L, h1, err);
   for (size_t k = 0; status == MNO_OK && k <= K; k++) {
     const double *x = h1 + k * field, *y = limit.h1 + k * field;
-    double of = 0, oh = 0;
+    double *fx = h1 + (K + 1) * field, of = 0, oh = 0;
     mno_reduction_output(problem, &reduction, x, fx, NULL);
     mno_reduction_output(problem, &reduction, y, fx + f, NULL);
     for (size_t e = 0; e < f; e++) of += (fx[e] - fx[f + e]) * (fx[e] - fx[f + e]);

@@ -3,6 +3,7 @@
 #include "core/memory.h"
 #include "limit/ensemble.h"
 #include "limit/refine.h"
+#include "limit/stop.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -56,12 +57,16 @@ static size_t points(const rule *rule, size_t r, double h, double *z /* [][2][r]
 static mno_status fill(const rule *rule, const mno_system *system, const mno_trajectory *t, double h, mno_ensemble *ensemble,
                        mno_error *err) {
   size_t count = points(rule, t->r, h, NULL, NULL);
-  double *z = mno_alloc(count * (2 * t->r + 1), sizeof(double)), *weight = z + count * 2 * t->r;
+  double *z = mno_alloc(count * (2 * t->r + 1), sizeof(double));
   if (!z) return mno_fail_memory(err, count * (2 * t->r + 1) * sizeof(double), "the points of the quadrature");
+  double *weight = z + count * 2 * t->r;
   points(rule, t->r, h, z, weight);
   mno_status status =
       mno_ensemble_new(rule->engine, system->problem, t->r, t->m, count, MNO_F64, rule->threads, ensemble, err);
-  for (size_t j = 0; status == MNO_OK && j < t->m; j++) status = mno_ensemble_write(ensemble, j, z, err);
+  for (size_t j = 0; status == MNO_OK && j < t->m; j++) {
+    status = mno_ensemble_write(ensemble, j, z, err);
+    if (status == MNO_OK) status = mno_interrupted(system->stop, err);
+  }
   if (status == MNO_OK) status = mno_ensemble_weigh(ensemble, weight, err);
   free(z);
   return status;

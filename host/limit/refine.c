@@ -23,10 +23,20 @@ static mno_status attempt_run(mno_system system, size_t r, size_t nodes, mno_run
   *a = (attempt){0};
   mno_status status = mno_collocation_new(&a->method, nodes, err);
   if (status == MNO_OK) status = mno_trajectory_new(system.problem, r, nodes, &a->trajectory, err);
+  a->method.stop = system.stop;
   system.method = &a->method;
   if (status == MNO_OK) status = run(context, &system, &a->trajectory, &a->floor, err);
   if (status != MNO_OK) attempt_free(a);
   return status;
+}
+
+/* What the difference of two solutions on few < more nodes says about the error of the one that is chosen. Fields that are
+ * analytic in depth converge geometrically, and the difference bounds the error of the finer. relu has kinks there, where
+ * the directions of two samples cross: algebraic convergence, of order 2 at least (bench_limit orders). */
+static double error_of_difference(const mno_problem *problem, size_t few, size_t more, int coarser) {
+  if (problem->activation != MNO_RELU) return 1;
+  double shrinks = pow((double)few / (double)more, 2);
+  return (coarser ? 1 : shrinks) / (1 - shrinks);
 }
 
 mno_status mno_refine(const mno_limit_options *options, mno_system system, size_t r, mno_run_trajectory run, void *context,
@@ -46,6 +56,11 @@ mno_status mno_refine(const mno_limit_options *options, mno_system system, size_
       break;
     }
     mno_step_difference(problem, system.reduction, &coarse.trajectory, &fine.trajectory, &errors);
+    double factor = error_of_difference(problem, coarse.trajectory.m, fine.trajectory.m, fixed > 0);
+    for (size_t k = 0; k <= problem->K; k++) {
+      errors.output[k] *= factor;
+      errors.embedding[k] *= factor;
+    }
     double worst = mno_largest(errors.output, problem->K + 1);
     int late = options->seconds > 0 && 2 * (mno_now() - start) > options->seconds;
     if (fixed || late || worst <= 0.5 * options->tolerance || mno_node_counts[i + 1] == 0) {
@@ -58,7 +73,9 @@ mno_status mno_refine(const mno_limit_options *options, mno_system system, size_
         }
         mno_add_errors(*limit, &errors);
         (*limit)->certified = mno_within(*limit, options->tolerance);
-        if (!(*limit)->certified && !fixed)
+        if ((*limit)->diverged >= 0)
+          snprintf((*limit)->parameters, sizeof(*limit)->parameters, "; no finite solution found");
+        else if (!(*limit)->certified && !fixed)
           snprintf((*limit)->parameters, sizeof(*limit)->parameters, "%s",
                    late                             ? "; stopped at the time budget"
                    : worst > options->tolerance / 2 ? "; stopped at the largest number of depth nodes"

@@ -13,9 +13,9 @@ typedef mno_status (*mno_run_trajectory)(void *context, const mno_system *system
 extern const size_t mno_node_counts[];
 
 /* system: everything but the collocation scheme. options->nodes fixes the number of nodes; otherwise the finer of the first
- * two solutions that differ by less than half the tolerance is taken. Errors of the limit: that difference. Its parameters
- * are empty, or say what ended the search before the tolerance ("; stopped at the time budget"): the caller puts its own before
- * that. */
+ * two solutions that differ by less than half the tolerance is taken. Errors of the limit: that difference, or what
+ * it bounds where convergence is algebraic. Its parameters are empty, or say what ended the search before the tolerance
+ * ("; stopped at the time budget"): the caller puts its own before that. */
 mno_status mno_refine(const mno_limit_options *options, mno_system system, size_t r, mno_run_trajectory run, void *context,
                       mno_limit **limit, mno_error *err);
 

@@ -11,7 +11,7 @@
 
 enum {
   PILOT_PARTICLES = 512,
-  MOST_PILOT_PARTICLES = 32768,
+  MOST_PILOT_PARTICLES = 1 << 18,
   FIRST_PARTICLES = 1024,
   LEAST_PARTICLES = 64,
   LEAST_COARSE = 256,
@@ -24,6 +24,8 @@ static const double single_precision_tolerance = 2e-5; /* rounding of single pre
 static const double solver_share = 0.01;               /* of the tolerance, for the collocation equations */
 static const double depth_share = 0.3;                 /* of the tolerance, for the depth scheme */
 static const double slope = 0.6;                       /* error ~ particles^-slope, assumed when choosing sizes */
+static const double helped = 0.7; /* eight times as many particles for the pilot should do better than this */
+static const double least_slope = 0.15;                /* below this, more particles do not help */
 
 /* One discretisation. */
 typedef struct design {
@@ -87,8 +89,10 @@ static void randomise(void *context, size_t piece, int worker) {
   size_t r = s->reduction->r, small = coarse_particles(r, d->particles);
   int two = d->particles >= 4 * small;
   mno_status status = mno_ensemble_new(engine, s->problem, r, d->nodes, d->particles, d->precision, 1, &fine, err);
+  fine.stop = s->options->stop;
   if (status == MNO_OK) status = mno_ensemble_draw(&fine, s->reduction, 0, s->options->seed, (uint32_t)index, err);
   if (status == MNO_OK && two) status = mno_ensemble_new(engine, s->problem, r, d->nodes, small, MNO_F64, 1, &coarse, err);
+  coarse.stop = s->options->stop;
   if (status == MNO_OK && two) status = mno_ensemble_draw(&coarse, s->reduction, 0, s->options->seed, (uint32_t)index, err);
   mno_system system = mno_system_of(s->problem, s->reduction, d->tolerance, s->options->stop);
   system.method = &s->method;
@@ -106,6 +110,7 @@ static mno_status solution_new(const mno_problem *problem, const mno_limit_optio
   s->status = mno_alloc(room, sizeof *s->status);
   s->error = mno_alloc(room, sizeof *s->error);
   mno_status status = mno_collocation_new(&s->method, d.nodes, err);
+  s->method.stop = options->stop;
   if (status == MNO_OK && (!s->trajectory || !s->status || !s->error))
     status = mno_fail_memory(err, room * sizeof(mno_error), "the randomisations");
   if (status == MNO_OK) status = mno_ensemble_budget(options, &s->memory, &s->places, err);
@@ -141,43 +146,70 @@ static size_t power_of_two(double x) {
   return p;
 }
 
-/* The pilot that measures the depth error: a small ensemble common to all nodes, so that its drift is smooth in depth. */
+/* The pilot that measures the depth error: an ensemble common to all nodes, so that its drift is smooth in depth. */
 typedef struct pilot {
   mno_limit_options options;
   size_t particles;
+  mno_precision precision;
 } pilot;
+
+static mno_status new_shared(const pilot *pilot, const mno_system *system, const mno_trajectory *trajectory,
+                             size_t particles, mno_precision precision, mno_ensemble *ensemble, mno_error *err) {
+  const mno_limit_options *options = &pilot->options;
+  mno_status status =
+      mno_ensemble_new(options->engine, system->problem, trajectory->r, trajectory->m, particles, precision,
+                       options->threads > 0 ? options->threads : mno_core_count(), ensemble, err);
+  ensemble->stop = options->stop;
+  if (status == MNO_OK) status = mno_ensemble_draw(ensemble, system->reduction, 1, options->seed, UINT32_MAX, err);
+  return status;
+}
 
 static mno_status run_pilot(void *context, const mno_system *system, mno_trajectory *trajectory, double *floor,
                             mno_error *err) {
   const pilot *pilot = context;
-  const mno_limit_options *options = &pilot->options;
-  mno_ensemble ensemble;
-  mno_status status = mno_ensemble_new(options->engine, system->problem, trajectory->r, trajectory->m, pilot->particles,
-                                       MNO_F64, options->threads > 0 ? options->threads : mno_core_count(), &ensemble, err);
-  if (status == MNO_OK) status = mno_ensemble_draw(&ensemble, system->reduction, 1, options->seed, UINT32_MAX, err);
-  if (status == MNO_OK) status = mno_trajectory_particles(system, &ensemble, NULL, trajectory, err);
-  mno_ensemble_free(&ensemble);
+  size_t small = coarse_particles(trajectory->r, pilot->particles);
+  int two = pilot->particles >= 4 * small;
+  mno_ensemble fine = {0}, coarse = {0};
+  mno_status status =
+      new_shared(pilot, system, trajectory, pilot->particles, two ? pilot->precision : MNO_F64, &fine, err);
+  if (status == MNO_OK && two) status = new_shared(pilot, system, trajectory, small, MNO_F64, &coarse, err);
+  if (status == MNO_OK) status = mno_trajectory_particles(system, &fine, two ? &coarse : NULL, trajectory, err);
+  mno_ensemble_free(&fine);
+  mno_ensemble_free(&coarse);
   return status;
 }
 
-/* The depth error by a limit whose errors it is. Particles that end on either side of a separatrix depending on depth make
- * the drift of a small ensemble jump: where nodes do not help, more particles do. */
+static mno_precision precision_for(double tolerance) {
+  return tolerance >= single_precision_tolerance ? MNO_F32 : MNO_F64;
+}
+
+static double solver_tolerance(double tolerance) { return fmax(solver_share * tolerance, 1e-10); }
+
+/* The depth error by a limit whose errors it is. Particles that end on either side of a separatrix, or of the kink of relu,
+ * depending on depth make the drift of a small ensemble jump: where nodes do not help, more particles do. */
 static mno_status find_nodes(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
                              mno_limit **depth, mno_error *err) {
-  double start = mno_now();
-  pilot pilot = {.options = *options, .particles = PILOT_PARTICLES};
+  double start = mno_now(), before = INFINITY;
+  size_t budget, most = 0, r = reduction->r;
+  int places;
+  pilot pilot = {.options = *options, .particles = PILOT_PARTICLES, .precision = precision_for(options->tolerance)};
   pilot.options.tolerance = 2 * depth_share * options->tolerance; /* differences below half of that end the search */
-  for (;; pilot.particles *= 8) {
-    mno_status status = mno_refine(&pilot.options, mno_system_of(problem, reduction, 1e-10, options->stop), reduction->r,
-                                   run_pilot, &pilot, depth, err);
-    if (status != MNO_OK) return status;
-    double used = mno_now() - start;
-    if ((*depth)->certified || (*depth)->diverged >= 0 || options->nodes > 0 || pilot.particles >= MOST_PILOT_PARTICLES ||
-        (options->seconds > 0 && 10 * used > options->seconds))
-      return MNO_OK;
+  for (size_t i = 0; mno_node_counts[i] > 0; i++) most = mno_node_counts[i];
+  mno_status status = mno_ensemble_budget(options, &budget, &places, err);
+  for (; status == MNO_OK; pilot.particles *= 8) {
+    mno_system system = mno_system_of(problem, reduction, solver_tolerance(options->tolerance), options->stop);
+    status = mno_refine(&pilot.options, system, r, run_pilot, &pilot, depth, err);
+    if (status != MNO_OK) break;
+    double used = mno_now() - start, worst = mno_largest((*depth)->output_error, problem->K + 1);
+    if ((*depth)->certified || (*depth)->diverged >= 0 || worst > helped * before ||
+        pilot.particles >= MOST_PILOT_PARTICLES || (options->seconds > 0 && 10 * used > options->seconds) ||
+        mno_ensemble_bytes(options->engine, problem, r, most, 8 * pilot.particles, pilot.precision) > budget)
+      break;
+    before = worst;
     mno_limit_free(*depth);
     *depth = NULL;
   }
+  return status;
 }
 
 static double relative_cost(size_t particles, size_t before) {
@@ -232,12 +264,14 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
 
   design d = {.nodes = depth->nodes,
               .particles = options->particles > 0 ? power_of_two((double)options->particles) : FIRST_PARTICLES,
-              .precision = tolerance >= single_precision_tolerance ? MNO_F32 : MNO_F64,
-              .tolerance = fmax(solver_share * tolerance, 1e-10)};
+              .precision = precision_for(tolerance),
+              .tolerance = solver_tolerance(tolerance)};
   size_t randomisations = options->randomisations > 0 ? (size_t)options->randomisations : RANDOMISATIONS;
   const char *ended = "";
   char where[32];
   int64_t diverged = -1;
+  /* What is left for sampling; where the depth alone exceeds the tolerance, sampling need not be much better than it. */
+  double room = worst < tolerance ? sqrt(tolerance * tolerance - worst * worst) : worst / 2, first = 0;
   solution s = {0};
   for (int searching = 1; searching;) {
     if (!s.trajectory) status = solution_new(problem, options, reduction, d, &s, err);
@@ -250,15 +284,18 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
            left = options->seconds > 0 ? options->seconds - (mno_now() - start) : INFINITY;
     mno_add_errors(*limit, &depth_errors);
     (*limit)->certified = mno_within(*limit, tolerance) && s.count > 1;
+    if (first == 0) first = sampling;
     if ((*limit)->certified) ended = "";
-    if (!(*limit)->certified && worst >= tolerance)
+    if (!(*limit)->certified && worst >= tolerance && sampling <= room)
       ended = depth->parameters[0] ? depth->parameters : "; the depth nodes are too few for the tolerance";
-    if ((*limit)->diverged >= 0 && (*limit)->diverged == diverged) ended = "; no finite solution";
+    if (!(*limit)->certified && s.design.particles >= LARGEST_GROWTH * FIRST_PARTICLES &&
+        log(first / sampling) < least_slope * log((double)s.design.particles / FIRST_PARTICLES))
+      ended = "; stopped as more particles do not help";
+    if ((*limit)->diverged >= 0 && (*limit)->diverged == diverged) ended = "; no finite solution found";
     diverged = (*limit)->diverged; /* once may be the ensemble's fault, twice is the limit's */
     searching = !(*limit)->certified && options->particles == 0 && s.count > 1 && !*ended;
     if (searching)
-      searching = next_design(&s, sampling, sqrt(tolerance * tolerance - worst * worst), left, &d.particles, &randomisations,
-                              &ended);
+      searching = next_design(&s, sampling, room, left, &d.particles, &randomisations, &ended);
     if (searching && d.particles != s.design.particles) solution_free(&s);
   }
   if (status == MNO_OK) {

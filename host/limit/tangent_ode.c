@@ -4,6 +4,7 @@
 #include "limit/gaussian_kernels.h"
 #include "limit/parallel.h"
 #include "limit/refine.h"
+#include "limit/stop.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,8 +19,10 @@ typedef struct tangent {
   size_t step;
   int closed, threads;
   double tolerance; /* of the truncation of the series */
-  double memory;    /* bytes that its coefficients may take */
-  int cut;          /* it is shorter than the tolerance wants, for lack of memory or of terms */
+  double memory;    /* bytes that it and its coefficients may take */
+  double deadline;  /* no longer series after this time */
+  const char *cut;  /* why it is shorter than the tolerance wants, or NULL */
+  const atomic_int *stop;
   mno_hermite hermite;
   size_t terms;        /* of the series; 0 with closed forms */
   double *coefficient; /* [K][m][N][4][terms] of the history */
@@ -74,7 +77,7 @@ static void drift_sample(const tangent *t, size_t j, size_t i, const double *h, 
 static void drift_node(void *context, size_t j, int worker) {
   const tangent *t = context;
   size_t r = t->trajectory->r, N = t->trajectory->N;
-  for (size_t i = 0; i < N; i++) {
+  for (size_t i = 0; i < N && !mno_stopped(t->stop); i++) {
     size_t place = j * N + i;
     double *coefficient = t->now + place * 4 * t->terms;
     if (!t->closed) {
@@ -97,7 +100,7 @@ static void drift(void *context, const double *h, double *F, double *J) {
 static void remember(tangent *t, size_t k) {
   const mno_trajectory *path = t->trajectory;
   size_t vectors = path->m * path->N;
-  for (size_t e = 0; e < vectors && !t->closed; e++)
+  for (size_t e = 0; e < vectors && !t->closed && !mno_stopped(t->stop); e++)
     mno_hermite_coefficients(&t->hermite, deviation(t, path->h + (k * vectors + e) * path->r, path->r),
                              t->coefficient + (k * vectors + e) * 4 * t->terms);
 }
@@ -112,14 +115,10 @@ static double largest_deviation(const tangent *t) {
 static mno_status train(tangent *t, const mno_system *system, mno_error *err) {
   mno_trajectory *path = t->trajectory;
   size_t n = path->m * path->N * path->r, field = path->N * path->r;
-  double *F = mno_alloc(n * (1 + path->r), sizeof(double)), *J = F + n;
+  double *F = mno_alloc(n * (1 + path->r), sizeof(double));
   if (!F) return mno_fail_memory(err, n * (1 + path->r) * sizeof(double), "the Neural Tangent ODE");
-  mno_status status = MNO_OK;
+  double *J = F + n;
   for (size_t k = 1; k <= path->K && path->failed < 0; k++) {
-    if (system->stop && atomic_load(system->stop)) {
-      status = mno_fail(err, MNO_INTERRUPTED, "interrupted");
-      break;
-    }
     remember(t, k - 1);
     t->step = k;
     mno_trajectory_guess(path, k, path->h + k * n);
@@ -128,7 +127,7 @@ static mno_status train(tangent *t, const mno_system *system, mno_error *err) {
     if (!isfinite(size) || !mno_trajectory_finish(system, path, k, J, NULL)) mno_trajectory_forget(path, k);
   }
   free(F);
-  return status;
+  return mno_interrupted(system->stop, err);
 }
 
 /* Runs with more and more terms of the series until what they leave out is far below the tolerance. */
@@ -150,13 +149,18 @@ static mno_status run(void *context, const mno_system *system, mno_trajectory *t
     t->tail = block + count - trajectory->m;
     if (!t->closed) status = mno_hermite_new(problem->activation, t->terms, 2 * largest_deviation(t), &t->hermite, err);
     if (status == MNO_OK) status = train(t, system, err);
+    size_t points = t->hermite.points;
     mno_hermite_free(&t->hermite);
     *floor = 0;
     for (size_t j = 0; j < trajectory->m; j++)
       if (!(t->tail[j] <= *floor)) *floor = t->tail[j];
     free(block);
     if (status != MNO_OK || t->closed || *floor <= t->tolerance) return status;
-    t->cut = 2 * t->terms > MOST_TERMS || 2 * sizeof(double) * (double)count > t->memory;
+    double longer = 2.0 * sizeof(double) * ((double)count + (double)(points * t->terms));
+    t->cut = 2 * t->terms > MOST_TERMS ? "; stopped at the longest series"
+             : longer > t->memory      ? "; stopped at the memory budget"
+             : mno_now() > t->deadline ? "; stopped at the time budget"
+                                       : NULL;
     if (t->cut) return status;
   }
 }
@@ -169,7 +173,9 @@ mno_status mno_tangent_ode_solve(const mno_problem *problem, const mno_limit_opt
   tangent context = {.threads = options->threads > 0 ? options->threads : mno_core_count(),
                      .tolerance = 0.1 * options->tolerance,
                      .memory = options->memory > 0 ? options->memory : 0.8 * (double)mno_memory_available(),
-                     .terms = FIRST_TERMS};
+                     .deadline = options->seconds > 0 ? mno_now() + options->seconds / 4 : INFINITY,
+                     .terms = FIRST_TERMS,
+                     .stop = options->stop};
   mno_reduction reduction;
   mno_status status = mno_reduction_new(problem, 0, &reduction, err);
   if (status != MNO_OK) return status;
@@ -182,7 +188,7 @@ mno_status mno_tangent_ode_solve(const mno_problem *problem, const mno_limit_opt
     int closed = mno_kernels_closed(problem->activation);
     char ended[64], terms[64] = "";
     snprintf(ended, sizeof ended, "%.63s",
-             context.cut && !out->certified ? "; stopped at the memory or terms of the series" : out->parameters);
+             context.cut && !out->certified && out->diverged < 0 ? context.cut : out->parameters);
     if (!closed) snprintf(terms, sizeof terms, ", terms %zu", context.terms);
     snprintf(out->method, sizeof out->method, "kernels");
     snprintf(out->parameters, sizeof out->parameters, "%s, nodes %zu, dimension %zu%s%s",

@@ -1,6 +1,7 @@
 #include "limit/trajectory.h"
 
 #include "core/memory.h"
+#include "limit/stop.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -90,13 +91,11 @@ void mno_trajectory_forget(mno_trajectory *t, size_t k) {
   t->failed = (int64_t)k;
 }
 
-static int stopped(const mno_system *system) { return system->stop && atomic_load(system->stop); }
-
-static mno_status newton(const mno_system *system, mno_ensemble *fine, mno_trajectory *t, double *work, mno_error *err) {
+static void newton(const mno_system *system, mno_ensemble *fine, mno_trajectory *t, double *work) {
   size_t n = t->m * t->N * t->r;
   double *F = work, *J = work + n;
   for (size_t k = 1; k <= t->K; k++) {
-    if (stopped(system)) return mno_fail(err, MNO_INTERRUPTED, "interrupted");
+    if (mno_stopped(system->stop)) break;
     mno_ensemble_pass(fine, t->h + (k - 1) * n, t->b + (k - 1) * n, NULL, NULL, NULL, NULL, NULL);
     mno_trajectory_guess(t, k, t->h + k * n);
     if (!solve(system, t, k, fine, system->tolerance, NULL, NULL, F, J)) {
@@ -104,7 +103,6 @@ static mno_status newton(const mno_system *system, mno_ensemble *fine, mno_traje
       break;
     }
   }
-  return MNO_OK;
 }
 
 /* extra = fine - coarse at the fields h, b, where the coarse drift is F and its Jacobian J. */
@@ -120,15 +118,15 @@ static void difference(const mno_trajectory *t, const double *fine_F, const doub
     }
 }
 
-static mno_status two_ensembles(const mno_system *system, mno_ensemble *fine, mno_ensemble *coarse, mno_trajectory *t,
-                                double *work, mno_error *err) {
+static void two_ensembles(const mno_system *system, mno_ensemble *fine, mno_ensemble *coarse, mno_trajectory *t,
+                          double *work) {
   size_t n = t->m * t->N * t->r;
   double *F = work, *fine_F = F + n, *fine_G = fine_F + n, *extra_F = fine_G + n, *extra_G = extra_F + n,
          *before_F = extra_G + n, *before_G = before_F + n, *at_h = before_G + n, *at_b = at_h + n, *J = at_b + n;
   /* Newton's error is the square of the last correction, so a correction below the root of the tolerance is the last one. */
   double contraction = 0, tight = 1e-2 * sqrt(system->tolerance);
   for (size_t k = 1; k <= t->K; k++) {
-    if (stopped(system)) return mno_fail(err, MNO_INTERRUPTED, "interrupted");
+    if (mno_stopped(system->stop)) break;
     const double *old_h = t->h + (k - 1) * n, *old_b = t->b + (k - 1) * n;
     double *h = t->h + k * n, *b = t->b + k * n, last = NAN;
     mno_ensemble_pass(coarse, old_h, old_b, NULL, NULL, NULL, NULL, NULL);
@@ -166,7 +164,6 @@ static mno_status two_ensembles(const mno_system *system, mno_ensemble *fine, mn
       break;
     }
   }
-  return MNO_OK;
 }
 
 mno_status mno_trajectory_particles(const mno_system *system, mno_ensemble *fine, mno_ensemble *coarse, mno_trajectory *t,
@@ -175,9 +172,15 @@ mno_status mno_trajectory_particles(const mno_system *system, mno_ensemble *fine
   double *work = mno_alloc(count, sizeof(double));
   if (!work) return mno_fail_memory(err, count * sizeof(double), "the collocation equations");
   mno_trajectory_start(system, t);
-  mno_status status = MNO_OK;
-  if (t->failed < 0)
-    status = coarse ? two_ensembles(system, fine, coarse, t, work, err) : newton(system, fine, t, work, err);
+  fine->stop = system->stop;
+  if (coarse) coarse->stop = system->stop;
+  if (t->failed < 0) {
+    if (coarse)
+      two_ensembles(system, fine, coarse, t, work);
+    else
+      newton(system, fine, t, work);
+  }
+  mno_status status = mno_interrupted(system->stop, err);
   if (status == MNO_OK) status = mno_ensemble_check(fine, err);
   if (status == MNO_OK && coarse) status = mno_ensemble_check(coarse, err);
   free(work);

@@ -96,6 +96,11 @@ static void count_uncertified(mno_run_summary *summary, size_t p, const mno_limi
   double worst = 0;
   for (size_t k = 0; k <= limit->K; k++) worst = fmax(worst, limit->output_error[k]);
   summary->limits_uncertified++;
+  if (limit->diverged >= 0) {
+    note(summary, "the %s limit of problem %zu is not known from step %lld on (%.120s)", mno_limit_kind_name(limit->kind), p,
+         (long long)limit->diverged, limit->parameters);
+    return;
+  }
   note(summary, "the %s limit of problem %zu has an estimated error of %.2g, not %g (%.120s)",
        mno_limit_kind_name(limit->kind), p, worst, tolerance, limit->parameters);
 }

@@ -77,6 +77,24 @@ static void quadrature_covered(void **state) {
   problem_free(&p);
 }
 
+/* relu has kinks in depth when D = 2: algebraic convergence of the depth scheme, whose error is claimed as such. The truth
+ * has twice the nodes and other randomisations. */
+static void relu_covered(void **state) {
+  mno_problem p = random_problem(3, 3, 2, 2, COVERAGE_STEPS);
+  p.activation = MNO_RELU;
+  mno_limit *truth = solve_limit(&p, (mno_limit_options){.tolerance = 1e-4,
+                                                         .method = MNO_METHOD_SOBOL,
+                                                         .particles = 32768,
+                                                         .nodes = 32,
+                                                         .randomisations = 16,
+                                                         .seed = 77});
+  mno_limit_options few_nodes = sampling;
+  few_nodes.nodes = 16;
+  coverage(&p, truth, few_nodes, "relu, D = 2");
+  mno_limit_free(truth);
+  problem_free(&p);
+}
+
 /* One sample, one target, D = 1: single numbers, embedding included; and sizes chosen by the program. */
 static void scalars_covered(void **state) {
   mno_problem p = random_problem(1, 1, 1, 1, COVERAGE_STEPS);
@@ -179,6 +197,6 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(largest_is_an_average), cmocka_unit_test(scheme_has_order_2m),
                                      cmocka_unit_test(depth_converges),       cmocka_unit_test(depth_constant),
                                      cmocka_unit_test(scalars_covered),       cmocka_unit_test(quadrature_covered),
-                                     cmocka_unit_test(identity_covered)};
+                                     cmocka_unit_test(relu_covered),          cmocka_unit_test(identity_covered)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -338,6 +338,29 @@ static void budgets_are_named(void **state) {
   problem_free(&p);
 }
 
+/* Where the depth scheme cannot reach the tolerance, sampling still becomes as accurate as it: a tighter tolerance does not
+ * make a worse limit. */
+static void depth_error_does_not_end_sampling(void **state) {
+  mno_problem p = random_problem(6, 3, 3, 2, 5);
+  p.activation = MNO_RELU;
+  mno_limit_options options = {.tolerance = 1e-6, .nodes = 12, .particles = 64, .randomisations = 1, .seed = 2};
+  mno_limit *depth = solve_limit(&p, options); /* no spread: the depth error alone */
+  options.particles = options.randomisations = 0;
+  mno_limit *limit = solve_limit(&p, options);
+  double of_depth = 0, both = 0;
+  for (size_t k = 0; k <= p.K; k++) {
+    of_depth = fmax(of_depth, depth->output_error[k]);
+    both = fmax(both, limit->output_error[k]);
+  }
+  print_message("depth error %.1e, with sampling %.1e (%s)\n", of_depth, both, limit->parameters);
+  assert_false(limit->certified);
+  assert_non_null(strstr(limit->parameters, "depth nodes"));
+  assert_true(both >= of_depth && both < 1.2 * of_depth);
+  mno_limit_free(depth);
+  mno_limit_free(limit);
+  problem_free(&p);
+}
+
 static void methods_are_checked(void **state) {
   mno_problem p = random_problem(3, 2, 2, 3, 1);
   mno_error err;
@@ -369,6 +392,7 @@ int main(void) {
                                      cmocka_unit_test(reduction_falls_back),
                                      cmocka_unit_test(divergence_is_reported),
                                      cmocka_unit_test(budgets_are_named),
+                                     cmocka_unit_test(depth_error_does_not_end_sampling),
                                      cmocka_unit_test(methods_are_checked)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
