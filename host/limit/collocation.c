@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NEWTON_STEPS = 30, SWEEPS = 200, LARGEST_DIRECT = 1500 };
+enum { NEWTON_STEPS = 50, FULL_STEPS = 8, SWEEPS = 200, LARGEST_DIRECT = 1500 };
 
 /* Lagrange polynomial of point j among n points, at s. */
 static double lagrange(const double *point, size_t n, size_t j, double s) {
@@ -157,12 +157,14 @@ double mno_collocation_forward(const mno_collocation *method, size_t N, size_t r
       size = NAN;
       break;
     }
-    for (size_t e = 0; e < n; e++) h[e] += delta[e];
+    /* A few particles of relu give a drift with kinks, about which full steps may go round in circles. */
+    double damping = step >= FULL_STEPS && size > 0.5 * last ? 0.5 : 1;
+    for (size_t e = 0; e < n; e++) h[e] += damping * delta[e];
     /* The drift at the corrected fields follows from the Jacobian: the error is quadratic in the correction. */
     if (size <= tolerance || (size <= 1e3 * tolerance && size >= last)) {
       for (size_t j = 0; j < m * N; j++)
         for (size_t a = 0; a < r; a++)
-          for (size_t b = 0; b < r; b++) F[j * r + a] += J[(j * r + a) * r + b] * delta[j * r + b];
+          for (size_t b = 0; b < r; b++) F[j * r + a] += damping * J[(j * r + a) * r + b] * delta[j * r + b];
       break;
     }
     last = size;

@@ -13,9 +13,9 @@
 
 typedef struct mno_collocation {
   size_t m;
-  double *c; /* [m] nodes in (0, 1) */
-  double *w; /* [m] weights, sum 1 */
-  double *A; /* [m][m] integral of the Lagrange polynomial of node j from 0 to c_i */
+  double *c;              /* [m] nodes in (0, 1) */
+  double *w;              /* [m] weights, sum 1 */
+  double *A;              /* [m][m] integral of the Lagrange polynomial of node j from 0 to c_i */
   const atomic_int *stop; /* nonzero: solving fails; NULL unless the owner sets it */
 } mno_collocation;
 

@@ -33,8 +33,8 @@ static mno_status attempt_run(mno_system system, size_t r, size_t nodes, mno_run
 /* What the difference of two solutions on few < more nodes says about the error of the one that is chosen. Fields that are
  * analytic in depth converge geometrically, and the difference bounds the error of the finer. relu has kinks there, where
  * the directions of two samples cross: algebraic convergence, of order 2 at least (bench_limit orders). */
-static double error_of_difference(const mno_problem *problem, size_t few, size_t more, int coarser) {
-  if (problem->activation != MNO_RELU) return 1;
+static double error_of_difference(const mno_system *system, size_t few, size_t more, int coarser) {
+  if (!mno_system_is_kinked(system)) return 1;
   double shrinks = pow((double)few / (double)more, 2);
   return (coarser ? 1 : shrinks) / (1 - shrinks);
 }
@@ -56,12 +56,13 @@ mno_status mno_refine(const mno_limit_options *options, mno_system system, size_
       break;
     }
     mno_step_difference(problem, system.reduction, &coarse.trajectory, &fine.trajectory, &errors);
-    double factor = error_of_difference(problem, coarse.trajectory.m, fine.trajectory.m, fixed > 0);
+    double factor = error_of_difference(&system, coarse.trajectory.m, fine.trajectory.m, fixed > 0);
     for (size_t k = 0; k <= problem->K; k++) {
       errors.output[k] *= factor;
       errors.embedding[k] *= factor;
     }
-    double worst = mno_largest(errors.output, problem->K + 1);
+    int64_t failed[2] = {coarse.trajectory.failed, fine.trajectory.failed};
+    double worst = failed[0] == failed[1] ? mno_largest(errors.output, problem->K + 1) : INFINITY;
     int late = options->seconds > 0 && 2 * (mno_now() - start) > options->seconds;
     if (fixed || late || worst <= 0.5 * options->tolerance || mno_node_counts[i + 1] == 0) {
       const attempt *chosen = fixed ? &coarse : &fine;

@@ -18,14 +18,15 @@ enum {
   OVERHEAD = 4096, /* what a randomisation costs besides its particles, in particles */
   RANDOMISATIONS = 8,
   MOST_RANDOMISATIONS = 64,
-  LARGEST_GROWTH = 64
+  LARGEST_GROWTH = 64,
+  HOPELESS = 100, /* tolerances */
 };
 static const double single_precision_tolerance = 2e-5; /* rounding of single precision stays well below this */
 static const double solver_share = 0.01;               /* of the tolerance, for the collocation equations */
 static const double depth_share = 0.3;                 /* of the tolerance, for the depth scheme */
 static const double slope = 0.6;                       /* error ~ particles^-slope, assumed when choosing sizes */
-static const double helped = 0.7; /* eight times as many particles for the pilot should do better than this */
-static const double least_slope = 0.15;                /* below this, more particles do not help */
+static const double helped = 0.7;       /* eight times as many particles for the pilot should do better than this */
+static const double least_slope = 0.15; /* below this, more particles do not help */
 
 /* One discretisation. */
 typedef struct design {
@@ -156,9 +157,8 @@ typedef struct pilot {
 static mno_status new_shared(const pilot *pilot, const mno_system *system, const mno_trajectory *trajectory,
                              size_t particles, mno_precision precision, mno_ensemble *ensemble, mno_error *err) {
   const mno_limit_options *options = &pilot->options;
-  mno_status status =
-      mno_ensemble_new(options->engine, system->problem, trajectory->r, trajectory->m, particles, precision,
-                       options->threads > 0 ? options->threads : mno_core_count(), ensemble, err);
+  mno_status status = mno_ensemble_new(options->engine, system->problem, trajectory->r, trajectory->m, particles, precision,
+                                       options->threads > 0 ? options->threads : mno_core_count(), ensemble, err);
   ensemble->stop = options->stop;
   if (status == MNO_OK) status = mno_ensemble_draw(ensemble, system->reduction, 1, options->seed, UINT32_MAX, err);
   return status;
@@ -170,18 +170,17 @@ static mno_status run_pilot(void *context, const mno_system *system, mno_traject
   size_t small = coarse_particles(trajectory->r, pilot->particles);
   int two = pilot->particles >= 4 * small;
   mno_ensemble fine = {0}, coarse = {0};
-  mno_status status =
-      new_shared(pilot, system, trajectory, pilot->particles, two ? pilot->precision : MNO_F64, &fine, err);
+  mno_system accurate = *system;
+  if (!two) accurate.tolerance = 1e-10; /* Newton's method has it for nothing */
+  mno_status status = new_shared(pilot, system, trajectory, pilot->particles, two ? pilot->precision : MNO_F64, &fine, err);
   if (status == MNO_OK && two) status = new_shared(pilot, system, trajectory, small, MNO_F64, &coarse, err);
-  if (status == MNO_OK) status = mno_trajectory_particles(system, &fine, two ? &coarse : NULL, trajectory, err);
+  if (status == MNO_OK) status = mno_trajectory_particles(&accurate, &fine, two ? &coarse : NULL, trajectory, err);
   mno_ensemble_free(&fine);
   mno_ensemble_free(&coarse);
   return status;
 }
 
-static mno_precision precision_for(double tolerance) {
-  return tolerance >= single_precision_tolerance ? MNO_F32 : MNO_F64;
-}
+static mno_precision precision_for(double tolerance) { return tolerance >= single_precision_tolerance ? MNO_F32 : MNO_F64; }
 
 static double solver_tolerance(double tolerance) { return fmax(solver_share * tolerance, 1e-10); }
 
@@ -192,6 +191,7 @@ static mno_status find_nodes(const mno_problem *problem, const mno_limit_options
   double start = mno_now(), before = INFINITY;
   size_t budget, most = 0, r = reduction->r;
   int places;
+  int64_t diverged = -1;
   pilot pilot = {.options = *options, .particles = PILOT_PARTICLES, .precision = precision_for(options->tolerance)};
   pilot.options.tolerance = 2 * depth_share * options->tolerance; /* differences below half of that end the search */
   for (size_t i = 0; mno_node_counts[i] > 0; i++) most = mno_node_counts[i];
@@ -201,11 +201,15 @@ static mno_status find_nodes(const mno_problem *problem, const mno_limit_options
     status = mno_refine(&pilot.options, system, r, run_pilot, &pilot, depth, err);
     if (status != MNO_OK) break;
     double used = mno_now() - start, worst = mno_largest((*depth)->output_error, problem->K + 1);
-    if ((*depth)->certified || (*depth)->diverged >= 0 || worst > helped * before ||
+    int again = (*depth)->diverged >= 0 && (*depth)->diverged == diverged; /* once may be the ensemble's fault */
+    if ((*depth)->certified || again ||
+        ((*depth)->diverged < 0 && worst > helped * before &&
+         (options->nodes > 0 || worst > HOPELESS * options->tolerance)) ||
         pilot.particles >= MOST_PILOT_PARTICLES || (options->seconds > 0 && 10 * used > options->seconds) ||
         mno_ensemble_bytes(options->engine, problem, r, most, 8 * pilot.particles, pilot.precision) > budget)
       break;
-    before = worst;
+    before = (*depth)->diverged < 0 ? worst : INFINITY;
+    diverged = (*depth)->diverged;
     mno_limit_free(*depth);
     *depth = NULL;
   }
@@ -266,7 +270,8 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
               .particles = options->particles > 0 ? power_of_two((double)options->particles) : FIRST_PARTICLES,
               .precision = precision_for(tolerance),
               .tolerance = solver_tolerance(tolerance)};
-  size_t randomisations = options->randomisations > 0 ? (size_t)options->randomisations : RANDOMISATIONS;
+  size_t randomisations = options->randomisations > 0 ? (size_t)options->randomisations : RANDOMISATIONS,
+         smallest = d.particles;
   const char *ended = "";
   char where[32];
   int64_t diverged = -1;
@@ -285,17 +290,20 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
     mno_add_errors(*limit, &depth_errors);
     (*limit)->certified = mno_within(*limit, tolerance) && s.count > 1;
     if (first == 0) first = sampling;
-    if ((*limit)->certified) ended = "";
-    if (!(*limit)->certified && worst >= tolerance && sampling <= room)
+    if ((*limit)->certified)
+      ended = "";
+    else if ((*limit)->diverged >= 0 && (*limit)->diverged == diverged) /* once may be the ensemble's fault */
+      ended = "; no finite solution found";
+    else if (sampling <= room && depth->diverged >= 0 && (*limit)->diverged < 0)
+      ended = "; the depth error is not known at every step";
+    else if (sampling <= room && worst >= tolerance)
       ended = depth->parameters[0] ? depth->parameters : "; the depth nodes are too few for the tolerance";
-    if (!(*limit)->certified && s.design.particles >= LARGEST_GROWTH * FIRST_PARTICLES &&
-        log(first / sampling) < least_slope * log((double)s.design.particles / FIRST_PARTICLES))
+    else if (s.design.particles >= LARGEST_GROWTH * smallest &&
+             log(first / sampling) < least_slope * log((double)s.design.particles / (double)smallest))
       ended = "; stopped as more particles do not help";
-    if ((*limit)->diverged >= 0 && (*limit)->diverged == diverged) ended = "; no finite solution found";
-    diverged = (*limit)->diverged; /* once may be the ensemble's fault, twice is the limit's */
+    diverged = (*limit)->diverged;
     searching = !(*limit)->certified && options->particles == 0 && s.count > 1 && !*ended;
-    if (searching)
-      searching = next_design(&s, sampling, room, left, &d.particles, &randomisations, &ended);
+    if (searching) searching = next_design(&s, sampling, room, left, &d.particles, &randomisations, &ended);
     if (searching && d.particles != s.design.particles) solution_free(&s);
   }
   if (status == MNO_OK) {

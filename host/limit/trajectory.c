@@ -123,8 +123,9 @@ static void two_ensembles(const mno_system *system, mno_ensemble *fine, mno_ense
   size_t n = t->m * t->N * t->r;
   double *F = work, *fine_F = F + n, *fine_G = fine_F + n, *extra_F = fine_G + n, *extra_G = extra_F + n,
          *before_F = extra_G + n, *before_G = before_F + n, *at_h = before_G + n, *at_b = at_h + n, *J = at_b + n;
-  /* Newton's error is the square of the last correction, so a correction below the root of the tolerance is the last one. */
-  double contraction = 0, tight = 1e-2 * sqrt(system->tolerance);
+  /* Newton's error is the square of the last correction, so a correction below the root of the tolerance is the last one;
+   * not so across a kink. */
+  double contraction = 0, tight = 1e-2 * (mno_system_is_kinked(system) ? system->tolerance : sqrt(system->tolerance));
   for (size_t k = 1; k <= t->K; k++) {
     if (mno_stopped(system->stop)) break;
     const double *old_h = t->h + (k - 1) * n, *old_b = t->b + (k - 1) * n;

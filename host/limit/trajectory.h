@@ -30,6 +30,9 @@ typedef struct mno_system {
   const atomic_int *stop; /* may be NULL */
 } mno_system;
 
+/* Is the activation only piecewise smooth? Then a finite ensemble has a drift with kinks and an adjoint drift with jumps. */
+static inline int mno_system_is_kinked(const mno_system *system) { return system->problem->activation == MNO_RELU; }
+
 /* A system of the Mean ODE without a scheme yet. */
 mno_system mno_system_of(const mno_problem *problem, const mno_reduction *reduction, double tolerance,
                          const atomic_int *stop);

@@ -82,12 +82,10 @@ static void quadrature_covered(void **state) {
 static void relu_covered(void **state) {
   mno_problem p = random_problem(3, 3, 2, 2, COVERAGE_STEPS);
   p.activation = MNO_RELU;
-  mno_limit *truth = solve_limit(&p, (mno_limit_options){.tolerance = 1e-4,
-                                                         .method = MNO_METHOD_SOBOL,
-                                                         .particles = 32768,
-                                                         .nodes = 32,
-                                                         .randomisations = 16,
-                                                         .seed = 77});
+  mno_limit *truth = solve_limit(
+      &p,
+      (mno_limit_options){
+          .tolerance = 1e-4, .method = MNO_METHOD_SOBOL, .particles = 32768, .nodes = 32, .randomisations = 16, .seed = 77});
   mno_limit_options few_nodes = sampling;
   few_nodes.nodes = 16;
   coverage(&p, truth, few_nodes, "relu, D = 2");
