@@ -16,7 +16,7 @@ int bench_truth(size_t D, const char *path, int log2_particles, int randomisatio
   mno_limit *limit = bench_solve(b.problem, (mno_limit_options){.tolerance = 1e-5,
                                                                 .method = MNO_METHOD_SOBOL,
                                                                 .particles = (int64_t)1 << log2_particles,
-                                                                .nodes = D == 2 ? 16 : 10,
+                                                                .nodes = D == 2 ? 24 : 10,
                                                                 .randomisations = randomisations,
                                                                 .seed = TRUTH_SEED,
                                                                 .threads = 2});
