@@ -192,6 +192,9 @@ static mno_status find_nodes(const mno_problem *problem, const mno_limit_options
   size_t budget, most = 0, r = reduction->r;
   int places;
   int64_t diverged = -1;
+  /* no larger than the ensembles that were asked for */
+  size_t largest = options->particles > 0 && options->particles < MOST_PILOT_PARTICLES ? (size_t)options->particles
+                                                                                       : MOST_PILOT_PARTICLES;
   pilot pilot = {.options = *options, .particles = PILOT_PARTICLES, .precision = precision_for(options->tolerance)};
   pilot.options.tolerance = 2 * depth_share * options->tolerance; /* differences below half of that end the search */
   for (size_t i = 0; mno_node_counts[i] > 0; i++) most = mno_node_counts[i];
@@ -205,7 +208,7 @@ static mno_status find_nodes(const mno_problem *problem, const mno_limit_options
     if ((*depth)->certified || again ||
         ((*depth)->diverged < 0 && worst > helped * before &&
          (options->nodes > 0 || worst > HOPELESS * options->tolerance)) ||
-        pilot.particles >= MOST_PILOT_PARTICLES || (options->seconds > 0 && 10 * used > options->seconds) ||
+        8 * pilot.particles > largest || (options->seconds > 0 && 10 * used > options->seconds) ||
         mno_ensemble_bytes(options->engine, problem, r, most, 8 * pilot.particles, pilot.precision) > budget)
       break;
     before = (*depth)->diverged < 0 ? worst : INFINITY;
