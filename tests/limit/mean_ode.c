@@ -343,7 +343,7 @@ static void budgets_are_named(void **state) {
 static void depth_error_does_not_end_sampling(void **state) {
   mno_problem p = random_problem(6, 3, 3, 2, 5);
   p.activation = MNO_RELU;
-  mno_limit_options options = {.tolerance = 1e-6, .nodes = 12, .particles = 64, .randomisations = 1, .seed = 2};
+  mno_limit_options options = {.tolerance = 1e-6, .nodes = 12, .particles = 1 << 18, .randomisations = 1, .seed = 2};
   mno_limit *depth = solve_limit(&p, options); /* no spread: the depth error alone */
   options.particles = options.randomisations = 0;
   mno_limit *limit = solve_limit(&p, options);
