@@ -27,8 +27,8 @@ def draw_law(results, step=None, quantity="output", problem=0):
     fig, axes = style.figure(2, 3, 4.7)
     total_error(axes[0], shapes[last], fits[last])
     fluctuation(axes[1][0], shapes, fits)
-    depth(axes[1][1], shapes, paired["regroup"], fits)
-    width(axes[1][2], shapes, paired["jackknife"], fits)
+    bias(axes[1][1], shapes, paired["regroup"], fits, depth_points, "a", "depth $L$", "depth bias", "$a/L$", 4)
+    bias(axes[1][2], shapes, paired["jackknife"], fits, width_points, "c", "product $LM$", "width bias", "$c/(LM)$", 2)
     for letter, axis in zip("abcdef", axes.flat):
         style.label_panel(axis, letter)
         style.log_ticks(axis)
@@ -131,45 +131,33 @@ def fluctuation(axis, shapes, fits):
     axis.legend(loc="lower left", title=r"lines $b/\sqrt{LM}$", title_fontsize=7)
 
 
-def depth(axis, shapes, pairs, fits):
+def depth_points(one, pairs):
+    return one.depth_bias() if pairs is None else pairs.bias_by(pairs.L, 1)
+
+
+def width_points(one, pairs):
+    return (one.L * one.M, *one.width_bias()) if pairs is None else pairs.bias_by(pairs.L * pairs.M, 0)
+
+
+def bias(axis, shapes, pairs, fits, points_of, constant, against, name, line, room):
+    """One part of the bias: points_of(shapes, pairs or None) -> x, value, low, high, and lines constant/x; room below the lowest line as a
+    factor."""
     lowest = numpy.inf
     for i, (k, one) in enumerate(shapes.items()):
         try:
-            L, value, low, high = one.depth_bias() if pairs[k] is None else pairs[k].bias_by(pairs[k].L, 1)
-        except FileProblem:
-            continue
-        points_or_limits(axis, L, value, low, high, i, label=f"$k = {k}$")
-        a = value_of(fits[k], "a")
-        grid = numpy.geomspace(L.min() / 1.25, L.max() * 1.25, 100)
-        if a > 0:
-            axis.plot(grid, a / grid, linewidth=0.9, **style.line(i))
-            lowest = min(lowest, a / grid[-1])
-    finish(axis, "depth $L$", "depth bias")
-    if numpy.isfinite(lowest):
-        axis.set_ylim(bottom=max(axis.get_ylim()[0], lowest / 4))
-    axis.legend(loc="lower left", title="lines $a/L$", title_fontsize=7)
-
-
-def width(axis, shapes, pairs, fits):
-    lowest = numpy.inf
-    for i, (k, one) in enumerate(shapes.items()):
-        try:
-            if pairs[k] is None:
-                x, (value, low, high) = one.L * one.M, one.width_bias()
-            else:
-                x, value, low, high = pairs[k].bias_by(pairs[k].L * pairs[k].M, 0)
+            x, value, low, high = points_of(one, pairs[k])
         except FileProblem:
             continue
         points_or_limits(axis, x, value, low, high, i, label=f"$k = {k}$")
-        c = value_of(fits[k], "c")
+        level = value_of(fits[k], constant)
         grid = numpy.geomspace(x.min() / 1.25, x.max() * 1.25, 100)
-        if c > 0:
-            axis.plot(grid, c / grid, linewidth=0.9, **style.line(i))
-            lowest = min(lowest, c / grid[-1])
-    finish(axis, "product $LM$", "width bias")
+        if level > 0:
+            axis.plot(grid, level / grid, linewidth=0.9, **style.line(i))
+            lowest = min(lowest, level / grid[-1])
+    finish(axis, against, name)
     if numpy.isfinite(lowest):
-        axis.set_ylim(bottom=max(axis.get_ylim()[0], lowest / 2))
-    axis.legend(loc="lower left", title="lines $c/(LM)$", title_fontsize=7)
+        axis.set_ylim(bottom=max(axis.get_ylim()[0], lowest / room))
+    axis.legend(loc="lower left", title=f"lines {line}", title_fontsize=7)
 
 
 def points(axis, x, value, low, high, index, label, **more):
