@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -138,6 +139,9 @@ def report(path, folder):
 
     done = run(path)
     check(done.returncode == 0 and done.stderr == "" and "<svg" in page.read_text(), f"report: {done.stderr}")
+    run(path, path)
+    names, used = (re.findall(pattern, page.read_text()) for pattern in (r'\bid="([^"]+)"', r'(?:href="|url\()#([^")]+)'))
+    check(len(names) == len(set(names)) and set(used) <= set(names), "ids on the page are unique, and there")
     bare = folder / "bare.h5"
     with h5py.File(path, "r") as full, h5py.File(bare, "w") as copy:
         for name, item in full.items():

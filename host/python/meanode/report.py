@@ -4,6 +4,7 @@ import datetime
 import html
 import io
 import os
+import re
 
 from . import figures, fitting, reading
 from .verdict import number
@@ -26,9 +27,9 @@ def write_report(paths, output):
     if not os.fspath(output).lower().endswith((".html", ".htm")):
         raise reading.FileProblem(f"{output}: the name must end in .html")
     sections, problems = [], []
-    for path in paths:
+    for index, path in enumerate(paths):
         try:
-            sections.append(section(path))
+            sections.append(section(path, f"f{index}-"))
         except reading.FileProblem as problem:
             problems.append(problem.naming(path))
             sections.append(f"<h2>{html.escape(os.path.basename(path))}: no figure</h2>\n<p>{html.escape(str(problems[-1]))}</p>")
@@ -43,7 +44,12 @@ def write_report(paths, output):
     return problems
 
 
-def section(path):
+def with_prefix(svg, prefix):
+    """Names of elements are unique on the page, not only in their drawing."""
+    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", svg)
+
+
+def section(path, prefix):
     results = reading.open(path)
     kind = figures.default_kind(results)
     fig = figures.draw(results, kind=kind)
@@ -55,7 +61,7 @@ def section(path):
     attributes = {name: results.attrs[name] for name in ("source", "backend", "device", "precision") if name in results.attrs}
     return (f"<h2>{html.escape(os.path.basename(path))}: {html.escape(figures.KINDS[kind].summary)}</h2>\n"
             f"<p class=small>{html.escape('; '.join(f'{k} {v}' for k, v in attributes.items()))}</p>\n"
-            + svg[svg.index("<svg"):] + verdict_table(fig.verdicts) + (constants_table(path) if kind == "law" else "")
+            + with_prefix(svg[svg.index("<svg"):], prefix) + verdict_table(fig.verdicts) + (constants_table(path) if kind == "law" else "")
             + f"<details><summary>Configuration</summary><pre>{text}</pre></details>")
 
 
