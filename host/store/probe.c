@@ -13,7 +13,7 @@
 /* Seconds of processor time: HDF5 can run in circles in a damaged file. */
 static rlim_t patience(const char *path) {
   struct stat about;
-  return 5 + (stat(path, &about) == 0 ? (rlim_t)(about.st_size >> 26) : 0);
+  return 2 + (stat(path, &about) == 0 ? (rlim_t)(about.st_size >> 26) : 0);
 }
 
 static _Noreturn void child(mno_status (*attempt)(const char *path, mno_error *err), const char *path, int out) {
