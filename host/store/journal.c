@@ -14,7 +14,7 @@
 #include <xxhash.h>
 
 static const char magic[16] = "meanode journal\n";
-enum { MARK = 0x4a4f4e4d }; /* "MNOJ" */
+enum { MARK = 0x4a4f4e4d /* "MNOJ" */, STEP = 4 << 20 /* bytes by which a large buffer grows */ };
 
 typedef struct head {
   uint32_t mark, kind;
@@ -32,7 +32,7 @@ static uint64_t check_of(uint64_t offset, const head *entry) {
 static mno_status reserve(mno_journal *journal, size_t bytes, mno_error *err) {
   if (journal->capacity - journal->used >= bytes) return MNO_OK;
   size_t capacity = journal->capacity ? journal->capacity : 1 << 16;
-  while (capacity - journal->used < bytes) capacity *= 2;
+  while (capacity - journal->used < bytes) capacity += capacity < STEP ? capacity : STEP;
   char *grown = realloc(journal->buffer, capacity);
   if (!grown) return mno_fail_memory(err, capacity, "the journal");
   journal->buffer = grown;

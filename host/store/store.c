@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FULL = 16 << 20 /* bytes that may wait to be written */, WRITE = 4 << 20, ADD = 32 << 20 };
+enum { FULL = 4 << 20 /* bytes that may wait to be written */, WRITE = 1 << 20, ADD = 32 << 20 };
 static const double write_seconds = 0.02; /* between two writes */
 static const double add_seconds = 2;      /* until a row in the journal is brought into the next version */
 
