@@ -13,12 +13,16 @@ static mno_status probe(char *description, size_t size) {
   mno_device_info info;
   mno_status status = mno_device_cuda.count(&count, &err);
   if (status == MNO_OK) status = mno_device_cuda.info(0, &info, &err);
-  if (status != MNO_OK)
+  if (status != MNO_OK) {
     snprintf(description, size, "%s", err.message);
-  else
-    snprintf(description, size, "%d x %s (compute capability %d.%d, %.0f GiB)", count, info.name, info.major, info.minor,
-             (double)info.memory_total / 0x1p30);
-  return status;
+    return status;
+  }
+  /* with the library of kernel G, whose sums are its own */
+  char library[128] = "without cuBLAS";
+  mno_device_cuda.gemm->available(library, sizeof library, NULL);
+  snprintf(description, size, "%d x %s (compute capability %d.%d, %.0f GiB), %s", count, info.name, info.major, info.minor,
+           (double)info.memory_total / 0x1p30, library);
+  return MNO_OK;
 }
 
 static mno_status run(const mno_job *job, mno_error *err) { return mno_cuda_run(&mno_device_cuda, job, err); }

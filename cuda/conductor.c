@@ -248,6 +248,7 @@ mno_status mno_conduct_run(const mno_conduct *c, mno_error *err) {
     if (next >= c->batches) break;
     status = train(&w, &c->batch[next], c->parcels + (serial & 1) * (size_t)c->shape.group * c->parcel_bytes, &go_on, err);
   }
-  if (w.gemm) c->api->close(w.gemm);
-  return status;
+  if (!w.gemm) return status;
+  const mno_status closed = c->api->close(w.gemm, status == MNO_OK ? err : NULL);
+  return status == MNO_OK ? closed : status;
 }

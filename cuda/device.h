@@ -42,7 +42,8 @@ typedef struct mno_device_api {
 
   /* A device with one arena of its memory and one of pinned host memory, zeroed, that it reads and writes too. */
   mno_status (*open)(int index, size_t arena_bytes, size_t pinned_bytes, mno_device **device, mno_error *err);
-  void (*close)(mno_device *device);
+  /* Gives everything back, whatever fails on the way; the first failure is reported. */
+  mno_status (*close)(mno_device *device, mno_error *err);
   char *(*arena)(mno_device *device);  /* device address, aligned to 256 */
   char *(*pinned)(mno_device *device); /* the same address on both sides */
 

@@ -44,8 +44,8 @@ static mno_status device_count(int *count, mno_error *err) {
   cudaError_t error = cudaGetDeviceCount(count);
   if (error == cudaSuccess && *count > 0) return MNO_OK;
   if (error == cudaSuccess) error = cudaErrorNoDevice;
-  return mno_fail(err, MNO_ERR_BACKEND, "no CUDA device answers: %s (%s): %s", cudaGetErrorString(error),
-                  cudaGetErrorName(error), remedy(error));
+  return mno_fail(err, MNO_ERR_BACKEND, "no CUDA device answers (cudaGetDeviceCount): %s (%s): %s",
+                  cudaGetErrorString(error), cudaGetErrorName(error), remedy(error));
 }
 
 static mno_status device_info(int index, mno_device_info *info, mno_error *err) {
@@ -108,14 +108,16 @@ static mno_status device_resident(int index, const mno_shape *shape, const mno_f
   return MNO_OK;
 }
 
-static void device_close(mno_device *device) {
-  cudaSetDevice(device->index);
+static mno_status device_close(mno_device *device, mno_error *err) {
+  mno_status status = MNO_OK;
+  MNO_CUDA_RELEASE(cudaSetDevice(device->index));
   for (int i = 0; i < QUEUES; i++)
-    if (device->stream[i]) cudaStreamDestroy(device->stream[i]);
-  if (device->transfers) cudaStreamDestroy(device->transfers);
-  if (device->pinned) cudaFreeHost(device->pinned);
-  if (device->arena) cudaFree(device->arena);
+    if (device->stream[i]) MNO_CUDA_RELEASE(cudaStreamDestroy(device->stream[i]));
+  if (device->transfers) MNO_CUDA_RELEASE(cudaStreamDestroy(device->transfers));
+  if (device->pinned) MNO_CUDA_RELEASE(cudaFreeHost(device->pinned));
+  if (device->arena) MNO_CUDA_RELEASE(cudaFree(device->arena));
   free(device);
+  return status;
 }
 
 static mno_status fill(mno_device *device, size_t arena_bytes, size_t pinned_bytes, mno_error *err) {
@@ -134,7 +136,7 @@ static mno_status device_open(int index, size_t arena_bytes, size_t pinned_bytes
   made->index = index;
   mno_status status = fill(made, arena_bytes, pinned_bytes, err);
   if (status != MNO_OK) {
-    device_close(made);
+    device_close(made, NULL); /* what failed first is reported */
     made = NULL;
   }
   *device = made;
@@ -162,6 +164,7 @@ static mno_status device_download(mno_device *device, void *to, const void *from
 static mno_status device_launch(mno_device *device, int queue, const mno_train_args *args, const mno_fit_on_card *fit,
                                 int teams, mno_error *err) {
   const void *kernel;
+  MNO_CUDA_CHECK(cudaSetDevice(device->index));
   mno_status status = prepare(&args->shape, fit, &kernel, err);
   if (status != MNO_OK) return status;
   cudaLaunchAttribute cluster;

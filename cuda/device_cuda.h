@@ -15,6 +15,13 @@ mno_status mno_cuda_fail(mno_error *err, const char *call, cudaError_t error);
     if (error_ != cudaSuccess) return mno_cuda_fail(err, #call, error_);                                                    \
   } while (0)
 
+/* Inside a function that gives things back: goes on after a failure; `status` and `err` keep the first. */
+#define MNO_CUDA_RELEASE(call)                                                                                              \
+  do {                                                                                                                      \
+    cudaError_t error_ = (call);                                                                                            \
+    if (error_ != cudaSuccess && status == MNO_OK) status = mno_cuda_fail(err, #call, error_);                              \
+  } while (0)
+
 int mno_device_index(const mno_device *device);
 
 extern const mno_gemm_api mno_gemm_cuda;

@@ -409,7 +409,8 @@ static void *work(void *argument) {
     if (status == MNO_OK) status = upload_problems(w, &err);
     for (int round = 0; round < w->rounds && status == MNO_OK && !atomic_load(w->halt); round++)
       status = run_round(w, round, &err);
-    if (w->device) w->api->close(w->device);
+    const mno_status closed = w->device ? w->api->close(w->device, status == MNO_OK ? &err : NULL) : MNO_OK;
+    if (status == MNO_OK) status = closed;
   }
   if (status != MNO_OK && w->status == MNO_OK) {
     w->status = status;

@@ -100,11 +100,11 @@ typedef struct mno_gemm mno_gemm; /* a stream of calls, one after the other */
 typedef enum mno_graph { MNO_GRAPH_FORWARD, MNO_GRAPH_BACKWARD, MNO_GRAPHS } mno_graph;
 
 typedef struct mno_gemm_api {
-  /* Is there a library for the products? Its name and version for the provenance, or why not. */
+  /* Is there a library for the products? Its name and version for the file (bits may depend on it), or why not. */
   mno_status (*available)(char *description, size_t size, mno_error *err);
 
   mno_status (*open)(mno_device *device, mno_gemm **gemm, mno_error *err);
-  void (*close)(mno_gemm *gemm);
+  mno_status (*close)(mno_gemm *gemm, mno_error *err); /* goes on after a failure; the first is reported */
 
   /* Starts at once; between record() and end(), kept for play() instead. */
   mno_status (*product)(mno_gemm *gemm, const mno_product *product, mno_error *err);

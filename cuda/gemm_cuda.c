@@ -81,6 +81,13 @@ static mno_status lt_fail(mno_error *err, const char *call, cublasStatus_t error
     if (status_ != CUBLAS_STATUS_SUCCESS) return lt_fail(err, #call, status_);                                              \
   } while (0)
 
+/* As MNO_CUDA_RELEASE. */
+#define LT_RELEASE(call)                                                                                                    \
+  do {                                                                                                                      \
+    cublasStatus_t status_ = lt.call;                                                                                       \
+    if (status_ != CUBLAS_STATUS_SUCCESS && status == MNO_OK) status = lt_fail(err, #call, status_);                        \
+  } while (0)
+
 /* The algorithm of a product's sizes. */
 typedef struct choice {
   mno_product key; /* without scale, count and pointers */
@@ -98,13 +105,15 @@ struct mno_gemm {
   int choices;
 };
 
-static void gemm_close(mno_gemm *gemm) {
-  cudaSetDevice(gemm->device);
+static mno_status gemm_close(mno_gemm *gemm, mno_error *err) {
+  mno_status status = MNO_OK;
+  MNO_CUDA_RELEASE(cudaSetDevice(gemm->device));
   for (int i = 0; i < MNO_GRAPHS; i++)
-    if (gemm->graph[i]) cudaGraphExecDestroy(gemm->graph[i]);
-  if (gemm->handle) lt.cublasLtDestroy(gemm->handle);
-  if (gemm->stream) cudaStreamDestroy(gemm->stream);
+    if (gemm->graph[i]) MNO_CUDA_RELEASE(cudaGraphExecDestroy(gemm->graph[i]));
+  if (gemm->handle) LT_RELEASE(cublasLtDestroy(gemm->handle));
+  if (gemm->stream) MNO_CUDA_RELEASE(cudaStreamDestroy(gemm->stream));
   free(gemm);
+  return status;
 }
 
 static mno_status fill(mno_gemm *gemm, mno_error *err) {
@@ -123,7 +132,7 @@ static mno_status gemm_open(mno_device *device, mno_gemm **gemm, mno_error *err)
   if (status == MNO_OK)
     *gemm = made;
   else
-    gemm_close(made);
+    gemm_close(made, NULL); /* what failed first is reported */
   return status;
 }
 
@@ -133,11 +142,13 @@ typedef struct description {
   cublasLtMatrixLayout_t A, B, to;
 } description;
 
-static void description_free(description *d) {
-  if (d->operation) lt.cublasLtMatmulDescDestroy(d->operation);
-  if (d->A) lt.cublasLtMatrixLayoutDestroy(d->A);
-  if (d->B) lt.cublasLtMatrixLayoutDestroy(d->B);
-  if (d->to) lt.cublasLtMatrixLayoutDestroy(d->to);
+/* status: that of what the description was for, which goes before that of giving it back. */
+static mno_status description_free(const description *d, mno_status status, mno_error *err) {
+  if (d->operation) LT_RELEASE(cublasLtMatmulDescDestroy(d->operation));
+  if (d->A) LT_RELEASE(cublasLtMatrixLayoutDestroy(d->A));
+  if (d->B) LT_RELEASE(cublasLtMatrixLayoutDestroy(d->B));
+  if (d->to) LT_RELEASE(cublasLtMatrixLayoutDestroy(d->to));
+  return status;
 }
 
 static mno_status layout(cublasLtMatrixLayout_t *made, const mno_product *p, int rows, int columns, int lead, int count,
@@ -166,17 +177,17 @@ static mno_status describe(description *d, const mno_product *p, int count, mno_
 }
 
 /* Whether sums stay whole and the result may go elsewhere than to the addend. */
-static int suitable(const cublasLtMatmulAlgo_t *algorithm) {
+static mno_status suits(const cublasLtMatmulAlgo_t *algorithm, int *yes, mno_error *err) {
   int32_t splits = 0, elsewhere = 0;
   uint32_t reduction = 1;
   size_t written;
-  return lt.cublasLtMatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &splits, sizeof splits,
-                                                 &written) == CUBLAS_STATUS_SUCCESS &&
-         lt.cublasLtMatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &reduction,
-                                                 sizeof reduction, &written) == CUBLAS_STATUS_SUCCESS &&
-         lt.cublasLtMatmulAlgoCapGetAttribute(algorithm, CUBLASLT_ALGO_CAP_OUT_OF_PLACE_RESULT_SUPPORT, &elsewhere,
-                                              sizeof elsewhere, &written) == CUBLAS_STATUS_SUCCESS &&
-         splits <= 1 && reduction == CUBLASLT_REDUCTION_SCHEME_NONE && elsewhere;
+  LT(cublasLtMatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &splits, sizeof splits, &written));
+  LT(cublasLtMatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &reduction, sizeof reduction,
+                                          &written));
+  LT(cublasLtMatmulAlgoCapGetAttribute(algorithm, CUBLASLT_ALGO_CAP_OUT_OF_PLACE_RESULT_SUPPORT, &elsewhere,
+                                       sizeof elsewhere, &written));
+  *yes = splits <= 1 && reduction == CUBLASLT_REDUCTION_SCHEME_NONE && elsewhere;
+  return MNO_OK;
 }
 
 static mno_status prefer(cublasLtMatmulPreference_t preference, const mno_product *p, mno_error *err) {
@@ -200,6 +211,11 @@ static mno_status prefer(cublasLtMatmulPreference_t preference, const mno_produc
   return MNO_OK;
 }
 
+static mno_status new_preference(cublasLtMatmulPreference_t *preference, mno_error *err) {
+  LT(cublasLtMatmulPreferenceCreate(preference));
+  return MNO_OK;
+}
+
 static mno_status search(mno_gemm *gemm, const mno_product *p, const description *d, cublasLtMatmulPreference_t preference,
                          cublasLtMatmulAlgo_t *algorithm, mno_error *err) {
   enum { MOST = 16 };
@@ -208,11 +224,13 @@ static mno_status search(mno_gemm *gemm, const mno_product *p, const description
   mno_status status = prefer(preference, p, err);
   if (status != MNO_OK) return status;
   LT(cublasLtMatmulAlgoGetHeuristic(gemm->handle, d->operation, d->A, d->B, d->to, d->to, preference, MOST, result, &found));
-  for (int i = 0; i < found; i++)
-    if (result[i].state == CUBLAS_STATUS_SUCCESS && suitable(&result[i].algo)) {
-      *algorithm = result[i].algo;
-      return MNO_OK;
-    }
+  for (int i = 0; i < found; i++) {
+    int yes = 0;
+    if (result[i].state == CUBLAS_STATUS_SUCCESS && (status = suits(&result[i].algo, &yes, err)) != MNO_OK) return status;
+    if (!yes) continue;
+    *algorithm = result[i].algo;
+    return MNO_OK;
+  }
   return mno_fail(
       err, MNO_ERR_BACKEND,
       "cuBLAS has no algorithm for products of %d x %d x %d in f%d that keeps IEEE arithmetic and whole sums: set "
@@ -242,11 +260,10 @@ static mno_status choose(mno_gemm *gemm, const mno_product *p, const cublasLtMat
   description d;
   cublasLtMatmulPreference_t preference = NULL;
   mno_status status = describe(&d, p, p->nominal, err);
-  if (status == MNO_OK && lt.cublasLtMatmulPreferenceCreate(&preference) != CUBLAS_STATUS_SUCCESS)
-    status = lt_fail(err, "cublasLtMatmulPreferenceCreate", CUBLAS_STATUS_ALLOC_FAILED);
+  if (status == MNO_OK) status = new_preference(&preference, err);
   if (status == MNO_OK) status = search(gemm, p, &d, preference, &made->algorithm, err);
-  if (preference) lt.cublasLtMatmulPreferenceDestroy(preference);
-  description_free(&d);
+  if (preference) LT_RELEASE(cublasLtMatmulPreferenceDestroy(preference));
+  status = description_free(&d, status, err);
   if (status != MNO_OK) return status;
   gemm->choices++;
   *algorithm = &made->algorithm;
@@ -271,8 +288,7 @@ static mno_status gemm_product(mno_gemm *gemm, const mno_product *p, mno_error *
   description d;
   status = describe(&d, p, p->count, err);
   if (status == MNO_OK) status = multiply(gemm, p, &d, algorithm, err);
-  description_free(&d);
-  return status;
+  return description_free(&d, status, err);
 }
 
 static mno_status gemm_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *args, mno_error *err) {
@@ -293,12 +309,13 @@ static mno_status gemm_record(mno_gemm *gemm, mno_error *err) {
 
 static mno_status gemm_end(mno_gemm *gemm, mno_graph which, mno_error *err) {
   cudaGraph_t graph;
+  mno_status status = MNO_OK;
   MNO_CUDA_CHECK(cudaStreamEndCapture(gemm->stream, &graph));
-  if (gemm->graph[which]) cudaGraphExecDestroy(gemm->graph[which]);
+  if (gemm->graph[which]) MNO_CUDA_RELEASE(cudaGraphExecDestroy(gemm->graph[which]));
   gemm->graph[which] = NULL;
-  const cudaError_t error = cudaGraphInstantiate(&gemm->graph[which], graph, 0);
-  cudaGraphDestroy(graph);
-  return error == cudaSuccess ? MNO_OK : mno_cuda_fail(err, "cudaGraphInstantiate", error);
+  MNO_CUDA_RELEASE(cudaGraphInstantiate(&gemm->graph[which], graph, 0));
+  MNO_CUDA_RELEASE(cudaGraphDestroy(graph));
+  return status;
 }
 
 static mno_status gemm_play(mno_gemm *gemm, mno_graph which, mno_error *err) {
@@ -318,7 +335,7 @@ static mno_status none(mno_error *err) {
 }
 static mno_status gemm_available(char *description, size_t size, mno_error *err) { return none(err); }
 static mno_status gemm_open(mno_device *device, mno_gemm **gemm, mno_error *err) { return none(err); }
-static void gemm_close(mno_gemm *gemm) {}
+static mno_status gemm_close(mno_gemm *gemm, mno_error *err) { return MNO_OK; }
 static mno_status gemm_product(mno_gemm *gemm, const mno_product *product, mno_error *err) { return none(err); }
 static mno_status gemm_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *args, mno_error *err) { return none(err); }
 static mno_status gemm_record(mno_gemm *gemm, mno_error *err) { return none(err); }

@@ -136,43 +136,57 @@ void mno_groups_free(mno_groups *groups) {
   *groups = (mno_groups){0};
 }
 
+/* What is left in a round. */
+typedef struct room {
+  size_t memory, pinned;
+  int round, empty;
+} room;
+
+/* Finds a place for a group, in this round or a new one. all: what a new round has. */
+static mno_status settle(mno_group *g, const room *all, room *left, mno_error *err) {
+  for (;;) {
+    const size_t group = (size_t)g->shape.group, most = (g->count + group - 1) / group; /* teams that have work */
+    size_t teams = (size_t)g->wanted < most ? (size_t)g->wanted : most;
+    const size_t full = teams;
+    if (teams > left->memory / g->slot_bytes) teams = left->memory / g->slot_bytes;
+    if (teams > left->pinned / g->pinned_bytes) teams = left->pinned / g->pinned_bytes;
+    if (teams == 0 && left->empty && mno_shape_shrink(&g->shape)) {
+      measure(g);
+      continue;
+    }
+    if (teams == 0 && left->empty)
+      return mno_fail(err, MNO_ERR_MEMORY,
+                      "memory: one network of D = %d, M = %d, L = %d, N = %d needs %.3g GiB on the card (%.3g GiB are "
+                      "free) and %.3g GiB of host memory for its results (%.3g GiB may be used); take a smaller network, "
+                      "--precision f32, record fewer steps or no weights, or --backend cpu",
+                      g->shape.D, g->shape.M, g->shape.L, g->shape.N, (double)g->slot_bytes / 0x1p30,
+                      (double)all->memory / 0x1p30, (double)g->pinned_bytes / 0x1p30, (double)all->pinned / 0x1p30);
+    if (teams > 0 && (left->empty || 4 * teams >= full)) {
+      g->teams = (int)teams;
+      g->round = left->round;
+      left->memory -= teams * g->slot_bytes;
+      left->pinned -= teams * g->pinned_bytes;
+      left->empty = 0;
+      return MNO_OK;
+    }
+    *left = (room){all->memory, all->pinned, left->round + 1, 1}; /* too little is left */
+  }
+}
+
+/* Kernels wait for the host to take their results, and calls of kernel G may wait for kernels (code is loaded, graphs are
+ * made and freed): so they never share a round. */
 mno_status mno_rounds_plan(mno_groups *groups, size_t memory, size_t pinned, int *rounds, mno_error *err) {
-  size_t memory_left = memory, pinned_left = pinned;
-  int empty = 1;
-  *rounds = groups->count ? 1 : 0;
-  for (size_t i = 0; i < groups->count; i++) {
-    mno_group *g = &groups->group[i];
-    for (;;) {
-      const size_t group = (size_t)g->shape.group, most = (g->count + group - 1) / group; /* teams that have work */
-      size_t teams = (size_t)g->wanted < most ? (size_t)g->wanted : most;
-      const size_t full = teams;
-      if (teams > memory_left / g->slot_bytes) teams = memory_left / g->slot_bytes;
-      if (teams > pinned_left / g->pinned_bytes) teams = pinned_left / g->pinned_bytes;
-      if (teams == 0 && empty && mno_shape_shrink(&g->shape)) {
-        measure(g);
-        continue;
-      }
-      if (teams == 0 && empty)
-        return mno_fail(err, MNO_ERR_MEMORY,
-                        "memory: one network of D = %d, M = %d, L = %d, N = %d needs %.3g GiB on the card (%.3g GiB are "
-                        "free) and %.3g GiB of host memory for its results (%.3g GiB may be used); take a smaller network, "
-                        "--precision f32, record fewer steps or no weights, or --backend cpu",
-                        g->shape.D, g->shape.M, g->shape.L, g->shape.N, (double)g->slot_bytes / 0x1p30,
-                        (double)memory / 0x1p30, (double)g->pinned_bytes / 0x1p30, (double)pinned / 0x1p30);
-      if (teams > 0 && (empty || 4 * teams >= full)) {
-        g->teams = (int)teams;
-        g->round = *rounds - 1;
-        memory_left -= teams * g->slot_bytes;
-        pinned_left -= teams * g->pinned_bytes;
-        empty = 0;
-        break;
-      }
-      /* too little is left: a new round */
-      (*rounds)++;
-      memory_left = memory;
-      pinned_left = pinned;
-      empty = 1;
+  const room all = {memory, pinned, 0, 1};
+  room left = all;
+  for (int products = 0; products < 2; products++) {
+    if (!left.empty) left = (room){memory, pinned, left.round + 1, 1};
+    for (size_t i = 0; i < groups->count; i++) {
+      mno_group *g = &groups->group[i];
+      if ((g->shape.kernel == MNO_KERNEL_GEMM) != products) continue;
+      const mno_status status = settle(g, &all, &left, err);
+      if (status != MNO_OK) return status;
     }
   }
+  *rounds = left.round + !left.empty;
   return MNO_OK;
 }

@@ -41,8 +41,8 @@ void mno_groups_free(mno_groups *groups);
 size_t mno_parcel_size(const mno_plan *plan, size_t row);
 
 /* Deals memory (bytes) and pinned memory to the groups, in rounds: sets teams and round. A group gets at least one team; one
- * that does not fit is given a smaller footprint (fewer instances at a time, projections computed again). Errors:
- * MNO_ERR_MEMORY with the numbers when one team alone does not fit. */
+ * that does not fit is given a smaller footprint (fewer instances at a time, projections computed again). Groups of kernel G
+ * have rounds of their own. Errors: MNO_ERR_MEMORY with the numbers when one team alone does not fit. */
 mno_status mno_rounds_plan(mno_groups *groups, size_t memory, size_t pinned, int *rounds, mno_error *err);
 
 #ifdef __cplusplus

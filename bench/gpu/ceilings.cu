@@ -36,25 +36,22 @@ bool check(cudaError_t error, const char *call) {
   fprintf(stderr, "bench_gpu: %s: %s\n", call, cudaGetErrorString(error));
   return false;
 }
+#define CHECK(call) check(call, #call)
 
-/* Seconds of the fastest of ten runs, by events. */
-template <class F> double fastest(F launch) {
+/* Work per second of the fastest of ten runs, by events. */
+template <class F> bool rate(double work, double *found, F launch) {
   cudaEvent_t begin, end;
-  cudaEventCreate(&begin);
-  cudaEventCreate(&end);
-  double best = 1e9;
-  for (int i = 0; i < 10; i++) {
-    float milliseconds;
-    cudaEventRecord(begin);
-    launch();
-    cudaEventRecord(end);
-    cudaEventSynchronize(end);
-    cudaEventElapsedTime(&milliseconds, begin, end);
-    best = std::min(best, 1e-3 * milliseconds);
+  bool fine = CHECK(cudaEventCreate(&begin)) && CHECK(cudaEventCreate(&end));
+  *found = 0;
+  for (int i = 0; i < 10 && fine; i++) {
+    float milliseconds = 0;
+    fine = CHECK(cudaEventRecord(begin));
+    if (fine) launch();
+    fine = fine && CHECK(cudaGetLastError()) && CHECK(cudaEventRecord(end)) && CHECK(cudaEventSynchronize(end)) &&
+           CHECK(cudaEventElapsedTime(&milliseconds, begin, end));
+    if (fine) *found = std::max(*found, work / (1e-3 * milliseconds));
   }
-  cudaEventDestroy(begin);
-  cudaEventDestroy(end);
-  return best;
+  return fine && CHECK(cudaEventDestroy(begin)) && CHECK(cudaEventDestroy(end));
 }
 
 } // namespace
@@ -63,19 +60,15 @@ int ceilings_measure(ceilings *found) {
   const size_t bytes = (size_t)1 << 30, n = bytes / sizeof(float4);
   float4 *a = nullptr, *b = nullptr, *c = nullptr;
   int processors = 0;
-  if (!check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, 0), "cudaDeviceGetAttribute") ||
-      !check(cudaMalloc(&a, bytes), "cudaMalloc") || !check(cudaMalloc(&b, bytes), "cudaMalloc") ||
-      !check(cudaMalloc(&c, bytes), "cudaMalloc") || !check(cudaMemset(a, 0, bytes), "cudaMemset") ||
-      !check(cudaMemset(b, 0, bytes), "cudaMemset"))
+  if (!CHECK(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, 0)) || !CHECK(cudaMalloc(&a, bytes)) ||
+      !CHECK(cudaMalloc(&b, bytes)) || !CHECK(cudaMalloc(&c, bytes)) || !CHECK(cudaMemset(a, 0, bytes)) ||
+      !CHECK(cudaMemset(b, 0, bytes)))
     return -1;
   const int blocks = processors * 8, threads = 512;
-  found->copy = 2.0 * (double)bytes / fastest([&] { copy<<<blocks, threads>>>(a, c, n); });
-  found->two_to_one = 3.0 * (double)bytes / fastest([&] { add<<<blocks, threads>>>(a, b, c, n); });
   const double flops = 2.0 * ROUNDS * CHAINS * blocks * threads;
-  found->fma32 = flops / fastest([&] { multiply_add<<<blocks, threads>>>((float *)c, 0.999f, 0.5f); });
-  found->fma64 = flops / fastest([&] { multiply_add<<<blocks, threads>>>((double *)c, 0.999, 0.5); });
-  cudaFree(a);
-  cudaFree(b);
-  cudaFree(c);
-  return check(cudaGetLastError(), "the ceilings' kernels") ? 0 : -1;
+  const bool fine = rate(2.0 * (double)bytes, &found->copy, [&] { copy<<<blocks, threads>>>(a, c, n); }) &&
+                    rate(3.0 * (double)bytes, &found->two_to_one, [&] { add<<<blocks, threads>>>(a, b, c, n); }) &&
+                    rate(flops, &found->fma32, [&] { multiply_add<<<blocks, threads>>>((float *)c, 0.999f, 0.5f); }) &&
+                    rate(flops, &found->fma64, [&] { multiply_add<<<blocks, threads>>>((double *)c, 0.999, 0.5); });
+  return CHECK(cudaFree(a)) && CHECK(cudaFree(b)) && CHECK(cudaFree(c)) && fine ? 0 : -1;
 }

@@ -1,8 +1,5 @@
 #include "device_twin.h"
 
-#include "block_host.h"
-#include "field.h"
-#include "maps.h"
 #include "run_host.h"
 
 #include <cstdio>
@@ -67,7 +64,7 @@ mno_status device_open(int index, size_t arena_bytes, size_t pinned_bytes, mno_d
   return MNO_OK;
 }
 
-void device_close(mno_device *device) {
+mno_status device_close(mno_device *device, mno_error *) {
   __atomic_store_n((uint32_t *)device->pinned, 1, __ATOMIC_RELEASE); /* after a fault: nothing runs on */
   for (std::thread &thread : device->threads) thread.join();
   free(device->arena);
@@ -75,6 +72,7 @@ void device_close(mno_device *device) {
   used[device->index] -= device->arena_bytes;
   delete device;
   __atomic_sub_fetch(&mno_twin_state.live, 1, __ATOMIC_SEQ_CST);
+  return MNO_OK;
 }
 
 char *device_arena(mno_device *device) { return device->arena; }
@@ -120,27 +118,13 @@ mno_status device_send(mno_device *, void *to, const void *from, size_t bytes, m
   return MNO_OK;
 }
 
-template <class T, bool IN_MEMORY> void run_field(mno_field_args args) {
-  if (mno_twin_state.field_teams && mno_twin_state.field_teams < args.teams) args.teams = mno_twin_state.field_teams;
-  for (uint32_t i = args.teams; i-- > 0;) {
-    mno::HostBlock<IN_MEMORY> team(i, MNO_FIELD_LANES, mno_field_shared_bytes(&args.shape, IN_MEMORY),
-                                   mno_twin_state.permutation + i);
-    mno::Field<T, mno::HostBlock<IN_MEMORY>>(team, args).run();
-  }
-}
-
 mno_status device_field(mno_device *, const mno_field_args *args, mno_error *err) {
   if (__atomic_add_fetch(&mno_twin_state.launches, 1, __ATOMIC_SEQ_CST) == mno_twin_state.fail_launch)
     return mno_fail(err, MNO_ERR_BACKEND, "twin: launch failed");
-  if (args->shape.bytes == 4)
-    args->work_in_memory ? run_field<float, true>(*args) : run_field<float, false>(*args);
-  else
-    args->work_in_memory ? run_field<double, true>(*args) : run_field<double, false>(*args);
-  const uint32_t results = args->count * args->shape.outputs;
-  for (uint32_t i = 0; i * MNO_FIELD_LANES < results; i++) {
-    mno::HostBlock<false> team(i, MNO_FIELD_LANES, 0, 5 + i);
-    mno::FieldTotal<mno::HostBlock<false>>(team, *args).run();
-  }
+  mno_field_args some = *args;
+  if (mno_twin_state.field_teams && mno_twin_state.field_teams < some.teams) some.teams = mno_twin_state.field_teams;
+  mno::run_field_on_host(some, mno_twin_state.permutation);
+  mno::run_total_on_host(some);
   return MNO_OK;
 }
 
@@ -170,39 +154,6 @@ namespace {
 
 int count_up(int *counter) { return __atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST); }
 
-template <class T> void multiply(const mno_product &p) {
-  for (int instance = 0; instance < p.count; instance++) {
-    const size_t at = (size_t)instance * p.stride;
-    const T *const A = (const T *)p.A + at, *const B = (const T *)p.B + at,
-                   *const add = p.add ? (const T *)p.add + at : nullptr;
-    T *const to = (T *)p.to + at;
-    for (int j = 0; j < p.columns; j++)
-      for (int i = 0; i < p.rows; i++) {
-        T sum = 0;
-        for (int k = 0; k < p.inner; k++) {
-          const T a = p.transpose_a ? A[k + (size_t)i * p.lead_a] : A[i + (size_t)k * p.lead_a];
-          const T b = p.transpose_b ? B[j + (size_t)k * p.lead_b] : B[k + (size_t)j * p.lead_b];
-          sum = mno::fma_(a, b, sum);
-        }
-        const size_t e = i + (size_t)j * p.lead_to;
-        to[e] = mno::fma_((T)p.scale, sum, add ? add[e] : (T)0);
-      }
-  }
-}
-
-template <class T> void run_map(mno_map map, const mno_gemm_args &args) {
-  const uint64_t size = mno_map_size(map, &args), odd = 2 * (size / 3) + 1; /* a permutation when prime to size */
-  uint64_t a = odd, b = size;
-  while (b) {
-    const uint64_t rest = a % b;
-    a = b, b = rest;
-  }
-  for (int instance = args.shape.group - 1; instance >= 0; instance--) {
-    const mno::Maps<T> body(args, (uint32_t)instance);
-    for (uint64_t e = 0; e < size; e++) body.run(map, a == 1 ? (e * odd + 1) % size : size - 1 - e);
-  }
-}
-
 mno_status gemm_available(char *description, size_t size, mno_error *err) {
   if (mno_twin_state.no_products) return mno_fail(err, MNO_ERR_BACKEND, "twin: no library for products");
   snprintf(description, size, "plain loops");
@@ -213,19 +164,20 @@ mno_status gemm_open(mno_device *, mno_gemm **gemm, mno_error *) {
   count_up(&mno_twin_state.live);
   return MNO_OK;
 }
-void gemm_close(mno_gemm *gemm) {
+mno_status gemm_close(mno_gemm *gemm, mno_error *) {
   delete gemm;
   __atomic_sub_fetch(&mno_twin_state.live, 1, __ATOMIC_SEQ_CST);
+  return MNO_OK;
 }
 mno_status gemm_product(mno_gemm *gemm, const mno_product *product, mno_error *err) {
   if (count_up(&mno_twin_state.products) == mno_twin_state.fail_product)
     return mno_fail(err, MNO_ERR_BACKEND, "twin: a product failed");
   if (!gemm->recording) count_up(&mno_twin_state.calls_at_once);
-  gemm->call([p = *product] { p.bytes == 4 ? multiply<float>(p) : multiply<double>(p); });
+  gemm->call([p = *product] { mno::multiply_on_host(p); });
   return MNO_OK;
 }
 mno_status gemm_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *args, mno_error *) {
-  gemm->call([map, a = *args] { a.shape.bytes == 4 ? run_map<float>(map, a) : run_map<double>(map, a); });
+  gemm->call([map, a = *args] { mno::run_map_on_host(map, a); });
   return MNO_OK;
 }
 mno_status gemm_record(mno_gemm *gemm, mno_error *) {

@@ -125,21 +125,6 @@ static void devices_share_the_work(void **state) {
   sweep_free(&s);
 }
 
-static void divergence_reaches_the_record(void **state) {
-  sweep s;
-  sweep_make(&s, MNO_F64, MNO_WEIGHTS_BOTH);
-  s.problem[0].activation = MNO_IDENTITY;
-  s.problem[0].eta_u = s.problem[0].eta_v = 1e100;
-  catch c = run_twin(&s, usual());
-  const mno_record *bad = c.record[0], *good = c.record[24];
-  assert_int_equal(bad->outcome, MNO_INSTANCE_DIVERGED);
-  assert_true(isfinite(bad->loss[0]) && isnan(bad->loss[2]) && isnan(bad->u[0]) && isfinite(bad->u0[0]));
-  assert_int_equal(good->outcome, MNO_DONE);
-  assert_true(isfinite(good->loss[2]) && good->seconds >= 0);
-  catch_free(&c);
-  sweep_free(&s);
-}
-
 /* Runs a job that must fail; returns the status and how many records were kept. */
 static mno_status failing(mno_twin twin, catch *c, mno_error *err, sweep *s) {
   mno_job job = job_of(s, c);

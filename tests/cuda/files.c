@@ -1,9 +1,10 @@
-/* Runs a configuration twice, on the CPU backend and on the CUDA driver over the twin of a card: files CONFIG f32|f64 CPU.h5
- * CUDA.h5 [KERNEL]. KERNEL: index of a candidate, as in shape.h. */
+/* Runs a configuration twice, on the CPU backend and on the CUDA driver and engine over the twin of a card: files CONFIG
+ * f32|f64 CPU.h5 CUDA.h5 [KERNEL]. KERNEL: index of a candidate, as in shape.h. */
 #include "meanode/meanode.h"
 
 #include "device_twin.h"
 #include "driver.h"
+#include "engine.h"
 #include "shape.h"
 
 #include <stdio.h>
@@ -33,6 +34,8 @@ int main(int argc, char **argv) {
   twin.probe = probe;
   twin.run = run;
   twin.fits = fits;
+  const mno_engine engine = mno_cuda_engine(&mno_device_twin);
+  twin.engine = &engine;
   for (int k = 0; k < 2 && status == MNO_OK; k++) {
     mno_run_summary summary;
     mno_twin_state = (mno_twin){.devices = 2, .memory = 256 << 20, .resident = 3};
@@ -40,6 +43,7 @@ int main(int argc, char **argv) {
     const mno_run_options options = {.output = argv[3 + k], .threads = 2, .use = k ? &twin : &mno_backend_cpu};
     status = mno_run(plan, &options, &summary, &err);
     if (status == MNO_DIVERGED) status = MNO_OK;
+    if (k) printf("%d launches\n", mno_twin_state.launches); /* of kernels for training and for particles */
   }
   if (status != MNO_OK) fprintf(stderr, "%s\n", err.message);
   mno_plan_free(plan);

@@ -14,9 +14,17 @@ SWEEPS = {  # name: (configuration, precision, kernel or None, tolerance)
 data: {kind: gaussian, samples: 6, inputs: 3, targets: 2, seed: 1}
 model: {D: [3, 8], activation: tanh, alpha: [0.7, 1.5]}
 training: {steps: 4, eta_u: 0.5}
-limit: {kind: mean-ode, tolerance: 1e-2}
+limit: {kind: mean-ode, tolerance: 1e-7, method: sobol-full, particles: 128, nodes: 3, randomisations: 2}
 sweep: {L: [1, 5, 12], M: [1, 4], seeds: 2, pairs: [regroup, jackknife, antithetic]}
 record: {steps: [0, 1, 4], embedding: true, weights: both, coupling: true, path: true, features: true}
+""", "f64", None, 1e-11),
+    "limits": ("""
+data: {kind: gaussian, samples: 7, inputs: 3, targets: 2, seed: 1}
+model: {D: [4, 9], activation: tanh, alpha: 1}
+training: {steps: 3}
+limit: {kind: [mean-ode, tangent-ode, largest], tolerance: 1e-7, method: sobol, particles: 256, nodes: 3, randomisations: 3}
+sweep: {L: [4], M: [3], seeds: 2}
+record: {coupling: true, path: true}
 """, "f64", None, 1e-11),
     "products": ("""
 data: {kind: gaussian, samples: 40, inputs: 3, targets: 2, seed: 1}
@@ -94,11 +102,14 @@ def main():
         for name, (text, precision, kernel, tolerance) in SWEEPS.items():
             config, cpu, cuda = folder / f"{name}.yaml", folder / f"{name}-cpu.h5", folder / f"{name}-cuda.h5"
             config.write_text(text)
-            subprocess.run([sys.argv[1], config, precision, cpu, cuda, *([kernel] if kernel else [])], check=True)
+            said = subprocess.run([sys.argv[1], config, precision, cpu, cuda, *([kernel] if kernel else [])], check=True,
+                                  stdout=subprocess.PIPE, text=True).stdout
             a, b = datasets(cpu), datasets(cuda)
             found = list(differences(a, b, tolerance))
             status = [v[0] for k, v in a.items() if k.split("/")[-1] == "status"]
             print(f"{name}: {len(a)} datasets, {sum(int(np.sum(s == 1)) for s in status)} diverged")
+            if name == "limits" and int(said.split()[0]) < 50:
+                found.append(f"the particles were not on the card: {said}")
             if name == "diverging" and not any(np.any(s == 1) for s in status):
                 found.append("nothing diverged")
             for line in found:

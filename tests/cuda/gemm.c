@@ -5,6 +5,7 @@
 #include "conductor.h"
 #include "jobs.h"
 #include "meanode/random.h"
+#include "rounds.h"
 #include "shape.h"
 
 static int force(mno_kernel_kind kernel) {
@@ -174,21 +175,6 @@ static void recomputed_projections_are_the_same(void **state) {
   sweep_free(&s);
 }
 
-static void divergence_reaches_the_record(void **state) {
-  sweep s;
-  sweep_make(&s, MNO_F64, MNO_WEIGHTS_BOTH);
-  s.problem[0].activation = MNO_IDENTITY;
-  s.problem[0].eta_u = s.problem[0].eta_v = 1e100;
-  catch c = run_twin(&s, usual());
-  const mno_record *bad = c.record[0], *good = c.record[24];
-  assert_int_equal(bad->outcome, MNO_INSTANCE_DIVERGED);
-  assert_true(isfinite(bad->loss[0]) && isnan(bad->loss[2]) && isnan(bad->u[0]) && isfinite(bad->u0[0]));
-  assert_int_equal(good->outcome, MNO_DONE);
-  assert_true(isfinite(good->loss[2]) && good->seconds >= 0);
-  catch_free(&c);
-  sweep_free(&s);
-}
-
 static void failures_are_reported(void **state) {
   sweep s;
   sweep_make(&s, MNO_F64, MNO_WEIGHTS_NONE);
@@ -224,6 +210,35 @@ static void batches_share_problem_and_depth(void **state) {
     assert_int_equal(batch[i].count, expected[i]);
     first += batch[i].count;
   }
+}
+
+/* Kernels wait for the host, calls of G may wait for kernels: they never run at the same time. */
+static void rounds_of_its_own(void **state) {
+  sweep s;
+  sweep_make(&s, MNO_F32, MNO_WEIGHTS_NONE);
+  mno_error err = {0};
+  mno_groups groups;
+  const int forced = mno_candidate_forced;
+  mno_candidate_forced = -1;
+  assert_ok(mno_groups_make(&s.plan, s.rows, s.plan.instance_count, 0, 0, 1, &groups, &err));
+  assert_true(groups.count >= 4);
+  for (size_t i = 0; i < groups.count; i += 2) { /* half of them to G, in between the others */
+    mno_group *g = &groups.group[i];
+    const mno_dimensions dims = {(size_t)g->shape.D, (size_t)g->shape.M, (size_t)g->shape.N, (size_t)g->shape.L,
+                                 (size_t)g->shape.d_out};
+    const mno_candidate gemm = {MNO_KERNEL_GEMM, 256, 1};
+    assert_ok(mno_shape_make(&dims, MNO_F32, &gemm, &g->shape, &err));
+    g->slot_bytes = mno_slot_bytes(&g->shape);
+  }
+  for (size_t i = 0; i < groups.count; i++) groups.group[i].wanted = 2;
+  int rounds;
+  assert_ok(mno_rounds_plan(&groups, (size_t)1 << 30, (size_t)1 << 30, &rounds, &err));
+  assert_int_equal(rounds, 2);
+  for (size_t i = 0; i < groups.count; i++)
+    assert_int_equal(groups.group[i].round, groups.group[i].shape.kernel == MNO_KERNEL_GEMM);
+  mno_candidate_forced = forced;
+  mno_groups_free(&groups);
+  sweep_free(&s);
 }
 
 /* Without a library for products the other kernels take the shape. */
@@ -268,6 +283,7 @@ int main(void) {
                                      cmocka_unit_test(divergence_reaches_the_record),
                                      cmocka_unit_test(failures_are_reported),
                                      cmocka_unit_test(batches_share_problem_and_depth),
+                                     cmocka_unit_test(rounds_of_its_own),
                                      cmocka_unit_test(without_a_library)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -84,13 +84,18 @@ static inline mno_job job_of(sweep *s, catch *c) {
   return (mno_job){.plan = &s->plan, .rows = s->rows, .count = s->plan.instance_count, .emit = emit, .context = c};
 }
 
-static inline catch run_twin(sweep *s, mno_twin twin) {
+static inline catch run_on(const mno_device_api *api, sweep *s) {
   catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};
   mno_error err = {0};
   mno_job job = job_of(s, &c);
-  mno_twin_state = twin;
-  assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
+  assert_ok(mno_cuda_run(api, &job, &err));
   assert_int_equal(c.count, s->plan.instance_count);
+  return c;
+}
+
+static inline catch run_twin(sweep *s, mno_twin twin) {
+  mno_twin_state = twin;
+  catch c = run_on(&mno_device_twin, s);
   assert_int_equal(mno_twin_state.live, 0);
   return c;
 }
@@ -117,6 +122,22 @@ static inline void compare(const sweep *s, const mno_record *a, const mno_record
     assert_int_equal(pairs[k][0] == NULL, pairs[k][1] == NULL);
     if (pairs[k][0]) assert_close(distance(pairs[k][0], pairs[k][1], sizes[k]), 0, tolerance);
   }
+}
+
+/* A test for several programs. */
+static inline void divergence_reaches_the_record(void **state) {
+  sweep s;
+  sweep_make(&s, MNO_F64, MNO_WEIGHTS_BOTH);
+  s.problem[0].activation = MNO_IDENTITY;
+  s.problem[0].eta_u = s.problem[0].eta_v = 1e100;
+  catch c = run_twin(&s, usual());
+  const mno_record *bad = c.record[0], *good = c.record[24];
+  assert_int_equal(bad->outcome, MNO_INSTANCE_DIVERGED);
+  assert_true(isfinite(bad->loss[0]) && isnan(bad->loss[2]) && isnan(bad->u[0]) && isfinite(bad->u0[0]));
+  assert_int_equal(good->outcome, MNO_DONE);
+  assert_true(isfinite(good->loss[2]) && good->seconds >= 0);
+  catch_free(&c);
+  sweep_free(&s);
 }
 
 #endif

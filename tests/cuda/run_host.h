@@ -1,8 +1,11 @@
-/* The body that belongs to a shape, on a host team. */
+/* The bodies of the kernels on the host: training on a host team, passes over particles, maps and products. */
 #ifndef MNO_TEST_CUDA_RUN_HOST_H
 #define MNO_TEST_CUDA_RUN_HOST_H
 
+#include "block_host.h"
+#include "field.h"
 #include "lanes.h"
+#include "maps.h"
 #include "team_host.h"
 #include "train.h"
 
@@ -23,6 +26,63 @@ template <class T> void run_on_host_as(HostTeam &team, const mno_train_args &arg
 inline void run_on_host(HostTeam &team, const mno_train_args &args) {
   args.shape.bytes == 4 ? run_on_host_as<float>(team, args) : run_on_host_as<double>(team, args);
 }
+
+template <class T, bool IN_MEMORY> void run_field_as(const mno_field_args &args, uint32_t permutation) {
+  for (uint32_t i = args.teams; i-- > 0;) {
+    HostBlock<IN_MEMORY> team(i, MNO_FIELD_LANES, mno_field_shared_bytes(&args.shape, IN_MEMORY), permutation + i);
+    Field<T, HostBlock<IN_MEMORY>>(team, args).run();
+  }
+}
+inline void run_field_on_host(const mno_field_args &args, uint32_t permutation) {
+  if (args.shape.bytes == 4)
+    args.work_in_memory ? run_field_as<float, true>(args, permutation) : run_field_as<float, false>(args, permutation);
+  else
+    args.work_in_memory ? run_field_as<double, true>(args, permutation) : run_field_as<double, false>(args, permutation);
+}
+inline void run_total_on_host(const mno_field_args &args) {
+  const uint32_t results = args.count * args.shape.outputs;
+  for (uint32_t i = 0; i * MNO_FIELD_LANES < results; i++) {
+    HostBlock<false> team(i, MNO_FIELD_LANES, 0, 5 + i);
+    FieldTotal<HostBlock<false>>(team, args).run();
+  }
+}
+
+template <class T> void run_map_as(mno_map map, const mno_gemm_args &args) {
+  const uint64_t size = mno_map_size(map, &args), odd = 2 * (size / 3) + 1; /* a permutation when prime to size */
+  uint64_t a = odd, b = size;
+  while (b) {
+    const uint64_t rest = a % b;
+    a = b, b = rest;
+  }
+  for (int instance = args.shape.group - 1; instance >= 0; instance--) {
+    const Maps<T> body(args, (uint32_t)instance);
+    for (uint64_t e = 0; e < size; e++) body.run(map, a == 1 ? (e * odd + 1) % size : size - 1 - e);
+  }
+}
+inline void run_map_on_host(mno_map map, const mno_gemm_args &args) {
+  args.shape.bytes == 4 ? run_map_as<float>(map, args) : run_map_as<double>(map, args);
+}
+
+template <class T> void multiply_as(const mno_product &p) {
+  for (int instance = 0; instance < p.count; instance++) {
+    const size_t at = (size_t)instance * p.stride;
+    const T *const A = (const T *)p.A + at, *const B = (const T *)p.B + at,
+                   *const add = p.add ? (const T *)p.add + at : nullptr;
+    T *const to = (T *)p.to + at;
+    for (int j = 0; j < p.columns; j++)
+      for (int i = 0; i < p.rows; i++) {
+        T sum = 0;
+        for (int k = 0; k < p.inner; k++) {
+          const T a = p.transpose_a ? A[k + (size_t)i * p.lead_a] : A[i + (size_t)k * p.lead_a];
+          const T b = p.transpose_b ? B[j + (size_t)k * p.lead_b] : B[k + (size_t)j * p.lead_b];
+          sum = fma_(a, b, sum);
+        }
+        const size_t e = i + (size_t)j * p.lead_to;
+        to[e] = fma_((T)p.scale, sum, add ? add[e] : (T)0);
+      }
+  }
+}
+inline void multiply_on_host(const mno_product &p) { p.bytes == 4 ? multiply_as<float>(p) : multiply_as<double>(p); }
 
 } // namespace mno
 
