@@ -21,9 +21,10 @@ const char *mno_kernel_name(mno_kernel_kind kernel) {
 
 enum {
   TILE_BYTES_WARP = 6 << 10,
-  TILE_BYTES_BLOCK = 16 << 10,
+  TILE_BYTES_BLOCK = 32 << 10,
   TILE_MOST = 128,
   SLICES_MOST = 64,
+  CUT_DEPTH = 64,            /* layers of the network that a cut is modelled for */
   SPAN_MOST = 32,            /* W0: layers of a span */
   SPAN_INSTRUCTIONS = 2000,  /* W0: so that barriers and transfers do not count */
   SPAN_BYTES = 14 << 10,     /* W0: shared memory of a warp that leaves room for 16 on a processor */
@@ -99,6 +100,15 @@ static void cut(mno_shape *s, size_t tiles) {
   s->by_tile = divisor((uint32_t)s->tile);
   s->by_D = divisor((uint32_t)s->D);
   place_state(s);
+}
+
+/* What a cut costs: what bounds a step, and a little of the rest, which tells cuts apart where memory bounds. The depth is
+ * not the network's own: the cut fixes the order of sums, and instances of all depths share it. */
+static double cut_cost(const mno_shape *s) {
+  mno_shape one = *s;
+  one.L = CUT_DEPTH;
+  const mno_step_model m = mno_shape_model(&one);
+  return max(m.memory, max(m.issue, m.latency)) + 0.1 * (m.memory + m.issue + m.latency);
 }
 
 /* W0: the heights that the kernel is compiled for; 0: D is too large. */
@@ -253,7 +263,7 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
     if (tiles > 1 && ceil_div((size_t)s.share, tiles - 1) == tile) continue; /* the same cut */
     if (least > 0 && tiles > 8 * (size_t)shape->tiles) break;                /* smaller tiles only cost more barriers */
     cut(&s, tiles);
-    double cost = layer_instructions(&s);
+    double cost = cut_cost(&s);
     if (least == 0 || cost < least) least = cost, *shape = s;
   }
   if (mno_shared_bytes(shape, MNO_STAGES_LEAST, 1) > PORTABLE_SHARED)
