@@ -10,19 +10,24 @@
 
 namespace mno {
 
-/* Rows of a chunk: MNO_CHUNK numbers at a pitch that keeps them aligned to 16 bytes. */
-template <class T> constexpr MNO_DEVICE int row_pitch() { return sizeof(T) == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64; }
-template <class T> struct Row {
-  T x[MNO_CHUNK];
-  MNO_DEVICE void clear() { MNO_UNROLL for (int n = 0; n < MNO_CHUNK; n++) x[n] = 0; }
-  MNO_DEVICE void add_product(T w, const Row &other) {
-    MNO_UNROLL for (int n = 0; n < MNO_CHUNK; n++) x[n] = fma_(w, other.x[n], x[n]);
+/* Numbers in registers. */
+template <class T, int COUNT> struct Tuple {
+  T x[COUNT];
+  MNO_DEVICE void clear() { MNO_UNROLL for (int i = 0; i < COUNT; i++) x[i] = 0; }
+  MNO_DEVICE void add_product(T w, const Tuple &other) {
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) x[i] = fma_(w, other.x[i], x[i]);
   }
-  MNO_DEVICE T dot(const Row &other) const {
+  MNO_DEVICE T dot(const Tuple &other) const {
     T sum = x[0] * other.x[0];
-    MNO_UNROLL for (int n = 1; n < MNO_CHUNK; n++) sum = fma_(x[n], other.x[n], sum);
+    MNO_UNROLL for (int i = 1; i < COUNT; i++) sum = fma_(x[i], other.x[i], sum);
     return sum;
   }
+};
+
+/* Rows of a chunk: MNO_CHUNK numbers at a pitch that keeps them aligned to 16 bytes. */
+template <class T> constexpr MNO_DEVICE int row_pitch() { return sizeof(T) == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64; }
+template <class T> struct Row : Tuple<T, MNO_CHUNK> {
+  using Tuple<T, MNO_CHUNK>::x;
   MNO_DEVICE void read(const T *from);
   MNO_DEVICE void write(T *to) const;
 };

@@ -11,17 +11,8 @@
 namespace mno {
 
 /* A row of weights or a column of states. */
-template <class T, int HEIGHT> struct Column {
-  T x[HEIGHT];
-  MNO_DEVICE void clear() { MNO_UNROLL for (int d = 0; d < HEIGHT; d++) x[d] = 0; }
-  MNO_DEVICE void add_product(T w, const Column &other) {
-    MNO_UNROLL for (int d = 0; d < HEIGHT; d++) x[d] = fma_(w, other.x[d], x[d]);
-  }
-  MNO_DEVICE T dot(const Column &other) const {
-    T sum = x[0] * other.x[0];
-    MNO_UNROLL for (int d = 1; d < HEIGHT; d++) sum = fma_(x[d], other.x[d], sum);
-    return sum;
-  }
+template <class T, int HEIGHT> struct Column : Tuple<T, HEIGHT> {
+  using Tuple<T, HEIGHT>::x;
   /* A sample of a state. */
   MNO_DEVICE void read_column(const T *from) { MNO_UNROLL for (int d = 0; d < HEIGHT; d++) x[d] = from[d * row_pitch<T>()]; }
   MNO_DEVICE void write_column(T *to) const { MNO_UNROLL for (int d = 0; d < HEIGHT; d++) to[d * row_pitch<T>()] = x[d]; }
