@@ -19,6 +19,10 @@ case "${1:-}" in
 *) sed -n '2,12p' "$0"; exit 2 ;;
 esac
 python=${PYTHON:-python3}
+if [ "$mode" != pack ] && ! "$python" -c 'import numpy' 2>/dev/null; then
+  echo "gpu.sh: $python has no numpy: set PYTHON to an interpreter that has it (and, for the peers, jax and torch)" >&2
+  exit 69
+fi
 
 if [ -d "$here/bin" ]; then # a bundle
   bin=$here/bin scripts=$here/gpu tests=$here/bin
@@ -78,7 +82,8 @@ shapes="10 10 1000 10 2000 8 f32
 8 16 1000 10 1000 8 f32
 100 100 1000 200 100 4 f32
 100 100 1000 200 100 4 f64
-1000 1000 100 200 4 4 f32"
+1000 1000 100 200 4 4 f32
+1000 1000 100 10 16 4 f32"
 # the same with a kernel by its index in cuda/shape.c: what the program did not choose
 others="10 10 1000 10 2000 8 f32 0
 32 32 1000 10 1000 8 f32 1
