@@ -134,7 +134,7 @@ static void help(FILE *out) {
     fprintf(out, "  meanode %s %s\n      %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
   fprintf(out, "\nmeanode help COMMAND explains its options, meanode help config the keys of a configuration.\n"
                "Exit codes: 0 done; 2 usage; 3 done, some instances diverged; 65 bad configuration or input file;\n"
-               "69 backend unavailable; 74 input/output; 75 interrupted, resumable; 1 internal.\n");
+               "69 backend unavailable or failing; 74 input/output; 75 interrupted, resumable; 1 internal, or out of memory.\n");
 }
 
 /* The nearest command to a word that is none; returns 2. */
