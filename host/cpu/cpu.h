@@ -58,7 +58,7 @@ const mno_cpu_kernels *mno_cpu_kernels_named(mno_precision precision, const char
  * this choice and on the instruction set (lanes), but on neither batch, threads nor place in the sweep. */
 mno_cpu_layout mno_cpu_layout_choose(size_t D, size_t M, size_t L, size_t N, mno_precision precision);
 
-/* How many of `wanted` threads are worth setting to one batch: they meet twice a layer. Also a pure function. */
+/* How many of `wanted` threads are worth setting to one batch: they meet twice a layer and step. Also a pure function. */
 int mno_cpu_team_choose(size_t D, size_t M, size_t N, int wanted);
 
 /* End of a forward pass, in double whatever the precision: output and loss of h^L (h [N][D]), written to the record if

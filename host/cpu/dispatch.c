@@ -46,7 +46,7 @@ const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision) {
 }
 
 int mno_cpu_team_choose(size_t D, size_t M, size_t N, int wanted) {
-  const double least = 4e6; /* flops of a layer and step, some ten microseconds: meeting costs one or two */
+  const double least = 1.5e6; /* flops of a layer and step, some ten microseconds: they meet twice in them */
   return 12.0 * (double)D * (double)M * (double)N < least ? 1 : wanted;
 }
 
