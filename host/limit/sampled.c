@@ -79,6 +79,18 @@ static size_t bytes_per_worker(const solution *s, const design *d) {
          mno_ensemble_bytes(engine, s->problem, r, d->nodes, coarse, MNO_F64) + bytes_of_fields(s->problem, r, d);
 }
 
+/* A number of particles that the user chose may be beyond the memory: said before anything is computed. A card's engine
+ * says it itself. */
+static mno_status room_for_particles(const solution *s, const design *d, mno_error *err) {
+  const double gib = 1 << 30;
+  size_t needed = bytes_per_worker(s, d);
+  if (s->options->particles == 0 || s->options->engine || needed <= s->memory) return MNO_OK;
+  return mno_fail(err, MNO_ERR_INPUT,
+                  "limit.particles: %zu particles on %zu depth nodes need %.1f GiB, and limit.memory leaves %.1f GiB; "
+                  "choose fewer particles",
+                  d->particles, d->nodes, (double)needed / gib, (double)s->memory / gib);
+}
+
 static void randomise(void *context, size_t piece, int worker) {
   (void)worker;
   solution *s = context;
@@ -115,6 +127,7 @@ static mno_status solution_new(const mno_problem *problem, const mno_limit_optio
   if (status == MNO_OK && (!s->trajectory || !s->status || !s->error))
     status = mno_fail_memory(err, room * sizeof(mno_error), "the randomisations");
   if (status == MNO_OK) status = mno_ensemble_budget(options, &s->memory, &s->places, err);
+  if (status == MNO_OK) status = room_for_particles(s, &s->design, err);
   if (status != MNO_OK) solution_free(s);
   return status;
 }
@@ -263,16 +276,21 @@ static int next_design(const solution *s, double sampling, double room, double l
 mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
                              mno_limit **limit, mno_error *err) {
   double start = mno_now(), tolerance = options->tolerance;
-  mno_limit *depth = NULL;
-  mno_status status = find_nodes(problem, options, reduction, &depth, err);
-  if (status != MNO_OK) return status;
-  mno_step_errors depth_errors = {depth->output_error, depth->embedding_error};
-  double worst = mno_largest(depth->output_error, problem->K + 1);
-
-  design d = {.nodes = depth->nodes,
+  design d = {.nodes = options->nodes > 0 ? (size_t)options->nodes : mno_node_counts[0], /* at least */
               .particles = options->particles > 0 ? power_of_two((double)options->particles) : FIRST_PARTICLES,
               .precision = precision_for(tolerance),
               .tolerance = solver_tolerance(tolerance)};
+  solution s;
+  mno_status status = solution_new(problem, options, reduction, d, &s, err);
+  if (status != MNO_OK) return status;
+  solution_free(&s);
+  mno_limit *depth = NULL;
+  status = find_nodes(problem, options, reduction, &depth, err);
+  if (status != MNO_OK) return status;
+  mno_step_errors depth_errors = {depth->output_error, depth->embedding_error};
+  double worst = mno_largest(depth->output_error, problem->K + 1);
+  d.nodes = depth->nodes;
+
   size_t randomisations = options->randomisations > 0 ? (size_t)options->randomisations : RANDOMISATIONS,
          smallest = d.particles;
   const char *ended = "";
@@ -280,7 +298,6 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
   int64_t diverged = -1;
   /* What is left for sampling; where the depth alone exceeds the tolerance, sampling need not be much better than it. */
   double room = worst < tolerance ? sqrt(tolerance * tolerance - worst * worst) : worst / 2, first = 0;
-  solution s = {0};
   for (int searching = 1; searching;) {
     if (!s.trajectory) status = solution_new(problem, options, reduction, d, &s, err);
     if (status == MNO_OK) status = extend(&s, randomisations, err);

@@ -139,6 +139,7 @@ static mno_status run(void *context, const mno_system *system, mno_trajectory *t
   t->closed = mno_kernels_closed(problem->activation);
   mno_status status = MNO_OK;
   for (;; t->terms *= 2) {
+    double start = mno_now();
     trajectory->failed = -1;
     mno_trajectory_start(system, trajectory);
     size_t vectors = trajectory->m * trajectory->N, count = (problem->K + 1) * vectors * 4 * t->terms + trajectory->m;
@@ -157,9 +158,10 @@ static mno_status run(void *context, const mno_system *system, mno_trajectory *t
     free(block);
     if (status != MNO_OK || t->closed || *floor <= t->tolerance) return status;
     double longer = 2.0 * sizeof(double) * ((double)count + (double)(points * t->terms));
+    double end = mno_now(), next = end + 3 * (end - start); /* twice the terms cost two to four times as much */
     t->cut = 2 * t->terms > MOST_TERMS ? "; stopped at the longest series"
              : longer > t->memory      ? "; stopped at the memory budget"
-             : mno_now() > t->deadline ? "; stopped at the time budget"
+             : next > t->deadline      ? "; stopped at the time budget"
                                        : NULL;
     if (t->cut) return status;
   }

@@ -376,6 +376,11 @@ static void methods_are_checked(void **state) {
                       &limit, &err),
       MNO_ERR_INPUT);
   assert_non_null(strstr(err.message, "mean-ode"));
+  /* before anything is computed */
+  assert_int_equal(
+      mno_limit_solve(&p, &(mno_limit_options){.tolerance = 1, .particles = 1 << 20, .memory = 1e6}, &limit, &err),
+      MNO_ERR_INPUT);
+  assert_non_null(strstr(err.message, "limit.memory"));
   atomic_int stop = 1;
   assert_int_equal(mno_limit_solve(&p, &(mno_limit_options){.tolerance = 1, .stop = &stop}, &limit, &err), MNO_INTERRUPTED);
   problem_free(&p);
