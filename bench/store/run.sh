@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The table of bench/results/store.md:  bench/store/run.sh [BUILD [FOLDER]]   (FOLDER: on the disk to measure)
-# Needs a build with -DMEANODE_BENCH=ON and an idle machine; takes about five minutes.
+# Needs a build with -DMEANODE_BENCH=ON and an idle machine; takes about ten minutes.
 set -euo pipefail
 build=${1:-build}
 out=${2:-.}/bench_store.h5
@@ -12,6 +12,7 @@ echo "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 "$build/bench_store" "$out" 100000 80 16 last f64 2
 "$build/bench_store" "$out" 10000 80 16 all f64 5
 "$build/bench_store" "$out" 100000 80 16 all f64 3
+"$build/bench_store" "$out" 100000 200 16 all f64 3
 /usr/bin/python3 - "$out" <<'P'
 import sys, time
 import xarray
