@@ -17,11 +17,7 @@ static mno_status close_moments(const mno_problem *problem, const mno_limit_opti
   mno_system system = mno_system_of(problem, reduction, 1e-10, options->stop);
   mno_status status = mno_refine(options, system, reduction->r, run_closure, NULL, limit, err);
   if (status != MNO_OK) return status;
-  snprintf((*limit)->method, sizeof(*limit)->method, "closure");
-  char ended[64];
-  snprintf(ended, sizeof ended, "%.63s", (*limit)->parameters);
-  snprintf((*limit)->parameters, sizeof(*limit)->parameters, "nodes %zu, dimension %zu%s", (*limit)->nodes, reduction->r,
-           ended);
+  mno_limit_describe(*limit, "closure", "nodes %zu, dimension %zu", (*limit)->nodes, reduction->r);
   return MNO_OK;
 }
 

@@ -141,11 +141,9 @@ mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_opti
   if (status != MNO_OK || !found) return status;
   status = mno_refine(options, system, r, run, &rule, limit, err);
   if (status != MNO_OK) return status;
-  snprintf((*limit)->method, sizeof(*limit)->method, "quadrature");
-  char ended[64];
-  snprintf(ended, sizeof ended, "%.63s", (*limit)->parameters);
-  snprintf((*limit)->parameters, sizeof(*limit)->parameters,
-           "trapezoid rule, spacing %g, radius %.2f, particles %zu, nodes %zu, dimension %zu%s%s", rule.spacing, rule.radius,
-           points(&rule, r, rule.spacing, NULL, NULL), (*limit)->nodes, 2 * r, mno_ensemble_where(options, where), ended);
+  mno_limit_describe(*limit, "quadrature",
+                     "trapezoid rule, spacing %g, radius %.2f, particles %zu, nodes %zu, dimension %zu%s", rule.spacing,
+                     rule.radius, points(&rule, r, rule.spacing, NULL, NULL), (*limit)->nodes, 2 * r,
+                     mno_ensemble_where(options, where));
   return MNO_OK;
 }

@@ -3,6 +3,7 @@
 #include "core/memory.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 const size_t mno_node_counts[] = {3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 0};
@@ -91,4 +92,15 @@ mno_status mno_refine(const mno_limit_options *options, mno_system system, size_
   }
   mno_step_errors_free(&errors);
   return status;
+}
+
+void mno_limit_describe(mno_limit *limit, const char *method, const char *format, ...) {
+  char own[sizeof limit->parameters], ended[64];
+  va_list values;
+  va_start(values, format);
+  vsnprintf(own, sizeof own, format, values);
+  va_end(values);
+  snprintf(ended, sizeof ended, "%.63s", limit->parameters);
+  snprintf(limit->method, sizeof limit->method, "%s", method);
+  snprintf(limit->parameters, sizeof limit->parameters, "%.*s%s", (int)(sizeof own - sizeof ended), own, ended);
 }

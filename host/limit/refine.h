@@ -19,4 +19,7 @@ extern const size_t mno_node_counts[];
 mno_status mno_refine(const mno_limit_options *options, mno_system system, size_t r, mno_run_trajectory run, void *context,
                       mno_limit **limit, mno_error *err);
 
+/* Sets the method, and puts its parameters before those that there are. */
+void mno_limit_describe(mno_limit *limit, const char *method, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 #endif

@@ -280,12 +280,11 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
               .particles = options->particles > 0 ? power_of_two((double)options->particles) : FIRST_PARTICLES,
               .precision = precision_for(tolerance),
               .tolerance = solver_tolerance(tolerance)};
-  solution s;
-  mno_status status = solution_new(problem, options, reduction, d, &s, err);
-  if (status != MNO_OK) return status;
-  solution_free(&s);
+  solution s = {.problem = problem, .options = options, .reduction = reduction};
   mno_limit *depth = NULL;
-  status = find_nodes(problem, options, reduction, &depth, err);
+  mno_status status = mno_ensemble_budget(options, &s.memory, &s.places, err);
+  if (status == MNO_OK) status = room_for_particles(&s, &d, err);
+  if (status == MNO_OK) status = find_nodes(problem, options, reduction, &depth, err);
   if (status != MNO_OK) return status;
   mno_step_errors depth_errors = {depth->output_error, depth->embedding_error};
   double worst = mno_largest(depth->output_error, problem->K + 1);

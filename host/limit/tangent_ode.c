@@ -188,13 +188,12 @@ mno_status mno_tangent_ode_solve(const mno_problem *problem, const mno_limit_opt
   if (status == MNO_OK) {
     mno_limit *out = *limit;
     int closed = mno_kernels_closed(problem->activation);
-    char ended[64], terms[64] = "";
-    snprintf(ended, sizeof ended, "%.63s",
-             context.cut && !out->certified && out->diverged < 0 ? context.cut : out->parameters);
+    char terms[64] = "";
+    if (context.cut && !out->certified && out->diverged < 0)
+      snprintf(out->parameters, sizeof out->parameters, "%s", context.cut);
     if (!closed) snprintf(terms, sizeof terms, ", terms %zu", context.terms);
-    snprintf(out->method, sizeof out->method, "kernels");
-    snprintf(out->parameters, sizeof out->parameters, "%s, nodes %zu, dimension %zu%s%s",
-             closed ? "closed forms" : "Hermite series", out->nodes, reduction.r, terms, ended);
+    mno_limit_describe(out, "kernels", "%s, nodes %zu, dimension %zu%s", closed ? "closed forms" : "Hermite series",
+                       out->nodes, reduction.r, terms);
   }
   mno_reduction_free(&reduction);
   return status;
