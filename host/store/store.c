@@ -15,6 +15,16 @@ enum { FULL = 4 << 20 /* bytes that may wait to be written */, WRITE = 1 << 20, 
 static const double write_seconds = 0.02; /* between two writes */
 static const double add_seconds = 2;      /* until a row in the journal is brought into the next version */
 
+/* What is told, and to whom. */
+enum {
+  FILLED,   /* to the writer */
+  EMPTIED,  /* to those who put */
+  APPENDED, /* to the publisher: much is new, or all is there */
+  UNSYNCED, /* to the syncer */
+  SYNCED,   /* to those who wait for the disk */
+  CONDITIONS
+};
+
 /* Threads that put collect entries in the journal's buffer; the writer appends the buffer to the journal; the syncer waits
  * for the disk; the publisher makes the next version of the file from the journal. */
 struct mno_store {
@@ -27,11 +37,8 @@ struct mno_store {
   pthread_t thread[3]; /* writer, syncer, publisher */
   size_t threads;
 
-  pthread_mutex_t lock;           /* for what follows */
-  pthread_cond_t filled, emptied; /* told to the writer; to those who put */
-  pthread_cond_t appended;        /* told to the publisher: much is new, or all is there */
-  pthread_cond_t unsynced;        /* told to the syncer */
-  pthread_cond_t synced;          /* told to those who wait for the disk */
+  pthread_mutex_t lock;                 /* for what follows */
+  pthread_cond_t condition[CONDITIONS]; /* see above */
   mno_journal journal;
   mno_limit **first;     /* [problem_count] what errors refer to, or NULL; stay once they are there */
   mno_pending collected; /* in the journal's buffer */
@@ -50,22 +57,13 @@ static bool wait_until(mno_store *store, pthread_cond_t *condition, double when)
   return true;
 }
 
-enum { CONDITIONS = 5 };
-
-static void conditions(mno_store *store, pthread_cond_t *all[CONDITIONS]) {
-  pthread_cond_t *list[] = {&store->filled, &store->emptied, &store->appended, &store->unsynced, &store->synced};
-  memcpy(all, list, sizeof list);
-}
-
 /* Under the lock: the first failure counts, and everybody hears of it. */
 static void fail(mno_store *store, const mno_error *error, mno_status status) {
   if (store->failure.status == MNO_OK) {
     store->failure = *error;
     store->failure.status = status;
   }
-  pthread_cond_t *all[CONDITIONS];
-  conditions(store, all);
-  for (size_t i = 0; i < CONDITIONS; i++) pthread_cond_broadcast(all[i]);
+  for (size_t i = 0; i < CONDITIONS; i++) pthread_cond_broadcast(&store->condition[i]);
 }
 
 /* ---- The writer and the syncer */
@@ -85,15 +83,15 @@ static void *writer(void *context) {
   while (!over) {
     double until = mno_now() + 0.5; /* signs of life */
     while (!store->journal.used && !ending(store))
-      if (!wait_until(store, &store->filled, until)) break;
+      if (!wait_until(store, &store->condition[FILLED], until)) break;
     /* What comes within a short time goes together. */
     while (store->journal.used && store->journal.used < WRITE && !ending(store))
-      if (!wait_until(store, &store->filled, last + write_seconds)) break;
+      if (!wait_until(store, &store->condition[FILLED], last + write_seconds)) break;
     over = ending(store);
     size_t put = store->put_rows;
     mno_journal_take(&store->journal, &block);
     mno_status status = mno_pending_move(&store->collected, &rows, &error);
-    pthread_cond_broadcast(&store->emptied);
+    pthread_cond_broadcast(&store->condition[EMPTIED]);
     pthread_mutex_unlock(&store->lock);
 
     mno_lock_beat(&store->files.lock);
@@ -110,12 +108,12 @@ static void *writer(void *context) {
       fail(store, &error, status);
       over = true;
     }
-    if (block.used) pthread_cond_signal(&store->unsynced);
-    if (store->written_bytes >= ADD) pthread_cond_signal(&store->appended);
+    if (block.used) pthread_cond_signal(&store->condition[UNSYNCED]);
+    if (store->written_bytes >= ADD) pthread_cond_signal(&store->condition[APPENDED]);
   }
   store->last_written = true;
-  pthread_cond_broadcast(&store->unsynced);
-  pthread_cond_broadcast(&store->appended);
+  pthread_cond_broadcast(&store->condition[UNSYNCED]);
+  pthread_cond_broadcast(&store->condition[APPENDED]);
   pthread_mutex_unlock(&store->lock);
   free(block.data);
   mno_pending_free(&rows);
@@ -130,7 +128,8 @@ static void *syncer(void *context) {
   bool over = false;
   pthread_mutex_lock(&store->lock);
   while (!over) {
-    while (store->written_end == synced && !store->last_written) pthread_cond_wait(&store->unsynced, &store->lock);
+    while (store->written_end == synced && !store->last_written)
+      pthread_cond_wait(&store->condition[UNSYNCED], &store->lock);
     over = store->last_written;
     uint64_t end = store->written_end;
     size_t rows = store->written_rows;
@@ -140,7 +139,7 @@ static void *syncer(void *context) {
     pthread_mutex_lock(&store->lock);
     if (status == MNO_OK) {
       store->safe_rows = rows;
-      pthread_cond_broadcast(&store->synced);
+      pthread_cond_broadcast(&store->condition[SYNCED]);
     } else {
       fail(store, &error, status);
       over = true;
@@ -154,8 +153,7 @@ static void *syncer(void *context) {
 
 static bool anything(const mno_pending *pending) { return pending->count || pending->limit_count; }
 
-/* Ends with the first failure, but for one: when the journal was taken away, the file gets everything that is in it still.
- */
+/* Ends with the first failure, but for one: when the journal was taken away, the file gets all that it still holds. */
 static void *publisher(void *context) {
   mno_store *store = context;
   mno_error error = {0};
@@ -166,7 +164,7 @@ static void *publisher(void *context) {
   while (!over) {
     double until = anything(&store->written) ? last + add_seconds : mno_now() + add_seconds;
     while (!store->last_written && (gone || store->failure.status == MNO_OK) && store->written_bytes < ADD)
-      if (!wait_until(store, &store->appended, until)) break;
+      if (!wait_until(store, &store->condition[APPENDED], until)) break;
     if (store->failure.status != MNO_OK && !gone) break;
     over = store->last_written;
     uint64_t bytes = store->written_bytes, end = store->written_end;
@@ -209,9 +207,7 @@ static void release(mno_store *store) {
   free(store->seconds);
   free(store->found);
   pthread_mutex_destroy(&store->lock);
-  pthread_cond_t *all[CONDITIONS];
-  conditions(store, all);
-  for (size_t i = 0; i < CONDITIONS; i++) pthread_cond_destroy(all[i]);
+  for (size_t i = 0; i < CONDITIONS; i++) pthread_cond_destroy(&store->condition[i]);
   free(store);
 }
 
@@ -220,9 +216,9 @@ static void end_threads(mno_store *store) {
   pthread_mutex_lock(&store->lock);
   store->closing = true;
   if (store->threads == 0) store->last_written = true;
-  pthread_cond_broadcast(&store->filled);
-  pthread_cond_broadcast(&store->appended);
-  pthread_cond_broadcast(&store->unsynced);
+  pthread_cond_broadcast(&store->condition[FILLED]);
+  pthread_cond_broadcast(&store->condition[APPENDED]);
+  pthread_cond_broadcast(&store->condition[UNSYNCED]);
   pthread_mutex_unlock(&store->lock);
   for (size_t i = 0; i < store->threads; i++) pthread_join(store->thread[i], NULL);
   store->threads = 0;
@@ -256,9 +252,7 @@ mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_prov
   pthread_condattr_t clock;
   pthread_condattr_init(&clock);
   pthread_condattr_setclock(&clock, CLOCK_MONOTONIC); /* that of mno_now */
-  pthread_cond_t *all[CONDITIONS];
-  conditions(made, all);
-  for (size_t i = 0; i < CONDITIONS; i++) pthread_cond_init(all[i], &clock);
+  for (size_t i = 0; i < CONDITIONS; i++) pthread_cond_init(&made->condition[i], &clock);
   pthread_condattr_destroy(&clock);
   size_t n = plan->instance_count;
   made->found = mno_alloc(n, sizeof *made->found);
@@ -321,14 +315,15 @@ static void measure_errors(const mno_plan *plan, const mno_limit *limit, mno_rec
 
 /* Under the lock: waits for room in the buffer. */
 static mno_status wait_for_room(mno_store *store, mno_error *err) {
-  while (store->failure.status == MNO_OK && store->journal.used > FULL) pthread_cond_wait(&store->emptied, &store->lock);
+  while (store->failure.status == MNO_OK && store->journal.used > FULL)
+    pthread_cond_wait(&store->condition[EMPTIED], &store->lock);
   mno_status status = store->failure.status;
   return status == MNO_OK ? status : mno_fail(err, status, "%s", store->failure.message);
 }
 
 /* Under the lock: the writer sleeps until there is something, then until there is much. */
 static void tell_writer(mno_store *store, size_t before) {
-  if (!before || (before < WRITE && store->journal.used >= WRITE)) pthread_cond_signal(&store->filled);
+  if (!before || (before < WRITE && store->journal.used >= WRITE)) pthread_cond_signal(&store->condition[FILLED]);
 }
 
 mno_status mno_store_put(mno_store *store, mno_record *record, mno_error *err) {
@@ -380,7 +375,8 @@ size_t mno_store_safe(mno_store *store) {
 mno_status mno_store_wait(mno_store *store, mno_error *err) {
   pthread_mutex_lock(&store->lock);
   size_t put = store->put_rows;
-  while (store->failure.status == MNO_OK && store->safe_rows < put) pthread_cond_wait(&store->synced, &store->lock);
+  while (store->failure.status == MNO_OK && store->safe_rows < put)
+    pthread_cond_wait(&store->condition[SYNCED], &store->lock);
   mno_status status = store->failure.status;
   if (status != MNO_OK) mno_fail(err, status, "%s", store->failure.message);
   pthread_mutex_unlock(&store->lock);
