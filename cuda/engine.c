@@ -74,8 +74,9 @@ static mno_status memory(const mno_engine *engine, size_t *bytes, int *places, m
   for (int i = 0; status == MNO_OK && i < *places; i++) {
     mno_device_info info;
     status = api->info(i, &info, err);
+    if (status != MNO_OK) break;
     const size_t free_here = (size_t)(MEMORY_SHARE * (double)info.memory_free);
-    if (status == MNO_OK && (i == 0 || free_here < *bytes)) *bytes = free_here;
+    if (i == 0 || free_here < *bytes) *bytes = free_here;
   }
   return status;
 }
