@@ -99,6 +99,8 @@ static void cut(mno_shape *s, size_t tiles) {
   s->m_length = (int32_t)ceil_div((size_t)s->tile, (size_t)s->m_slices);
   s->by_tile = divisor((uint32_t)s->tile);
   s->by_D = divisor((uint32_t)s->D);
+  s->by_wide_units = divisor((uint32_t)ceil_div((size_t)s->tile, MNO_WIDE));
+  s->by_wide_D = divisor((uint32_t)ceil_div((size_t)s->D, MNO_WIDE));
   place_state(s);
 }
 

@@ -34,5 +34,5 @@ template <class T, int WARPS, int BLOCKS> const void *kernel(int kind, int state
 
 extern "C" const void *mno_train_kernel(const mno_shape *shape, int state_in_memory) {
   return shape->bytes == 4 ? kernel<float, 16, 2>(shape->kernel, state_in_memory)
-                           : kernel<double, 10, 1>(shape->kernel, state_in_memory);
+                           : kernel<double, 8, 1>(shape->kernel, state_in_memory);
 }
