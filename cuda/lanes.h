@@ -228,7 +228,10 @@ private:
 
   /* Units of a pass and coordinates of an update that are in flight together. Nothing else hides the latency of a lane, and
    * all is read before anything is written: a write may overlap what is read after it, for all that the compiler knows. */
-  static constexpr int UNITS = HEIGHT > 10 ? 1 : sizeof(T) == 4 ? 5 : 3, COORDINATES = sizeof(T) == 4 ? 5 : 3;
+  static constexpr int UNITS = HEIGHT > 10      ? 1
+                               : sizeof(T) == 4 ? 5
+                                                : 3,
+                       COORDINATES = sizeof(T) == 4 ? 2 : 1, PAIR = MNO_WIDE;
 
   /* COUNT units from `row` on: sum += v rho(<u,h>/D) */
   template <int COUNT, class Rho> MNO_DEVICE void respond_some(const T *row, const column &h, column &sum, Rho rho) const {
@@ -377,24 +380,28 @@ private:
     b.write_column(at);
   }
 
+  /* COUNT coordinates of PAIR units, `apart` from each other; PAIR units share what is read of the samples. */
   template <int COUNT>
-  MNO_DEVICE void update_some(T *u, T *v, const T *h, const T *b, const Row<T> &row_g, const Row<T> &row_t,
-                              const Setting &is) const {
+  MNO_DEVICE void update_some(T *unit, int apart, bool both, const T *h, const T *b, const Row<T> (&row_g)[PAIR],
+                              const Row<T> (&row_t)[PAIR], const Setting &is) const {
     Row<T> row_h[COUNT], row_b[COUNT];
-    T new_u[COUNT], new_v[COUNT];
+    T new_u[PAIR][COUNT], new_v[PAIR][COUNT];
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
       row_h[i].read(h + i * PITCH);
       row_b[i].read(b + i * PITCH);
-      new_u[i] = u[i], new_v[i] = v[i];
+      MNO_UNROLL for (int k = 0; k < PAIR; k++) new_u[k][i] = unit[k * apart + i],
+                                                new_v[k][i] = unit[k * apart + HEIGHT + i];
     }
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-      new_u[i] = fma_(-is.rate_u, row_g.dot(row_h[i]), new_u[i]);
-      new_v[i] = fma_(-is.rate_v, row_t.dot(row_b[i]), new_v[i]);
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      new_u[k][i] = fma_(-is.rate_u, row_g[k].dot(row_h[i]), new_u[k][i]);
+      new_v[k][i] = fma_(-is.rate_v, row_t[k].dot(row_b[i]), new_v[k][i]);
     }
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) u[i] = new_u[i], v[i] = new_v[i];
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) if (k == 0 || both) MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      unit[k * apart + i] = new_u[k][i], unit[k * apart + HEIGHT + i] = new_v[k][i];
+    }
   }
 
-  /* u -= rate_u sum_i h_i g_i, v -= rate_v sum_i b_i t_i; a part of a unit's coordinates at a time. */
+  /* u -= rate_u sum_i h_i g_i, v -= rate_v sum_i b_i t_i; a part of the coordinates of two units at a time. */
   MNO_DEVICE void update(const Place &place, int lane, int span) {
     const int g = (int)divide((uint32_t)lane, s.by_share), share = (int)s.by_share.d;
     if (g >= s.group) return;
@@ -404,21 +411,28 @@ private:
     const T *const h = stage_states(place, g), *const b = state(place, s.A, g);
     const T *const t = state(place, s.P, g), *const q = state(place, s.Q, g);
     T *const u = stage_weights(place, g);
-    for (int e = lane - g * share; e < layers * s.M * s.d_slices; e += share) {
-      const int unit = (int)divide((uint32_t)e, s.by_parts), begin = (e - unit * s.d_slices) * s.d_length;
+    const int pairs = (int)s.by_wide_units.d;
+    for (int e = lane - g * share; e < layers * pairs * s.d_slices; e += share) {
+      const int pair = (int)divide((uint32_t)e, s.by_parts), begin = (e - pair * s.d_slices) * s.d_length;
       const int end = begin + s.d_length < s.D ? begin + s.d_length : s.D;
-      const int layer = (int)divide((uint32_t)unit, s.by_tile), m = unit - layer * s.M;
-      T *const row_u = u + layer * (int)(s.tile_bytes / sizeof(T)) + 2 * m * HEIGHT, *const row_v = row_u + HEIGHT;
+      const int layer = (int)divide((uint32_t)pair, s.by_wide_units), m = pair - layer * pairs;
+      const bool both = m + pairs < s.M; /* otherwise the first stands in for the second */
+      const int other = both ? pairs : 0;
+      T *const unit = u + layer * (int)(s.tile_bytes / sizeof(T)) + 2 * m * HEIGHT;
       for (int chunk = 0; chunk < s.chunks; chunk++) {
-        Row<T> row_g, row_t;
-        row_g.read(q + layer * projections() + (chunk * s.M + m) * PITCH);
-        row_t.read(t + layer * projections() + (chunk * s.M + m) * PITCH);
+        Row<T> row_g[PAIR], row_t[PAIR];
+        MNO_UNROLL for (int k = 0; k < PAIR; k++) {
+          const int at = layer * projections() + (chunk * s.M + m + k * other) * PITCH;
+          row_g[k].read(q + at);
+          row_t[k].read(t + at);
+        }
         const int from = layer * height + chunk * HEIGHT * PITCH;
         int d = begin;
         for (; d + COORDINATES <= end; d += COORDINATES)
-          update_some<COORDINATES>(row_u + d, row_v + d, h + from + d * PITCH, b + from + d * PITCH, row_g, row_t, is);
+          update_some<COORDINATES>(unit + d, 2 * other * HEIGHT, both, h + from + d * PITCH, b + from + d * PITCH, row_g,
+                                   row_t, is);
         for (; d < end; d++)
-          update_some<1>(row_u + d, row_v + d, h + from + d * PITCH, b + from + d * PITCH, row_g, row_t, is);
+          update_some<1>(unit + d, 2 * other * HEIGHT, both, h + from + d * PITCH, b + from + d * PITCH, row_g, row_t, is);
       }
     }
   }
