@@ -41,13 +41,15 @@ static double max(double a, double b) { return a > b ? a : b; }
 
 static mno_divisor divisor(uint32_t d) { return (mno_divisor){d, (uint32_t)(((UINT64_C(1) << 32) + d - 1) / d)}; }
 
-/* Instructions of a lane for one row of a sum, as counted in the code for sm_90: a weight, MNO_CHUNK fma (in f64 of two
- * issue slots), the loads of a row of samples, the loop. */
-static double row_cost(const mno_shape *s) { return MNO_CHUNK * (s->bytes == 8 ? 2 : 1) + (s->bytes == 8 ? 6 : 3) + 3; }
+/* Instructions of a lane for one row of its MNO_WIDE sums, as counted in the code for sm_90: weights, MNO_CHUNK fma each (in
+ * f64 of two issue slots), the loads of a row of samples, the loop. */
+static double row_cost(const mno_shape *s) {
+  return MNO_WIDE * (MNO_CHUNK * (s->bytes == 8 ? 2 : 1) + 1) + (s->bytes == 8 ? 5 : 3) + 3;
+}
 
-/* Instructions of a lane in a phase that deals `items` x `slices` of `length` rows to the lanes. */
+/* Instructions of a lane in a phase that deals `items`, MNO_WIDE at a time, x `slices` of `length` rows to the lanes. */
 static double phase_cost(const mno_shape *s, size_t items, size_t slices, size_t length, double rows_each) {
-  return (double)ceil_div(items * slices, (size_t)s->lanes) * (double)s->chunks *
+  return (double)ceil_div(ceil_div(items, MNO_WIDE) * slices, (size_t)s->lanes) * (double)s->chunks *
          ((double)length * rows_each * row_cost(s) + 20);
 }
 
@@ -99,6 +101,8 @@ static void cut(mno_shape *s, size_t tiles) {
   s->m_length = (int32_t)ceil_div((size_t)s->tile, (size_t)s->m_slices);
   s->by_tile = divisor((uint32_t)s->tile);
   s->by_D = divisor((uint32_t)s->D);
+  s->by_wide_units = divisor((uint32_t)ceil_div((size_t)s->tile, MNO_WIDE));
+  s->by_wide_D = divisor((uint32_t)ceil_div((size_t)s->D, MNO_WIDE));
   place_state(s);
 }
 
@@ -126,8 +130,8 @@ static double pass_instructions(const mno_shape *s) {
 }
 static double span_instructions(const mno_shape *s) {
   const int wide = s->bytes == 8;
-  const double rounds = (double)ceil_div((size_t)(s->span * s->M * s->d_slices), s->by_share.d);
-  const double update = s->chunks * (s->d_length * (wide ? 62 : 34) + 50);
+  const double rounds = (double)ceil_div((size_t)(s->span * s->d_slices) * s->by_wide_units.d, s->by_share.d);
+  const double update = s->chunks * (s->d_length * (wide ? 114 : 62) + 60);
   return s->span * pass_instructions(s) + rounds * update + 450;
 }
 
@@ -146,6 +150,7 @@ static bool cut_lanes(mno_shape *s, int most) {
   s->by_samples = divisor((uint32_t)s->N);
   s->by_tile = divisor((uint32_t)s->M);
   s->by_D = divisor((uint32_t)s->D);
+  s->by_wide_units = divisor((uint32_t)ceil_div((size_t)s->M, MNO_WIDE));
   int span = s->L < SPAN_MOST ? s->L : SPAN_MOST, group = s->lanes / s->N;
   if (group > most) group = most;
   for (;;) {

@@ -33,6 +33,8 @@ public:
   }
 
   static constexpr bool several_ranks = true;
+  template <class T> static constexpr bool ahead = sizeof(T) == 4;
+  template <class T> static constexpr int activated = sizeof(T) == 4 ? 4 : 2;
   const int team_index;
   const bool state_in_memory;
 

@@ -14,6 +14,9 @@ namespace mno {
 template <class T, class Team> class Trainer : Instances<T, Team, false> {
   typedef Instances<T, Team, false> base;
   static constexpr int PITCH = row_pitch<T>();
+  static constexpr int WIDE = MNO_WIDE, ACTIVATED = Team::template activated<T>;
+  static constexpr bool AHEAD =
+      sizeof(T) == 4; /* are the rows of the next unit read early? in f64 registers do not allow it */
   using base::adjoint;
   using base::args;
   using base::control;
@@ -47,7 +50,7 @@ public:
         while (team.look(&parcel->state) && !team.look(args.stop)) team.pause();
         control->go_on = !team.look(args.stop);
         control->index = team.take(args.next, 1);
-        control->start = team.now();
+        control->start = control->looked = team.now();
       });
       if (!control->go_on || control->index >= args.count) return;
       if (!train(args.item[control->index], parcel)) return;
@@ -123,12 +126,12 @@ private:
               if (d < s.D && m < count && (args.weights & 1)) record[is_v * half + ((size_t)layer * s.M + j) * s.D + d] = w;
             }
           }
-          team.memory_to_transfers();
         });
       from_unit += (uint32_t)s.M;
       from_layer += from_unit / width;
       from_unit %= width;
     }
+    team.phase([&](const Place &, int) { team.memory_to_transfers(); }); /* a lane's fence covers all that it wrote */
   }
 
   /* A walk over the tiles of a pass, layers up or down; past the end it stays there. */
@@ -154,110 +157,194 @@ private:
     if (++walk.tile == s.tiles) walk.tile = 0, walk.layer += walk.down ? -1 : 1;
   }
 
-  /* out[chunk][slice][unit] = sum over the slice's coordinates of w x; q likewise from the second operand if there is one.
-   */
+  /* Which of a lane's WIDE items of `count` there are: the items lie `apart`, and those past the end stand in for the first,
+   * computed but never written. */
+  struct Wide {
+    int apart[WIDE];
+    bool there[WIDE];
+    MNO_DEVICE Wide(int first, int distance, int count) {
+      MNO_UNROLL for (int i = 0; i < WIDE; i++) {
+        there[i] = first + i * distance < count;
+        apart[i] = there[i] ? i * distance : 0;
+      }
+    }
+  };
+
+  /* out[chunk][slice][unit] = sum over the slice's coordinates of w x; q likewise from the second operand if there is one. A
+   * lane has WIDE units, because the samples that it reads for each coordinate cost more than the products. */
   template <bool TWO>
   MNO_DEVICE void project(const Place &place, int lane, int count, const T *u, const T *x, T *p, const T *v, const T *y,
                           T *q) {
-    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.tile * s.d_slices); e += (uint32_t)s.lanes) {
-      const int slice = (int)divide(e, s.by_tile), m = (int)e - slice * s.tile;
+    const int apart = (int)s.by_wide_units.d;
+    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(apart * s.d_slices); e += (uint32_t)s.lanes) {
+      const int slice = (int)divide(e, s.by_wide_units), m = (int)e - slice * apart;
       if (m >= count) continue;
+      const Wide units(m, apart, count);
       const int begin = slice * s.d_length, end = begin + s.d_length < s.D ? begin + s.d_length : s.D;
       for (int c = 0; c < s.chunks; c++) {
-        Row<T> sum_p, sum_q;
-        sum_p.clear();
-        sum_q.clear();
+        Row<T> sum_p[WIDE], sum_q[WIDE];
+        MNO_UNROLL for (int i = 0; i < WIDE; i++) sum_p[i].clear(), sum_q[i].clear();
         const T *of_u = u + m * s.row + begin, *of_v = TWO ? v + m * s.row + begin : NULL;
         const T *of_x = x + (c * s.D + begin) * PITCH, *of_y = TWO ? y + (c * s.D + begin) * PITCH : NULL;
         MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
           Row<T> row;
           row.read(of_x);
-          sum_p.add_product(*of_u++, row);
+          MNO_UNROLL for (int i = 0; i < WIDE; i++) sum_p[i].add_product(of_u[units.apart[i] * s.row], row);
+          of_u++;
           of_x += PITCH;
           if (TWO) {
             row.read(of_y);
-            sum_q.add_product(*of_v++, row);
+            MNO_UNROLL for (int i = 0; i < WIDE; i++) sum_q[i].add_product(of_v[units.apart[i] * s.row], row);
+            of_v++;
             of_y += PITCH;
           }
         }
         const int to = ((c * s.d_slices + slice) * s.tile + m) * PITCH;
-        sum_p.write(p + to);
-        if (TWO) sum_q.write(q + to);
+        MNO_UNROLL for (int i = 0; i < WIDE; i++) if (units.there[i]) {
+          sum_p[i].write(p + to + units.apart[i] * PITCH);
+          if (TWO) sum_q[i].write(q + to + units.apart[i] * PITCH);
+        }
       }
     }
   }
 
-  /* e counts [chunks][tile][MNO_CHUNK]; the sum of a projection's slices in order. */
+  /* e counts [chunks][tile][MNO_CHUNK]; returns the place in the first slice of a projection. */
   MNO_DEVICE uint32_t projected(uint32_t e, int *sample, int *unit) const {
     uint32_t row = e / MNO_CHUNK, n = e - row * MNO_CHUNK, chunk = divide(row, s.by_tile);
     *sample = (int)(chunk * MNO_CHUNK + n);
     *unit = (int)(row - chunk * (uint32_t)s.tile);
     return ((chunk * (uint32_t)s.d_slices) * (uint32_t)s.tile + (uint32_t)*unit) * (uint32_t)PITCH + n;
   }
-  MNO_DEVICE T slices(const T *p) const {
-    T sum = p[0];
-    for (int slice = 1; slice < s.d_slices; slice++) sum += p[slice * s.tile * PITCH];
-    return sum;
+
+  /* The slices of a projection in order; then p becomes rho(p/D) and, if BACK, q becomes rho'(p/D) q/D, 0 for samples that
+   * are not there. Elements e, e + lanes, ... */
+  template <bool BACK, int COUNT, class Rho>
+  MNO_DEVICE void activate_some(uint32_t e, int count, T *p, T *q, Rho rho) const {
+    const T per_D = (T)1 / (T)s.D;
+    uint32_t k[COUNT];
+    bool is_unit[COUNT], is_sample[COUNT];
+    T value[COUNT], back[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      const uint32_t at = e + (uint32_t)(i * s.lanes);
+      int sample, unit;
+      k[i] = projected(at, &sample, &unit);
+      is_unit[i] = at < (uint32_t)(s.chunks * s.tile * MNO_CHUNK) && unit < count;
+      is_sample[i] = sample < s.N;
+      value[i] = is_unit[i] ? p[k[i]] : (T)0; /* never another lane's: it may be writing */
+      if (BACK) back[i] = is_unit[i] ? q[k[i]] : (T)0;
+    }
+    for (int slice = 1; slice < s.d_slices; slice++) MNO_UNROLL for (int i = 0; i < COUNT; i++) if (is_unit[i]) {
+        k[i] += (uint32_t)(s.tile * PITCH);
+        value[i] += p[k[i]];
+        if (BACK) back[i] += q[k[i]];
+      }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      T slope;
+      value[i] = rho(value[i] * per_D, &slope);
+      if (BACK) back[i] = slope * (back[i] * per_D);
+      k[i] -= (uint32_t)((s.d_slices - 1) * s.tile * PITCH);
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      if (!is_unit[i]) continue;
+      p[k[i]] = is_sample[i] ? value[i] : (T)0;
+      if (BACK) q[k[i]] = is_sample[i] ? back[i] : (T)0;
+    }
+  }
+  template <bool BACK> MNO_DEVICE void activate_all(int activation, int lane, int count, T *p, T *q) const {
+    const uint32_t lanes = (uint32_t)s.lanes, rounds = ((uint32_t)(s.chunks * s.tile * MNO_CHUNK) + lanes - 1) / lanes;
+    const auto usual = [](T x, T *slope) { return activate(MNO_TANH, x, slope); };
+    const auto any = [activation](T x, T *slope) { return activate(activation, x, slope); };
+    uint32_t round = 0;
+    if (ACTIVATED > 1 &&
+        activation == MNO_TANH) /* several in flight: alone each is a chain of thirty dependent instructions */
+      for (; round + 1 < rounds; round += ACTIVATED)
+        activate_some<BACK, ACTIVATED>((uint32_t)lane + round * lanes, count, p, q, usual);
+    for (; round < rounds; round++) activate_some<BACK, 1>((uint32_t)lane + round * lanes, count, p, q, any);
   }
 
-  /* acc[slice][chunk][coordinate] (+)= sum over the slice's units of w t */
+  /* acc[slice][chunk][coordinate] (+)= sum over the slice's units of w t; WIDE coordinates to a lane. */
   MNO_DEVICE void combine(int lane, int count, bool first, const T *w, const T *t, T *acc) {
-    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
-      const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
+    const int apart = (int)s.by_wide_D.d;
+    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(apart * s.m_slices); e += (uint32_t)s.lanes) {
+      const int slice = (int)divide(e, s.by_wide_D), d = (int)e - slice * apart;
+      const Wide coordinates(d, apart, s.D);
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
       for (int c = 0; c < s.chunks; c++) {
         T *const to = acc + ((slice * s.chunks + c) * s.D + d) * PITCH;
-        Row<T> sum, row;
-        if (first)
-          sum.clear();
-        else
-          sum.read(to);
+        Row<T> sum[WIDE];
+        MNO_UNROLL for (int i = 0; i < WIDE; i++) {
+          if (first)
+            sum[i].clear();
+          else
+            sum[i].read(to + coordinates.apart[i] * PITCH);
+        }
         const T *of_w = w + begin * s.row + d, *of_t = t + (c * s.d_slices * s.tile + begin) * PITCH;
         MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
+          Row<T> row;
           row.read(of_t);
-          sum.add_product(*of_w, row);
+          MNO_UNROLL for (int i = 0; i < WIDE; i++) sum[i].add_product(of_w[coordinates.apart[i]], row);
           of_w += s.row;
           of_t += PITCH;
         }
-        sum.write(to);
+        MNO_UNROLL for (int i = 0; i < WIDE; i++) if (coordinates.there[i]) sum[i].write(to + coordinates.apart[i] * PITCH);
       }
     }
   }
 
-  /* The updates of u and v by g, h and t, b; ALONE: there is one chunk, and acc (+)= u g on the way. */
+  /* The updates of u and v by g, h and t, b; ALONE: there is one chunk, and acc (+)= u g on the way. Of a unit all is read
+   * before anything is written, and its rows are read while the unit before it is computed: a write may overlap what is read
+   * after it, for all that the compiler knows. */
   template <bool ALONE>
   MNO_DEVICE void update(int lane, int count, bool first, T *u, T *v, const T *g, const T *t, const T *h, const T *b, T *acc,
                          T rate_u, T rate_v) {
-    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
-      const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
+    const int apart = (int)s.by_wide_D.d;
+    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(apart * s.m_slices); e += (uint32_t)s.lanes) {
+      const int slice = (int)divide(e, s.by_wide_D), d = (int)e - slice * apart;
+      const Wide coordinates(d, apart, s.D);
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
       T *const to = acc + (slice * s.D + d) * PITCH;
-      Row<T> sum;
+      Row<T> sum[WIDE];
       if (ALONE) {
-        if (first)
-          sum.clear();
-        else
-          sum.read(to);
+        MNO_UNROLL for (int i = 0; i < WIDE; i++) {
+          if (first)
+            sum[i].clear();
+          else
+            sum[i].read(to + coordinates.apart[i] * PITCH);
+        }
       }
-      for (int c = 0; c < (ALONE ? 1 : s.chunks); c++) {
-        Row<T> row_h, row_b, row;
-        row_h.read(h + (c * s.D + d) * PITCH);
-        row_b.read(b + (c * s.D + d) * PITCH);
+      for (int c = 0; c < (ALONE ? 1 : s.chunks) && begin < end; c++) {
+        Row<T> row_h[WIDE], row_b[WIDE];
+        MNO_UNROLL for (int i = 0; i < WIDE; i++) {
+          row_h[i].read(h + (c * s.D + d + coordinates.apart[i]) * PITCH);
+          row_b[i].read(b + (c * s.D + d + coordinates.apart[i]) * PITCH);
+        }
         T *of_u = u + begin * s.row + d, *of_v = v + begin * s.row + d;
         const int from = (c * s.d_slices * s.tile + begin) * PITCH;
         const T *of_g = g + from, *of_t = t + from;
-        MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
-          const T old_u = *of_u;
-          row.read(of_g);
-          if (ALONE) sum.add_product(old_u, row);
-          *of_u = fma_(-rate_u, row.dot(row_h), old_u);
-          row.read(of_t);
-          *of_v = fma_(-rate_v, row.dot(row_b), *of_v);
-          of_u += s.row, of_v += s.row;
+        Row<T> row_g, row_t;
+        if (AHEAD) row_g.read(of_g), row_t.read(of_t);
+        for (int left = end - begin; left > 0; left--) {
+          T new_u[WIDE], new_v[WIDE];
+          if (!AHEAD) row_g.read(of_g), row_t.read(of_t);
+          MNO_UNROLL for (int i = 0; i < WIDE; i++) {
+            new_u[i] = of_u[coordinates.apart[i]], new_v[i] = of_v[coordinates.apart[i]];
+          }
+          MNO_UNROLL for (int i = 0; i < WIDE; i++) {
+            if (ALONE) sum[i].add_product(new_u[i], row_g);
+            new_u[i] = fma_(-rate_u, row_g.dot(row_h[i]), new_u[i]);
+            new_v[i] = fma_(-rate_v, row_t.dot(row_b[i]), new_v[i]);
+          }
           of_g += PITCH, of_t += PITCH;
+          if (AHEAD && left > 1) row_g.read(of_g), row_t.read(of_t);
+          MNO_UNROLL for (int i = 0; i < WIDE; i++) if (coordinates.there[i]) {
+            of_u[coordinates.apart[i]] = new_u[i], of_v[coordinates.apart[i]] = new_v[i];
+          }
+          of_u += s.row, of_v += s.row;
         }
       }
-      if (ALONE) sum.write(to);
+      if (ALONE) {
+        MNO_UNROLL for (int i = 0; i < WIDE; i++) if (coordinates.there[i]) sum[i].write(to + coordinates.apart[i] * PITCH);
+      }
     }
   }
   MNO_DEVICE void combine_and_update(int lane, int count, bool first, T *u, T *v, const T *g, const T *t, const T *h,
@@ -294,7 +381,6 @@ private:
       for (uint32_t i = (uint32_t)lane; i < s.h_bytes / sizeof(T); i += (uint32_t)s.lanes) h[i] = h0[i];
     });
     const int ahead = args.stages - 1;
-    const T per_D = (T)1 / (T)s.D;
     Walk walk = {0, 0, false};
     for (int i = 0; i < ahead; i++) load(walk, L);
     for (int layer = 0; layer < L; layer++) {
@@ -306,15 +392,7 @@ private:
                          NULL, NULL);
         });
         team.phase([&](const Place &place, int lane) {
-          T *const p = state(place, s.P);
-          const int count = units(place.rank, tile);
-          for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.chunks * s.tile * MNO_CHUNK); e += (uint32_t)s.lanes) {
-            int sample, unit;
-            const uint32_t k = projected(e, &sample, &unit);
-            if (unit >= count) continue;
-            T slope;
-            p[k] = sample < s.N ? activate(activation, slices(p + k) * per_D, &slope) : (T)0;
-          }
+          activate_all<false>(activation, lane, units(place.rank, tile), state(place, s.P), NULL);
         });
         const auto sums = [&](const Place &place, int lane) {
           combine(lane, units(place.rank, tile), tile == 0, stage_v(place), state(place, s.P),
@@ -340,7 +418,6 @@ private:
 
   MNO_DEVICE void backward(int L, int activation, T step, T rate_u, T rate_v) {
     const int ahead = args.stages - 2;
-    const T per_D = (T)1 / (T)s.D;
     Walk walk = {L - 1, 0, true};
     for (int i = 0; i < ahead; i++) load(walk, L);
     for (int layer = L - 1; layer >= 0; layer--) {
@@ -353,21 +430,9 @@ private:
                         state(place, s.P), stage_v(place), state(place, s.B), state(place, s.Q));
         });
         team.phase([&](const Place &place, int lane) {
-          T *const p = state(place, s.P), *const q = state(place, s.Q), *const h = state(place, s.H);
+          T *const h = state(place, s.H);
           const T *const loaded = stage_h(place);
-          const int count = units(place.rank, tile);
-          for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.chunks * s.tile * MNO_CHUNK); e += (uint32_t)s.lanes) {
-            int sample, unit;
-            const uint32_t k = projected(e, &sample, &unit);
-            if (unit >= count) continue;
-            T slope = 0, value = 0, back = 0;
-            if (sample < s.N) {
-              value = activate(activation, slices(p + k) * per_D, &slope);
-              back = slope * (slices(q + k) * per_D);
-            }
-            p[k] = value;
-            q[k] = back;
-          }
+          activate_all<true>(activation, lane, units(place.rank, tile), state(place, s.P), state(place, s.Q));
           if (tile == 0 && !team.state_in_memory)
             for (uint32_t k = (uint32_t)lane; k < s.h_bytes / sizeof(T); k += (uint32_t)s.lanes) h[k] = loaded[k];
         });
