@@ -231,8 +231,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
 }
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int) {
   CALL();
-  if (attribute != cudaDevAttrMultiProcessorCount) return cudaErrorInvalidValue;
-  *value = 4;
+  if (attribute == cudaDevAttrMaxSharedMemoryPerBlockOptin)
+    *value = SHARED_MOST;
+  else if (attribute == cudaDevAttrMultiProcessorCount)
+    *value = 4;
+  else
+    return cudaErrorInvalidValue;
   return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
@@ -402,7 +406,9 @@ cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribu
   CALL();
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value > SHARED_MOST) return cudaErrorInvalidValue;
   std::lock_guard<std::mutex> hold(lock);
-  ((Kernel *)function)->shared[current] = value;
+  int &allowed = ((Kernel *)function)->shared[current];
+  if (value < allowed) return cudaErrorInvalidValue; /* another thread may be about to launch with what it was allowed */
+  allowed = value;
   return cudaSuccess;
 }
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *, int, size_t) {
