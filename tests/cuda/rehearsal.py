@@ -242,7 +242,8 @@ def some_hang(stage):
     assert code == 1, code
     outcomes = stage.outcomes()
     assert list(outcomes) == ["machine", "start", "ceilings", "limit6", "aims", "card", "products"], outcomes
-    assert {outcomes[name] for name in ("start", "ceilings", "limit6", "aims")} == {"timeout"}, outcomes
+    assert {outcomes[name] for name in ("start", "ceilings", "aims")} == {"timeout"}, outcomes
+    assert outcomes["limit6"] in ("timeout", "failed"), outcomes  # too much printed, or for too long
     assert outcomes["products"] != "skipped" and outcomes["card"] != "skipped", outcomes
     assert "bench_gpu ceilings" in stage.why("ceilings") and "no end within" in stage.why("ceilings"), stage.why("ceilings")
     stage.check_files()
