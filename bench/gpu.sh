@@ -321,7 +321,9 @@ said() { tail -c +$((from + 1)) "$current"; } # by the last command
 check() { printf '{"check": "%s", "passed": %s, "detail": "%s"}\n' "$(plain "$1")" "$2" "$(plain "$3")"; }
 tested() { # CODE NAME: a cmocka program as a check
   local passed=false detail
-  detail=$(said | grep -aE '[0-9]+ cases, [0-9]+ differ' | paste -sd ';')
+  # the total, which comes last, and the parts in which something differs
+  detail=$(said | grep -aE '[0-9]+ cases, [0-9]+ differ' |
+    awk 'last != "" && last !~ / 0 differ, 0 failed/ {bad = bad "; " last} {last = $0} END {print last bad}')
   if [ -z "$detail" ]; then detail=$(said | grep -aE '\[ +(PASSED|FAILED|SKIPPED) +\]' | grep -a 'test(s)' | tail -n 2 | paste -sd ';'); fi
   if [ "$1" = 0 ]; then passed=true; fi
   check "$2" $passed "${detail:-exit code $1}"
