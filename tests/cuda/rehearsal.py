@@ -42,7 +42,7 @@ case "$self $1" in
   '"pass_flops": 1e9, "seconds": 0.5}' ;;
 "bench_field limit") echo '{"limit": "mean-ode", "D": '$2', "K": 15, "tolerance": '$3', "engine": "'${4:-cuda}'", "seconds": 1,' \
   '"claimed": 0.1, "parameters": "-"}' ;;
-"test_cuda_card "*) echo "12 cases, 0 differ" ;;
+"test_cuda_card "*) printf 'W0 f32: 8 cases, 0 differ, 0 failed\nC f64: 4 cases, 0 differ, 0 failed\n12 cases, 0 differ, 0 failed\n' ;;
 "test_cuda_random "*) echo "[  PASSED  ] 2 test(s)." ;;
 "nvidia-smi --query-gpu=name") echo "NVIDIA Rehearsal 80GB" ;;
 "nvidia-smi --query-gpu=name,"*) echo "NVIDIA Rehearsal 80GB, 1.2.3, 81559 MiB" ;;
@@ -178,7 +178,7 @@ def all_well(stage):
     assert stage.outcomes() == dict.fromkeys(STAGES, "done"), stage.outcomes()
     stage.check_files()
     page = stage.page()
-    for text in ("meanode 9.9.9 (rehearsal)", "NVIDIA Rehearsal 80GB, 1.2.3, 81559 MiB", "cuBLAS of the rehearsal", "12 cases, 0 differ",
+    for text in ("meanode 9.9.9 (rehearsal)", "NVIDIA Rehearsal 80GB, 1.2.3, 81559 MiB", "cuBLAS of the rehearsal", "| 12 cases, 0 differ, 0 failed ",
                  "RACECHECK SUMMARY: 0 hazards", "copy 3e+12 B/s", "10, 10, 1000, 10 x 2000", "50%", "40 ms, 10.00x",
                  "tolerance 1e-06 on cuda", "| sweep ", "sm__inst_executed.avg.per_cycle_active", "2.5e+09",
                  "kernel candidate 3 at 32, 32, 1000, 10"):
@@ -197,7 +197,7 @@ def all_well(stage):
 def much_fails(stage):
     """Every stage but the one where something fails is done; where a part of a stage fails, its other parts are measured."""
     stage.act({
-        "test_cuda_card": "kill -SEGV $$",
+        "test_cuda_card": "echo 'W f32: 8 cases, 2 differ, 0 failed'; echo '9 cases, 2 differ, 0 failed'; kill -SEGV $$",
         "bench_gpu ceilings": """printf '{"copy": 3e12, "two_to_'; exit 0""",  # half a line, and content
         "bench_gpu time 10 10": "head -c 20000000 /dev/urandom; printf '\\n{\"D\": 10, \"M'; exit 3",
         "commands.py start": "echo Traceback; exit 1",
@@ -225,6 +225,7 @@ def much_fails(stage):
     checks = {r["check"]: r for r in rows if "check" in r}
     assert not checks["memcheck"]["passed"] and checks["memcheck"]["detail"] == "ERROR SUMMARY: 2 errors", checks
     assert checks["racecheck"]["passed"] and not checks["bits of the card and of the host"]["passed"], checks
+    assert "9 cases, 2 differ, 0 failed; W f32: 8 cases, 2 differ" in checks["bits of the card and of the host"]["detail"], checks
     assert said.count("gpu.sh: no table") == 3, said
     page = stage.page()
     for text in ("| card ", "lines could not be read", "32, 32, 1000, 10 x 1000", "out of memory", "jax (or numpy) is not installed"):
@@ -242,7 +243,8 @@ def some_hang(stage):
     assert code == 1, code
     outcomes = stage.outcomes()
     assert list(outcomes) == ["machine", "start", "ceilings", "limit6", "aims", "card", "products"], outcomes
-    assert {outcomes[name] for name in ("start", "ceilings", "limit6", "aims")} == {"timeout"}, outcomes
+    assert {outcomes[name] for name in ("start", "ceilings", "aims")} == {"timeout"}, outcomes
+    assert outcomes["limit6"] in ("timeout", "failed"), outcomes  # too much printed, or for too long
     assert outcomes["products"] != "skipped" and outcomes["card"] != "skipped", outcomes
     assert "bench_gpu ceilings" in stage.why("ceilings") and "no end within" in stage.why("ceilings"), stage.why("ceilings")
     stage.check_files()
