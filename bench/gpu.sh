@@ -419,7 +419,7 @@ stage_profile() {
         "$bin/bench_gpu" time "$D" "$M" "$L" "$N" "$instances" 2 f32
       if [ -s "$work/ncu.csv" ]; then
         head -c 1000000 "$work/ncu.csv" | tee -a "$profile" | grep -a '^==' # what ncu has to say
-        try 10 "$python" "$scripts/ncu.py" "$work/ncu.csv" "$D,$M,$L,$N x $instances f32"
+        try 10 "$python" "$scripts/ncu.py" "$work/ncu.csv" "$D,$M,$L,$N x $instances f32" "$metrics"
       fi
     done <<<"$profiles"
   done

@@ -281,7 +281,7 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
 }
 
 /* The reference card: an H100. */
-static const double bandwidth = 3.0e12, cache = 5.5e12, clock = 1.755e9, processors = 132, memory = 75e9, shared = 227e3,
+static const double bandwidth = 3.0e12, cache = 5.5e12, clock = 1.755e9, processors = 132, memory = 75e9, shared = 233472,
                     issue_rate = 2.5, flops = 59e12;
 
 /* G: bytes beyond the second-level cache and within it; flops at 85% of the peak, less what tiles of 128 waste at the edges;
@@ -309,7 +309,8 @@ mno_step_model mno_shape_model(const mno_shape *s) {
   const int in_memory = mno_shared_bytes(s, MNO_STAGES_LEAST, 0) > (size_t)shared;
   const double of_processor = (double)mno_shared_bytes(s, MNO_STAGES_LEAST, in_memory);
   /* teams in flight: by shared memory, by registers (16 warps), by the card's memory */
-  double teams = processors * shared / of_processor / s->ranks;
+  double teams = (double)(size_t)(shared / (of_processor + 1024));
+  teams = processors * max(teams, 1) / s->ranks;
   if (teams > processors * 16 / warps) teams = processors * 16 / warps;
   if (teams > memory / (double)mno_slot(s).bytes) teams = memory / (double)mno_slot(s).bytes;
   if (teams < 1) teams = 1;

@@ -1,9 +1,14 @@
 #!/usr/bin/env python3
-"""Rows from what `ncu --csv --page raw` wrote: ncu.py FILE NAME, NAME being what was profiled. A metric that has no number
-(unknown to this ncu, or not counted) gives no row."""
+"""Rows from what `ncu --csv --page raw` wrote: ncu.py FILE NAME METRIC,METRIC..., NAME being what was profiled. Of the hundreds
+of numbers on the page those that were asked for, the time and what limits the blocks of a processor; a metric that has no
+number (unknown to this ncu, or not counted) gives no row."""
 import csv
 import json
 import sys
+
+
+ALWAYS = {"gpu__time_duration.sum", "launch__registers_per_thread", "launch__occupancy_limit_registers",
+          "launch__occupancy_limit_shared_mem", "launch__grid_size"}
 
 
 def metrics(text):
@@ -27,7 +32,8 @@ def metrics(text):
 
 def main():
     with open(sys.argv[1], errors="replace") as file:
-        rows = list(metrics(file.read()))
+        wanted = ALWAYS | set(sys.argv[3].split(","))
+        rows = [row for row in metrics(file.read()) if row[1] in wanted]
     for kernel, metric, unit, value in rows:
         print(json.dumps({"profile": sys.argv[2], "kernel": kernel[:80], "metric": metric, "value": value, "unit": unit}), flush=True)
     if not rows:
