@@ -27,7 +27,7 @@ import h5py
 import numpy as np
 
 CORES = len(os.sched_getaffinity(0))
-PATIENCE = {"start": 25, "sweep": 110, "limits": 110, "mixed": 55, "kills": 55}  # seconds of a stage
+PATIENCE = {"start": 25, "sweep": 110, "limits": 55, "mixed": 55, "kills": 55}  # seconds of a stage
 
 DATA = "data: {kind: gaussian, samples: 10, inputs: 5, targets: 5, seed: 1}\n"
 START = """model: {{D: 4}}
