@@ -51,8 +51,8 @@ def agree(name, losses, case, tolerance):
 
 
 def median(one, warm_up):
-    """Median of the seconds that one() says a step took: up to 20, in about 6 s, at least 3. The steps before, which compile and
-    warm up, do not count; there are fewer of them if they take long."""
+    """(median of the seconds that one() says a step took, how many): up to 20, in about 6 s, at least 3. The steps before,
+    which compile and warm up, do not count; there are fewer of them if they take long."""
     start = time.monotonic()
     for k in range(warm_up):
         one()

@@ -60,7 +60,8 @@ def seconds_per_step(D, M, L, N, instances, K, precision):
     dtype = jnp.float32 if precision == "f32" else jnp.float64
     keys = jax.random.split(jax.random.PRNGKey(0), 5)
     weights = tuple(draw_layers(k, (L, instances, M, D), D**0.5, dtype) for k in keys[:2])
-    h0, y, w_unembed = draw(keys[2], (N, D), 1.0, dtype), draw(keys[3], (N, 5), 1.0, dtype), draw(keys[4], (D, 5), 5**0.5, dtype)
+    h0, y = draw(keys[2], (N, D), 1.0, dtype), draw(keys[3], (N, 5), 1.0, dtype)
+    w_unembed = draw(keys[4], (D, 5), 5**0.5, dtype)
 
     def one():
         nonlocal weights
