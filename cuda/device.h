@@ -37,7 +37,7 @@ typedef struct mno_device_api {
   mno_status (*count)(int *count, mno_error *err);
   mno_status (*info)(int index, mno_device_info *info, mno_error *err);
 
-  /* Teams of a shape that run at the same time on an otherwise empty card. */
+  /* Teams of a shape that run at the same time on an otherwise empty card; with fit->shared = 0 what registers allow. */
   mno_status (*resident)(int index, const mno_shape *shape, const mno_fit_on_card *fit, int *teams, mno_error *err);
 
   /* A device with one arena of its memory and one of pinned host memory, zeroed, that it reads and writes too. */

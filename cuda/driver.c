@@ -79,6 +79,16 @@ static int means(const mno_device_api *api, const mno_device_info *info) {
 
 static size_t parcel_count(const mno_group *g) { return 2 * (size_t)g->teams * (size_t)g->shape.group; }
 
+/* How a group runs best on the device, and how many of its teams do so at once. */
+static mno_status fit(worker *w, const mno_device_info *info, mno_group *g, mno_error *err) {
+  mno_shape any = g->shape;
+  mno_status status = mno_shape_fit(&any, info, SIZE_MAX, g->count, &g->fit, err);
+  g->fit.shared = 0;
+  if (status == MNO_OK) status = w->api->resident(w->index, &g->shape, &g->fit, &g->wanted, err);
+  if (status == MNO_OK) status = mno_shape_fit(&g->shape, info, (size_t)g->wanted, g->count, &g->fit, err);
+  return status == MNO_OK ? w->api->resident(w->index, &g->shape, &g->fit, &g->wanted, err) : status;
+}
+
 static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *err) {
   const mno_plan *plan = w->job->plan;
   mno_device_info info;
@@ -95,8 +105,7 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
     fixed += launch_bytes(g);
     g->wanted = CONDUCTORS;
     if (g->shape.kernel == MNO_KERNEL_GEMM) continue;
-    status = mno_shape_fit(&g->shape, &info, &g->fit, err);
-    if (status == MNO_OK) status = w->api->resident(w->index, &g->shape, &g->fit, &g->wanted, err);
+    status = fit(w, &info, g, err);
     if (status != MNO_OK) return status;
   }
   size_t budget = (size_t)(MEMORY_SHARE * (double)info.memory_free), host = mno_memory_available() / 4;
@@ -104,6 +113,11 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
   budget = budget > fixed ? budget - fixed : 0;
   status = mno_rounds_plan(&w->groups, budget, host, &w->rounds, err);
   if (status != MNO_OK) return status;
+  for (size_t i = 0; i < w->groups.count; i++) { /* memory may have made a shape smaller */
+    mno_group *g = &w->groups.group[i];
+    if (g->shape.kernel != MNO_KERNEL_GEMM)
+      g->fit.shared = mno_shared_bytes(&g->shape, g->fit.stages, g->fit.state_in_memory);
+  }
   *arena = *pinned = 0;
   for (int round = 0; round < w->rounds; round++) {
     size_t slots = 0, parcels = 0;

@@ -231,7 +231,7 @@ private:
   static constexpr int UNITS = HEIGHT > 10      ? 1
                                : sizeof(T) == 4 ? 5
                                                 : 3,
-                       COORDINATES = sizeof(T) == 4 ? 2 : 1, PAIR = MNO_WIDE;
+                       COORDINATES = sizeof(T) == 4 ? 2 : 1, PAIR = MNO_PAIR;
 
   /* COUNT units from `row` on: sum += v rho(<u,h>/D) */
   template <int COUNT, class Rho> MNO_DEVICE void respond_some(const T *row, const column &h, column &sum, Rho rho) const {
@@ -411,11 +411,11 @@ private:
     const T *const h = stage_states(place, g), *const b = state(place, s.A, g);
     const T *const t = state(place, s.P, g), *const q = state(place, s.Q, g);
     T *const u = stage_weights(place, g);
-    const int pairs = (int)s.by_wide_units.d;
+    const int pairs = (int)s.by_pairs.d;
     for (int e = lane - g * share; e < layers * pairs * s.d_slices; e += share) {
       const int pair = (int)divide((uint32_t)e, s.by_parts), begin = (e - pair * s.d_slices) * s.d_length;
       const int end = begin + s.d_length < s.D ? begin + s.d_length : s.D;
-      const int layer = (int)divide((uint32_t)pair, s.by_wide_units), m = pair - layer * pairs;
+      const int layer = (int)divide((uint32_t)pair, s.by_pairs), m = pair - layer * pairs;
       const bool both = m + pairs < s.M; /* otherwise the first stands in for the second */
       const int other = both ? pairs : 0;
       T *const unit = u + layer * (int)(s.tile_bytes / sizeof(T)) + 2 * m * HEIGHT;

@@ -178,6 +178,7 @@ static mno_status settle(mno_group *g, const room *all, room *left, mno_error *e
 mno_status mno_rounds_plan(mno_groups *groups, size_t memory, size_t pinned, int *rounds, mno_error *err) {
   const room all = {memory, pinned, 0, 1};
   room left = all;
+  for (size_t i = 0; i < groups->count; i++) measure(&groups->group[i]); /* a fit may have changed the shape */
   for (int products = 0; products < 2; products++) {
     if (!left.empty) left = (room){memory, pinned, left.round + 1, 1};
     for (size_t i = 0; i < groups->count; i++) {

@@ -24,14 +24,16 @@ enum {
   TILE_BYTES_BLOCK = 32 << 10,
   TILE_MOST = 128,
   SLICES_MOST = 64,
-  CUT_DEPTH = 64,            /* layers of the network that a cut is modelled for */
-  SPAN_MOST = 32,            /* W0: layers of a span */
-  SPAN_INSTRUCTIONS = 2000,  /* W0: so that barriers and transfers do not count */
-  SPAN_BYTES = 14 << 10,     /* W0: shared memory of a warp that leaves room for 16 on a processor */
-  TEAM_BYTES = 36 << 10,     /* W0: for 6 */
-  BATCH_MOST = 64,           /* G: instances of a call */
-  PRODUCTS_LEAST = 32,       /* G: fewer samples are not worth a call for each product */
-  PORTABLE_SHARED = 99 << 10 /* what a block may use on every card from compute capability 8.0 on */
+  CUT_DEPTH = 64,             /* layers of the network that a cut is modelled for */
+  SPAN_MOST = 32,             /* W0: layers of a span */
+  SPAN_INSTRUCTIONS = 2000,   /* W0: so that barriers and transfers do not count */
+  SPAN_BYTES = 14 << 10,      /* W0: shared memory of a warp that leaves room for 16 on a processor */
+  TEAM_BYTES = 36 << 10,      /* W0: for 6 */
+  BATCH_MOST = 64,            /* G: instances of a call */
+  PRODUCTS_LEAST = 32,        /* G: fewer samples are not worth a call for each product */
+  PORTABLE_SHARED = 99 << 10, /* what a block may use on every card from compute capability 8.0 on */
+  SHARED_RESERVED = 1 << 10,  /* of a block's shared memory, for the system */
+  LANES_MOST = 2048           /* of a processor */
 };
 
 static const size_t BATCH_BYTES = (size_t)8 << 30; /* G: memory of a batch */
@@ -41,15 +43,13 @@ static double max(double a, double b) { return a > b ? a : b; }
 
 static mno_divisor divisor(uint32_t d) { return (mno_divisor){d, (uint32_t)(((UINT64_C(1) << 32) + d - 1) / d)}; }
 
-/* Instructions of a lane for one row of its MNO_WIDE sums, as counted in the code for sm_90: weights, MNO_CHUNK fma each (in
- * f64 of two issue slots), the loads of a row of samples, the loop. */
-static double row_cost(const mno_shape *s) {
-  return MNO_WIDE * (MNO_CHUNK * (s->bytes == 8 ? 2 : 1) + 1) + (s->bytes == 8 ? 5 : 3) + 3;
-}
+/* Instructions of a lane for one row of a sum, as counted in the code for sm_90: a weight, MNO_CHUNK fma (in f64 of two
+ * issue slots), the loads of a row of samples, the loop. */
+static double row_cost(const mno_shape *s) { return MNO_CHUNK * (s->bytes == 8 ? 2 : 1) + (s->bytes == 8 ? 6 : 3) + 3; }
 
-/* Instructions of a lane in a phase that deals `items`, MNO_WIDE at a time, x `slices` of `length` rows to the lanes. */
+/* Instructions of a lane in a phase that deals `items` x `slices` of `length` rows to the lanes. */
 static double phase_cost(const mno_shape *s, size_t items, size_t slices, size_t length, double rows_each) {
-  return (double)ceil_div(ceil_div(items, MNO_WIDE) * slices, (size_t)s->lanes) * (double)s->chunks *
+  return (double)ceil_div(items * slices, (size_t)s->lanes) * (double)s->chunks *
          ((double)length * rows_each * row_cost(s) + 20);
 }
 
@@ -101,8 +101,6 @@ static void cut(mno_shape *s, size_t tiles) {
   s->m_length = (int32_t)ceil_div((size_t)s->tile, (size_t)s->m_slices);
   s->by_tile = divisor((uint32_t)s->tile);
   s->by_D = divisor((uint32_t)s->D);
-  s->by_wide_units = divisor((uint32_t)ceil_div((size_t)s->tile, MNO_WIDE));
-  s->by_wide_D = divisor((uint32_t)ceil_div((size_t)s->D, MNO_WIDE));
   place_state(s);
 }
 
@@ -130,7 +128,7 @@ static double pass_instructions(const mno_shape *s) {
 }
 static double span_instructions(const mno_shape *s) {
   const int wide = s->bytes == 8;
-  const double rounds = (double)ceil_div((size_t)(s->span * s->d_slices) * s->by_wide_units.d, s->by_share.d);
+  const double rounds = (double)ceil_div((size_t)(s->span * s->d_slices) * s->by_pairs.d, s->by_share.d);
   const double update = s->chunks * (s->d_length * (wide ? 114 : 62) + 60);
   return s->span * pass_instructions(s) + rounds * update + 450;
 }
@@ -150,7 +148,7 @@ static bool cut_lanes(mno_shape *s, int most) {
   s->by_samples = divisor((uint32_t)s->N);
   s->by_tile = divisor((uint32_t)s->M);
   s->by_D = divisor((uint32_t)s->D);
-  s->by_wide_units = divisor((uint32_t)ceil_div((size_t)s->M, MNO_WIDE));
+  s->by_pairs = divisor((uint32_t)ceil_div((size_t)s->M, MNO_PAIR));
   int span = s->L < SPAN_MOST ? s->L : SPAN_MOST, group = s->lanes / s->N;
   if (group > most) group = most;
   for (;;) {
@@ -281,8 +279,8 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
 }
 
 /* The reference card: an H100. */
-static const double bandwidth = 3.0e12, cache = 5.5e12, clock = 1.755e9, processors = 132, memory = 75e9, shared = 233472,
-                    issue_rate = 2.5, flops = 59e12;
+static const double bandwidth = 3.0e12, cache = 5.5e12, clock = 1.755e9, processors = 132, memory = 75e9, shared = 227e3,
+                    issue_rate = 2.5, flops = 59e12, load_seconds = 1e-6;
 
 /* G: bytes beyond the second-level cache and within it; flops at 85% of the peak, less what tiles of 128 waste at the edges;
  * calls of 2 us, 2 batches in flight. */
@@ -296,27 +294,34 @@ static mno_step_model batch_model(const mno_shape *s) {
                           .latency = L * calls * 2e-6 / (2 * s->group)};
 }
 
+static double warps_of(const mno_shape *s) { return s->lanes / 32.0 * s->ranks; }
+
+/* W, C, X, W0: spans of layers, the instructions of a lane in a step, and the cycles of a team's chain of phases. */
+static double spans_of(const mno_shape *s) { return (double)ceil_div((size_t)s->L, (size_t)s->span); }
+static double instructions_of(const mno_shape *s) {
+  return s->kernel == MNO_KERNEL_LANES ? spans_of(s) * span_instructions(s) : s->L * layer_instructions(s);
+}
+static double chain_of(const mno_shape *s) {
+  const double barrier = warps_of(s) <= 1 ? 30 : 60, joint = s->ranks > 1 ? 700 : 0;
+  return s->kernel == MNO_KERNEL_LANES
+             ? 1.6 * instructions_of(s) + spans_of(s) * (3 * barrier + 300)
+             : 2 * instructions_of(s) + s->L * (2 * s->tiles * (3 * barrier + 150) + 2 * (barrier + joint));
+}
+
 mno_step_model mno_shape_model(const mno_shape *s) {
   if (s->kernel == MNO_KERNEL_GEMM) return batch_model(s);
-  const double L = s->L, warps = s->lanes / 32.0 * s->ranks, group = s->group;
+  const double L = s->L, warps = warps_of(s), group = s->group;
   const double weights = (double)s->ranks * s->tiles * s->tile_bytes, states = s->h_bytes;
-  const int lanes = s->kernel == MNO_KERNEL_LANES;
-  const double spans = (double)ceil_div((size_t)s->L, (size_t)s->span);
-  const double instructions = lanes ? spans * span_instructions(s) : L * layer_instructions(s); /* of a team */
-  const double barrier = warps <= 1 ? 30 : 60, joint = s->ranks > 1 ? 700 : 0;
-  const double chain = lanes ? 1.6 * instructions + spans * (3 * barrier + 300)
-                             : 2 * instructions + L * (2 * s->tiles * (3 * barrier + 150) + 2 * (barrier + joint));
   const int in_memory = mno_shared_bytes(s, MNO_STAGES_LEAST, 0) > (size_t)shared;
   const double of_processor = (double)mno_shared_bytes(s, MNO_STAGES_LEAST, in_memory);
   /* teams in flight: by shared memory, by registers (16 warps), by the card's memory */
-  double teams = (double)(size_t)(shared / (of_processor + 1024));
-  teams = processors * max(teams, 1) / s->ranks;
+  double teams = processors * shared / of_processor / s->ranks;
   if (teams > processors * 16 / warps) teams = processors * 16 / warps;
   if (teams > memory / (double)mno_slot(s).bytes) teams = memory / (double)mno_slot(s).bytes;
   if (teams < 1) teams = 1;
   return (mno_step_model){.memory = L * (3 * weights + 2 * states * (1 + (in_memory ? 4 : 0))) / bandwidth,
-                          .issue = instructions / group * warps / (processors * issue_rate * clock),
-                          .latency = chain / clock / teams / group};
+                          .issue = instructions_of(s) / group * warps / (processors * issue_rate * clock),
+                          .latency = chain_of(s) / clock / teams / group};
 }
 
 double mno_shape_seconds(const mno_shape *shape) {
@@ -350,32 +355,53 @@ mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision prec
   return least > 0 ? MNO_OK : status;
 }
 
-mno_status mno_shape_fit(const mno_shape *s, const mno_device_info *info, mno_fit_on_card *fit, mno_error *err) {
-  mno_fit_on_card best = {0};
-  double most = 0;
-  for (int in_memory = 0; in_memory <= (s->lanes > 32) && most == 0; in_memory++)
+/* Teams of a shape that a card holds, but for registers. */
+static size_t held(const mno_shape *s, const mno_device_info *info, size_t shared_bytes) {
+  size_t blocks = info->shared_processor / (shared_bytes + SHARED_RESERVED);
+  if (blocks * (size_t)s->lanes > LANES_MOST) blocks = LANES_MOST / (size_t)s->lanes;
+  size_t teams = blocks * (size_t)info->processors / (size_t)s->ranks;
+  if (info->memory_free && teams > info->memory_free / mno_slot(s).bytes) teams = info->memory_free / mno_slot(s).bytes;
+  return blocks && teams == 0 ? 1 : teams;
+}
+
+/* Seconds of a gradient step of `count` instances when the card holds `teams`: teams that are alike end together, so they
+ * run in waves, each as long as one team alone takes or as what the wave needs of the card's bandwidth or instructions. A
+ * team alone waits for its loads, of which stages - 1 are in flight on the way up and stages - 2 on the way down. */
+static double fit_seconds(const mno_shape *s, int stages, size_t teams, size_t count, const mno_device_info *info) {
+  const mno_step_model m = mno_shape_model(s);
+  const double share = max(m.memory, m.issue) * s->group * processors / info->processors;
+  const double loads = s->kernel == MNO_KERNEL_LANES ? spans_of(s) : (double)s->L * s->tiles;
+  const double alone = chain_of(s) / clock + load_seconds * loads * (1.0 / (stages - 1) + 1.0 / (stages - 2));
+  const size_t batches = ceil_div(count, (size_t)s->group), waves = ceil_div(batches, teams);
+  const size_t last = batches - (waves - 1) * teams;
+  return (double)(waves - 1) * max(alone, (double)teams * share) + max(alone, (double)last * share);
+}
+
+mno_status mno_shape_fit(mno_shape *s, const mno_device_info *info, size_t most, size_t count, mno_fit_on_card *fit,
+                         mno_error *err) {
+  const int in_memory = s->lanes > 32 && mno_shared_bytes(s, MNO_STAGES_LEAST, 0) > info->shared_block;
+  double least = 0;
+  mno_shape shape = *s;
+  do {
+    double best = 0;
+    mno_fit_on_card chosen = {0};
     for (int stages = MNO_STAGES_LEAST; stages <= MNO_STAGES_MOST; stages++) {
-      const size_t shared = mno_shared_bytes(s, stages, in_memory);
-      if (shared > info->shared_block) break;
-      size_t resident = info->shared_processor / (shared + 1024);
-      if (resident == 0) break;
-      if (resident * (size_t)s->lanes > 512) resident = ceil_div(512, (size_t)s->lanes);
-      /* loads in flight hide the latency of memory up to about 48 KiB per processor; beyond that teams count */
-      double flight = (double)resident * (stages - 2) * mno_stage_weights(s);
-      if (flight > 48 << 10) flight = 48 << 10;
-      const double merit = (double)resident * s->lanes + flight / 256;
-      if (merit > most) {
-        most = merit;
-        best = (mno_fit_on_card){stages, in_memory, shared};
-      }
+      const size_t bytes = mno_shared_bytes(&shape, stages, in_memory);
+      if (bytes > info->shared_block) break;
+      size_t teams = held(&shape, info, bytes);
+      if (teams == 0) break;
+      if (teams > most) teams = most;
+      const double seconds = fit_seconds(&shape, stages, teams, count, info);
+      if (best == 0 || seconds < 0.995 * best) best = seconds, chosen = (mno_fit_on_card){stages, in_memory, bytes};
     }
-  if (most == 0)
-    return mno_fail(
-        err, MNO_ERR_BACKEND,
-        "%s: D = %d, M = %d, N = %d needs %.0f KiB of shared memory in a block, the card has %.0f KiB; use --backend "
-        "cpu",
-        info->name, s->D, s->M, s->N, (double)mno_shared_bytes(s, MNO_STAGES_LEAST, s->lanes > 32) / 1024,
-        (double)info->shared_block / 1024);
-  *fit = best;
-  return MNO_OK;
+    /* fewer instances at a time only where it clearly pays */
+    if (best > 0 && (least == 0 || best < 0.9 * least)) least = best, *s = shape, *fit = chosen;
+  } while (shape.kernel == MNO_KERNEL_LANES && mno_shape_shrink(&shape));
+  if (least > 0) return MNO_OK;
+  return mno_fail(
+      err, MNO_ERR_BACKEND,
+      "%s: D = %d, M = %d, N = %d needs %.0f KiB of shared memory in a block, the card has %.0f KiB; use --backend "
+      "cpu",
+      info->name, s->D, s->M, s->N, (double)mno_shared_bytes(s, MNO_STAGES_LEAST, in_memory) / 1024,
+      (double)info->shared_block / 1024);
 }

@@ -61,8 +61,12 @@ typedef struct mno_step_model {
 mno_step_model mno_shape_model(const mno_shape *shape);
 double mno_shape_seconds(const mno_shape *shape); /* the largest of the three */
 
-/* How a shape runs best on a card. Errors: MNO_ERR_BACKEND when a block has too little shared memory, with the numbers. */
-mno_status mno_shape_fit(const mno_shape *shape, const mno_device_info *info, mno_fit_on_card *fit, mno_error *err);
+/* How `count` instances of a shape run best on a card that holds at most `most` teams by their registers: the stages of the
+ * ring, and for W0 how many instances a warp takes at a time (`shape` is changed); neither changes the numbers. More stages
+ * hide more latency, fewer leave room for more teams, and teams that are left over for a last wave cost as much as a full
+ * one. Modelled. Errors: MNO_ERR_BACKEND when a block has too little shared memory, with the numbers. */
+mno_status mno_shape_fit(mno_shape *shape, const mno_device_info *info, size_t most, size_t count, mno_fit_on_card *fit,
+                         mno_error *err);
 
 #ifdef __cplusplus
 }

@@ -33,8 +33,7 @@ public:
   }
 
   static constexpr bool several_ranks = true;
-  template <class T> static constexpr bool ahead = sizeof(T) == 4;
-  template <class T> static constexpr int activated = sizeof(T) == 4 ? 4 : 2;
+  static constexpr int activated = 4;
   const int team_index;
   const bool state_in_memory;
 

@@ -21,10 +21,12 @@ __global__ void __launch_bounds__(LANES, BLOCKS) train(const __grid_constant__ m
 template <class T, int WARPS, int BLOCKS> const void *kernel(int kind, int state_in_memory) {
   switch (kind) {
   case MNO_KERNEL_WARP: return (const void *)train<T, false, false, 32, WARPS>;
-  case MNO_KERNEL_CLUSTER: /* with states in memory the bodies need more registers than two blocks have */
-    return state_in_memory ? (const void *)train<T, true, true, 256, 1> : (const void *)train<T, true, false, 256, BLOCKS>;
+  case MNO_KERNEL_CLUSTER:
+    return state_in_memory ? (const void *)train<T, true, true, 256, 1> /* one register too many for two */
+                           : (const void *)train<T, true, false, 256, BLOCKS>;
   default:
-    return state_in_memory ? (const void *)train<T, false, true, 256, 1> : (const void *)train<T, false, false, 256, BLOCKS>;
+    return state_in_memory ? (const void *)train<T, false, true, 256, BLOCKS>
+                           : (const void *)train<T, false, false, 256, BLOCKS>;
   }
 }
 
@@ -32,5 +34,5 @@ template <class T, int WARPS, int BLOCKS> const void *kernel(int kind, int state
 
 extern "C" const void *mno_train_kernel(const mno_shape *shape, int state_in_memory) {
   return shape->bytes == 4 ? kernel<float, 16, 2>(shape->kernel, state_in_memory)
-                           : kernel<double, 8, 1>(shape->kernel, state_in_memory);
+                           : kernel<double, 10, 1>(shape->kernel, state_in_memory);
 }

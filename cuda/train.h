@@ -14,9 +14,7 @@ namespace mno {
 template <class T, class Team> class Trainer : Instances<T, Team, false> {
   typedef Instances<T, Team, false> base;
   static constexpr int PITCH = row_pitch<T>();
-  static constexpr int WIDE = MNO_WIDE, ACTIVATED = Team::template activated<T>;
-  static constexpr bool AHEAD =
-      sizeof(T) == 4; /* are the rows of the next unit read early? in f64 registers do not allow it */
+  static constexpr int UPDATED = 2; /* rows of an update in flight together */
   using base::adjoint;
   using base::args;
   using base::control;
@@ -157,53 +155,35 @@ private:
     if (++walk.tile == s.tiles) walk.tile = 0, walk.layer += walk.down ? -1 : 1;
   }
 
-  /* Which of a lane's WIDE items of `count` there are: the items lie `apart`, and those past the end stand in for the first,
-   * computed but never written. */
-  struct Wide {
-    int apart[WIDE];
-    bool there[WIDE];
-    MNO_DEVICE Wide(int first, int distance, int count) {
-      MNO_UNROLL for (int i = 0; i < WIDE; i++) {
-        there[i] = first + i * distance < count;
-        apart[i] = there[i] ? i * distance : 0;
-      }
-    }
-  };
-
-  /* out[chunk][slice][unit] = sum over the slice's coordinates of w x; q likewise from the second operand if there is one. A
-   * lane has WIDE units, because the samples that it reads for each coordinate cost more than the products. */
+  /* out[chunk][slice][unit] = sum over the slice's coordinates of w x; q likewise from the second operand if there is one.
+   */
   template <bool TWO>
   MNO_DEVICE void project(const Place &place, int lane, int count, const T *u, const T *x, T *p, const T *v, const T *y,
                           T *q) {
-    const int apart = (int)s.by_wide_units.d;
-    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(apart * s.d_slices); e += (uint32_t)s.lanes) {
-      const int slice = (int)divide(e, s.by_wide_units), m = (int)e - slice * apart;
+    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.tile * s.d_slices); e += (uint32_t)s.lanes) {
+      const int slice = (int)divide(e, s.by_tile), m = (int)e - slice * s.tile;
       if (m >= count) continue;
-      const Wide units(m, apart, count);
       const int begin = slice * s.d_length, end = begin + s.d_length < s.D ? begin + s.d_length : s.D;
       for (int c = 0; c < s.chunks; c++) {
-        Row<T> sum_p[WIDE], sum_q[WIDE];
-        MNO_UNROLL for (int i = 0; i < WIDE; i++) sum_p[i].clear(), sum_q[i].clear();
+        Row<T> sum_p, sum_q;
+        sum_p.clear();
+        sum_q.clear();
         const T *of_u = u + m * s.row + begin, *of_v = TWO ? v + m * s.row + begin : NULL;
         const T *of_x = x + (c * s.D + begin) * PITCH, *of_y = TWO ? y + (c * s.D + begin) * PITCH : NULL;
         MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
           Row<T> row;
           row.read(of_x);
-          MNO_UNROLL for (int i = 0; i < WIDE; i++) sum_p[i].add_product(of_u[units.apart[i] * s.row], row);
-          of_u++;
+          sum_p.add_product(*of_u++, row);
           of_x += PITCH;
           if (TWO) {
             row.read(of_y);
-            MNO_UNROLL for (int i = 0; i < WIDE; i++) sum_q[i].add_product(of_v[units.apart[i] * s.row], row);
-            of_v++;
+            sum_q.add_product(*of_v++, row);
             of_y += PITCH;
           }
         }
         const int to = ((c * s.d_slices + slice) * s.tile + m) * PITCH;
-        MNO_UNROLL for (int i = 0; i < WIDE; i++) if (units.there[i]) {
-          sum_p[i].write(p + to + units.apart[i] * PITCH);
-          if (TWO) sum_q[i].write(q + to + units.apart[i] * PITCH);
-        }
+        sum_p.write(p + to);
+        if (TWO) sum_q.write(q + to);
       }
     }
   }
@@ -255,96 +235,92 @@ private:
     const auto usual = [](T x, T *slope) { return activate(MNO_TANH, x, slope); };
     const auto any = [activation](T x, T *slope) { return activate(activation, x, slope); };
     uint32_t round = 0;
-    if (ACTIVATED > 1 &&
+    if (Team::activated > 1 &&
         activation == MNO_TANH) /* several in flight: alone each is a chain of thirty dependent instructions */
-      for (; round + 1 < rounds; round += ACTIVATED)
-        activate_some<BACK, ACTIVATED>((uint32_t)lane + round * lanes, count, p, q, usual);
+      for (; round + 1 < rounds; round += Team::activated)
+        activate_some<BACK, Team::activated>((uint32_t)lane + round * lanes, count, p, q, usual);
     for (; round < rounds; round++) activate_some<BACK, 1>((uint32_t)lane + round * lanes, count, p, q, any);
   }
 
-  /* acc[slice][chunk][coordinate] (+)= sum over the slice's units of w t; WIDE coordinates to a lane. */
+  /* acc[slice][chunk][coordinate] (+)= sum over the slice's units of w t */
   MNO_DEVICE void combine(int lane, int count, bool first, const T *w, const T *t, T *acc) {
-    const int apart = (int)s.by_wide_D.d;
-    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(apart * s.m_slices); e += (uint32_t)s.lanes) {
-      const int slice = (int)divide(e, s.by_wide_D), d = (int)e - slice * apart;
-      const Wide coordinates(d, apart, s.D);
+    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
+      const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
       for (int c = 0; c < s.chunks; c++) {
         T *const to = acc + ((slice * s.chunks + c) * s.D + d) * PITCH;
-        Row<T> sum[WIDE];
-        MNO_UNROLL for (int i = 0; i < WIDE; i++) {
-          if (first)
-            sum[i].clear();
-          else
-            sum[i].read(to + coordinates.apart[i] * PITCH);
-        }
+        Row<T> sum, row;
+        if (first)
+          sum.clear();
+        else
+          sum.read(to);
         const T *of_w = w + begin * s.row + d, *of_t = t + (c * s.d_slices * s.tile + begin) * PITCH;
         MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
-          Row<T> row;
           row.read(of_t);
-          MNO_UNROLL for (int i = 0; i < WIDE; i++) sum[i].add_product(of_w[coordinates.apart[i]], row);
+          sum.add_product(*of_w, row);
           of_w += s.row;
           of_t += PITCH;
         }
-        MNO_UNROLL for (int i = 0; i < WIDE; i++) if (coordinates.there[i]) sum[i].write(to + coordinates.apart[i] * PITCH);
+        sum.write(to);
       }
     }
   }
 
-  /* The updates of u and v by g, h and t, b; ALONE: there is one chunk, and acc (+)= u g on the way. Of a unit all is read
-   * before anything is written, and its rows are read while the unit before it is computed: a write may overlap what is read
-   * after it, for all that the compiler knows. */
+  /* One coordinate of COUNT units. All is read before anything is written: a write may overlap what is read after it, for
+   * all that the compiler knows, and each unit would wait for the one before. */
+  template <bool ALONE, int COUNT>
+  MNO_DEVICE void update_rows(T *of_u, T *of_v, const T *of_g, const T *of_t, const Row<T> &row_h, const Row<T> &row_b,
+                              Row<T> &sum, T rate_u, T rate_v) const {
+    Row<T> row_g[COUNT], row_t[COUNT];
+    T u[COUNT], v[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      u[i] = of_u[i * s.row], v[i] = of_v[i * s.row];
+      row_g[i].read(of_g + i * PITCH);
+      row_t[i].read(of_t + i * PITCH);
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      if (ALONE) sum.add_product(u[i], row_g[i]);
+      u[i] = fma_(-rate_u, row_g[i].dot(row_h), u[i]);
+      v[i] = fma_(-rate_v, row_t[i].dot(row_b), v[i]);
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) of_u[i * s.row] = u[i], of_v[i * s.row] = v[i];
+  }
+
+  /* The updates of u and v by g, h and t, b; ALONE: there is one chunk, and acc (+)= u g on the way. */
   template <bool ALONE>
   MNO_DEVICE void update(int lane, int count, bool first, T *u, T *v, const T *g, const T *t, const T *h, const T *b, T *acc,
                          T rate_u, T rate_v) {
-    const int apart = (int)s.by_wide_D.d;
-    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(apart * s.m_slices); e += (uint32_t)s.lanes) {
-      const int slice = (int)divide(e, s.by_wide_D), d = (int)e - slice * apart;
-      const Wide coordinates(d, apart, s.D);
+    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
+      const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
       T *const to = acc + (slice * s.D + d) * PITCH;
-      Row<T> sum[WIDE];
+      Row<T> sum;
       if (ALONE) {
-        MNO_UNROLL for (int i = 0; i < WIDE; i++) {
-          if (first)
-            sum[i].clear();
-          else
-            sum[i].read(to + coordinates.apart[i] * PITCH);
-        }
+        if (first)
+          sum.clear();
+        else
+          sum.read(to);
       }
-      for (int c = 0; c < (ALONE ? 1 : s.chunks) && begin < end; c++) {
-        Row<T> row_h[WIDE], row_b[WIDE];
-        MNO_UNROLL for (int i = 0; i < WIDE; i++) {
-          row_h[i].read(h + (c * s.D + d + coordinates.apart[i]) * PITCH);
-          row_b[i].read(b + (c * s.D + d + coordinates.apart[i]) * PITCH);
-        }
+      for (int c = 0; c < (ALONE ? 1 : s.chunks); c++) {
+        Row<T> row_h, row_b;
+        row_h.read(h + (c * s.D + d) * PITCH);
+        row_b.read(b + (c * s.D + d) * PITCH);
         T *of_u = u + begin * s.row + d, *of_v = v + begin * s.row + d;
         const int from = (c * s.d_slices * s.tile + begin) * PITCH;
         const T *of_g = g + from, *of_t = t + from;
-        Row<T> row_g, row_t;
-        if (AHEAD) row_g.read(of_g), row_t.read(of_t);
-        for (int left = end - begin; left > 0; left--) {
-          T new_u[WIDE], new_v[WIDE];
-          if (!AHEAD) row_g.read(of_g), row_t.read(of_t);
-          MNO_UNROLL for (int i = 0; i < WIDE; i++) {
-            new_u[i] = of_u[coordinates.apart[i]], new_v[i] = of_v[coordinates.apart[i]];
-          }
-          MNO_UNROLL for (int i = 0; i < WIDE; i++) {
-            if (ALONE) sum[i].add_product(new_u[i], row_g);
-            new_u[i] = fma_(-rate_u, row_g.dot(row_h[i]), new_u[i]);
-            new_v[i] = fma_(-rate_v, row_t.dot(row_b[i]), new_v[i]);
-          }
-          of_g += PITCH, of_t += PITCH;
-          if (AHEAD && left > 1) row_g.read(of_g), row_t.read(of_t);
-          MNO_UNROLL for (int i = 0; i < WIDE; i++) if (coordinates.there[i]) {
-            of_u[coordinates.apart[i]] = new_u[i], of_v[coordinates.apart[i]] = new_v[i];
-          }
+        int left = end - begin;
+        for (; left >= UPDATED; left -= UPDATED) {
+          update_rows<ALONE, UPDATED>(of_u, of_v, of_g, of_t, row_h, row_b, sum, rate_u, rate_v);
+          of_u += UPDATED * s.row, of_v += UPDATED * s.row;
+          of_g += UPDATED * PITCH, of_t += UPDATED * PITCH;
+        }
+        for (; left > 0; left--) {
+          update_rows<ALONE, 1>(of_u, of_v, of_g, of_t, row_h, row_b, sum, rate_u, rate_v);
           of_u += s.row, of_v += s.row;
+          of_g += PITCH, of_t += PITCH;
         }
       }
-      if (ALONE) {
-        MNO_UNROLL for (int i = 0; i < WIDE; i++) if (coordinates.there[i]) sum[i].write(to + coordinates.apart[i] * PITCH);
-      }
+      if (ALONE) sum.write(to);
     }
   }
   MNO_DEVICE void combine_and_update(int lane, int count, bool first, T *u, T *v, const T *g, const T *t, const T *h,

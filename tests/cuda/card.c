@@ -258,7 +258,7 @@ static bool takes(int candidate, const network *n, mno_precision precision, cons
   mno_error why;
   if (mno_candidates[candidate].kernel == MNO_KERNEL_CLUSTER && info->major < 9) return false;
   return mno_shape_make(&dims, precision, &mno_candidates[candidate], &shape, &why) == MNO_OK &&
-         mno_shape_fit(&shape, info, &fit, &why) == MNO_OK;
+         mno_shape_fit(&shape, info, SIZE_MAX, 1, &fit, &why) == MNO_OK;
 }
 
 static void card_equals_host(void **state) {

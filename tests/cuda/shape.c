@@ -128,7 +128,7 @@ static void every_card_takes_the_choice(void **state) {
     for (int precision = 0; precision < 2; precision++)
       for (size_t c = 0; c < sizeof cards / sizeof *cards; c++) {
         mno_shape s, again;
-        mno_device_info info = {.name = "card", .major = cards[c].major};
+        mno_device_info info = {.name = "card", .major = cards[c].major, .processors = 100};
         const int means = MNO_PRODUCTS | (cards[c].major >= 9 ? MNO_CLUSTERS : 0);
         info.shared_block = cards[c].block << 10;
         info.shared_processor = cards[c].processor << 10;
@@ -138,7 +138,8 @@ static void every_card_takes_the_choice(void **state) {
         if (cards[c].major < 9) assert_int_equal(s.ranks, 1);
         mno_fit_on_card fit;
         if (s.kernel == MNO_KERNEL_GEMM) continue;
-        assert_ok(mno_shape_fit(&s, &info, &fit, &err));
+        const size_t count = 1 + 997 * c;
+        assert_ok(mno_shape_fit(&s, &info, SIZE_MAX, count, &fit, &err));
         assert_true(fit.stages >= MNO_STAGES_LEAST && fit.stages <= MNO_STAGES_MOST);
         assert_true(fit.shared == mno_shared_bytes(&s, fit.stages, fit.state_in_memory) && fit.shared <= info.shared_block);
         assert_true(s.lanes > 32 || !fit.state_in_memory);
@@ -188,6 +189,51 @@ static void choice_by_size(void **state) {
   }
 }
 
+/* An H100: what of `count` instances runs at once by shared memory and registers (warps of a processor). */
+static size_t waves(const mno_dimensions *n, mno_precision precision, size_t count, size_t warps, mno_shape *s,
+                    mno_fit_on_card *fit) {
+  mno_error err = {0};
+  const mno_device_info info = {.name = "H100",
+                                .major = 9,
+                                .processors = 132,
+                                .memory_free = (size_t)79 << 30,
+                                .shared_block = 232448,
+                                .shared_processor = 233472};
+  assert_ok(mno_shape_choose(n, precision, MNO_CLUSTERS, s, &err));
+  const size_t by_registers = warps * 32 / (size_t)s->lanes * 132 / (size_t)s->ranks;
+  assert_ok(mno_shape_fit(s, &info, by_registers, count, fit, &err));
+  size_t teams = info.shared_processor / (fit->shared + 1024) * 132 / (size_t)s->ranks;
+  if (teams > by_registers) teams = by_registers;
+  const size_t batches = (count + (size_t)s->group - 1) / (size_t)s->group, w = (batches + teams - 1) / teams;
+  printf("%4zu x D %d M %d f%d: kernel %s, %d at a time, %d stages, %zu B; %zu batches on %zu slots\n", count, s->D, s->M,
+         8 * s->bytes, mno_kernel_name((mno_kernel_kind)s->kernel), s->group, fit->stages, fit->shared, batches, teams);
+  return w;
+}
+
+/* Stages and instances at a time are chosen for the number of instances: no few stragglers after a full wave. */
+static void the_fit_knows_how_many(void **state) {
+  static const struct {
+    mno_dimensions n;
+    mno_precision precision;
+    size_t count, warps, waves;
+  } expected[] = {{{10, 10, 10, 1000, 5}, MNO_F32, 2000, 16, 1},  {{10, 10, 10, 1000, 5}, MNO_F64, 2000, 8, 1},
+                  {{32, 32, 10, 1000, 5}, MNO_F32, 1000, 16, 1},  {{32, 32, 10, 1000, 5}, MNO_F64, 1000, 8, 2},
+                  {{100, 100, 10, 1000, 5}, MNO_F32, 500, 16, 2}, {{100, 100, 10, 1000, 5}, MNO_F64, 500, 8, 4},
+                  {{8, 16, 10, 1000, 5}, MNO_F32, 1000, 16, 1},   {{2, 1, 10, 1000, 5}, MNO_F32, 4000, 16, 1}};
+  for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+    mno_shape s;
+    mno_fit_on_card fit;
+    assert_int_equal(waves(&expected[i].n, expected[i].precision, expected[i].count, expected[i].warps, &s, &fit),
+                     expected[i].waves);
+  }
+  mno_shape few, many;
+  mno_fit_on_card fit_few, fit_many;
+  const mno_dimensions n = {32, 32, 10, 1000, 5};
+  waves(&n, MNO_F32, 100, 16, &few, &fit_few);
+  waves(&n, MNO_F32, 100000, 16, &many, &fit_many);
+  assert_true(fit_few.stages >= fit_many.stages);
+}
+
 static void refusals_have_numbers(void **state) {
   mno_error err;
   mno_shape s;
@@ -199,9 +245,9 @@ static void refusals_have_numbers(void **state) {
   assert_non_null(strstr(err.message, "KiB"));
   const mno_dimensions fine = {100, 100, 10, 100, 1};
   assert_ok(mno_shape_choose(&fine, MNO_F64, 0, &s, &err));
-  const mno_device_info tiny = {.name = "tiny", .shared_block = 16 << 10, .shared_processor = 16 << 10};
+  const mno_device_info tiny = {.name = "tiny", .processors = 1, .shared_block = 16 << 10, .shared_processor = 16 << 10};
   mno_fit_on_card fit;
-  assert_int_equal(mno_shape_fit(&s, &tiny, &fit, &err), MNO_ERR_BACKEND);
+  assert_int_equal(mno_shape_fit(&s, &tiny, SIZE_MAX, 1, &fit, &err), MNO_ERR_BACKEND);
   assert_non_null(strstr(err.message, "tiny"));
 }
 
@@ -211,6 +257,7 @@ int main(void) {
                                      cmocka_unit_test(every_card_takes_the_choice),
                                      cmocka_unit_test(depth_does_not_change_the_cut),
                                      cmocka_unit_test(choice_by_size),
+                                     cmocka_unit_test(the_fit_knows_how_many),
                                      cmocka_unit_test(refusals_have_numbers)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
