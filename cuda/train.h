@@ -14,7 +14,7 @@ namespace mno {
 template <class T, class Team> class Trainer : Instances<T, Team, false> {
   typedef Instances<T, Team, false> base;
   static constexpr int PITCH = row_pitch<T>();
-  static constexpr int UPDATED = 2; /* rows of an update in flight together */
+  static constexpr int UPDATED = 2, ADVANCED = 4; /* rows of an update, elements of a state in flight together */
   using base::adjoint;
   using base::args;
   using base::control;
@@ -27,7 +27,6 @@ template <class T, class Team> class Trainer : Instances<T, Team, false> {
   using base::s;
   using base::stage_offset;
   using base::state;
-  using base::state_element;
   using base::state_elements;
   using base::state_memory;
   using base::tail;
@@ -189,16 +188,16 @@ private:
   }
 
   /* e counts [chunks][tile][MNO_CHUNK]; returns the place in the first slice of a projection. */
-  MNO_DEVICE uint32_t projected(uint32_t e, int *sample, int *unit) const {
-    uint32_t row = e / MNO_CHUNK, n = e - row * MNO_CHUNK, chunk = divide(row, s.by_tile);
+  template <bool ALONE> MNO_DEVICE uint32_t projected(uint32_t e, int *sample, int *unit) const {
+    const uint32_t row = e / MNO_CHUNK, n = e - row * MNO_CHUNK, chunk = ALONE ? 0 : divide(row, s.by_tile);
     *sample = (int)(chunk * MNO_CHUNK + n);
     *unit = (int)(row - chunk * (uint32_t)s.tile);
     return ((chunk * (uint32_t)s.d_slices) * (uint32_t)s.tile + (uint32_t)*unit) * (uint32_t)PITCH + n;
   }
 
   /* The slices of a projection in order; then p becomes rho(p/D) and, if BACK, q becomes rho'(p/D) q/D, 0 for samples that
-   * are not there. Elements e, e + lanes, ... */
-  template <bool BACK, int COUNT, class Rho>
+   * are not there. Elements e, e + lanes, ...; ALONE: there is one chunk. */
+  template <bool BACK, bool ALONE, int COUNT, class Rho>
   MNO_DEVICE void activate_some(uint32_t e, int count, T *p, T *q, Rho rho) const {
     const T per_D = (T)1 / (T)s.D;
     uint32_t k[COUNT];
@@ -207,22 +206,25 @@ private:
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
       const uint32_t at = e + (uint32_t)(i * s.lanes);
       int sample, unit;
-      k[i] = projected(at, &sample, &unit);
-      is_unit[i] = at < (uint32_t)(s.chunks * s.tile * MNO_CHUNK) && unit < count;
+      k[i] = projected<ALONE>(at, &sample, &unit);
+      is_unit[i] = unit < count && (ALONE || at < (uint32_t)(s.chunks * s.tile * MNO_CHUNK));
       is_sample[i] = sample < s.N;
       value[i] = is_unit[i] ? p[k[i]] : (T)0; /* never another lane's: it may be writing */
       if (BACK) back[i] = is_unit[i] ? q[k[i]] : (T)0;
     }
-    for (int slice = 1; slice < s.d_slices; slice++) MNO_UNROLL for (int i = 0; i < COUNT; i++) if (is_unit[i]) {
-        k[i] += (uint32_t)(s.tile * PITCH);
-        value[i] += p[k[i]];
-        if (BACK) back[i] += q[k[i]];
+    const int apart = s.tile * PITCH;
+    const T *more_p = p, *more_q = q;
+    MNO_ROLL for (int slice = 1; slice < s.d_slices; slice++) {
+      more_p += apart, more_q += BACK ? apart : 0;
+      MNO_UNROLL for (int i = 0; i < COUNT; i++) if (is_unit[i]) {
+        value[i] += more_p[k[i]];
+        if (BACK) back[i] += more_q[k[i]];
       }
+    }
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
       T slope;
       value[i] = rho(value[i] * per_D, &slope);
       if (BACK) back[i] = slope * (back[i] * per_D);
-      k[i] -= (uint32_t)((s.d_slices - 1) * s.tile * PITCH);
     }
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
       if (!is_unit[i]) continue;
@@ -230,16 +232,24 @@ private:
       if (BACK) q[k[i]] = is_sample[i] ? back[i] : (T)0;
     }
   }
+  /* Several activations in flight: alone each is a chain of thirty dependent instructions. */
+  template <bool BACK, bool ALONE> MNO_DEVICE void activate_tanh(int lane, uint32_t rounds, int count, T *p, T *q) const {
+    const auto rho = [](T x, T *slope) { return activate(MNO_TANH, x, slope); };
+    uint32_t e = (uint32_t)lane;
+    for (; rounds > 1; rounds = rounds > Team::activated ? rounds - Team::activated : 0) {
+      activate_some<BACK, ALONE, Team::activated>(e, count, p, q, rho);
+      e += (uint32_t)(Team::activated * s.lanes);
+    }
+    if (rounds) activate_some<BACK, ALONE, 1>(e, count, p, q, rho);
+  }
   template <bool BACK> MNO_DEVICE void activate_all(int activation, int lane, int count, T *p, T *q) const {
     const uint32_t lanes = (uint32_t)s.lanes, rounds = ((uint32_t)(s.chunks * s.tile * MNO_CHUNK) + lanes - 1) / lanes;
-    const auto usual = [](T x, T *slope) { return activate(MNO_TANH, x, slope); };
-    const auto any = [activation](T x, T *slope) { return activate(activation, x, slope); };
-    uint32_t round = 0;
-    if (Team::activated > 1 &&
-        activation == MNO_TANH) /* several in flight: alone each is a chain of thirty dependent instructions */
-      for (; round + 1 < rounds; round += Team::activated)
-        activate_some<BACK, Team::activated>((uint32_t)lane + round * lanes, count, p, q, usual);
-    for (; round < rounds; round++) activate_some<BACK, 1>((uint32_t)lane + round * lanes, count, p, q, any);
+    if (Team::activated > 1 && activation == MNO_TANH)
+      return s.chunks == 1 ? activate_tanh<BACK, true>(lane, rounds, count, p, q)
+                           : activate_tanh<BACK, false>(lane, rounds, count, p, q);
+    const auto rho = [activation](T x, T *slope) { return activate(activation, x, slope); };
+    for (uint32_t round = 0; round < rounds; round++)
+      activate_some<BACK, false, 1>((uint32_t)lane + round * lanes, count, p, q, rho);
   }
 
   /* acc[slice][chunk][coordinate] (+)= sum over the slice's units of w t */
@@ -330,22 +340,35 @@ private:
     update<false>(lane, count, first, u, v, g, t, h, b, acc, rate_u, rate_v);
   }
 
-  /* x += step * (slices of all ranks, in order); before: where the old x goes, or NULL */
+  /* x += step * (slices of all ranks, in order); before: where the old x goes, or NULL. Elements e, e + lanes, ...: all are
+   * read before any is written. */
+  template <int COUNT>
+  MNO_DEVICE void advance_some(const Place &place, uint32_t e, T *x, uint32_t acc_offset, T step, T *before) {
+    const int elements = s.chunks * s.D * PITCH;
+    uint32_t k[COUNT];
+    bool is[COUNT];
+    T sum[COUNT], old[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      const uint32_t at = e + (uint32_t)(i * s.lanes), row = at / MNO_CHUNK;
+      k[i] = at + row * (uint32_t)(PITCH - MNO_CHUNK);
+      is[i] = at < state_elements();
+      old[i] = is[i] ? x[k[i]] : (T)0;
+      sum[i] = 0;
+    }
+    for (int rank = 0; rank < ranks(); rank++) {
+      const T *acc = (const T *)team.peer(place, rank, acc_offset);
+      MNO_ROLL for (int slice = 0; slice < s.m_slices; slice++, acc += elements)
+          MNO_UNROLL for (int i = 0; i < COUNT; i++) if (is[i]) sum[i] += acc[k[i]];
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) if (is[i]) {
+      if (before && place.rank == 0) before[k[i]] = old[i];
+      x[k[i]] = fma_(step, sum[i], old[i]);
+    }
+  }
   MNO_DEVICE void advance(const Place &place, int lane, uint32_t x_offset, uint32_t acc_offset, T step, T *before) {
     T *const x = state(place, x_offset);
-    const int elements = s.chunks * s.D * PITCH;
-    for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)s.lanes) {
-      int sample, coordinate;
-      const uint32_t i = state_element(e, &sample, &coordinate);
-      T sum = 0;
-      for (int rank = 0; rank < ranks(); rank++) {
-        const T *acc = (const T *)team.peer(place, rank, acc_offset) + i;
-        for (int slice = 0; slice < s.m_slices; slice++) sum += acc[slice * elements];
-      }
-      const T old = x[i];
-      if (before && place.rank == 0) before[i] = old;
-      x[i] = fma_(step, sum, old);
-    }
+    for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)(ADVANCED * s.lanes))
+      advance_some<ADVANCED>(place, e, x, acc_offset, step, before);
   }
 
   /* Ranks read each other's sums while the next layer is on its way: two buffers, in turn. */
