@@ -58,7 +58,7 @@ mno_status device_open(int index, size_t arena_bytes, size_t pinned_bytes, mno_d
   made->arena = (char *)aligned_alloc(256, mno_round_up(arena_bytes, 256));
   made->pinned = (char *)aligned_alloc(256, mno_round_up(pinned_bytes, 256));
   memset(made->arena, 0xff, arena_bytes); /* NaN: nothing may count on zeros */
-  memset(made->pinned, 0, pinned_bytes);
+  memset(made->pinned, 0xff, pinned_bytes);
   __atomic_add_fetch(&mno_twin_state.live, 1, __ATOMIC_SEQ_CST);
   *device = made;
   return MNO_OK;

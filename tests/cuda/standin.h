@@ -17,11 +17,12 @@ typedef struct mno_standin {
   int resident;       /* blocks (clusters) of a kernel on a device */
   int fail_at;        /* 0: never; n: the n-th call fails, and if lasting all that follow */
   int lasting;
-  int calls, failed;   /* counted; how many were made to fail */
-  const char *name;    /* of the first of those */
-  int complaints;      /* printed too */
-  int live;            /* what was made and not given back */
-  int kernels, played; /* launches outside of graphs, graphs */
+  int calls, failed;      /* counted; how many were made to fail */
+  const char *name;       /* of the first of those */
+  int complaints;         /* printed too */
+  int live;               /* what was made and not given back */
+  int kernels, played;    /* launches outside of graphs, graphs */
+  int refuse_late_copies; /* complains about copies while kernels that wait for the host may run */
 } mno_standin;
 extern mno_standin mno_standin_state;
 
