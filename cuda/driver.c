@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -74,6 +75,50 @@ static size_t launch_bytes(const mno_group *g) {
   return mno_round_up(g->count * sizeof(mno_item), 256) + 256; /* items, counter */
 }
 
+/* Which shapes of kernel G a device's library serves, as far as was asked. */
+typedef struct asked {
+  const mno_device_api *api;
+  int index;
+  size_t count;
+  struct {
+    mno_shape shape;
+    int served;
+  } of[16];
+} asked;
+
+/* A person is told once for each device: the numbers are as good, the time is longer. */
+static void tell(const asked *a, const mno_shape *shape, const char *why) {
+  static atomic_ullong told;
+  const unsigned long long bit = 1ull << (a->index & 63);
+  if (!(atomic_fetch_or(&told, bit) & bit))
+    fprintf(stderr, "note: device %d: kernel G is not used for D = %d, M = %d, N = %d, nor wherever it fails so: %s\n",
+            a->index, shape->D, shape->M, shape->N, why);
+}
+
+static mno_status serves(void *context, const mno_shape *shape, int *served, mno_error *err) {
+  asked *a = context;
+  for (size_t i = 0; i < a->count; i++) {
+    const mno_shape *s = &a->of[i].shape;
+    if (s->D == shape->D && s->M == shape->M && s->N == shape->N && s->bytes == shape->bytes) {
+      *served = a->of[i].served;
+      return MNO_OK;
+    }
+  }
+  mno_product product[MNO_PRODUCTS_OF_LAYER];
+  mno_error why = {0};
+  const size_t count = mno_conduct_products(shape, product);
+  const mno_status status = a->api->gemm->serves(a->index, product, count, served, &why);
+  if (status != MNO_OK) {
+    *err = why;
+    return status;
+  }
+  if (!*served) tell(a, shape, why.message);
+  if (a->count == sizeof a->of / sizeof *a->of) a->count = 0;
+  a->of[a->count].shape = *shape;
+  a->of[a->count++].served = *served;
+  return MNO_OK;
+}
+
 static int means(const mno_device_api *api, const mno_device_info *info) {
   char description[128];
   mno_error why;
@@ -113,8 +158,10 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
   const mno_plan *plan = w->job->plan;
   mno_device_info info;
   mno_status status = w->api->info(w->index, &info, err);
+  asked asked = {.api = w->api, .index = w->index};
+  const mno_abilities abilities = {means(w->api, &info), serves, &asked};
   if (status == MNO_OK)
-    status = mno_groups_make(plan, w->job->rows, w->job->count, means(w->api, &info), w->index, w->devices, &w->groups, err);
+    status = mno_groups_make(plan, w->job->rows, w->job->count, &abilities, w->index, w->devices, &w->groups, err);
   if (status != MNO_OK) return status;
   w->common_bytes = mno_round_up(plan->problem_count * sizeof(mno_device_problem), 256) +
                     mno_round_up(plan->step_count * sizeof(int64_t), 256);

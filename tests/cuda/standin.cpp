@@ -14,7 +14,7 @@
 #include <memory>
 #include <mutex>
 
-mno_standin mno_standin_state = {1, 9, (size_t)4 << 30, 3, 0, 0, 0, 0, nullptr, 0, 0, 0, 0, 0};
+mno_standin mno_standin_state = {1, 9, (size_t)4 << 30, 3, 0, 0, 0, 0, nullptr, 0, 0, 0, 0, 0, 0};
 
 /* ---- What there is */
 
@@ -175,6 +175,7 @@ void mno_standin_complain(const char *format, ...) {
 }
 
 int mno_standin_device(void) { return current; }
+int mno_standin_no_algorithm(void) { return mno_standin_state.no_algorithm; }
 
 int mno_standin_holds(int device, const void *at, size_t bytes) {
   std::lock_guard<std::mutex> hold(lock);
