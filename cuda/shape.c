@@ -341,8 +341,8 @@ double mno_shape_seconds(const mno_shape *shape) {
   return max(model.memory, max(model.issue, model.latency));
 }
 
-mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, int means, mno_shape *shape,
-                            mno_error *err) {
+static mno_status choose(const mno_dimensions *dimensions, mno_precision precision, int means, mno_shape *shape,
+                         mno_error *err) {
   double least = 0;
   mno_status status = MNO_OK;
   if (mno_candidate_forced >= 0)
@@ -365,6 +365,34 @@ mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision prec
     if (least == 0 || seconds < 0.9 * least) least = seconds, *shape = made;
   }
   return least > 0 ? MNO_OK : status;
+}
+
+/* A sweep asks for each of its instances, and few of them differ: a choice takes 3 to 30 us. */
+mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, int means, mno_shape *shape,
+                            mno_error *err) {
+  enum { KEPT = 32 };
+  static _Thread_local struct {
+    mno_dimensions dimensions;
+    mno_precision precision;
+    int means, forced;
+    mno_shape shape; /* lanes: 0 if there is none */
+  } kept[KEPT];
+  const mno_dimensions *n = dimensions;
+  const size_t at = (n->D + 3 * n->M + 7 * n->N + 13 * n->L + 29 * n->d_out) % KEPT;
+  const mno_dimensions *k = &kept[at].dimensions;
+  if (!kept[at].shape.lanes || k->D != n->D || k->M != n->M || k->N != n->N || k->L != n->L || k->d_out != n->d_out ||
+      kept[at].precision != precision || kept[at].means != means || kept[at].forced != mno_candidate_forced) {
+    kept[at].shape.lanes = 0;
+    const mno_status status = choose(n, precision, means, shape, err);
+    if (status != MNO_OK) return status;
+    kept[at].dimensions = *n;
+    kept[at].precision = precision;
+    kept[at].means = means;
+    kept[at].forced = mno_candidate_forced;
+    kept[at].shape = *shape;
+  }
+  *shape = kept[at].shape;
+  return MNO_OK;
 }
 
 /* Teams of a shape that a card holds, but for registers. */
