@@ -100,19 +100,23 @@ static mno_status device_info(int index, mno_device_info *info, mno_error *err) 
   return MNO_OK;
 }
 
-/* Loads a kernel, allows it that much shared memory, and asks for all that a processor has: the occupancy that is counted on
- * supposes it. */
-static mno_status allow(const void *kernel, size_t shared, mno_error *err) {
-  MNO_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared));
+/* Lets launches of a kernel ask for all the shared memory that a block may have, of processors that give all they have to
+ * it: the occupancy that is counted on supposes so. The attribute belongs to the device, not to a launch: were it the size
+ * of one, a launch of another thread with a larger size would fail. */
+static mno_status allow_shared(int index, const void *kernel, mno_error *err) {
+  int most;
+  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, index));
+  MNO_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
   MNO_CUDA_CHECK(
       cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared));
   return MNO_OK;
 }
 
 /* The driver prepares all kernels before it starts any, because loading one may wait for those that run. */
-static mno_status prepare(const mno_shape *shape, const mno_fit_on_card *fit, const void **kernel, mno_error *err) {
+static mno_status prepare(int index, const mno_shape *shape, const mno_fit_on_card *fit, const void **kernel,
+                          mno_error *err) {
   *kernel = shape->kernel == MNO_KERNEL_LANES ? mno_lanes_kernel(shape) : mno_train_kernel(shape, fit->state_in_memory);
-  return allow(*kernel, fit->shared, err);
+  return allow_shared(index, *kernel, err);
 }
 
 static cudaLaunchConfig_t configuration(const mno_shape *shape, const mno_fit_on_card *fit, int teams, cudaStream_t stream,
@@ -133,7 +137,7 @@ static mno_status device_resident(int index, const mno_shape *shape, const mno_f
   const void *kernel;
   int blocks, processors;
   MNO_CUDA_CHECK(cudaSetDevice(index));
-  mno_status status = prepare(shape, fit, &kernel, err);
+  mno_status status = prepare(index, shape, fit, &kernel, err);
   if (status != MNO_OK) return status;
   if (shape->ranks > 1) {
     cudaLaunchAttribute cluster;
@@ -208,7 +212,7 @@ static mno_status device_launch(mno_device *device, int queue, const mno_train_a
                                 int teams, mno_error *err) {
   const void *kernel;
   MNO_CUDA_CHECK(cudaSetDevice(device->index));
-  mno_status status = prepare(&args->shape, fit, &kernel, err);
+  mno_status status = prepare(device->index, &args->shape, fit, &kernel, err);
   if (status != MNO_OK) return status;
   cudaLaunchAttribute cluster;
   cudaLaunchConfig_t launch = configuration(&args->shape, fit, teams, device->stream[queue % QUEUES], &cluster);
@@ -244,7 +248,7 @@ static mno_status device_field(mno_device *device, const mno_field_args *args, m
                                .dynamicSmemBytes = shared,
                                .stream = device->stream[0]};
   MNO_CUDA_CHECK(cudaSetDevice(device->index));
-  mno_status status = allow(kernel, shared, err);
+  mno_status status = allow_shared(device->index, kernel, err);
   if (status != MNO_OK) return status;
   MNO_CUDA_CHECK(cudaLaunchKernelExC(&launch, kernel, parameters));
   if (results == 0) return MNO_OK;

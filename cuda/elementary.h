@@ -72,12 +72,14 @@ MNO_POLY(ERF)
 MNO_POLY(ERFC)
 #undef MNO_POLY
 
-/* 1/d for normal d in [2^-60, 2^60]: a guess from the exponent, Newton's iteration, one correction. */
-template <class T> MNO_DEVICE T reciprocal(T d, int steps = real<T>::reciprocal_steps) {
+/* 1/d for normal d in [2^-60, 2^60]: a guess from the exponent, STEPS of Newton's iteration. A constant, so that the loop
+ * unrolls: as a loop it would keep the compiler from overlapping the functions of several arguments. */
+template <int STEPS, class T> MNO_DEVICE T newton_reciprocal(T d) {
   T q = from_bits((typename real<T>::word)(real<T>::reciprocal_magic - bits(d)));
-  MNO_UNROLL for (int i = 0; i < steps; i++) q = fma_(q, fma_(-d, q, (T)1), q);
+  MNO_UNROLL for (int i = 0; i < STEPS; i++) q = fma_(q, fma_(-d, q, (T)1), q);
   return q;
 }
+template <class T> MNO_DEVICE T reciprocal(T d) { return newton_reciprocal<real<T>::reciprocal_steps>(d); }
 
 /* a/d from r = reciprocal(d), with one correction. */
 template <class T> MNO_DEVICE T quotient(T a, T d, T r) {
@@ -120,7 +122,8 @@ template <class T> MNO_DEVICE T tanh_(T x) {
   T a = at_most(abs_(x), real<T>::tanh_top); /* there the quotient is 1 */
   T m = expm1_positive(a + a), d = m + (T)2;
   /* in f32 the quotient's correction stands in for the last step of the reciprocal */
-  T t = copy_sign(quotient(m, d, reciprocal(d, sizeof(T) == 4 ? 2 : real<T>::reciprocal_steps)), x);
+  constexpr int steps = sizeof(T) == 4 ? 2 : real<T>::reciprocal_steps;
+  T t = copy_sign(quotient(m, d, newton_reciprocal<steps>(d)), x);
   return x == x ? t : x;
 }
 

@@ -190,15 +190,22 @@ private:
     MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) q[i * LANES] = sum_q.x[i] * scale;
   }
 
-  /* p and q of some samples become w rho(p) and w rho'(p) q (or w rho'(p)). One loop per activation: two samples at a time
-   * hide each other's latency. */
-  template <int ACTIVATION> MNO_DEVICE void apply(T *p, T *q, int begin, int end, bool two, T weight) const {
-    MNO_UNROLL_SAMPLES for (int i = begin; i < end; i++) {
-      T slope;
-      const T value = activate(ACTIVATION, p[i * LANES], &slope);
-      p[i * LANES] = value * weight;
-      q[i * LANES] = two ? slope * q[i * LANES] * weight : slope * weight;
+  /* p and q of COUNT samples become w rho(p) and w rho'(p) q (or w rho'(p)); all are read before any is written. */
+  template <int ACTIVATION, int COUNT> MNO_DEVICE void apply_some(T *p, T *q, bool two, T weight) const {
+    T value[COUNT], slope[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) value[i] = p[i * LANES];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) value[i] = activate(ACTIVATION, value[i], &slope[i]);
+    if (two) {
+      MNO_UNROLL for (int i = 0; i < COUNT; i++) slope[i] *= q[i * LANES];
     }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) p[i * LANES] = value[i] * weight, q[i * LANES] = slope[i] * weight;
+  }
+  /* One loop per activation: samples in flight together hide each other's latency. */
+  template <int ACTIVATION> MNO_DEVICE void apply(T *p, T *q, int begin, int end, bool two, T weight) const {
+    enum { TOGETHER = ACTIVATION == MNO_TANH ? 5 : 2 };
+    int i = begin;
+    for (; i + TOGETHER <= end; i += TOGETHER) apply_some<ACTIVATION, TOGETHER>(p + i * LANES, q + i * LANES, two, weight);
+    for (; i < end; i++) apply_some<ACTIVATION, 1>(p + i * LANES, q + i * LANES, two, weight);
   }
 
   /* The sums of an update over a group's samples: u += step_u sum g h, v += step_v sum t b. With several groups they gather

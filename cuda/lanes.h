@@ -72,7 +72,7 @@ public:
           while (team.look(&((mno_parcel *)(parcels + g * args.parcel_bytes))->state) && !team.look(args.stop)) team.pause();
         control->go_on = !team.look(args.stop);
         control->index = team.take(args.next, (uint32_t)s.group);
-        control->start = team.now();
+        control->start = control->looked = team.now();
       });
       if (!control->go_on || control->index >= args.count) return;
       if (!train(control->index, parcels)) return;
@@ -226,20 +226,35 @@ private:
   }
   MNO_DEVICE int end_of(int span, int L) const { return (span + 1) * s.span < L ? (span + 1) * s.span : L; }
 
+  /* Units of a pass and coordinates of an update that are in flight together. Nothing else hides the latency of a lane, and
+   * all is read before anything is written: a write may overlap what is read after it, for all that the compiler knows. */
+  static constexpr int UNITS = HEIGHT > 10      ? 1
+                               : sizeof(T) == 4 ? 5
+                                                : 3,
+                       COORDINATES = sizeof(T) == 4 ? 2 : 1, PAIR = MNO_PAIR;
+
+  /* COUNT units from `row` on: sum += v rho(<u,h>/D) */
+  template <int COUNT, class Rho> MNO_DEVICE void respond_some(const T *row, const column &h, column &sum, Rho rho) const {
+    const T per_D = (T)1 / (T)s.D;
+    Unit<T, HEIGHT> w[COUNT];
+    T p[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) w[i].read(row + 2 * i * HEIGHT);
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) p[i] = w[i].u.dot(h) * per_D;
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      T slope;
+      p[i] = rho(p[i], &slope);
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) sum.add_product(p[i], w[i].v);
+  }
+
   /* sum over the units of v rho(<u,h>/D) */
   MNO_DEVICE void respond(int activation, const T *weights, const column &h, column &sum) const {
-    const T per_D = (T)1 / (T)s.D;
-    const auto unit = [&](const T *row, int kind) {
-      Unit<T, HEIGHT> w;
-      w.read(row);
-      T slope;
-      sum.add_product(activate(kind, w.u.dot(h) * per_D, &slope), w.v);
-    };
-    if (activation == MNO_TANH) { /* the usual one, several units at a time to hide its latency */
-      MNO_UNROLL_UNITS for (int m = 0; m < s.M; m++) unit(weights + 2 * m * HEIGHT, MNO_TANH);
-    } else {
-      for (int m = 0; m < s.M; m++) unit(weights + 2 * m * HEIGHT, activation);
-    }
+    const auto usual = [](T x, T *slope) { return activate(MNO_TANH, x, slope); };
+    const auto any = [activation](T x, T *slope) { return activate(activation, x, slope); };
+    int m = 0;
+    if (activation == MNO_TANH)
+      for (; m + UNITS <= s.M; m += UNITS) respond_some<UNITS>(weights + 2 * m * HEIGHT, h, sum, usual);
+    for (; m < s.M; m++) respond_some<1>(weights + 2 * m * HEIGHT, h, sum, any);
   }
 
   MNO_DEVICE void forward(uint32_t index, int places, int depth) {
@@ -279,30 +294,39 @@ private:
           before += s.h_bytes / sizeof(T);
         }
         h.write_column(at);
-        team.memory_to_transfers();
+        if (end == is.L) team.memory_to_transfers(); /* the last of the states: a fence is for all of them */
       });
       tail.advance(args.stages);
     }
   }
 
+  /* COUNT units from `row` on: sum += u rho'(p) <v,b>/D; keeps t and g. */
+  template <int COUNT, class Rho>
+  MNO_DEVICE void respond_back_some(const T *row, const column &h, const column &b, column &sum, T *t, T *g, Rho rho) const {
+    const T per_D = (T)1 / (T)s.D;
+    Unit<T, HEIGHT> w[COUNT];
+    T p[COUNT], q[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) w[i].read(row + 2 * i * HEIGHT);
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) p[i] = w[i].u.dot(h) * per_D, q[i] = w[i].v.dot(b) * per_D;
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      T slope;
+      p[i] = rho(p[i], &slope);
+      q[i] = slope * q[i];
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) t[i * PITCH] = p[i], g[i * PITCH] = q[i];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) sum.add_product(q[i], w[i].u);
+  }
+
   /* sum over the units of u rho'(p) <v,b>/D; keeps t and g of every unit. */
   MNO_DEVICE void respond_back(int activation, const T *weights, const column &h, const column &b, column &sum, T *t,
                                T *g) const {
-    const T per_D = (T)1 / (T)s.D;
-    const auto unit = [&](const T *row, int m, int kind) {
-      Unit<T, HEIGHT> w;
-      w.read(row);
-      T slope;
-      t[m * PITCH] = activate(kind, w.u.dot(h) * per_D, &slope);
-      const T back = slope * (w.v.dot(b) * per_D);
-      g[m * PITCH] = back;
-      sum.add_product(back, w.u);
-    };
-    if (activation == MNO_TANH) {
-      MNO_UNROLL_UNITS for (int m = 0; m < s.M; m++) unit(weights + 2 * m * HEIGHT, m, MNO_TANH);
-    } else {
-      for (int m = 0; m < s.M; m++) unit(weights + 2 * m * HEIGHT, m, activation);
-    }
+    const auto usual = [](T x, T *slope) { return activate(MNO_TANH, x, slope); };
+    const auto any = [activation](T x, T *slope) { return activate(activation, x, slope); };
+    int m = 0;
+    if (activation == MNO_TANH)
+      for (; m + UNITS <= s.M; m += UNITS)
+        respond_back_some<UNITS>(weights + 2 * m * HEIGHT, h, b, sum, t + m * PITCH, g + m * PITCH, usual);
+    for (; m < s.M; m++) respond_back_some<1>(weights + 2 * m * HEIGHT, h, b, sum, t + m * PITCH, g + m * PITCH, any);
   }
 
   MNO_DEVICE void backward(int depth) {
@@ -356,7 +380,28 @@ private:
     b.write_column(at);
   }
 
-  /* u -= rate_u sum_i h_i g_i, v -= rate_v sum_i b_i t_i; a part of a unit's coordinates at a time. */
+  /* COUNT coordinates of PAIR units, `apart` from each other; PAIR units share what is read of the samples. */
+  template <int COUNT>
+  MNO_DEVICE void update_some(T *unit, int apart, bool both, const T *h, const T *b, const Row<T> (&row_g)[PAIR],
+                              const Row<T> (&row_t)[PAIR], const Setting &is) const {
+    Row<T> row_h[COUNT], row_b[COUNT];
+    T new_u[PAIR][COUNT], new_v[PAIR][COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      row_h[i].read(h + i * PITCH);
+      row_b[i].read(b + i * PITCH);
+      MNO_UNROLL for (int k = 0; k < PAIR; k++) new_u[k][i] = unit[k * apart + i],
+                                                new_v[k][i] = unit[k * apart + HEIGHT + i];
+    }
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      new_u[k][i] = fma_(-is.rate_u, row_g[k].dot(row_h[i]), new_u[k][i]);
+      new_v[k][i] = fma_(-is.rate_v, row_t[k].dot(row_b[i]), new_v[k][i]);
+    }
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) if (k == 0 || both) MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      unit[k * apart + i] = new_u[k][i], unit[k * apart + HEIGHT + i] = new_v[k][i];
+    }
+  }
+
+  /* u -= rate_u sum_i h_i g_i, v -= rate_v sum_i b_i t_i; a part of the coordinates of two units at a time. */
   MNO_DEVICE void update(const Place &place, int lane, int span) {
     const int g = (int)divide((uint32_t)lane, s.by_share), share = (int)s.by_share.d;
     if (g >= s.group) return;
@@ -366,23 +411,28 @@ private:
     const T *const h = stage_states(place, g), *const b = state(place, s.A, g);
     const T *const t = state(place, s.P, g), *const q = state(place, s.Q, g);
     T *const u = stage_weights(place, g);
-    for (int e = lane - g * share; e < layers * s.M * s.d_slices; e += share) {
-      const int unit = (int)divide((uint32_t)e, s.by_parts), begin = (e - unit * s.d_slices) * s.d_length;
+    const int pairs = (int)s.by_pairs.d;
+    for (int e = lane - g * share; e < layers * pairs * s.d_slices; e += share) {
+      const int pair = (int)divide((uint32_t)e, s.by_parts), begin = (e - pair * s.d_slices) * s.d_length;
       const int end = begin + s.d_length < s.D ? begin + s.d_length : s.D;
-      const int layer = (int)divide((uint32_t)unit, s.by_tile), m = unit - layer * s.M;
-      T *const row_u = u + layer * (int)(s.tile_bytes / sizeof(T)) + 2 * m * HEIGHT, *const row_v = row_u + HEIGHT;
+      const int layer = (int)divide((uint32_t)pair, s.by_pairs), m = pair - layer * pairs;
+      const bool both = m + pairs < s.M; /* otherwise the first stands in for the second */
+      const int other = both ? pairs : 0;
+      T *const unit = u + layer * (int)(s.tile_bytes / sizeof(T)) + 2 * m * HEIGHT;
       for (int chunk = 0; chunk < s.chunks; chunk++) {
-        Row<T> row_g, row_t;
-        row_g.read(q + layer * projections() + (chunk * s.M + m) * PITCH);
-        row_t.read(t + layer * projections() + (chunk * s.M + m) * PITCH);
-        const int from = layer * height + chunk * HEIGHT * PITCH;
-        MNO_UNROLL_ROWS for (int d = begin; d < end; d++) {
-          Row<T> row;
-          row.read(h + from + d * PITCH);
-          row_u[d] = fma_(-is.rate_u, row_g.dot(row), row_u[d]);
-          row.read(b + from + d * PITCH);
-          row_v[d] = fma_(-is.rate_v, row_t.dot(row), row_v[d]);
+        Row<T> row_g[PAIR], row_t[PAIR];
+        MNO_UNROLL for (int k = 0; k < PAIR; k++) {
+          const int at = layer * projections() + (chunk * s.M + m + k * other) * PITCH;
+          row_g[k].read(q + at);
+          row_t[k].read(t + at);
         }
+        const int from = layer * height + chunk * HEIGHT * PITCH;
+        int d = begin;
+        for (; d + COORDINATES <= end; d += COORDINATES)
+          update_some<COORDINATES>(unit + d, 2 * other * HEIGHT, both, h + from + d * PITCH, b + from + d * PITCH, row_g,
+                                   row_t, is);
+        for (; d < end; d++)
+          update_some<1>(unit + d, 2 * other * HEIGHT, both, h + from + d * PITCH, b + from + d * PITCH, row_g, row_t, is);
       }
     }
   }

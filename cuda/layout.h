@@ -25,7 +25,8 @@ enum {
   MNO_CHUNK = 10,
   MNO_PITCH_F32 = 12, /* elements of a row of a chunk */
   MNO_PITCH_F64 = 10,
-  MNO_GROUP_MOST = 8
+  MNO_GROUP_MOST = 8,
+  MNO_PAIR = 2 /* W0: units of a lane in an update, which share what is read of the samples */
 };
 
 /* Numbers of coordinates that kernel W0 is compiled for: D is padded to the next. */
@@ -57,8 +58,9 @@ typedef struct mno_shape {
   int32_t d_slices, d_length; /* slices of the coordinates in a projection */
   int32_t m_slices, m_length; /* slices of a tile's units in a combination */
   mno_divisor by_tile, by_D;
-  mno_divisor by_samples, by_share, by_parts; /* W0: lanes of an instance when they are samples and when they are units */
-  uint32_t tile_bytes, h_bytes;               /* of a tile in memory; of a state */
+  mno_divisor by_samples, by_share, by_parts, by_pairs; /* W0: lanes of an instance when they are samples and when they are
+                                                         units, parts of a pair of units, pairs of a layer */
+  uint32_t tile_bytes, h_bytes;                         /* of a tile in memory; of a state */
   uint32_t H, B, P, Q, A; /* offsets in an instance's state region: h, b, projections, accumulators (W0: b of the span) */
   uint32_t a_bytes;       /* one of the accumulator buffers: two when there are several ranks */
   uint32_t each_bytes;    /* of an instance's state region */
@@ -102,6 +104,7 @@ typedef struct mno_control {
   uint32_t live;  /* instances still being trained */
   uint32_t depth; /* their largest L */
   double start;   /* when they were begun */
+  double looked;  /* when the stop word was last read */
   struct mno_progress_of {
     double loss;
     uint32_t filled, outcome;

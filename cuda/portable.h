@@ -17,16 +17,11 @@
 #define MNO_UNROLL _Pragma("unroll")
 /* Inner loops over rows: as many at a time as the registers hold. */
 #define MNO_UNROLL_ROWS _Pragma("unroll(Team::template rows<T>)")
-/* Loops over units in a lane: several activations at a time. */
-#define MNO_UNROLL_UNITS _Pragma("unroll(sizeof(T) == 4 ? 2 : 1)")
-/* Activations of a lane, several at a time, and partial sums in flight: both hide latency. */
-#define MNO_UNROLL_SAMPLES _Pragma("unroll(ACTIVATION == MNO_TANH ? 5 : 2)")
+/* Partial sums in flight hide latency. */
 #define MNO_UNROLL_CHUNKS _Pragma("unroll 8")
 #else
 #define MNO_UNROLL
 #define MNO_UNROLL_ROWS
-#define MNO_UNROLL_UNITS
-#define MNO_UNROLL_SAMPLES
 #define MNO_UNROLL_CHUNKS
 #endif
 

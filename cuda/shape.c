@@ -135,8 +135,8 @@ static double pass_instructions(const mno_shape *s) {
 }
 static double span_instructions(const mno_shape *s) {
   const int wide = s->bytes == 8;
-  const double rounds = (double)ceil_div((size_t)(s->span * s->M * s->d_slices), s->by_share.d);
-  const double update = s->chunks * (s->d_length * (wide ? 62 : 34) + 50);
+  const double rounds = (double)ceil_div((size_t)(s->span * s->d_slices) * s->by_pairs.d, s->by_share.d);
+  const double update = s->chunks * (s->d_length * (wide ? 114 : 62) + 60);
   return s->span * pass_instructions(s) + rounds * update + 450;
 }
 
@@ -155,6 +155,7 @@ static bool cut_lanes(mno_shape *s, int most) {
   s->by_samples = divisor((uint32_t)s->N);
   s->by_tile = divisor((uint32_t)s->M);
   s->by_D = divisor((uint32_t)s->D);
+  s->by_pairs = divisor((uint32_t)ceil_div((size_t)s->M, MNO_PAIR));
   int span = s->L < SPAN_MOST ? s->L : SPAN_MOST, group = s->lanes / s->N;
   if (group > most) group = most;
   for (;;) {

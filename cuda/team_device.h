@@ -83,7 +83,9 @@ template <bool CLUSTER, bool IN_MEMORY> class DeviceTeam {
 public:
   static constexpr bool several_ranks = CLUSTER;
   static constexpr bool state_in_memory = IN_MEMORY;
+  /* Rows of a sum, and activations, in flight together: as many as the registers hold. */
   template <class T> static constexpr int rows = sizeof(T) == 4 && !IN_MEMORY ? 4 : 2;
+  static constexpr int activated = IN_MEMORY ? 1 : 4;
   int team_index;
 
   __device__ __forceinline__ DeviceTeam(const mno_train_args &args, char *dynamic) {

@@ -14,6 +14,7 @@ namespace mno {
 template <class T, class Team> class Trainer : Instances<T, Team, false> {
   typedef Instances<T, Team, false> base;
   static constexpr int PITCH = row_pitch<T>();
+  static constexpr int UPDATED = 2; /* rows of an update in flight together */
   using base::adjoint;
   using base::args;
   using base::control;
@@ -47,7 +48,7 @@ public:
         while (team.look(&parcel->state) && !team.look(args.stop)) team.pause();
         control->go_on = !team.look(args.stop);
         control->index = team.take(args.next, 1);
-        control->start = team.now();
+        control->start = control->looked = team.now();
       });
       if (!control->go_on || control->index >= args.count) return;
       if (!train(args.item[control->index], parcel)) return;
@@ -123,12 +124,12 @@ private:
               if (d < s.D && m < count && (args.weights & 1)) record[is_v * half + ((size_t)layer * s.M + j) * s.D + d] = w;
             }
           }
-          team.memory_to_transfers();
         });
       from_unit += (uint32_t)s.M;
       from_layer += from_unit / width;
       from_unit %= width;
     }
+    team.phase([&](const Place &, int) { team.memory_to_transfers(); }); /* a lane's fence covers all that it wrote */
   }
 
   /* A walk over the tiles of a pass, layers up or down; past the end it stays there. */
@@ -187,17 +188,58 @@ private:
     }
   }
 
-  /* e counts [chunks][tile][MNO_CHUNK]; the sum of a projection's slices in order. */
+  /* e counts [chunks][tile][MNO_CHUNK]; returns the place in the first slice of a projection. */
   MNO_DEVICE uint32_t projected(uint32_t e, int *sample, int *unit) const {
     uint32_t row = e / MNO_CHUNK, n = e - row * MNO_CHUNK, chunk = divide(row, s.by_tile);
     *sample = (int)(chunk * MNO_CHUNK + n);
     *unit = (int)(row - chunk * (uint32_t)s.tile);
     return ((chunk * (uint32_t)s.d_slices) * (uint32_t)s.tile + (uint32_t)*unit) * (uint32_t)PITCH + n;
   }
-  MNO_DEVICE T slices(const T *p) const {
-    T sum = p[0];
-    for (int slice = 1; slice < s.d_slices; slice++) sum += p[slice * s.tile * PITCH];
-    return sum;
+
+  /* The slices of a projection in order; then p becomes rho(p/D) and, if BACK, q becomes rho'(p/D) q/D, 0 for samples that
+   * are not there. Elements e, e + lanes, ... */
+  template <bool BACK, int COUNT, class Rho>
+  MNO_DEVICE void activate_some(uint32_t e, int count, T *p, T *q, Rho rho) const {
+    const T per_D = (T)1 / (T)s.D;
+    uint32_t k[COUNT];
+    bool is_unit[COUNT], is_sample[COUNT];
+    T value[COUNT], back[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      const uint32_t at = e + (uint32_t)(i * s.lanes);
+      int sample, unit;
+      k[i] = projected(at, &sample, &unit);
+      is_unit[i] = at < (uint32_t)(s.chunks * s.tile * MNO_CHUNK) && unit < count;
+      is_sample[i] = sample < s.N;
+      value[i] = is_unit[i] ? p[k[i]] : (T)0; /* never another lane's: it may be writing */
+      if (BACK) back[i] = is_unit[i] ? q[k[i]] : (T)0;
+    }
+    for (int slice = 1; slice < s.d_slices; slice++) MNO_UNROLL for (int i = 0; i < COUNT; i++) if (is_unit[i]) {
+        k[i] += (uint32_t)(s.tile * PITCH);
+        value[i] += p[k[i]];
+        if (BACK) back[i] += q[k[i]];
+      }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      T slope;
+      value[i] = rho(value[i] * per_D, &slope);
+      if (BACK) back[i] = slope * (back[i] * per_D);
+      k[i] -= (uint32_t)((s.d_slices - 1) * s.tile * PITCH);
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      if (!is_unit[i]) continue;
+      p[k[i]] = is_sample[i] ? value[i] : (T)0;
+      if (BACK) q[k[i]] = is_sample[i] ? back[i] : (T)0;
+    }
+  }
+  template <bool BACK> MNO_DEVICE void activate_all(int activation, int lane, int count, T *p, T *q) const {
+    const uint32_t lanes = (uint32_t)s.lanes, rounds = ((uint32_t)(s.chunks * s.tile * MNO_CHUNK) + lanes - 1) / lanes;
+    const auto usual = [](T x, T *slope) { return activate(MNO_TANH, x, slope); };
+    const auto any = [activation](T x, T *slope) { return activate(activation, x, slope); };
+    uint32_t round = 0;
+    if (Team::activated > 1 &&
+        activation == MNO_TANH) /* several in flight: alone each is a chain of thirty dependent instructions */
+      for (; round + 1 < rounds; round += Team::activated)
+        activate_some<BACK, Team::activated>((uint32_t)lane + round * lanes, count, p, q, usual);
+    for (; round < rounds; round++) activate_some<BACK, 1>((uint32_t)lane + round * lanes, count, p, q, any);
   }
 
   /* acc[slice][chunk][coordinate] (+)= sum over the slice's units of w t */
@@ -224,6 +266,26 @@ private:
     }
   }
 
+  /* One coordinate of COUNT units. All is read before anything is written: a write may overlap what is read after it, for
+   * all that the compiler knows, and each unit would wait for the one before. */
+  template <bool ALONE, int COUNT>
+  MNO_DEVICE void update_rows(T *of_u, T *of_v, const T *of_g, const T *of_t, const Row<T> &row_h, const Row<T> &row_b,
+                              Row<T> &sum, T rate_u, T rate_v) const {
+    Row<T> row_g[COUNT], row_t[COUNT];
+    T u[COUNT], v[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      u[i] = of_u[i * s.row], v[i] = of_v[i * s.row];
+      row_g[i].read(of_g + i * PITCH);
+      row_t[i].read(of_t + i * PITCH);
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      if (ALONE) sum.add_product(u[i], row_g[i]);
+      u[i] = fma_(-rate_u, row_g[i].dot(row_h), u[i]);
+      v[i] = fma_(-rate_v, row_t[i].dot(row_b), v[i]);
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) of_u[i * s.row] = u[i], of_v[i * s.row] = v[i];
+  }
+
   /* The updates of u and v by g, h and t, b; ALONE: there is one chunk, and acc (+)= u g on the way. */
   template <bool ALONE>
   MNO_DEVICE void update(int lane, int count, bool first, T *u, T *v, const T *g, const T *t, const T *h, const T *b, T *acc,
@@ -240,19 +302,20 @@ private:
           sum.read(to);
       }
       for (int c = 0; c < (ALONE ? 1 : s.chunks); c++) {
-        Row<T> row_h, row_b, row;
+        Row<T> row_h, row_b;
         row_h.read(h + (c * s.D + d) * PITCH);
         row_b.read(b + (c * s.D + d) * PITCH);
         T *of_u = u + begin * s.row + d, *of_v = v + begin * s.row + d;
         const int from = (c * s.d_slices * s.tile + begin) * PITCH;
         const T *of_g = g + from, *of_t = t + from;
-        MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
-          const T old_u = *of_u;
-          row.read(of_g);
-          if (ALONE) sum.add_product(old_u, row);
-          *of_u = fma_(-rate_u, row.dot(row_h), old_u);
-          row.read(of_t);
-          *of_v = fma_(-rate_v, row.dot(row_b), *of_v);
+        int left = end - begin;
+        for (; left >= UPDATED; left -= UPDATED) {
+          update_rows<ALONE, UPDATED>(of_u, of_v, of_g, of_t, row_h, row_b, sum, rate_u, rate_v);
+          of_u += UPDATED * s.row, of_v += UPDATED * s.row;
+          of_g += UPDATED * PITCH, of_t += UPDATED * PITCH;
+        }
+        for (; left > 0; left--) {
+          update_rows<ALONE, 1>(of_u, of_v, of_g, of_t, row_h, row_b, sum, rate_u, rate_v);
           of_u += s.row, of_v += s.row;
           of_g += PITCH, of_t += PITCH;
         }
@@ -294,7 +357,6 @@ private:
       for (uint32_t i = (uint32_t)lane; i < s.h_bytes / sizeof(T); i += (uint32_t)s.lanes) h[i] = h0[i];
     });
     const int ahead = args.stages - 1;
-    const T per_D = (T)1 / (T)s.D;
     Walk walk = {0, 0, false};
     for (int i = 0; i < ahead; i++) load(walk, L);
     for (int layer = 0; layer < L; layer++) {
@@ -306,15 +368,7 @@ private:
                          NULL, NULL);
         });
         team.phase([&](const Place &place, int lane) {
-          T *const p = state(place, s.P);
-          const int count = units(place.rank, tile);
-          for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.chunks * s.tile * MNO_CHUNK); e += (uint32_t)s.lanes) {
-            int sample, unit;
-            const uint32_t k = projected(e, &sample, &unit);
-            if (unit >= count) continue;
-            T slope;
-            p[k] = sample < s.N ? activate(activation, slices(p + k) * per_D, &slope) : (T)0;
-          }
+          activate_all<false>(activation, lane, units(place.rank, tile), state(place, s.P), NULL);
         });
         const auto sums = [&](const Place &place, int lane) {
           combine(lane, units(place.rank, tile), tile == 0, stage_v(place), state(place, s.P),
@@ -340,7 +394,6 @@ private:
 
   MNO_DEVICE void backward(int L, int activation, T step, T rate_u, T rate_v) {
     const int ahead = args.stages - 2;
-    const T per_D = (T)1 / (T)s.D;
     Walk walk = {L - 1, 0, true};
     for (int i = 0; i < ahead; i++) load(walk, L);
     for (int layer = L - 1; layer >= 0; layer--) {
@@ -353,21 +406,9 @@ private:
                         state(place, s.P), stage_v(place), state(place, s.B), state(place, s.Q));
         });
         team.phase([&](const Place &place, int lane) {
-          T *const p = state(place, s.P), *const q = state(place, s.Q), *const h = state(place, s.H);
+          T *const h = state(place, s.H);
           const T *const loaded = stage_h(place);
-          const int count = units(place.rank, tile);
-          for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.chunks * s.tile * MNO_CHUNK); e += (uint32_t)s.lanes) {
-            int sample, unit;
-            const uint32_t k = projected(e, &sample, &unit);
-            if (unit >= count) continue;
-            T slope = 0, value = 0, back = 0;
-            if (sample < s.N) {
-              value = activate(activation, slices(p + k) * per_D, &slope);
-              back = slope * (slices(q + k) * per_D);
-            }
-            p[k] = value;
-            q[k] = back;
-          }
+          activate_all<true>(activation, lane, units(place.rank, tile), state(place, s.P), state(place, s.Q));
           if (tile == 0 && !team.state_in_memory)
             for (uint32_t k = (uint32_t)lane; k < s.h_bytes / sizeof(T); k += (uint32_t)s.lanes) h[k] = loaded[k];
         });

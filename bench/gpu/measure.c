@@ -3,8 +3,11 @@
  *   bench_gpu ceilings
  *   bench_gpu library                                    which cuBLAS kernel G would use; exit code 69 if none
  *   bench_gpu floors D M L N INSTANCES f32|f64           modelled, without a card
- *   bench_gpu time D M L N INSTANCES K f32|f64 [KERNEL]  KERNEL: index of a candidate, -1 the program's choice
- *   bench_gpu case DIRECTORY [cpu]                       problem, weights and losses as raw little-endian doubles */
+ *   bench_gpu time D M L N INSTANCES K f32|f64 [KERNEL]  KERNEL: index of a candidate, -1 the program's choice. K steps, or
+ *                                                        as many more as a third of a second has
+ *   bench_gpu case DIRECTORY [cpu]                       problem, weights and losses as raw little-endian doubles
+ *
+ * MEANODE_BENCH_ONCE=1: `time` makes one run of exactly K steps, for profilers, and does not say how long a step takes. */
 #include "ceilings.h"
 
 #include "core/memory.h"
@@ -126,29 +129,81 @@ static int floors(size_t D, size_t M, size_t L, size_t N, double count, mno_prec
   return 0;
 }
 
-/* Time per step: the difference of a run with 3 K steps and one with K, so that draws and transfers fall out. */
+/* One whole run with K steps: its wall time, from the count of the cards to the last record. */
+static int run_once(const setting *of, size_t K, sink *s, double *seconds) {
+  const mno_problem *p = &of->problem;
+  const mno_instance *first = &of->plan.instance[0];
+  setting t;
+  mno_error err = {0};
+  if (setting_make(&t, p->D, first->M, first->L, p->N, of->plan.instance_count, K, of->plan.precision, 0) != 0) return 1;
+  mno_job job = {.plan = &t.plan, .rows = t.rows, .count = t.plan.instance_count, .emit = emit, .context = s, .threads = 1};
+  const double start = mno_now();
+  const mno_status status = mno_cuda_run(&mno_device_cuda, &job, &err);
+  *seconds = mno_now() - start;
+  setting_free(&t);
+  return status == MNO_OK ? 0 : report(&err);
+}
+
+enum { STEPS_MOST = 2000, REPEATS = 3 };
+static const double WANTED = 0.3; /* seconds of steps that a difference should have */
+static const double PATIENCE = 5; /* seconds of a row, the first run with its start of the card apart */
+
+/* How many steps make the wanted difference, from runs of 1 step (seconds: one) and ever more. About K if that is enough. */
+static int choose_steps(const setting *of, size_t K, double one, double until, sink *s, size_t *steps) {
+  size_t tried = K > 1 ? K : 2;
+  while (one * (double)tried > PATIENCE / 4 && tried > 2) tried /= 2; /* at most, since 1 step takes less than such a run */
+  for (;; tried = tried < STEPS_MOST / 8 ? 8 * tried : STEPS_MOST) {
+    double took;
+    const int bad = run_once(of, 1 + tried, s, &took);
+    if (bad) return bad;
+    const double gained = took - one, step = gained / (double)tried;
+    if (gained < WANTED / 6 && tried < STEPS_MOST && mno_now() < until) continue; /* too near to the noise of a run */
+    const double wanted = step > 0 ? ceil(WANTED / step) : STEPS_MOST, most = K > STEPS_MOST ? (double)K : STEPS_MOST;
+    const double asked = step * (double)K < 1 ? (double)K : 1; /* not many steps that take long */
+    *steps = (size_t)fmin(fmax(wanted, asked), most);
+    return 0;
+  }
+}
+
+/* Time per step: the difference of a run of 1 + n steps and one of 1 step. Start and end of a run are in both and fall out:
+ * memory of card and host, data, the first weights, the results. What remains is the scatter of these from run to run, a few
+ * milliseconds, against which the steps have to be many. Of each kind the shortest run counts. */
 static int time_kernel(size_t D, int64_t M, int64_t L, size_t N, size_t count, size_t K, mno_precision precision,
                        int candidate) {
-  mno_error err = {0};
-  double seconds[2] = {INFINITY, INFINITY};
+  const char *once = getenv("MEANODE_BENCH_ONCE");
+  const int is_once = once && *once && strcmp(once, "0") != 0;
   sink s = {0};
+  setting t;
+  double seconds[2] = {INFINITY, INFINITY}, took, last = 0;
+  size_t steps = K;
+  int repeats = 0;
   mno_candidate_forced = candidate;
-  for (int long_run = 0; long_run < 2; long_run++)
-    for (int repeat = 0; repeat < 4; repeat++) { /* the first one warms up */
-      setting t;
-      if (setting_make(&t, D, M, L, N, count, long_run ? 3 * K : K, precision, 0) != 0) return 1;
-      mno_job job = {.plan = &t.plan, .rows = t.rows, .count = count, .emit = emit, .context = &s, .threads = 1};
-      double start = mno_now();
-      mno_status status = mno_cuda_run(&mno_device_cuda, &job, &err);
-      double took = mno_now() - start;
-      setting_free(&t);
-      if (status != MNO_OK) return report(&err);
-      if (repeat > 0 && took < seconds[long_run]) seconds[long_run] = took;
+  if (setting_make(&t, D, M, L, N, count, K, precision, 0) != 0) return 1;
+  int bad = run_once(&t, is_once ? K : 1, &s, &took); /* the card starts, kernels are loaded */
+  const double start = mno_now();
+  if (!bad && !is_once) {
+    bad = run_once(&t, 1, &s, &seconds[0]);
+    if (!bad) bad = choose_steps(&t, K, seconds[0], start + PATIENCE / 2, &s, &steps);
+    for (; !bad && repeats < REPEATS && (repeats == 0 || mno_now() + last < start + PATIENCE); repeats++) {
+      const double began = mno_now();
+      for (int is_long = 1; is_long >= 0 && !bad; is_long--) {
+        bad = run_once(&t, is_long ? 1 + steps : 1, &s, &took);
+        seconds[is_long] = fmin(seconds[is_long], took);
+      }
+      last = mno_now() - began;
     }
+  }
+  setting_free(&t);
+  if (bad) return bad;
   printf("{\"D\": %zu, \"M\": %lld, \"L\": %lld, \"N\": %zu, \"instances\": %zu, \"precision\": \"%s\", \"candidate\": %d, "
-         "\"seconds_per_step\": %.6g, \"seconds_short\": %.6g, \"seconds_long\": %.6g, \"checksum\": %.17g}\n",
-         D, (long long)M, (long long)L, N, count, mno_precision_name(precision), candidate,
-         (seconds[1] - seconds[0]) / (2 * (double)K), seconds[0], seconds[1], s.loss);
+         "\"K\": %zu, ",
+         D, (long long)M, (long long)L, N, count, mno_precision_name(precision), candidate, steps);
+  if (is_once)
+    printf("\"seconds_once\": %.6g", took);
+  else
+    printf("\"repeats\": %d, \"seconds_per_step\": %.6g, \"seconds_short\": %.6g, \"seconds_long\": %.6g", repeats,
+           (seconds[1] - seconds[0]) / (double)steps, seconds[0], seconds[1]);
+  printf(", \"checksum\": %.17g}\n", s.loss);
   return 0;
 }
 
@@ -214,8 +269,20 @@ int main(int argc, char **argv) {
   if (argc == 2 && strcmp(argv[1], "ceilings") == 0) {
     ceilings c;
     if (ceilings_measure(&c) != 0) return 69;
-    printf("{\"copy\": %.4g, \"two_to_one\": %.4g, \"fma32\": %.4g, \"fma64\": %.4g}\n", c.copy, c.two_to_one, c.fma32,
-           c.fma64);
+    printf("{\"copy\": %.4g, \"two_to_one\": %.4g, \"fma32\": %.4g, \"fma64\": %.4g, \"processors\": %d", c.copy,
+           c.two_to_one, c.fma32, c.fma64, c.processors);
+    if (c.shared) { /* the pairs: 16 warps on a processor, and 8 */
+      const struct {
+        const char *name;
+        const double *found;
+      } pair[] = {{"lds_broadcast", c.broadcast}, {"lds_broadcast_cycles", c.broadcast_cycles},
+                  {"lds_distinct", c.distinct},   {"lds_distinct_cycles", c.distinct_cycles},
+                  {"row_rate", c.row_rate},       {"row_cycles", c.row_cycles}};
+      for (size_t i = 0; i < sizeof pair / sizeof *pair; i++)
+        printf(", \"%s\": %.4g, \"%s_8_warps\": %.4g", pair[i].name, pair[i].found[1], pair[i].name, pair[i].found[0]);
+      printf(", \"lds_latency_cycles\": %.4g, \"clock\": %.5g", c.latency_cycles, c.clock);
+    }
+    printf("}\n");
     return 0;
   }
   if (argc == 2 && strcmp(argv[1], "library") == 0) {

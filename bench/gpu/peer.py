@@ -1,8 +1,10 @@
 """What the peers share: the small case they must agree on, a NumPy version of the training, the command line."""
 import argparse
+import gc
 import json
 import pathlib
 import sys
+import time
 
 import numpy as np
 
@@ -48,22 +50,51 @@ def agree(name, losses, case, tolerance):
         sys.exit(f"{name}: losses differ by {error:.2g} (relative), more than {tolerance:.2g}")
 
 
-def main(name, losses, seconds_per_step):
-    """losses(case) in float64 -> array; seconds_per_step(D, M, L, N, instances, K, dtype name) -> median seconds."""
+def median(one, warm_up):
+    """(median of the seconds that one() says a step took, how many): up to 20, in about 6 s, at least 3. The steps before,
+    which compile and warm up, do not count; there are fewer of them if they take long."""
+    start = time.monotonic()
+    for k in range(warm_up):
+        one()
+        if time.monotonic() - start > 3:
+            break
+    start, seconds = time.monotonic(), []
+    while len(seconds) < 3 or (len(seconds) < 20 and time.monotonic() - start < 6):
+        seconds.append(one())
+    return float(np.median(seconds)), len(seconds)
+
+
+def why(error):
+    return (f"{type(error).__name__}: {error}".splitlines() or [""])[0][:200]
+
+
+def main(name, device, losses, seconds_per_step, release):
+    """losses(case) in float64 -> array; seconds_per_step(D, M, L, N, instances, K, dtype name) -> what median() returned;
+    release() gives back the memory of a shape. Without a GPU the rows bear another name, so that nobody compares with them."""
     parser = argparse.ArgumentParser()
     parser.add_argument("case")
     parser.add_argument("shapes", nargs="*", help="D,M,L,N,instances,K,f32|f64")
     arguments = parser.parse_args()
-    agree(name, losses(Case(arguments.case)), Case(arguments.case), 1e-9)
+    if device == "cpu":
+        name += " (cpu)"
+    try:
+        agree(name, losses(Case(arguments.case)), Case(arguments.case), 1e-9)
+    except Exception as error:
+        print(json.dumps({"peer": name, "error": why(error)}), flush=True)
+        raise
     for text in arguments.shapes:
         *numbers, precision = text.split(",")
         D, M, L, N, instances, K = map(int, numbers)
-        row = {"peer": name, "D": D, "M": M, "L": L, "N": N, "instances": instances, "precision": precision}
+        row = {"peer": name, "D": D, "M": M, "L": L, "N": N, "instances": instances, "precision": precision, "device": device}
+        start = time.monotonic()
         try:
-            row["seconds_per_step"] = seconds_per_step(D, M, L, N, instances, K, precision)
+            row["seconds_per_step"], row["repeats"] = seconds_per_step(D, M, L, N, instances, K, precision)
         except Exception as error:  # out of memory and the like: a row without a number, and why
-            row["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+            row["error"] = why(error)
+        row["seconds"] = round(time.monotonic() - start, 3)  # of the shape, with compiling
         print(json.dumps(row), flush=True)
+        gc.collect()  # what a failure's traceback held
+        release()
 
 
 if __name__ == "__main__":

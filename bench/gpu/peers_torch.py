@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """PyTorch: bmm over the instances, a backward pass by hand, the whole step in a CUDA graph; no TF32."""
+import time
+
 import numpy as np
 import torch
 
 import peer
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 torch.backends.cuda.matmul.allow_tf32 = False
 torch.set_grad_enabled(False)
 
@@ -23,14 +26,15 @@ class Training:
     def step(self):
         c, D = 1 / (self.L * self.M), self.D
         for l in range(self.L):
-            torch.tanh(torch.bmm(self.h[l], self.u[l].mT) / D, out=self.t[l])
+            torch.baddbmm(self.t[l], self.h[l], self.u[l].mT, beta=0, alpha=1 / D, out=self.t[l])
+            self.t[l].tanh_()
             torch.baddbmm(self.h[l], self.t[l], self.v[l], alpha=c, out=self.h[l + 1])
         r = self.h[-1] @ self.w / D - self.y
         self.loss.copy_(0.5 * (r**2).sum((1, 2)) / self.y.numel())
         b = (r / self.y.numel()) @ self.w.T
         for l in reversed(range(self.L)):
             t = self.t[l]
-            g = (1 - t * t) * torch.bmm(b, self.v[l].mT) / D
+            g = torch.ops.aten.tanh_backward(torch.baddbmm(t, b, self.v[l].mT, beta=0, alpha=1 / D), t)
             before = torch.baddbmm(b, g, self.u[l], alpha=c)
             self.u[l].baddbmm_(g.mT, self.h[l], alpha=-1)
             self.v[l].baddbmm_(t.mT, b, alpha=-1)
@@ -38,8 +42,7 @@ class Training:
 
 
 def losses(case):
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    tensor = lambda a: torch.tensor(np.ascontiguousarray(a), device=device)
+    tensor = lambda a: torch.tensor(np.ascontiguousarray(a), device=DEVICE)
     training = Training(tensor(case.u.swapaxes(0, 1)), tensor(case.v.swapaxes(0, 1)), tensor(case.x @ case.w_embed.T),
                         tensor(case.y), tensor(case.w_unembed))
     out = []
@@ -51,26 +54,43 @@ def losses(case):
 
 def seconds_per_step(D, M, L, N, instances, K, precision):
     dtype = torch.float32 if precision == "f32" else torch.float64
-    draw = lambda *shape: torch.randn(*shape, device="cuda", dtype=dtype)
-    training = Training(draw(L, instances, M, D) * D**0.5, draw(L, instances, M, D) * D**0.5, draw(N, D), draw(N, 5),
+    draw = lambda *shape: torch.randn(*shape, device=DEVICE, dtype=dtype)
+    training = Training(draw(L, instances, M, D).mul_(D**0.5), draw(L, instances, M, D).mul_(D**0.5), draw(N, D), draw(N, 5),
                         draw(D, 5) * 5**0.5)
+    if DEVICE == "cpu":
+
+        def plain():
+            start = time.perf_counter()
+            training.step()
+            return time.perf_counter() - start
+
+        return peer.median(plain, warm_up=2)
     stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):  # warm up outside the default stream, as capture asks for
         training.step()
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         training.step()
-    times = []
-    for k in range(22):
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+
+    def replay():
         begin.record()
         graph.replay()
         end.record()
         end.synchronize()
-        times.append(1e-3 * begin.elapsed_time(end))
-    return float(np.median(times[2:]))
+        return 1e-3 * begin.elapsed_time(end)
+
+    return peer.median(replay, warm_up=2)
+
+
+def release():
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
 
 
 if __name__ == "__main__":
-    peer.main("torch", losses, seconds_per_step)
+    name = torch.cuda.get_device_name() if DEVICE == "cuda" else "cpu"
+    peer.main("torch", name, losses, seconds_per_step, release)

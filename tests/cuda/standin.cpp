@@ -411,7 +411,9 @@ cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribu
   if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return value <= 100 ? cudaSuccess : cudaErrorInvalidValue;
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value > SHARED_MOST) return cudaErrorInvalidValue;
   std::lock_guard<std::mutex> hold(lock);
-  ((Kernel *)function)->shared[current] = value;
+  int &allowed = ((Kernel *)function)->shared[current];
+  if (value < allowed) return cudaErrorInvalidValue; /* another thread may be about to launch with what it was allowed */
+  allowed = value;
   return cudaSuccess;
 }
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *, int, size_t) {
