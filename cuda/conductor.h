@@ -37,6 +37,10 @@ typedef struct mno_conduct {
  * batch has room for count of them. */
 size_t mno_batches_make(const mno_item *item, size_t count, size_t group, mno_batch *batch);
 
+/* The products of a layer of this shape, without their pointers: MNO_PRODUCTS_OF_LAYER of them. */
+enum { MNO_PRODUCTS_OF_LAYER = 7 };
+size_t mno_conduct_products(const mno_shape *shape, mno_product *product);
+
 /* Trains batches until none is left or stop is set. Parcels are handed over as the kernels of the device do. */
 mno_status mno_conduct_run(const mno_conduct *conduct, mno_error *err);
 

@@ -40,7 +40,8 @@ typedef struct mno_device_api {
   /* Teams of a shape that run at the same time on an otherwise empty card; with fit->shared = 0 what registers allow. */
   mno_status (*resident)(int index, const mno_shape *shape, const mno_fit_on_card *fit, int *teams, mno_error *err);
 
-  /* A device with one arena of its memory and one of pinned host memory, zeroed, that it reads and writes too. */
+  /* A device with one arena of its memory and one of pinned host memory, that it reads and writes too. Neither is zeroed:
+   * to touch gigabytes takes longer than many a run. */
   mno_status (*open)(int index, size_t arena_bytes, size_t pinned_bytes, mno_device **device, mno_error *err);
   /* Gives everything back, whatever fails on the way; the first failure is reported. */
   mno_status (*close)(mno_device *device, mno_error *err);

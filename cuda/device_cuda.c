@@ -3,6 +3,7 @@
 #include "core/memory.h"
 #include "kernels.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,7 @@ mno_status mno_cuda_fail(mno_error *err, const char *call, cudaError_t error) {
                   cudaGetErrorString(error), cudaGetErrorName(error), remedy(error));
 }
 
-enum { QUEUES = 16 };
+enum { QUEUES = 16, NAMES = 16 };
 
 struct mno_device {
   int index;
@@ -39,8 +40,21 @@ struct mno_device {
   cudaStream_t transfers; /* uploads must not wait for kernels, which wait for the host to take their results */
 };
 
+/* Streams share connections to the card, and what shares one waits for what was there before: with the usual 8, uploads and
+ * kernels of other queues for kernels that wait for the host. Before the first call of the runtime. */
+static void connect(void) { setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0); }
+
 static mno_status device_count(int *count, mno_error *err) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  const char *blocking = getenv("CUDA_LAUNCH_BLOCKING");
   *count = 0;
+  if (blocking && strcmp(blocking, "") != 0 && strcmp(blocking, "0") != 0)
+    return mno_fail(
+        err, MNO_ERR_BACKEND,
+        "CUDA_LAUNCH_BLOCKING=%s: a launch would wait for its kernel, and kernels wait for the host to take their "
+        "results; unset CUDA_LAUNCH_BLOCKING, or use --backend cpu",
+        blocking);
+  pthread_once(&once, connect);
   cudaError_t error = cudaGetDeviceCount(count);
   if (error == cudaSuccess && *count > 0) return MNO_OK;
   if (error == cudaSuccess) error = cudaErrorNoDevice;
@@ -48,32 +62,57 @@ static mno_status device_count(int *count, mno_error *err) {
                   cudaGetErrorString(error), cudaGetErrorName(error), remedy(error));
 }
 
+/* The name of a device, asked for once: that takes longer than all the attributes. */
+static mno_status name_of(int index, char *name, size_t size, mno_error *err) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static char known[NAMES][256];
+  mno_status status = MNO_OK;
+  pthread_mutex_lock(&lock);
+  if (index >= NAMES || !known[index][0]) {
+    struct cudaDeviceProp properties;
+    const cudaError_t error = cudaGetDeviceProperties(&properties, index);
+    if (error != cudaSuccess)
+      status = mno_cuda_fail(err, "cudaGetDeviceProperties", error);
+    else if (index < NAMES)
+      snprintf(known[index], sizeof known[index], "%s", properties.name);
+    else
+      snprintf(name, size, "%s", properties.name);
+  }
+  if (status == MNO_OK && index < NAMES) snprintf(name, size, "%s", known[index]);
+  pthread_mutex_unlock(&lock);
+  return status;
+}
+
 static mno_status device_info(int index, mno_device_info *info, mno_error *err) {
-  struct cudaDeviceProp properties;
-  MNO_CUDA_CHECK(cudaGetDeviceProperties(&properties, index));
-  MNO_CUDA_CHECK(cudaSetDevice(index));
+  int block, processor;
   memset(info, 0, sizeof *info);
-  snprintf(info->name, sizeof info->name, "%s", properties.name);
-  info->major = properties.major;
-  info->minor = properties.minor;
-  info->processors = properties.multiProcessorCount;
-  info->shared_block = properties.sharedMemPerBlockOptin;
-  info->shared_processor = properties.sharedMemPerMultiprocessor;
+  mno_status status = name_of(index, info->name, sizeof info->name, err);
+  if (status != MNO_OK) return status;
+  MNO_CUDA_CHECK(cudaSetDevice(index));
+  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&info->major, cudaDevAttrComputeCapabilityMajor, index));
+  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&info->minor, cudaDevAttrComputeCapabilityMinor, index));
+  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&info->processors, cudaDevAttrMultiProcessorCount, index));
+  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&block, cudaDevAttrMaxSharedMemoryPerBlockOptin, index));
+  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&processor, cudaDevAttrMaxSharedMemoryPerMultiprocessor, index));
+  info->shared_block = (size_t)block;
+  info->shared_processor = (size_t)processor;
   MNO_CUDA_CHECK(cudaMemGetInfo(&info->memory_free, &info->memory_total));
   return MNO_OK;
 }
 
-/* Lets launches of a kernel ask for all the shared memory that a block may have. The attribute belongs to the device, not to
- * a launch: were it the size of one, a launch of another thread with a larger size would fail. */
+/* Lets launches of a kernel ask for all the shared memory that a block may have, of processors that give all they have to
+ * it: the occupancy that is counted on supposes so. The attribute belongs to the device, not to a launch: were it the size
+ * of one, a launch of another thread with a larger size would fail. */
 static mno_status allow_shared(int index, const void *kernel, mno_error *err) {
   int most;
   MNO_CUDA_CHECK(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, index));
   MNO_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+  MNO_CUDA_CHECK(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared));
   return MNO_OK;
 }
 
-/* Loads the kernel: the driver prepares all of them before it starts any, because loading one may wait for those that run.
- */
+/* The driver prepares all kernels before it starts any, because loading one may wait for those that run. */
 static mno_status prepare(int index, const mno_shape *shape, const mno_fit_on_card *fit, const void **kernel,
                           mno_error *err) {
   *kernel = shape->kernel == MNO_KERNEL_LANES ? mno_lanes_kernel(shape) : mno_train_kernel(shape, fit->state_in_memory);
@@ -133,7 +172,6 @@ static mno_status fill(mno_device *device, size_t arena_bytes, size_t pinned_byt
   MNO_CUDA_CHECK(cudaSetDevice(device->index));
   MNO_CUDA_CHECK(cudaMalloc((void **)&device->arena, arena_bytes));
   MNO_CUDA_CHECK(cudaHostAlloc((void **)&device->pinned, pinned_bytes, cudaHostAllocMapped | cudaHostAllocPortable));
-  memset(device->pinned, 0, pinned_bytes);
   for (int i = 0; i < QUEUES; i++) MNO_CUDA_CHECK(cudaStreamCreateWithFlags(&device->stream[i], cudaStreamNonBlocking));
   MNO_CUDA_CHECK(cudaStreamCreateWithFlags(&device->transfers, cudaStreamNonBlocking));
   return MNO_OK;
@@ -184,14 +222,13 @@ static mno_status device_launch(mno_device *device, int queue, const mno_train_a
 }
 
 static mno_status device_idle(mno_device *device, int *idle, mno_error *err) {
-  *idle = 1;
+  *idle = 0;
   for (int i = 0; i < QUEUES; i++) {
     cudaError_t error = cudaStreamQuery(device->stream[i]);
-    if (error == cudaErrorNotReady)
-      *idle = 0;
-    else if (error != cudaSuccess)
-      return mno_cuda_fail(err, "a training kernel (cudaStreamQuery)", error);
+    if (error == cudaErrorNotReady) return MNO_OK; /* a fault of one kernel is the answer of every stream */
+    if (error != cudaSuccess) return mno_cuda_fail(err, "a training kernel (cudaStreamQuery)", error);
   }
+  *idle = 1;
   return MNO_OK;
 }
 

@@ -5,7 +5,9 @@
 #include "outbox.h"
 #include "rounds.h"
 
+#include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +18,8 @@ enum {
 };
 static const double MEMORY_SHARE = 0.92;                 /* of what is free on the card */
 static const size_t PINNED_MOST = (size_t)4 << 30;       /* results in flight */
+static const size_t PINNED_LEAST = (size_t)64 << 20;     /* is worth no thought */
+static const double PINNED_SECONDS = 0.3 / 0x1p30;       /* for a byte of it, about */
 static const size_t OUTBOX_BYTES = (size_t)512 << 20;    /* records that wait to be emitted */
 static const struct timespec NAP = {.tv_nsec = 200000L}; /* between looks at the parcels */
 
@@ -52,6 +56,7 @@ typedef struct worker {
   mno_device_problem *problem;      /* [problem_count] as uploaded */
   const mno_device_problem *remote; /* where that is on the device */
   orchestra *orchestra;             /* [groups] */
+  mno_train_args *args;             /* [groups] of their launches */
   atomic_int running;               /* conductors */
   mno_outbox *outbox;               /* shared: records on their way to whoever receives them */
 } worker;
@@ -68,6 +73,50 @@ static size_t problem_bytes(const mno_plan *plan, const mno_problem *p) {
 
 static size_t launch_bytes(const mno_group *g) {
   return mno_round_up(g->count * sizeof(mno_item), 256) + 256; /* items, counter */
+}
+
+/* Which shapes of kernel G a device's library serves, as far as was asked. */
+typedef struct asked {
+  const mno_device_api *api;
+  int index;
+  size_t count;
+  struct {
+    mno_shape shape;
+    int served;
+  } of[16];
+} asked;
+
+/* A person is told once for each device: the numbers are as good, the time is longer. */
+static void tell(const asked *a, const mno_shape *shape, const char *why) {
+  static atomic_ullong told;
+  const unsigned long long bit = 1ull << (a->index & 63);
+  if (!(atomic_fetch_or(&told, bit) & bit))
+    fprintf(stderr, "note: device %d: kernel G is not used for D = %d, M = %d, N = %d, nor wherever it fails so: %s\n",
+            a->index, shape->D, shape->M, shape->N, why);
+}
+
+static mno_status serves(void *context, const mno_shape *shape, int *served, mno_error *err) {
+  asked *a = context;
+  for (size_t i = 0; i < a->count; i++) {
+    const mno_shape *s = &a->of[i].shape;
+    if (s->D == shape->D && s->M == shape->M && s->N == shape->N && s->bytes == shape->bytes) {
+      *served = a->of[i].served;
+      return MNO_OK;
+    }
+  }
+  mno_product product[MNO_PRODUCTS_OF_LAYER];
+  mno_error why = {0};
+  const size_t count = mno_conduct_products(shape, product);
+  const mno_status status = a->api->gemm->serves(a->index, product, count, served, &why);
+  if (status != MNO_OK) {
+    *err = why;
+    return status;
+  }
+  if (!*served) tell(a, shape, why.message);
+  if (a->count == sizeof a->of / sizeof *a->of) a->count = 0;
+  a->of[a->count].shape = *shape;
+  a->of[a->count++].served = *served;
+  return MNO_OK;
 }
 
 static int means(const mno_device_api *api, const mno_device_info *info) {
@@ -89,12 +138,30 @@ static mno_status fit(worker *w, const mno_device_info *info, mno_group *g, mno_
   return status == MNO_OK ? w->api->resident(w->index, &g->shape, &g->fit, &g->wanted, err) : status;
 }
 
+/* Pinned memory for the groups: with less of it fewer teams run and the work takes longer, but it takes time to get. The sum
+ * of both is least at the geometric mean of what all teams would use and what could be had in the time of the work. */
+static size_t pinned_budget(const mno_groups *groups) {
+  double all = 0, seconds = 0, least = (double)PINNED_LEAST, budget = (double)(mno_memory_available() / 4);
+  for (size_t i = 0; i < groups->count; i++) {
+    const mno_group *g = &groups->group[i];
+    const size_t group = (size_t)g->shape.group, most = (g->count + group - 1) / group;
+    const size_t teams = (size_t)g->wanted < most ? (size_t)g->wanted : most;
+    all += (double)teams * 2 * (double)group * (double)g->parcel_bytes;
+    seconds += g->seconds;
+    if (least < 4 * (double)g->pinned_bytes) least = 4 * (double)g->pinned_bytes; /* a few teams of any group */
+  }
+  if (budget > (double)PINNED_MOST) budget = (double)PINNED_MOST;
+  return (size_t)fmin(budget, fmax(least, sqrt(all * seconds / PINNED_SECONDS)));
+}
+
 static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *err) {
   const mno_plan *plan = w->job->plan;
   mno_device_info info;
   mno_status status = w->api->info(w->index, &info, err);
+  asked asked = {.api = w->api, .index = w->index};
+  const mno_abilities abilities = {means(w->api, &info), serves, &asked};
   if (status == MNO_OK)
-    status = mno_groups_make(plan, w->job->rows, w->job->count, means(w->api, &info), w->index, w->devices, &w->groups, err);
+    status = mno_groups_make(plan, w->job->rows, w->job->count, &abilities, w->index, w->devices, &w->groups, err);
   if (status != MNO_OK) return status;
   w->common_bytes = mno_round_up(plan->problem_count * sizeof(mno_device_problem), 256) +
                     mno_round_up(plan->step_count * sizeof(int64_t), 256);
@@ -108,10 +175,10 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
     status = fit(w, &info, g, err);
     if (status != MNO_OK) return status;
   }
-  size_t budget = (size_t)(MEMORY_SHARE * (double)info.memory_free), host = mno_memory_available() / 4;
-  if (host > PINNED_MOST) host = PINNED_MOST;
+  size_t budget = (size_t)(MEMORY_SHARE * (double)info.memory_free);
   budget = budget > fixed ? budget - fixed : 0;
-  status = mno_rounds_plan(&w->groups, budget, host, &w->rounds, err);
+  const size_t pinned_most = pinned_budget(&w->groups);
+  status = mno_rounds_plan(&w->groups, budget, pinned_most, &w->rounds, err);
   if (status != MNO_OK) return status;
   for (size_t i = 0; i < w->groups.count; i++) { /* memory may have made a shape smaller */
     mno_group *g = &w->groups.group[i];
@@ -284,40 +351,62 @@ static mno_status end_conductors(worker *w, mno_status status, mno_error *err) {
   return status;
 }
 
-/* Starts the groups of a round. */
-static mno_status launch(worker *w, int round, mno_error *err) {
-  const mno_plan *plan = w->job->plan;
+/* Uploads what the groups of a round need. All of it before the first of them starts: a copy behind kernels that wait for
+ * the host would wait for ever. */
+static mno_status prepare(worker *w, int round, mno_error *err) {
   char *at = w->api->arena(w->device) + w->common_bytes, *parcels = w->api->pinned(w->device) + PARCELS_AT;
   mno_status status = MNO_OK;
-  int queue = 0;
   for (size_t i = 0; i < w->groups.count && status == MNO_OK; i++) {
     const mno_group *g = &w->groups.group[i];
     if (g->round != round) continue;
-    mno_train_args args = {.shape = g->shape,
-                           .problem = w->remote,
-                           .count = (uint32_t)g->count,
-                           .weights = (uint32_t)plan->weights,
-                           .parcels = parcels,
-                           .slot_bytes = g->slot_bytes,
-                           .parcel_bytes = g->parcel_bytes,
-                           .stop = (const volatile uint32_t *)w->api->pinned(w->device),
-                           .stages = g->fit.stages};
-    if (g->shape.kernel != MNO_KERNEL_GEMM) args.at = mno_slot(&g->shape);
+    mno_train_args *args = &w->args[i];
+    *args = (mno_train_args){.shape = g->shape,
+                             .problem = w->remote,
+                             .count = (uint32_t)g->count,
+                             .weights = (uint32_t)w->job->plan->weights,
+                             .parcels = parcels,
+                             .slot_bytes = g->slot_bytes,
+                             .parcel_bytes = g->parcel_bytes,
+                             .stop = (const volatile uint32_t *)w->api->pinned(w->device),
+                             .stages = g->fit.stages};
+    if (g->shape.kernel != MNO_KERNEL_GEMM) args->at = mno_slot(&g->shape);
     const void *address = NULL;
     const uint32_t zero = 0;
-    orchestra *o = &w->orchestra[i];
-    status = upload_items(w, g, &at, &address, &o->item, err);
-    args.item = address;
+    status = upload_items(w, g, &at, &address, &w->orchestra[i].item, err);
+    args->item = address;
     if (status == MNO_OK) status = put(w, &at, &zero, sizeof zero, &address, err);
-    args.next = (uint32_t *)address;
-    args.slots = at;
+    args->next = (uint32_t *)address;
+    args->slots = at;
     at += (size_t)g->teams * g->slot_bytes;
-    memset(parcels, 0, (size_t)g->teams * g->pinned_bytes);
-    if (status == MNO_OK && g->shape.kernel == MNO_KERNEL_GEMM)
-      status = start_conductors(w, g, o, args.item, args.slots, parcels, err);
-    else if (status == MNO_OK)
-      status = w->api->launch(w->device, queue++ % QUEUES, &args, &g->fit, g->teams, err);
     parcels += (size_t)g->teams * g->pinned_bytes;
+  }
+  return status;
+}
+
+/* All parcels of a round belong to the teams. */
+static void clear_parcels(worker *w, int round) {
+  char *at = w->api->pinned(w->device) + PARCELS_AT;
+  for (size_t i = 0; i < w->groups.count; i++) {
+    const mno_group *g = &w->groups.group[i];
+    if (g->round != round) continue;
+    for (size_t k = 0; k < parcel_count(g); k++) memset(at + k * g->parcel_bytes, 0, sizeof(mno_parcel));
+    at += (size_t)g->teams * g->pinned_bytes;
+  }
+}
+
+/* Starts the groups of a round. */
+static mno_status launch(worker *w, int round, mno_error *err) {
+  clear_parcels(w, round); /* whatever fails from here on: they are looked at */
+  mno_status status = prepare(w, round, err);
+  int queue = 0;
+  for (size_t i = 0; i < w->groups.count && status == MNO_OK; i++) {
+    const mno_group *g = &w->groups.group[i];
+    const mno_train_args *args = &w->args[i];
+    if (g->round != round) continue;
+    if (g->shape.kernel == MNO_KERNEL_GEMM)
+      status = start_conductors(w, g, &w->orchestra[i], args->item, args->slots, args->parcels, err);
+    else
+      status = w->api->launch(w->device, queue++ % QUEUES, args, &g->fit, g->teams, err);
   }
   return status;
 }
@@ -416,10 +505,12 @@ static void *work(void *argument) {
   mno_error err = {0};
   mno_status status = measure(w, &arena, &pinned, &err);
   w->orchestra = mno_alloc(w->groups.count, sizeof *w->orchestra);
-  if (status == MNO_OK && !w->orchestra)
-    status = mno_fail_memory(&err, w->groups.count * sizeof *w->orchestra, "the list of conductors");
+  w->args = mno_alloc(w->groups.count, sizeof *w->args);
+  if (status == MNO_OK && (!w->orchestra || !w->args))
+    status = mno_fail_memory(&err, w->groups.count * (sizeof *w->orchestra + sizeof *w->args), "the list of groups");
   if (status == MNO_OK && w->groups.count > 0) {
     status = w->api->open(w->index, arena, pinned, &w->device, &err);
+    if (status == MNO_OK) memset(w->api->pinned(w->device), 0, PARCELS_AT);
     if (status == MNO_OK) status = upload_problems(w, &err);
     for (int round = 0; round < w->rounds && status == MNO_OK && !atomic_load(w->halt); round++)
       status = run_round(w, round, &err);
@@ -433,6 +524,7 @@ static void *work(void *argument) {
   }
   free(w->problem);
   free(w->orchestra);
+  free(w->args);
   mno_groups_free(&w->groups);
   return NULL;
 }

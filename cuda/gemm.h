@@ -103,6 +103,9 @@ typedef struct mno_gemm_api {
   /* Is there a library for the products? Its name and version for the file (bits may depend on it), or why not. */
   mno_status (*available)(char *description, size_t size, mno_error *err);
 
+  /* Has the library algorithms for products of these sizes on device `index`? If not, err says why. */
+  mno_status (*serves)(int index, const mno_product *product, size_t count, int *served, mno_error *err);
+
   mno_status (*open)(mno_device *device, mno_gemm **gemm, mno_error *err);
   mno_status (*close)(mno_gemm *gemm, mno_error *err); /* goes on after a failure; the first is reported */
 

@@ -103,6 +103,7 @@ struct mno_gemm {
   cudaGraphExec_t graph[MNO_GRAPHS];
   choice choice[CHOICES];
   int choices;
+  int unserved; /* there was no algorithm for a product */
 };
 
 static mno_status gemm_close(mno_gemm *gemm, mno_error *err) {
@@ -223,7 +224,12 @@ static mno_status search(mno_gemm *gemm, const mno_product *p, const description
   int found = 0;
   mno_status status = prefer(preference, p, err);
   if (status != MNO_OK) return status;
-  LT(cublasLtMatmulAlgoGetHeuristic(gemm->handle, d->operation, d->A, d->B, d->to, d->to, preference, MOST, result, &found));
+  const cublasStatus_t answer = lt.cublasLtMatmulAlgoGetHeuristic(gemm->handle, d->operation, d->A, d->B, d->to, d->to,
+                                                                  preference, MOST, result, &found);
+  if (answer == CUBLAS_STATUS_NOT_SUPPORTED || answer == CUBLAS_STATUS_ARCH_MISMATCH)
+    found = 0;
+  else if (answer != CUBLAS_STATUS_SUCCESS)
+    return lt_fail(err, "cublasLtMatmulAlgoGetHeuristic", answer);
   for (int i = 0; i < found; i++) {
     int yes = 0;
     if (result[i].state == CUBLAS_STATUS_SUCCESS && (status = suits(&result[i].algo, &yes, err)) != MNO_OK) return status;
@@ -231,6 +237,7 @@ static mno_status search(mno_gemm *gemm, const mno_product *p, const description
     *algorithm = result[i].algo;
     return MNO_OK;
   }
+  gemm->unserved = 1;
   return mno_fail(
       err, MNO_ERR_BACKEND,
       "cuBLAS has no algorithm for products of %d x %d x %d in f%d that keeps IEEE arithmetic and whole sums: set "
@@ -268,6 +275,19 @@ static mno_status choose(mno_gemm *gemm, const mno_product *p, const cublasLtMat
   gemm->choices++;
   *algorithm = &made->algorithm;
   return MNO_OK;
+}
+
+static mno_status gemm_serves(int index, const mno_product *product, size_t count, int *served, mno_error *err) {
+  mno_gemm asked = {.device = index};
+  MNO_CUDA_CHECK(cudaSetDevice(index));
+  LT(cublasLtCreate(&asked.handle));
+  mno_status status = MNO_OK;
+  const cublasLtMatmulAlgo_t *algorithm;
+  for (size_t i = 0; i < count && status == MNO_OK; i++) status = choose(&asked, &product[i], &algorithm, err);
+  *served = !asked.unserved;
+  if (asked.unserved) status = MNO_OK; /* the reason stays in err */
+  LT_RELEASE(cublasLtDestroy(asked.handle));
+  return status;
 }
 
 static mno_status multiply(mno_gemm *gemm, const mno_product *p, const description *d, const cublasLtMatmulAlgo_t *algorithm,
@@ -334,6 +354,9 @@ static mno_status none(mno_error *err) {
   return mno_fail(err, MNO_ERR_BACKEND, "no cuBLAS: the toolkit that this program was built with has no cublasLt.h");
 }
 static mno_status gemm_available(char *description, size_t size, mno_error *err) { return none(err); }
+static mno_status gemm_serves(int index, const mno_product *product, size_t count, int *served, mno_error *err) {
+  return none(err);
+}
 static mno_status gemm_open(mno_device *device, mno_gemm **gemm, mno_error *err) { return none(err); }
 static mno_status gemm_close(mno_gemm *gemm, mno_error *err) { return MNO_OK; }
 static mno_status gemm_product(mno_gemm *gemm, const mno_product *product, mno_error *err) { return none(err); }
@@ -346,6 +369,7 @@ static mno_status gemm_wait(mno_gemm *gemm, mno_error *err) { return none(err); 
 #endif
 
 const mno_gemm_api mno_gemm_cuda = {.available = gemm_available,
+                                    .serves = gemm_serves,
                                     .open = gemm_open,
                                     .close = gemm_close,
                                     .product = gemm_product,

@@ -55,14 +55,19 @@ size_t mno_parcel_size(const mno_plan *plan, size_t row) {
       sizeof(mno_parcel) + (plan->step_count * (1 + p->N * (p->d_out + p->D)) + kinds * weights) * sizeof(double), 256);
 }
 
-static mno_status describe(const mno_plan *plan, size_t row, int means, entry *e, mno_error *err) {
+static mno_status describe(const mno_plan *plan, size_t row, const mno_abilities *can, entry *e, mno_error *err) {
   const mno_instance *i = &plan->instance[row];
   const mno_problem *p = &plan->problem[i->problem];
   const mno_dimensions dims = {p->D, (size_t)i->M, p->N, (size_t)i->L, p->d_out};
   mno_shape shape;
   if (i->draw.width > UINT32_MAX / 2 || i->draw.offset > UINT32_MAX / 2)
     return mno_fail(err, MNO_ERR_BACKEND, "the CUDA kernels do not draw units of layers wider than 2^31; use --backend cpu");
-  mno_status status = mno_shape_choose(&dims, plan->precision, means, &shape, err);
+  mno_status status = mno_shape_choose(&dims, plan->precision, can->means, &shape, err);
+  int served = 1;
+  if (status == MNO_OK && shape.kernel == MNO_KERNEL_GEMM && mno_candidate_forced < 0 && can->serves)
+    status = can->serves(can->context, &shape, &served, err);
+  if (status == MNO_OK && !served)
+    status = mno_shape_choose(&dims, plan->precision, can->means & ~MNO_PRODUCTS, &shape, err);
   if (status != MNO_OK) return status;
   *e = (entry){row, dims.D, dims.M, dims.N, dims.d_out, dims.L, shape.kernel, shape.lanes, shape.ranks, i->problem, 0, 0};
   e->seconds = mno_shape_seconds(&shape) * (double)(p->K + 1);
@@ -91,8 +96,8 @@ static void measure(mno_group *g) {
   g->pinned_bytes = 2 * group * g->parcel_bytes + mno_round_up(losses, 256);
 }
 
-mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t count, int means, int index, int devices,
-                           mno_groups *groups, mno_error *err) {
+mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t count, const mno_abilities *abilities, int index,
+                           int devices, mno_groups *groups, mno_error *err) {
   *groups = (mno_groups){0};
   entry *e = mno_alloc(count, sizeof *e);
   groups->rows = mno_alloc(count, sizeof *groups->rows);
@@ -101,7 +106,7 @@ mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t coun
   if (!e || !groups->rows || !groups->group)
     status =
         mno_fail_memory(err, count * (sizeof *e + sizeof *groups->rows + sizeof *groups->group), "the list of instances");
-  for (size_t i = 0; i < count && status == MNO_OK; i++) status = describe(plan, rows[i], means, &e[i], err);
+  for (size_t i = 0; i < count && status == MNO_OK; i++) status = describe(plan, rows[i], abilities, &e[i], err);
   size_t used = 0;
   if (status == MNO_OK) status = deal(e, count, devices, err);
   if (status == MNO_OK) qsort(e, count, sizeof *e, compare_entries);

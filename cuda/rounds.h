@@ -30,11 +30,18 @@ typedef struct mno_groups {
   size_t *rows;
 } mno_groups;
 
+/* What a device can do. serves: whether the library for products serves a shape of kernel G; NULL: any. */
+typedef struct mno_abilities {
+  int means; /* bits of mno_means */
+  mno_status (*serves)(void *context, const mno_shape *shape, int *served, mno_error *err);
+  void *context;
+} mno_abilities;
+
 /* Groups the rows of a plan that fall to device `index` of `devices`: rows are dealt longest first, each to the device that
- * has least to do. means: bits of mno_means. Errors: MNO_ERR_BACKEND when a shape does not fit the kernels; MNO_ERR_MEMORY.
- */
-mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t count, int means, int index, int devices,
-                           mno_groups *groups, mno_error *err);
+ * has least to do. A shape that the library for products does not serve goes to another kernel. Errors: MNO_ERR_BACKEND when
+ * a shape does not fit the kernels; MNO_ERR_MEMORY. */
+mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t count, const mno_abilities *abilities, int index,
+                           int devices, mno_groups *groups, mno_error *err);
 void mno_groups_free(mno_groups *groups);
 
 /* Bytes of a parcel of this instance. */

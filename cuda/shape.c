@@ -76,7 +76,13 @@ static double layer_instructions(const mno_shape *s) {
   return s->tiles * per_tile + 2 * states * (4 * s->m_slices * s->ranks + 12) + 40;
 }
 
-static void place_state(mno_shape *s) {
+/* The regions are counted in 32 bits: false when they would not fit. */
+static bool place_state(mno_shape *s) {
+  const size_t a_row = (size_t)s->chunks * (size_t)(s->pitch * s->bytes);
+  if (a_row * (size_t)s->D * (size_t)(2 + (s->ranks > 1 ? 2 : 1) * s->m_slices) +
+          a_row * 2 * (size_t)s->d_slices * (size_t)s->tile >
+      INT32_MAX)
+    return false;
   const uint32_t state = (uint32_t)(s->chunks * s->D * s->pitch * s->bytes);
   const uint32_t projection = (uint32_t)(s->chunks * s->d_slices * s->tile * s->pitch * s->bytes);
   s->h_bytes = state;
@@ -88,10 +94,11 @@ static void place_state(mno_shape *s) {
   s->A = s->Q + projection;
   s->a_bytes = (uint32_t)s->m_slices * state;
   s->each_bytes = s->state_bytes = s->A + (s->ranks > 1 ? 2 : 1) * s->a_bytes;
+  return true;
 }
 
-/* Cuts a rank's units into `tiles` tiles of equal size. */
-static void cut(mno_shape *s, size_t tiles) {
+/* Cuts a rank's units into `tiles` tiles of equal size. False: what a team keeps would be too large. */
+static bool cut(mno_shape *s, size_t tiles) {
   s->tile = (int32_t)ceil_div((size_t)s->share, tiles);
   s->tiles = (int32_t)ceil_div((size_t)s->share, (size_t)s->tile);
   s->tile_bytes = (uint32_t)mno_round_up((size_t)(2 * s->tile * s->row * s->bytes), 16);
@@ -101,7 +108,7 @@ static void cut(mno_shape *s, size_t tiles) {
   s->m_length = (int32_t)ceil_div((size_t)s->tile, (size_t)s->m_slices);
   s->by_tile = divisor((uint32_t)s->tile);
   s->by_D = divisor((uint32_t)s->D);
-  place_state(s);
+  return place_state(s);
 }
 
 /* What a cut costs: what bounds a step, and a little of the rest, which tells cuts apart where memory bounds. The depth is
@@ -265,10 +272,16 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
     if (tile > TILE_MOST || (tile > 1 && tile * unit > cap)) continue;
     if (tiles > 1 && ceil_div((size_t)s.share, tiles - 1) == tile) continue; /* the same cut */
     if (least > 0 && tiles > 8 * (size_t)shape->tiles) break;                /* smaller tiles only cost more barriers */
-    cut(&s, tiles);
+    if (!cut(&s, tiles)) continue;
     double cost = cut_cost(&s);
     if (least == 0 || cost < least) least = cost, *shape = s;
   }
+  if (least == 0)
+    return mno_fail(
+        err, MNO_ERR_BACKEND,
+        "the CUDA kernels do not take D = %zu, M = %zu, N = %zu: states and sums of a team would take more than 2 "
+        "GiB; use --backend cpu",
+        n->D, n->M, n->N);
   if (mno_shared_bytes(shape, MNO_STAGES_LEAST, 1) > PORTABLE_SHARED)
     return mno_fail(err, MNO_ERR_BACKEND,
                     "the CUDA kernels do not take D = %zu: %d tiles of one unit need %.0f KiB of shared memory, a block has "
@@ -329,8 +342,8 @@ double mno_shape_seconds(const mno_shape *shape) {
   return max(model.memory, max(model.issue, model.latency));
 }
 
-mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, int means, mno_shape *shape,
-                            mno_error *err) {
+static mno_status choose(const mno_dimensions *dimensions, mno_precision precision, int means, mno_shape *shape,
+                         mno_error *err) {
   double least = 0;
   mno_status status = MNO_OK;
   if (mno_candidate_forced >= 0)
@@ -353,6 +366,34 @@ mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision prec
     if (least == 0 || seconds < 0.9 * least) least = seconds, *shape = made;
   }
   return least > 0 ? MNO_OK : status;
+}
+
+/* A sweep asks for each of its instances, and few of them differ: a choice takes 3 to 30 us. */
+mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, int means, mno_shape *shape,
+                            mno_error *err) {
+  enum { KEPT = 32 };
+  static _Thread_local struct {
+    mno_dimensions dimensions;
+    mno_precision precision;
+    int means, forced;
+    mno_shape shape; /* lanes: 0 if there is none */
+  } kept[KEPT];
+  const mno_dimensions *n = dimensions;
+  const size_t at = (n->D + 3 * n->M + 7 * n->N + 13 * n->L + 29 * n->d_out) % KEPT;
+  const mno_dimensions *k = &kept[at].dimensions;
+  if (!kept[at].shape.lanes || k->D != n->D || k->M != n->M || k->N != n->N || k->L != n->L || k->d_out != n->d_out ||
+      kept[at].precision != precision || kept[at].means != means || kept[at].forced != mno_candidate_forced) {
+    kept[at].shape.lanes = 0;
+    const mno_status status = choose(n, precision, means, shape, err);
+    if (status != MNO_OK) return status;
+    kept[at].dimensions = *n;
+    kept[at].precision = precision;
+    kept[at].means = means;
+    kept[at].forced = mno_candidate_forced;
+    kept[at].shape = *shape;
+  }
+  *shape = kept[at].shape;
+  return MNO_OK;
 }
 
 /* Teams of a shape that a card holds, but for registers. */

@@ -58,7 +58,7 @@ mno_status device_open(int index, size_t arena_bytes, size_t pinned_bytes, mno_d
   made->arena = (char *)aligned_alloc(256, mno_round_up(arena_bytes, 256));
   made->pinned = (char *)aligned_alloc(256, mno_round_up(pinned_bytes, 256));
   memset(made->arena, 0xff, arena_bytes); /* NaN: nothing may count on zeros */
-  memset(made->pinned, 0, pinned_bytes);
+  memset(made->pinned, 0xff, pinned_bytes);
   __atomic_add_fetch(&mno_twin_state.live, 1, __ATOMIC_SEQ_CST);
   *device = made;
   return MNO_OK;
@@ -159,6 +159,11 @@ mno_status gemm_available(char *description, size_t size, mno_error *err) {
   snprintf(description, size, "plain loops");
   return MNO_OK;
 }
+mno_status gemm_serves(int, const mno_product *, size_t, int *served, mno_error *err) {
+  *served = !mno_twin_state.no_algorithm;
+  if (!*served) mno_fail(err, MNO_ERR_BACKEND, "twin: no algorithm");
+  return MNO_OK;
+}
 mno_status gemm_open(mno_device *, mno_gemm **gemm, mno_error *) {
   *gemm = new mno_gemm;
   count_up(&mno_twin_state.live);
@@ -199,8 +204,8 @@ mno_status gemm_play(mno_gemm *gemm, mno_graph graph, mno_error *err) {
 }
 mno_status gemm_wait(mno_gemm *, mno_error *) { return MNO_OK; }
 
-const mno_gemm_api gemm_twin = {gemm_available, gemm_open, gemm_close, gemm_product, gemm_map,
-                                gemm_record,    gemm_end,  gemm_play,  gemm_wait};
+const mno_gemm_api gemm_twin = {gemm_available, gemm_serves, gemm_open, gemm_close, gemm_product,
+                                gemm_map,       gemm_record, gemm_end,  gemm_play,  gemm_wait};
 
 } // namespace
 

@@ -90,6 +90,76 @@ static void the_card_is_described(void **state) {
   assert_int_equal(mno_backend_cuda.probe(text, sizeof text), MNO_ERR_BACKEND);
   assert_non_null(strstr(text, "cudaErrorNoDevice"));
   assert_non_null(strstr(text, "CUDA_VISIBLE_DEVICES"));
+  assert_string_equal(getenv("CUDA_DEVICE_MAX_CONNECTIONS"), "32");
+}
+
+/* Kernels wait for the host: launches that wait for kernels are refused, uploads come before launches. */
+static void nothing_waits_for_kernels(void **state) {
+  char text[256];
+  setenv("CUDA_LAUNCH_BLOCKING", "1", 1);
+  mno_standin_state = one();
+  assert_int_equal(mno_backend_cuda.probe(text, sizeof text), MNO_ERR_BACKEND);
+  assert_non_null(strstr(text, "unset CUDA_LAUNCH_BLOCKING"));
+  sweep s;
+  sweep_make(&s, MNO_F32, MNO_WEIGHTS_NONE);
+  catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};
+  mno_error err = {0};
+  mno_job job = job_of(&s, &c);
+  assert_int_equal(mno_status_exit_code(mno_cuda_run(&mno_device_cuda, &job, &err)), 69);
+  assert_non_null(strstr(err.message, "CUDA_LAUNCH_BLOCKING=1"));
+  setenv("CUDA_LAUNCH_BLOCKING", "0", 1);
+  assert_int_equal(mno_backend_cuda.probe(text, sizeof text), MNO_OK);
+  unsetenv("CUDA_LAUNCH_BLOCKING");
+  mno_standin_state.refuse_late_copies = 1;
+  c = run_on(&mno_device_cuda, &s);
+  assert_int_equal(mno_standin_state.complaints, 0);
+  catch_free(&c);
+  sweep_free(&s);
+}
+
+/* A library without an algorithm for the sizes at hand: another kernel takes them; without one that can be asked: the run
+ * fails before any work. */
+static void products_that_are_not_served(void **state) {
+  if (!products()) skip();
+  mno_problem p = problem_make(100, 200, 3, 2, 1, MNO_TANH, MNO_SQUARED);
+  mno_instance instance = {.L = 2, .M = 100, .seed = 3, .draw = {100, 0, 1}};
+  int64_t step[] = {1};
+  size_t rows[] = {0};
+  const mno_plan plan = {.precision = MNO_F32,
+                         .problem_count = 1,
+                         .problem = &p,
+                         .instance_count = 1,
+                         .instance = &instance,
+                         .step_count = 1,
+                         .step = step};
+  for (int k = 0; k < 3; k++) {
+    catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    const mno_job job = {.plan = &plan, .rows = rows, .count = 1, .emit = emit, .context = &c};
+    mno_error err = {0};
+    mno_standin_state = one();
+    mno_standin_state.no_algorithm = k;
+    assert_ok(mno_cuda_run(&mno_device_cuda, &job, &err));
+    assert_int_equal(mno_standin_state.played > 0, k == 0);
+    assert_int_equal(mno_standin_state.live, 0);
+    assert_int_equal(mno_standin_state.complaints, 0);
+    catch_free(&c);
+  }
+  int asked = 0;
+  for (int n = 1;; n++) {
+    mno_error err = {0};
+    mno_standin_state = one();
+    mno_standin_state.fail_at = n;
+    const mno_status status = mno_cuda_fits(&mno_device_cuda, &plan, NULL, 0, &err);
+    assert_int_equal(mno_standin_state.live, 0);
+    if (mno_standin_state.failed == 0) {
+      assert_int_equal(status, MNO_OK);
+      break;
+    }
+    assert_int_equal(mno_status_exit_code(status), 69);
+    asked += strncmp(mno_standin_state.name, "cublasLt", 8) == 0;
+  }
+  assert_true(asked > 50);
+  problem_free(&p);
 }
 
 /* For every n: the n-th call fails, alone or with all that follow. The run ends with exit code 69 and a message that names
@@ -306,8 +376,9 @@ static void a_lost_card_and_resume(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_kernel_as_on_the_twin), cmocka_unit_test(devices_and_memory_change_nothing),
-      cmocka_unit_test(the_card_is_described),       cmocka_unit_test(every_call_may_fail),
-      cmocka_unit_test(limits_as_on_the_twin),       cmocka_unit_test(a_lost_card_and_resume)};
+      cmocka_unit_test(every_kernel_as_on_the_twin),  cmocka_unit_test(devices_and_memory_change_nothing),
+      cmocka_unit_test(the_card_is_described),        cmocka_unit_test(nothing_waits_for_kernels),
+      cmocka_unit_test(products_that_are_not_served), cmocka_unit_test(every_call_may_fail),
+      cmocka_unit_test(limits_as_on_the_twin),        cmocka_unit_test(a_lost_card_and_resume)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -243,6 +243,19 @@ static void refusals_have_numbers(void **state) {
   assert_int_equal(mno_shape_choose(&many, MNO_F32, 1, &s, &err), MNO_ERR_BACKEND);
   assert_int_equal(mno_shape_choose(&unit, MNO_F64, 1, &s, &err), MNO_ERR_BACKEND);
   assert_non_null(strstr(err.message, "KiB"));
+  /* regions of more than 2 GiB: no cut of theirs may be counted in 32 bits and come out small */
+  for (size_t D = 1; D <= 4; D++)
+    for (size_t N = 100000; N <= 6400000; N *= 2)
+      for (size_t c = 0; c < mno_candidate_count; c++) {
+        const mno_dimensions large = {D, 128, N, 4, 1};
+        if (mno_candidates[c].kernel == MNO_KERNEL_GEMM) continue;
+        if (mno_shape_make(&large, MNO_F64, &mno_candidates[c], &s, &err) != MNO_OK) {
+          assert_non_null(strstr(err.message, "N "));
+          continue;
+        }
+        const size_t a_row = (size_t)s.chunks * (size_t)(s.pitch * s.bytes), states = 2 + (size_t)s.m_slices;
+        assert_true(s.state_bytes >= a_row * (D * states + 2 * (size_t)(s.d_slices * s.tile)) && s.state_bytes <= INT32_MAX);
+      }
   const mno_dimensions fine = {100, 100, 10, 100, 1};
   assert_ok(mno_shape_choose(&fine, MNO_F64, 0, &s, &err));
   const mno_device_info tiny = {.name = "tiny", .processors = 1, .shared_block = 16 << 10, .shared_processor = 16 << 10};

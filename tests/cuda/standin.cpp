@@ -14,7 +14,7 @@
 #include <memory>
 #include <mutex>
 
-mno_standin mno_standin_state = {1, 9, (size_t)4 << 30, 3, 0, 0, 0, 0, nullptr, 0, 0, 0, 0};
+mno_standin mno_standin_state = {1, 9, (size_t)4 << 30, 3, 0, 0, 0, 0, nullptr, 0, 0, 0, 0, 0, 0};
 
 /* ---- What there is */
 
@@ -175,6 +175,7 @@ void mno_standin_complain(const char *format, ...) {
 }
 
 int mno_standin_device(void) { return current; }
+int mno_standin_no_algorithm(void) { return mno_standin_state.no_algorithm; }
 
 int mno_standin_holds(int device, const void *at, size_t bytes) {
   std::lock_guard<std::mutex> hold(lock);
@@ -223,20 +224,18 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
   if (device < 0 || device >= mno_standin_state.devices) return cudaErrorInvalidDevice;
   memset((void *)properties, 0, sizeof *properties);
   snprintf(properties->name, sizeof properties->name, "stand-in");
-  properties->major = mno_standin_state.major;
-  properties->multiProcessorCount = 4;
-  properties->sharedMemPerBlockOptin = SHARED_MOST;
-  properties->sharedMemPerMultiprocessor = 228 << 10;
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int) {
   CALL();
-  if (attribute == cudaDevAttrMaxSharedMemoryPerBlockOptin)
-    *value = SHARED_MOST;
-  else if (attribute == cudaDevAttrMultiProcessorCount)
-    *value = 4;
-  else
-    return cudaErrorInvalidValue;
+  switch (attribute) {
+  case cudaDevAttrComputeCapabilityMajor: *value = mno_standin_state.major; break;
+  case cudaDevAttrComputeCapabilityMinor: *value = 0; break;
+  case cudaDevAttrMultiProcessorCount: *value = 4; break;
+  case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = SHARED_MOST; break;
+  case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = 228 << 10; break;
+  default: return cudaErrorInvalidValue;
+  }
   return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
@@ -321,6 +320,11 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
     }
   }
   if (stream->recording) mno_standin_complain("a copy while a graph is recorded");
+  if (mno_standin_state.refuse_late_copies) {
+    std::lock_guard<std::mutex> hold(lock);
+    for (cudaStream_t other : streams)
+      if (!other->teams.empty()) mno_standin_complain("a copy while kernels may wait for the host");
+  }
   memcpy(to, from, bytes);
   return cudaSuccess;
 }
@@ -404,6 +408,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
 
 cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribute, int value) {
   CALL();
+  if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return value <= 100 ? cudaSuccess : cudaErrorInvalidValue;
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value > SHARED_MOST) return cudaErrorInvalidValue;
   std::lock_guard<std::mutex> hold(lock);
   int &allowed = ((Kernel *)function)->shared[current];

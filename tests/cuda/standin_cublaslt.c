@@ -180,6 +180,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmul
   for (int i = 0; i < 4; i++) fine &= w->alignment[i] <= 16;
   if (!fine) mno_standin_complain("algorithms that split sums, or weaker than IEEE arithmetic, are asked for");
   memset(result, 0, (size_t)most * sizeof *result);
+  *found = 0;
+  if (mno_standin_no_algorithm())
+    return mno_standin_no_algorithm() == 1 ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
   for (*found = 0; *found < 4 && *found < most; (*found)++) {
     const algorithm made = algorithm_of(&p, (uint32_t)*found + 1);
     memcpy(&result[*found].algo, &made, sizeof made);
