@@ -82,7 +82,7 @@ protected:
     return (T *)(place.state + (LANES ? (uint32_t)g * s.each_bytes : 0) + offset);
   }
   MNO_DEVICE uint32_t stage_offset(int stage) const {
-    return 64 + (uint32_t)stage * mno_stage_bytes(&s, team.state_in_memory);
+    return 64 + (uint32_t)stage * mno_stage_bytes(&s);
   }
 
   /* The first unit of a tile in its layer, and how many units the tile has. */

@@ -153,16 +153,24 @@ MNO_LAYOUT mno_slot_layout mno_slot(const mno_shape *s) {
   return at;
 }
 
-/* What a transfer brings at most of weights and of states, a stage of the ring, and a rank's shared memory. A state that
- * lies in memory is read there and does not travel through the ring. */
+/* What a transfer of W0 brings of weights and of states; a transfer of the others brings a tile of weights. */
 MNO_LAYOUT uint32_t mno_stage_weights(const mno_shape *s) { return (uint32_t)(s->group * s->span) * s->tile_bytes; }
-MNO_LAYOUT uint32_t mno_stage_states(const mno_shape *s) { return (uint32_t)(s->group * s->span) * s->h_bytes; }
-MNO_LAYOUT uint32_t mno_stage_bytes(const mno_shape *s, int state_in_memory) {
-  return mno_stage_weights(s) + (state_in_memory ? 0 : mno_stage_states(s));
+MNO_LAYOUT uint32_t mno_stage_states(const mno_shape *s) {
+  return s->kernel == MNO_KERNEL_LANES ? (uint32_t)(s->group * s->span) * s->h_bytes : 0;
 }
+MNO_LAYOUT uint32_t mno_stage_bytes(const mno_shape *s) { return mno_stage_weights(s) + mno_stage_states(s); }
+
+/* W, C, X: on the way down the state of a layer comes with the layer's first tile, into H or into one of the places behind
+ * the state region, in turn: as many as loads, stages - 2 tiles ahead, may be layers ahead. A state that lies in memory is
+ * read there. */
+MNO_LAYOUT int mno_more_states(const mno_shape *s, int stages) {
+  return s->kernel == MNO_KERNEL_LANES ? 0 : (stages - 2 + s->tiles - 1) / s->tiles;
+}
+
+/* A rank's shared memory: barriers, ring, state region, more states. */
 MNO_LAYOUT size_t mno_shared_bytes(const mno_shape *s, int stages, int state_in_memory) {
-  return mno_round_up(64 + (size_t)stages * mno_stage_bytes(s, state_in_memory) + (state_in_memory ? 0 : s->state_bytes),
-                      128);
+  const size_t states = s->state_bytes + (size_t)mno_more_states(s, stages) * s->h_bytes;
+  return mno_round_up(64 + (size_t)stages * mno_stage_bytes(s) + (state_in_memory ? 0 : states), 128);
 }
 
 enum { MNO_STAGES_LEAST = 3, MNO_STAGES_MOST = 8 };

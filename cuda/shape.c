@@ -321,12 +321,20 @@ static double chain_of(const mno_shape *s) {
              : 2 * instructions_of(s) + s->L * (2 * s->tiles * (3 * barrier + 150) + 2 * (barrier + joint));
 }
 
+/* Shared memory of a rank as cuts were first made for it, with a state in every stage: the bytes decide how sums are cut, so
+ * cuts do not follow every change of a kernel. */
+static size_t modelled_bytes(const mno_shape *s, int in_memory) {
+  if (s->kernel == MNO_KERNEL_LANES) return mno_shared_bytes(s, MNO_STAGES_LEAST, in_memory);
+  const size_t stage = s->tile_bytes + (in_memory ? 0 : s->h_bytes);
+  return mno_round_up(64 + MNO_STAGES_LEAST * stage + (in_memory ? 0 : s->state_bytes), 128);
+}
+
 mno_step_model mno_shape_model(const mno_shape *s) {
   if (s->kernel == MNO_KERNEL_GEMM) return batch_model(s);
   const double L = s->L, warps = warps_of(s), group = s->group;
   const double weights = (double)s->ranks * s->tiles * s->tile_bytes, states = s->h_bytes;
-  const int in_memory = mno_shared_bytes(s, MNO_STAGES_LEAST, 0) > (size_t)shared;
-  const double of_processor = (double)mno_shared_bytes(s, MNO_STAGES_LEAST, in_memory);
+  const int in_memory = modelled_bytes(s, 0) > (size_t)shared;
+  const double of_processor = (double)modelled_bytes(s, in_memory);
   /* teams in flight: by shared memory, by registers (16 warps), by the card's memory */
   double teams = processors * shared / of_processor / s->ranks;
   if (teams > processors * 16 / warps) teams = processors * 16 / warps;

@@ -99,7 +99,7 @@ public:
     state_bytes_ = (int)s.state_bytes;
     place_.state =
         IN_MEMORY ? args.slots + (size_t)team_index * args.slot_bytes + args.at.region + (size_t)place_.rank * s.state_bytes
-                  : place_.shared + 64 + (size_t)args.stages * mno_stage_bytes(&s, IN_MEMORY);
+                  : place_.shared + 64 + (size_t)args.stages * mno_stage_bytes(&s);
   }
 
   template <class F> __device__ __forceinline__ void phase(F f) {

@@ -27,7 +27,7 @@ public:
       memset(memory_[r].data(), 0xff, bytes);
       char *shared = memory_[r].front().byte;
       char *state = state_in_memory ? slot + args.at.region + (size_t)r * shape.state_bytes
-                                    : shared + 64 + (size_t)stages * mno_stage_bytes(&shape, state_in_memory);
+                                    : shared + 64 + (size_t)stages * mno_stage_bytes(&shape);
       place_.push_back(Place{r, shared, state});
     }
   }

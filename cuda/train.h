@@ -58,7 +58,6 @@ private:
   MNO_DEVICE int ranks() const { return Team::several_ranks ? s.ranks : 1; }
   MNO_DEVICE T *stage_u(const Place &place) const { return (T *)(place.shared + stage_offset(tail.stage)); }
   MNO_DEVICE T *stage_v(const Place &place) const { return stage_u(place) + s.tile * s.row; }
-  MNO_DEVICE T *stage_h(const Place &place) const { return (T *)(place.shared + stage_offset(tail.stage) + s.tile_bytes); }
 
   MNO_DEVICE bool train(const mno_item &item, mno_parcel *parcel) {
     const mno_device_problem &problem = args.problem[item.problem];
@@ -134,7 +133,15 @@ private:
   /* A walk over the tiles of a pass, layers up or down; past the end it stays there. */
   struct Walk {
     int layer, tile, down;
+    int place; /* of the next state */
   };
+
+  /* Where the states of layers lie on the way down, in shared memory: H, then the places behind the state region, in turn.
+   */
+  MNO_DEVICE uint32_t place_of_h(int place) const {
+    return stage_offset(args.stages) + (place ? s.state_bytes + (uint32_t)(place - 1) * s.h_bytes : s.H);
+  }
+  MNO_DEVICE int next_place(int place) const { return place == mno_more_states(&s, args.stages) ? 0 : place + 1; }
 
   /* Starts loading the next tile of a walk; on the way down the state of a layer comes with its first tile. */
   MNO_DEVICE void load(Walk &walk, int L) {
@@ -147,10 +154,11 @@ private:
     team.load(head, [&](int rank) {
       Transfer t;
       t.piece[0] = Piece{tile_memory(rank, L, walk.layer, walk.tile), to, s.tile_bytes};
-      t.piece[1] = Piece{state_memory(walk.layer), to + s.tile_bytes, with_state ? s.h_bytes : 0};
+      t.piece[1] = Piece{state_memory(walk.layer), place_of_h(walk.place), with_state ? s.h_bytes : 0};
       return t;
     });
     head.advance(args.stages);
+    if (walk.tile == 0) walk.place = next_place(walk.place);
     if (++walk.tile == s.tiles) walk.tile = 0, walk.layer += walk.down ? -1 : 1;
   }
 
@@ -380,7 +388,7 @@ private:
       for (uint32_t i = (uint32_t)lane; i < s.h_bytes / sizeof(T); i += (uint32_t)s.lanes) h[i] = h0[i];
     });
     const int ahead = args.stages - 1;
-    Walk walk = {0, 0, false};
+    Walk walk = {0, 0, false, 0};
     for (int i = 0; i < ahead; i++) load(walk, L);
     for (int layer = 0; layer < L; layer++) {
       for (int tile = 0; tile < s.tiles; tile++) {
@@ -407,37 +415,31 @@ private:
     }
   }
 
-  /* The state before a layer: where it was kept, or in the stage that brought it, or copied from there. One expression for
-   * the last two, so that the compiler sees shared memory. */
-  MNO_DEVICE const T *backward_h(const Place &place, int layer, bool in_stage) const {
-    if (team.state_in_memory) return (const T *)state_memory(layer);
-    const size_t copied = (size_t)(place.state - place.shared) + s.H, staged = stage_offset(tail.stage) + s.tile_bytes;
-    return (const T *)(place.shared + (in_stage ? staged : copied));
+  /* The state before a layer: where it was kept, or where it was brought. */
+  MNO_DEVICE const T *backward_h(const Place &place, int layer, int brought) const {
+    return (const T *)(team.state_in_memory ? state_memory(layer) : place.shared + place_of_h(brought));
   }
 
   MNO_DEVICE void backward(int L, int activation, T step, T rate_u, T rate_v) {
     const int ahead = args.stages - 2;
-    Walk walk = {L - 1, 0, true};
+    Walk walk = {L - 1, 0, true, 0};
     for (int i = 0; i < ahead; i++) load(walk, L);
+    int brought = 0;
     for (int layer = L - 1; layer >= 0; layer--) {
       for (int tile = 0; tile < s.tiles; tile++) {
         team.reusable(1);
         load(walk, L);
         team.ready(tail, ahead);
         team.phase([&](const Place &place, int lane) {
-          project<true>(place, lane, units(place.rank, tile), stage_u(place), backward_h(place, layer, tile == 0),
+          project<true>(place, lane, units(place.rank, tile), stage_u(place), backward_h(place, layer, brought),
                         state(place, s.P), stage_v(place), state(place, s.B), state(place, s.Q));
         });
         team.phase([&](const Place &place, int lane) {
-          T *const h = state(place, s.H);
-          const T *const loaded = stage_h(place);
           activate_all<true>(activation, lane, units(place.rank, tile), state(place, s.P), state(place, s.Q));
-          if (tile == 0 && !team.state_in_memory)
-            for (uint32_t k = (uint32_t)lane; k < s.h_bytes / sizeof(T); k += (uint32_t)s.lanes) h[k] = loaded[k];
         });
         const auto sums = [&](const Place &place, int lane) {
           combine_and_update(lane, units(place.rank, tile), tile == 0, stage_u(place), stage_v(place), state(place, s.Q),
-                             state(place, s.P), backward_h(place, layer, false), state(place, s.B),
+                             state(place, s.P), backward_h(place, layer, brought), state(place, s.B),
                              state(place, acc_offset(layer)), rate_u, rate_v);
           team.publish(place);
         };
@@ -453,6 +455,7 @@ private:
       }
       const auto step_back = [&](const Place &place, int lane) { advance(place, lane, s.B, acc_offset(layer), step, NULL); };
       layer ? team.phase(step_back) : team.joint(step_back);
+      brought = next_place(brought);
     }
     team.drain();
   }
