@@ -254,7 +254,7 @@ private:
     int m = 0;
     if (activation == MNO_TANH)
       for (; m + UNITS <= s.M; m += UNITS) respond_some<UNITS>(weights + 2 * m * HEIGHT, h, sum, usual);
-    for (; m < s.M; m++) respond_some<1>(weights + 2 * m * HEIGHT, h, sum, any);
+    MNO_ROLL for (; m < s.M; m++) respond_some<1>(weights + 2 * m * HEIGHT, h, sum, any);
   }
 
   MNO_DEVICE void forward(uint32_t index, int places, int depth) {
@@ -326,7 +326,8 @@ private:
     if (activation == MNO_TANH)
       for (; m + UNITS <= s.M; m += UNITS)
         respond_back_some<UNITS>(weights + 2 * m * HEIGHT, h, b, sum, t + m * PITCH, g + m * PITCH, usual);
-    for (; m < s.M; m++) respond_back_some<1>(weights + 2 * m * HEIGHT, h, b, sum, t + m * PITCH, g + m * PITCH, any);
+    MNO_ROLL for (; m < s.M; m++)
+        respond_back_some<1>(weights + 2 * m * HEIGHT, h, b, sum, t + m * PITCH, g + m * PITCH, any);
   }
 
   MNO_DEVICE void backward(int depth) {
@@ -431,8 +432,8 @@ private:
         for (; d + COORDINATES <= end; d += COORDINATES)
           update_some<COORDINATES>(unit + d, 2 * other * HEIGHT, both, h + from + d * PITCH, b + from + d * PITCH, row_g,
                                    row_t, is);
-        for (; d < end; d++)
-          update_some<1>(unit + d, 2 * other * HEIGHT, both, h + from + d * PITCH, b + from + d * PITCH, row_g, row_t, is);
+        MNO_ROLL for (; d < end; d++)
+            update_some<1>(unit + d, 2 * other * HEIGHT, both, h + from + d * PITCH, b + from + d * PITCH, row_g, row_t, is);
       }
     }
   }

@@ -256,8 +256,8 @@ private:
       return s.chunks == 1 ? activate_tanh<BACK, true>(lane, rounds, count, p, q)
                            : activate_tanh<BACK, false>(lane, rounds, count, p, q);
     const auto rho = [activation](T x, T *slope) { return activate(activation, x, slope); };
-    for (uint32_t round = 0; round < rounds; round++)
-      activate_some<BACK, false, 1>((uint32_t)lane + round * lanes, count, p, q, rho);
+    MNO_ROLL for (uint32_t round = 0; round < rounds; round++)
+        activate_some<BACK, false, 1>((uint32_t)lane + round * lanes, count, p, q, rho);
   }
 
   /* acc[slice][chunk][coordinate] (+)= sum over the slice's units of w t */
@@ -327,16 +327,12 @@ private:
         const int from = (c * s.d_slices * s.tile + begin) * PITCH;
         const T *of_g = g + from, *of_t = t + from;
         int left = end - begin;
-        for (; left >= UPDATED; left -= UPDATED) {
+        for (; left > 1; left -= UPDATED) {
           update_rows<ALONE, UPDATED>(of_u, of_v, of_g, of_t, row_h, row_b, sum, rate_u, rate_v);
           of_u += UPDATED * s.row, of_v += UPDATED * s.row;
           of_g += UPDATED * PITCH, of_t += UPDATED * PITCH;
         }
-        for (; left > 0; left--) {
-          update_rows<ALONE, 1>(of_u, of_v, of_g, of_t, row_h, row_b, sum, rate_u, rate_v);
-          of_u += s.row, of_v += s.row;
-          of_g += PITCH, of_t += PITCH;
-        }
+        if (left > 0) update_rows<ALONE, 1>(of_u, of_v, of_g, of_t, row_h, row_b, sum, rate_u, rate_v);
       }
       if (ALONE) sum.write(to);
     }
