@@ -244,11 +244,12 @@ private:
   template <bool BACK, bool ALONE> MNO_DEVICE void activate_tanh(int lane, uint32_t rounds, int count, T *p, T *q) const {
     const auto rho = [](T x, T *slope) { return activate(MNO_TANH, x, slope); };
     uint32_t e = (uint32_t)lane;
-    for (; rounds > 1; rounds = rounds > Team::activated ? rounds - Team::activated : 0) {
+    for (; rounds > 2; rounds = rounds > Team::activated ? rounds - Team::activated : 0) {
       activate_some<BACK, ALONE, Team::activated>(e, count, p, q, rho);
       e += (uint32_t)(Team::activated * s.lanes);
     }
-    if (rounds) activate_some<BACK, ALONE, 1>(e, count, p, q, rho);
+    if (rounds == 2) activate_some<BACK, ALONE, 2>(e, count, p, q, rho);
+    if (rounds == 1) activate_some<BACK, ALONE, 1>(e, count, p, q, rho);
   }
   template <bool BACK> MNO_DEVICE void activate_all(int activation, int lane, int count, T *p, T *q) const {
     const uint32_t lanes = (uint32_t)s.lanes, rounds = ((uint32_t)(s.chunks * s.tile * MNO_CHUNK) + lanes - 1) / lanes;
