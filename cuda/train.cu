@@ -22,7 +22,7 @@ template <class T, int WARPS, int BLOCKS> const void *kernel(int kind, int state
   switch (kind) {
   case MNO_KERNEL_WARP: return (const void *)train<T, false, false, 32, WARPS>;
   case MNO_KERNEL_CLUSTER:
-    return state_in_memory ? (const void *)train<T, true, true, 256, 1> /* one register too many for two */
+    return state_in_memory ? (const void *)train<T, true, true, 256, BLOCKS>
                            : (const void *)train<T, true, false, 256, BLOCKS>;
   default:
     return state_in_memory ? (const void *)train<T, false, true, 256, BLOCKS>
