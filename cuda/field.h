@@ -66,7 +66,7 @@ private:
   struct Part {
     int group, sample, samples, row, rows;
     int fives, pairs, columns;
-    int J, F, blocks, slices;
+    int J, F, blocks, slices, shift; /* slices = 1 << shift */
   };
   MNO_DEVICE Part part_of(int index) const {
     Part p;
@@ -85,8 +85,9 @@ private:
     p.J = s.results == MNO_FIELD_FJ ? p.pairs * quads * p.columns : 0;
     p.F = p.fives * quads;
     p.blocks = p.J + p.F * (s.results == MNO_FIELD_FG ? 2 : 1);
-    p.slices = MNO_FIELD_SLICES;
-    while (p.slices > 1 && p.slices * p.blocks > LANES) p.slices /= 2;
+    p.shift = MNO_FIELD_SHIFT;
+    while (p.shift > 0 && p.blocks << p.shift > LANES) p.shift--;
+    p.slices = 1 << p.shift;
     return p;
   }
 
@@ -196,19 +197,26 @@ private:
     for (int e = 0; e < 2 * s.r; e++) memory[e * LANES] = z[e * ROW];
   }
 
-  /* p = <u, h>/D and, if two, q = <v, b>/D of a group's samples. */
-  MNO_DEVICE void project(const T *u, const T *fields, bool two, Row<T> *p, Row<T> *q) const {
-    Row<T> row;
+  /* Turns without a branch between them: the loads of one overlap the sums of another. */
+  template <class F> MNO_DEVICE void repeat(int times, F turn) const {
+    enum { TOGETHER = Team::template rows<T> };
+    MNO_LOOP for (; times >= TOGETHER; times -= TOGETHER) { MNO_UNROLL for (int k = 0; k < TOGETHER; k++) turn(); }
+    MNO_LOOP for (; times > 0; times--) turn();
+  }
+
+  /* p = <u, h>/D and, if TWO, q = <v, b>/D of a group's samples. */
+  template <bool TWO> MNO_DEVICE void project(const T *u, const T *fields, Row<T> *p, Row<T> *q) const {
     p->clear();
     q->clear();
     const T *v = u + s.r * ROW;
-    MNO_UNROLL_ROWS for (int a = 0; a < s.r; a++, u += ROW, v += ROW, fields += 2 * PITCH) {
-      row.read(fields);
-      p->add_product(*u, row);
-      if (!two) continue;
-      row.read(fields + PITCH);
-      q->add_product(*v, row);
-    }
+    repeat(s.r, [&] {
+      Row<T> h, b;
+      h.read(fields);
+      if (TWO) b.read(fields + PITCH);
+      p->add_product(*u, h);
+      if (TWO) q->add_product(*v, b);
+      u += ROW, v += ROW, fields += 2 * PITCH;
+    });
     const T scale = (T)args.inverse_D;
     MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) p->x[i] *= scale;
     MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) q->x[i] *= scale;
@@ -244,28 +252,28 @@ private:
     MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) to->x[i] = from[i * ROW];
   }
 
-  /* The sums of an update over a group's samples: u += step_u sum g h, v += step_v sum t b. With several groups they gather
-   * in rows behind the particle until the last, because all of them see the old one. */
+  /* The sums of an update over a group's samples: u += step_u sum g h, v += step_v sum t b. SEVERAL groups gather them in
+   * rows behind the particle until the last, because all of them see the old one. */
+  template <bool SEVERAL>
   MNO_DEVICE void move(T *u, T *memory, const T *fields, int group, const Row<T> &t, const Row<T> &g) const {
-    Row<T> row;
-    const bool first = group == 0, last = group == s.groups - 1;
+    const bool first = !SEVERAL || group == 0, last = !SEVERAL || group == s.groups - 1;
     const T step_u = (T)args.step_u, step_v = (T)args.step_v;
-    T *v = u + s.r * ROW, *u_memory = memory, *v_memory = memory + s.r * LANES;
-    MNO_UNROLL_ROWS for (int a = 0; a < s.r; a++, u += ROW, v += ROW, u_memory += LANES, v_memory += LANES) {
-      row.read(fields + a * 2 * PITCH);
-      T sum_u = g.dot(row);
-      row.read(fields + a * 2 * PITCH + PITCH);
-      T sum_v = t.dot(row);
-      T *const du = u + 2 * s.r * ROW, *const dv = v + 2 * s.r * ROW;
+    T *v = u + s.r * ROW, *v_memory = memory + s.r * LANES;
+    repeat(s.r, [&] {
+      Row<T> h, b;
+      h.read(fields);
+      b.read(fields + PITCH);
+      T sum_u = g.dot(h), sum_v = t.dot(b), *const du = u + 2 * s.r * ROW, *const dv = v + 2 * s.r * ROW;
       if (!first) sum_u += *du, sum_v += *dv;
-      if (!last) {
+      if (last) {
+        *u = *memory = fma_(step_u, sum_u, *u);
+        *v = *v_memory = fma_(step_v, sum_v, *v);
+      } else {
         *du = sum_u;
         *dv = sum_v;
-        continue;
       }
-      *u = *u_memory = fma_(step_u, sum_u, *u);
-      *v = *v_memory = fma_(step_v, sum_v, *v);
-    }
+      u += ROW, v += ROW, memory += LANES, v_memory += LANES, fields += 2 * PITCH;
+    });
   }
 
   /* One group of an update, then the evaluation if that was the last. */
@@ -285,7 +293,10 @@ private:
       T weight = 1;
       if (which == NOW) weight = args.weight ? ((const T *)args.weight)[tile * LANES + lane] : (T)args.weight_of_all;
       Row<T> p, q;
-      project(z, h_b, two, &p, &q);
+      if (two)
+        project<true>(z, h_b, &p, &q);
+      else
+        project<false>(z, h_b, &p, &q);
       T *const p_rows = values(place) + lane, *const q_rows = slopes(place) + lane;
       if (args.activation == MNO_TANH) apply_tanh(&p, &q, begin, end, two, weight);
       if (args.activation != MNO_TANH || which == NOW) {
@@ -306,65 +317,69 @@ private:
         from_rows(&p, p_rows);
         from_rows(&q, q_rows);
       }
-      move(z, memory, h_b, group, p, q);
+      if (s.groups > 1)
+        move<true>(z, memory, h_b, group, p, q);
+      else
+        move<false>(z, memory, h_b, group, p, q);
     }
   }
 
   /* ---- lane = block of results and slice of the tile */
 
   MNO_DEVICE void accumulate(const Place &place, int lane, const Part &part, bool fresh, uint32_t particles) {
-    const int block = lane / part.slices, slice = lane - block * part.slices;
+    const int block = lane >> part.shift, slice = lane & (part.slices - 1);
     if (block >= part.blocks) return;
     T *const sum = sums(place) + lane;
     const T *const u = work(place) + slice, *const v = u + s.r * ROW;
-    const uint32_t slices = (uint32_t)part.slices, count = particles > (uint32_t)slice ? particles - (uint32_t)slice : 0;
+    const int times = ((int)particles - slice + part.slices - 1) >> part.shift; /* <= 0: no particle */
     if (block < part.J) {
       const int rest = block / part.pairs, pair = block - rest * part.pairs, quad = rest / part.columns;
       const int column = (rest - quad * part.columns) * MNO_FIELD_ROWS;
       sum_J(sum, slopes(place) + slice + (part.sample + pair * MNO_FIELD_PAIR) * ROW,
-            v + (part.row + quad * MNO_FIELD_ROWS) * ROW, u + column * ROW, fresh, slices, count);
+            v + (part.row + quad * MNO_FIELD_ROWS) * ROW, u + column * ROW, fresh, part.slices, times);
       return;
     }
     const bool is_G = block >= part.J + part.F;
-    const int b = block - part.J - (is_G ? part.F : 0), quad = b / part.fives, five = b - quad * part.fives;
+    static_assert(MNO_CHUNK <= 2 * MNO_FIELD_SAMPLES, "at most two fives");
+    const int b = block - part.J - (is_G ? part.F : 0), quad = part.fives == 1 ? b : b / 2, five = b - quad * part.fives;
     const T *const left = is_G ? slopes(place) : values(place);
     sum_F(sum, left + slice + (part.sample + five * MNO_FIELD_SAMPLES) * ROW,
-          (is_G ? u : v) + (part.row + quad * MNO_FIELD_ROWS) * ROW, fresh, slices, count);
+          (is_G ? u : v) + (part.row + quad * MNO_FIELD_ROWS) * ROW, fresh, part.slices, times);
   }
 
   /* Past the end of a part other rows are read, at most into those behind the work tile, and their results are left out. */
-  MNO_DEVICE void sum_F(T *sum, const T *left, const T *right, bool fresh, uint32_t slices, uint32_t count) const {
+  MNO_DEVICE void sum_F(T *sum, const T *left, const T *right, bool fresh, int slices, int times) const {
     T acc[MNO_FIELD_SAMPLES][MNO_FIELD_ROWS];
     MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) acc[i][a] =
         fresh ? (T)0 : sum[(i * MNO_FIELD_ROWS + a) * LANES];
-    MNO_UNROLL_ROWS for (uint32_t n = 0; n < count; n += slices, left += slices, right += slices) {
-      T w[MNO_FIELD_ROWS];
+    repeat(times, [&] {
+      T w[MNO_FIELD_ROWS], x[MNO_FIELD_SAMPLES];
       MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) w[a] = right[a * ROW];
-      MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) {
-        const T t = left[i * ROW];
-        MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) acc[i][a] = fma_(t, w[a], acc[i][a]);
-      }
-    }
+      MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) x[i] = left[i * ROW];
+      MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) acc[i][a] =
+          fma_(x[i], w[a], acc[i][a]);
+      left += slices, right += slices;
+    });
     MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
         sum[(i * MNO_FIELD_ROWS + a) * LANES] = acc[i][a];
   }
 
-  MNO_DEVICE void sum_J(T *sum, const T *slope, const T *v, const T *u, bool fresh, uint32_t slices, uint32_t count) const {
+  MNO_DEVICE void sum_J(T *sum, const T *slope, const T *v, const T *u, bool fresh, int slices, int times) const {
     T acc[MNO_FIELD_PAIR][MNO_FIELD_ROWS][MNO_FIELD_ROWS];
     MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
         MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) acc[i][a][b] =
             fresh ? (T)0 : sum[((i * MNO_FIELD_ROWS + a) * MNO_FIELD_ROWS + b) * LANES];
-    MNO_UNROLL_ROWS for (uint32_t n = 0; n < count; n += slices, slope += slices, v += slices, u += slices) {
-      T w[MNO_FIELD_ROWS];
+    repeat(times, [&] {
+      T w[MNO_FIELD_ROWS], va[MNO_FIELD_ROWS], g[MNO_FIELD_PAIR];
       MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) w[b] = u[b * ROW];
-      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) {
-        const T va = v[a * ROW];
-        MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) {
-          const T c = slope[i * ROW] * va;
-          MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) acc[i][a][b] = fma_(c, w[b], acc[i][a][b]);
-        }
+      MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) g[i] = slope[i * ROW];
+      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) va[a] = v[a * ROW];
+      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) {
+        const T c = g[i] * va[a];
+        MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) acc[i][a][b] = fma_(c, w[b], acc[i][a][b]);
       }
-    }
+      slope += slices, v += slices, u += slices;
+    });
     MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
         MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) sum[((i * MNO_FIELD_ROWS + a) * MNO_FIELD_ROWS + b) * LANES] =
             acc[i][a][b];

@@ -18,15 +18,16 @@ extern "C" {
 
 enum {
   MNO_FIELD_LANES = 128,
-  MNO_FIELD_ROW = MNO_FIELD_LANES + 2, /* from row to row of a tile in a team's memory: lanes read several rows at a time,
-                                        * and these then lie in different banks */
-  MNO_FIELD_DRAWN = 10,                /* coordinates of v that are rotated at a time */
-  MNO_FIELD_SAMPLES = 5,               /* of a block of F or G */
-  MNO_FIELD_PAIR = 2,                  /* of a block of J */
-  MNO_FIELD_ROWS = 4,                  /* of a block, and columns of a block of J */
-  MNO_FIELD_SLICES = 32,               /* at most */
-  MNO_FIELD_CHUNKS = 512,              /* of a node, at most */
-  MNO_FIELD_LEAST = 1024               /* particles of a chunk, at least */
+  MNO_FIELD_DRAWN = 10,   /* coordinates of v that are rotated at a time */
+  MNO_FIELD_SAMPLES = 5,  /* of a block of F or G */
+  MNO_FIELD_PAIR = 2,     /* of a block of J */
+  MNO_FIELD_ROWS = 4,     /* of a block, and columns of a block of J */
+  MNO_FIELD_SHIFT = 5,    /* 2^5 slices at most */
+  MNO_FIELD_CHUNKS = 512, /* of a node, at most */
+  MNO_FIELD_LEAST = 1024, /* particles of a chunk, at least */
+  /* From row to row of a tile in a team's memory: lanes read from several rows at a time, which then differ in their banks.
+   */
+  MNO_FIELD_ROW = MNO_FIELD_LANES + 2
 };
 
 /* What a pass evaluates. */

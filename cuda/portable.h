@@ -15,12 +15,14 @@
 
 #ifdef __CUDA_ARCH__
 #define MNO_UNROLL _Pragma("unroll")
+#define MNO_LOOP _Pragma("unroll 1")
 /* Inner loops over rows: as many at a time as the registers hold. */
 #define MNO_UNROLL_ROWS _Pragma("unroll(Team::template rows<T>)")
 /* Partial sums in flight hide latency. */
 #define MNO_UNROLL_CHUNKS _Pragma("unroll 8")
 #else
 #define MNO_UNROLL
+#define MNO_LOOP
 #define MNO_UNROLL_ROWS
 #define MNO_UNROLL_CHUNKS
 #endif
