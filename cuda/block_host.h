@@ -12,6 +12,7 @@ namespace mno {
 template <bool IN_MEMORY> class HostBlock {
 public:
   static constexpr bool work_in_memory = IN_MEMORY;
+  template <class T> static constexpr int rows = 2; /* in flight in inner loops */
   const uint32_t team_index;
 
   HostBlock(uint32_t index, int lanes, size_t shared_bytes, uint32_t permutation)

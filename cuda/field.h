@@ -17,7 +17,7 @@
 
 namespace mno {
 
-enum { LANES = MNO_FIELD_LANES, HALF = LANES / 2 };
+enum { LANES = MNO_FIELD_LANES, HALF = LANES / 2, ROW = MNO_FIELD_ROW };
 
 template <class T, class Team> class Field {
 public:
@@ -36,11 +36,16 @@ private:
   const mno_field_shape &s;
   enum { PITCH = sizeof(T) == 4 ? 12 : 10 }; /* of a row of fields */
 
-  /* Regions of a team's memory: [rows][LANES] each. */
+  enum { OLD, NOW }; /* fields */
+
+  /* Regions of a team's memory: fields [r][h|b][PITCH], sums [sum][LANES], the rest [row][ROW]. */
   MNO_DEVICE uint32_t *bases(const Place &place) const { return (uint32_t *)place.shared; }
-  MNO_DEVICE T *values(const Place &place) const { return (T *)(place.shared + mno_field_bases_bytes(&s)); }
-  MNO_DEVICE T *slopes(const Place &place) const { return values(place) + MNO_CHUNK * LANES; }
-  MNO_DEVICE T *sums(const Place &place) const { return slopes(place) + MNO_CHUNK * LANES; }
+  MNO_DEVICE T *fields(const Place &place, int which) const {
+    return (T *)(place.shared + mno_field_bases_bytes(&s)) + which * s.r * 2 * PITCH;
+  }
+  MNO_DEVICE T *values(const Place &place) const { return fields(place, Team::work_in_memory ? 0 : 2); }
+  MNO_DEVICE T *slopes(const Place &place) const { return values(place) + MNO_CHUNK * ROW; }
+  MNO_DEVICE T *sums(const Place &place) const { return slopes(place) + MNO_CHUNK * ROW; }
   MNO_DEVICE T *work(const Place &place) const {
     if (Team::work_in_memory) return (T *)(args.scratch + team.team_index * mno_field_work_bytes(&s));
     return sums(place) + mno_field_sums(s.results) * LANES;
@@ -49,8 +54,8 @@ private:
   MNO_DEVICE T *state(uint32_t node, uint32_t tile) const {
     return (T *)args.state + ((size_t)(args.first + node) * s.tiles + tile) * 2 * (size_t)s.r * LANES;
   }
-  MNO_DEVICE const T *field(const void *fields, uint32_t node, int group) const {
-    return (const T *)fields + ((size_t)node * s.groups + group) * s.r * 2 * PITCH;
+  MNO_DEVICE const T *in_memory(int which, uint32_t node, int group) const {
+    return (const T *)(which == OLD ? args.old : args.now) + ((size_t)node * s.groups + group) * s.r * 2 * PITCH;
   }
   MNO_DEVICE uint32_t particles(uint32_t tile) const {
     const uint32_t left = s.particles - tile * LANES;
@@ -61,7 +66,7 @@ private:
   struct Part {
     int group, sample, samples, row, rows;
     int fives, pairs, columns;
-    int J, F, blocks, slices;
+    int J, F, blocks, slices, shift; /* slices = 1 << shift */
   };
   MNO_DEVICE Part part_of(int index) const {
     Part p;
@@ -80,8 +85,9 @@ private:
     p.J = s.results == MNO_FIELD_FJ ? p.pairs * quads * p.columns : 0;
     p.F = p.fives * quads;
     p.blocks = p.J + p.F * (s.results == MNO_FIELD_FG ? 2 : 1);
-    p.slices = MNO_FIELD_SLICES;
-    while (p.slices > 1 && p.slices * p.blocks > LANES) p.slices /= 2;
+    p.shift = MNO_FIELD_SHIFT;
+    while (p.shift > 0 && p.blocks << p.shift > LANES) p.shift--;
+    p.slices = 1 << p.shift;
     return p;
   }
 
@@ -91,15 +97,33 @@ private:
     for (int index = 0; index < parts; index++) {
       const Part part = part_of(index);
       if (part.samples <= 0) continue; /* never the first */
-      const bool first = index == 0, drawing = args.drawn && (first || !(args.old || args.keep));
+      const bool first = index == 0, updating = first && args.old,
+                 drawing = args.drawn && (first || !(args.old || args.keep));
+      if (updating && s.groups == 1) bring(OLD, node, 0);
+      if (s.results) bring(NOW, node, part.group);
       for (uint32_t tile = begin; tile < end; tile++) {
         if (drawing) draw(node, tile);
-        team.phase([&](const Place &place, int lane) { move_and_project(place, lane, node, tile, part, first, drawing); });
+        for (int group = 0; group < (updating ? s.groups : 1); group++) {
+          if (updating && s.groups > 1) bring(OLD, node, group);
+          team.phase([&](const Place &place, int lane) {
+            move_and_project(place, lane, node, tile, part, group, updating, drawing);
+          });
+        }
         if (s.results)
           team.phase([&](const Place &place, int lane) { accumulate(place, lane, part, tile == begin, particles(tile)); });
       }
       if (s.results) team.phase([&](const Place &place, int lane) { finish(place, lane, part, node, chunk); });
     }
+  }
+
+  /* All lanes read the same field at a time: from their team's memory that is cheap. */
+  MNO_DEVICE void bring(int which, uint32_t node, int group) {
+    if (Team::work_in_memory) return;
+    team.phase([&](const Place &place, int lane) {
+      const T *const from = in_memory(which, node, group);
+      T *const to = fields(place, which);
+      for (int e = lane; e < s.r * 2 * PITCH; e += LANES) to[e] = from[e];
+    });
   }
 
   /* ---- The initial law */
@@ -138,7 +162,7 @@ private:
       if (lane < HALF) {
         for (int a = 0; a < s.r; a++) {
           const double u = mno_normal_map(fraction(place, 2 * a, from + low, low)) * args.draw.scale[0];
-          to[a * LANES] = to[a * LANES + half] = (T)u;
+          to[a * ROW] = to[a * ROW + half] = (T)u;
         }
         return;
       }
@@ -152,8 +176,8 @@ private:
         }
         MNO_UNROLL for (int i = 0; i < MNO_FIELD_DRAWN; i++) if (row + i < s.r) {
           const double scaled = v[i] * args.draw.scale[1];
-          to[(s.r + row + i) * LANES] = (T)scaled;
-          to[(s.r + row + i) * LANES + half] = (T)-scaled;
+          to[(s.r + row + i) * ROW] = (T)scaled;
+          to[(s.r + row + i) * ROW + half] = (T)-scaled;
         }
       }
     });
@@ -161,165 +185,201 @@ private:
 
   /* ---- lane = particle */
 
-  MNO_DEVICE void copy(T *to, const T *from, bool stream) const {
-    enum { AT_ONCE = 8 };
+  MNO_DEVICE void fetch(T *z, const T *memory) const {
+    enum { AT_ONCE = 16 };
     for (int e = 0; e < 2 * s.r; e += AT_ONCE) {
       T x[AT_ONCE];
-      MNO_UNROLL for (int i = 0; i < AT_ONCE; i++) if (e + i < 2 * s.r) x[i] =
-          stream ? load_once(from + (e + i) * LANES) : from[(e + i) * LANES];
-      MNO_UNROLL for (int i = 0; i < AT_ONCE; i++) if (e + i < 2 * s.r) to[(e + i) * LANES] = x[i];
+      MNO_UNROLL for (int i = 0; i < AT_ONCE; i++) if (e + i < 2 * s.r) x[i] = load_once(memory + (e + i) * LANES);
+      MNO_UNROLL for (int i = 0; i < AT_ONCE; i++) if (e + i < 2 * s.r) z[(e + i) * ROW] = x[i];
     }
   }
+  MNO_DEVICE void keep(T *memory, const T *z) const {
+    for (int e = 0; e < 2 * s.r; e++) memory[e * LANES] = z[e * ROW];
+  }
 
-  /* p = <u, h>/D and, if two, q = <v, b>/D of a group's samples, into columns of the value and slope rows. */
-  MNO_DEVICE void project(const T *u, const T *fields, bool two, T *p, T *q) const {
-    Row<T> sum_p, sum_q, row;
-    sum_p.clear();
-    sum_q.clear();
-    const T *v = u + s.r * LANES;
-    MNO_UNROLL_ROWS for (int a = 0; a < s.r; a++, u += LANES, v += LANES, fields += 2 * PITCH) {
-      row.read(fields);
-      sum_p.add_product(*u, row);
-      if (!two) continue;
-      row.read(fields + PITCH);
-      sum_q.add_product(*v, row);
-    }
+  /* Turns without a branch between them: the loads of one overlap the sums of another. */
+  template <class F> MNO_DEVICE void repeat(int times, F turn) const {
+    enum { TOGETHER = Team::template rows<T> };
+    MNO_ROLL for (; times >= TOGETHER; times -= TOGETHER) { MNO_UNROLL for (int k = 0; k < TOGETHER; k++) turn(); }
+    MNO_ROLL for (; times > 0; times--) turn();
+  }
+
+  /* p = <u, h>/D and, if TWO, q = <v, b>/D of a group's samples. */
+  template <bool TWO> MNO_DEVICE void project(const T *u, const T *fields, Row<T> *p, Row<T> *q) const {
+    p->clear();
+    q->clear();
+    const T *v = u + s.r * ROW;
+    repeat(s.r, [&] {
+      Row<T> h, b;
+      h.read(fields);
+      if (TWO) b.read(fields + PITCH);
+      p->add_product(*u, h);
+      if (TWO) q->add_product(*v, b);
+      u += ROW, v += ROW, fields += 2 * PITCH;
+    });
     const T scale = (T)args.inverse_D;
-    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) p[i * LANES] = sum_p.x[i] * scale;
-    if (!two) return;
-    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) q[i * LANES] = sum_q.x[i] * scale;
+    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) p->x[i] *= scale;
+    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) q->x[i] *= scale;
   }
 
-  /* p and q of COUNT samples become w rho(p) and w rho'(p) q (or w rho'(p)); all are read before any is written. */
-  template <int ACTIVATION, int COUNT> MNO_DEVICE void apply_some(T *p, T *q, bool two, T weight) const {
+  /* p and q of COUNT samples, STEP apart, become w rho(p) and w rho'(p) q (or w rho'(p)): samples in flight together hide
+   * each other's latency. All are read before any is written. */
+  template <int ACTIVATION, int COUNT, int STEP> MNO_DEVICE void apply_some(T *p, T *q, bool two, T weight) const {
     T value[COUNT], slope[COUNT];
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) value[i] = p[i * LANES];
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) value[i] = activate(ACTIVATION, value[i], &slope[i]);
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) value[i] = activate(ACTIVATION, p[i * STEP], &slope[i]);
     if (two) {
-      MNO_UNROLL for (int i = 0; i < COUNT; i++) slope[i] *= q[i * LANES];
+      MNO_UNROLL for (int i = 0; i < COUNT; i++) slope[i] *= q[i * STEP];
     }
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) p[i * LANES] = value[i] * weight, q[i * LANES] = slope[i] * weight;
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) p[i * STEP] = value[i] * weight, q[i * STEP] = slope[i] * weight;
   }
-  /* One loop per activation: samples in flight together hide each other's latency. */
+  /* One loop per activation, over rows of the team's memory. */
   template <int ACTIVATION> MNO_DEVICE void apply(T *p, T *q, int begin, int end, bool two, T weight) const {
-    enum { TOGETHER = ACTIVATION == MNO_TANH ? 5 : 2 };
+    enum { TOGETHER = 2 };
     int i = begin;
-    for (; i + TOGETHER <= end; i += TOGETHER) apply_some<ACTIVATION, TOGETHER>(p + i * LANES, q + i * LANES, two, weight);
-    for (; i < end; i++) apply_some<ACTIVATION, 1>(p + i * LANES, q + i * LANES, two, weight);
+    for (; i + TOGETHER <= end; i += TOGETHER) apply_some<ACTIVATION, TOGETHER, ROW>(p + i * ROW, q + i * ROW, two, weight);
+    for (; i < end; i++) apply_some<ACTIVATION, 1, ROW>(p + i * ROW, q + i * ROW, two, weight);
+  }
+  /* The same in registers, samples before begin and from end on at will: tanh, the usual one, is short enough for that. */
+  MNO_DEVICE void apply_tanh(Row<T> *p, Row<T> *q, int begin, int end, bool two, T weight) const {
+    enum { TOGETHER = MNO_CHUNK / 2 };
+    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i += TOGETHER) if (i < end && i + TOGETHER > begin)
+        apply_some<MNO_TANH, TOGETHER, 1>(p->x + i, q->x + i, two, weight);
+  }
+  MNO_DEVICE void to_rows(T *to, const Row<T> &from) const {
+    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) to[i * ROW] = from.x[i];
+  }
+  MNO_DEVICE void from_rows(Row<T> *to, const T *from) const {
+    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) to->x[i] = from[i * ROW];
   }
 
-  /* The sums of an update over a group's samples: u += step_u sum g h, v += step_v sum t b. With several groups they gather
-   * in rows behind the particle until the last, because all of them see the old one. */
-  MNO_DEVICE void move(T *u, const T *fields, int group, const T *t, const T *g) const {
-    Row<T> row_t, row_g, row;
-    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) row_t.x[i] = t[i * LANES];
-    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) row_g.x[i] = g[i * LANES];
-    const bool first = group == 0, last = group == s.groups - 1;
+  /* The sums of an update over a group's samples: u += step_u sum g h, v += step_v sum t b. SEVERAL groups gather them in
+   * rows behind the particle until the last, because all of them see the old one. */
+  template <bool SEVERAL>
+  MNO_DEVICE void move(T *u, T *memory, const T *fields, int group, const Row<T> &t, const Row<T> &g) const {
+    const bool first = !SEVERAL || group == 0, last = !SEVERAL || group == s.groups - 1;
     const T step_u = (T)args.step_u, step_v = (T)args.step_v;
-    T *v = u + s.r * LANES;
-    MNO_UNROLL_ROWS for (int a = 0; a < s.r; a++, u += LANES, v += LANES, fields += 2 * PITCH) {
-      row.read(fields);
-      T sum_u = row_g.dot(row);
-      row.read(fields + PITCH);
-      T sum_v = row_t.dot(row);
-      T *const du = u + 2 * s.r * LANES, *const dv = v + 2 * s.r * LANES;
+    T *v = u + s.r * ROW, *v_memory = memory + s.r * LANES;
+    repeat(s.r, [&] {
+      Row<T> h, b;
+      h.read(fields);
+      b.read(fields + PITCH);
+      T sum_u = g.dot(h), sum_v = t.dot(b), *const du = u + 2 * s.r * ROW, *const dv = v + 2 * s.r * ROW;
       if (!first) sum_u += *du, sum_v += *dv;
-      if (!last) {
+      if (last) {
+        *u = *memory = fma_(step_u, sum_u, *u);
+        *v = *v_memory = fma_(step_v, sum_v, *v);
+      } else {
         *du = sum_u;
         *dv = sum_v;
-        continue;
       }
-      *u = fma_(step_u, sum_u, *u);
-      *v = fma_(step_v, sum_v, *v);
-    }
+      u += ROW, v += ROW, memory += LANES, v_memory += LANES, fields += 2 * PITCH;
+    });
   }
 
-  MNO_DEVICE void move_and_project(const Place &place, int lane, uint32_t node, uint32_t tile, const Part &part, bool first,
-                                   bool drawing) {
+  /* One group of an update, then the evaluation if that was the last. */
+  MNO_DEVICE void move_and_project(const Place &place, int lane, uint32_t node, uint32_t tile, const Part &part, int group,
+                                   bool updating, bool drawing) {
     if ((uint32_t)lane >= particles(tile)) return;
     T *const z = work(place) + lane, *const memory = state(node, tile) + lane;
-    T *const p = values(place) + lane, *const q = slopes(place) + lane;
-    const bool updating = first && args.old;
-    if (!drawing) copy(z, memory, true);
-    if (drawing && args.keep && !updating) copy(memory, z, false);
-    for (int stage = updating ? 0 : 1; stage < (s.results ? 2 : 1); stage++) { /* update, evaluate */
-      const bool two = stage == 0 || s.results == MNO_FIELD_FG;
+    if (!drawing && group == 0) fetch(z, memory);
+    if (drawing && args.keep && !updating) keep(memory, z);
+    const bool last = !updating || group == s.groups - 1;
+    for (int which = updating ? OLD : NOW; which <= (s.results && last ? NOW : OLD); which++) {
+      const bool two = which == OLD || s.results == MNO_FIELD_FG;
+      const int left = s.N - group * MNO_CHUNK, begin = which == OLD ? 0 : part.sample;
+      const int end = which == NOW ? part.sample + part.samples : left < MNO_CHUNK ? left : (int)MNO_CHUNK;
+      const T *const h_b =
+          Team::work_in_memory ? in_memory(which, node, which == OLD ? group : part.group) : fields(place, which);
       T weight = 1;
-      if (stage) weight = args.weight ? ((const T *)args.weight)[tile * LANES + lane] : (T)args.weight_of_all;
-      const int end_group = stage ? part.group + 1 : s.groups;
-      for (int group = stage ? part.group : 0; group < end_group; group++) {
-        const T *const fields = field(stage ? args.now : args.old, node, group);
-        project(z, fields, two, p, q);
-        const int left = s.N - group * MNO_CHUNK, begin = stage ? part.sample : 0;
-        const int end = stage ? part.sample + part.samples : left < MNO_CHUNK ? left : (int)MNO_CHUNK;
-        switch (args.activation) {
-#define MNO_ACTIVATE(name, text, odd)                                                                                       \
-  case name: apply<name>(p, q, begin, end, two, weight); break;
-          MNO_ACTIVATION_LIST(MNO_ACTIVATE)
-#undef MNO_ACTIVATE
-        default: break;
-        }
-        if (stage == 0) move(z, fields, group, p, q);
+      if (which == NOW) weight = args.weight ? ((const T *)args.weight)[tile * LANES + lane] : (T)args.weight_of_all;
+      Row<T> p, q;
+      if (two)
+        project<true>(z, h_b, &p, &q);
+      else
+        project<false>(z, h_b, &p, &q);
+      T *const p_rows = values(place) + lane, *const q_rows = slopes(place) + lane;
+      if (args.activation == MNO_TANH) apply_tanh(&p, &q, begin, end, two, weight);
+      if (args.activation != MNO_TANH || which == NOW) {
+        to_rows(p_rows, p);
+        to_rows(q_rows, q);
       }
-      if (stage == 0) copy(memory, z, false);
+      switch (args.activation) {
+#define MNO_ACTIVATE(name, text, odd)                                                                                       \
+  case name:                                                                                                                \
+    if (name != MNO_TANH) apply<name>(p_rows, q_rows, begin, end, two, weight);                                             \
+    break;
+        MNO_ACTIVATION_LIST(MNO_ACTIVATE)
+#undef MNO_ACTIVATE
+      default: break;
+      }
+      if (which == NOW) continue;
+      if (args.activation != MNO_TANH) {
+        from_rows(&p, p_rows);
+        from_rows(&q, q_rows);
+      }
+      if (s.groups > 1)
+        move<true>(z, memory, h_b, group, p, q);
+      else
+        move<false>(z, memory, h_b, group, p, q);
     }
   }
 
   /* ---- lane = block of results and slice of the tile */
 
   MNO_DEVICE void accumulate(const Place &place, int lane, const Part &part, bool fresh, uint32_t particles) {
-    const int block = lane / part.slices, slice = lane - block * part.slices;
+    const int block = lane >> part.shift, slice = lane & (part.slices - 1);
     if (block >= part.blocks) return;
     T *const sum = sums(place) + lane;
-    const T *const u = work(place) + slice, *const v = u + s.r * LANES;
-    const uint32_t slices = (uint32_t)part.slices, count = particles > (uint32_t)slice ? particles - (uint32_t)slice : 0;
+    const T *const u = work(place) + slice, *const v = u + s.r * ROW;
+    const int times = ((int)particles - slice + part.slices - 1) >> part.shift; /* <= 0: no particle */
     if (block < part.J) {
       const int rest = block / part.pairs, pair = block - rest * part.pairs, quad = rest / part.columns;
       const int column = (rest - quad * part.columns) * MNO_FIELD_ROWS;
-      sum_J(sum, slopes(place) + slice + (part.sample + pair * MNO_FIELD_PAIR) * LANES,
-            v + (part.row + quad * MNO_FIELD_ROWS) * LANES, u + column * LANES, fresh, slices, count);
+      sum_J(sum, slopes(place) + slice + (part.sample + pair * MNO_FIELD_PAIR) * ROW,
+            v + (part.row + quad * MNO_FIELD_ROWS) * ROW, u + column * ROW, fresh, part.slices, times);
       return;
     }
     const bool is_G = block >= part.J + part.F;
-    const int b = block - part.J - (is_G ? part.F : 0), quad = b / part.fives, five = b - quad * part.fives;
+    static_assert(MNO_CHUNK <= 2 * MNO_FIELD_SAMPLES, "at most two fives");
+    const int b = block - part.J - (is_G ? part.F : 0), quad = part.fives == 1 ? b : b / 2, five = b - quad * part.fives;
     const T *const left = is_G ? slopes(place) : values(place);
-    sum_F(sum, left + slice + (part.sample + five * MNO_FIELD_SAMPLES) * LANES,
-          (is_G ? u : v) + (part.row + quad * MNO_FIELD_ROWS) * LANES, fresh, slices, count);
+    sum_F(sum, left + slice + (part.sample + five * MNO_FIELD_SAMPLES) * ROW,
+          (is_G ? u : v) + (part.row + quad * MNO_FIELD_ROWS) * ROW, fresh, part.slices, times);
   }
 
   /* Past the end of a part other rows are read, at most into those behind the work tile, and their results are left out. */
-  MNO_DEVICE void sum_F(T *sum, const T *left, const T *right, bool fresh, uint32_t slices, uint32_t count) const {
+  MNO_DEVICE void sum_F(T *sum, const T *left, const T *right, bool fresh, int slices, int times) const {
     T acc[MNO_FIELD_SAMPLES][MNO_FIELD_ROWS];
     MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) acc[i][a] =
         fresh ? (T)0 : sum[(i * MNO_FIELD_ROWS + a) * LANES];
-    MNO_UNROLL_ROWS for (uint32_t n = 0; n < count; n += slices, left += slices, right += slices) {
-      T w[MNO_FIELD_ROWS];
-      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) w[a] = right[a * LANES];
-      MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) {
-        const T t = left[i * LANES];
-        MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) acc[i][a] = fma_(t, w[a], acc[i][a]);
-      }
-    }
+    repeat(times, [&] {
+      T w[MNO_FIELD_ROWS], x[MNO_FIELD_SAMPLES];
+      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) w[a] = right[a * ROW];
+      MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) x[i] = left[i * ROW];
+      MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) acc[i][a] =
+          fma_(x[i], w[a], acc[i][a]);
+      left += slices, right += slices;
+    });
     MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
         sum[(i * MNO_FIELD_ROWS + a) * LANES] = acc[i][a];
   }
 
-  MNO_DEVICE void sum_J(T *sum, const T *slope, const T *v, const T *u, bool fresh, uint32_t slices, uint32_t count) const {
+  MNO_DEVICE void sum_J(T *sum, const T *slope, const T *v, const T *u, bool fresh, int slices, int times) const {
     T acc[MNO_FIELD_PAIR][MNO_FIELD_ROWS][MNO_FIELD_ROWS];
     MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
         MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) acc[i][a][b] =
             fresh ? (T)0 : sum[((i * MNO_FIELD_ROWS + a) * MNO_FIELD_ROWS + b) * LANES];
-    MNO_UNROLL_ROWS for (uint32_t n = 0; n < count; n += slices, slope += slices, v += slices, u += slices) {
-      T w[MNO_FIELD_ROWS];
-      MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) w[b] = u[b * LANES];
-      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) {
-        const T va = v[a * LANES];
-        MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) {
-          const T c = slope[i * LANES] * va;
-          MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) acc[i][a][b] = fma_(c, w[b], acc[i][a][b]);
-        }
+    repeat(times, [&] {
+      T w[MNO_FIELD_ROWS], va[MNO_FIELD_ROWS], g[MNO_FIELD_PAIR];
+      MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) w[b] = u[b * ROW];
+      MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) g[i] = slope[i * ROW];
+      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) va[a] = v[a * ROW];
+      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) {
+        const T c = g[i] * va[a];
+        MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) acc[i][a][b] = fma_(c, w[b], acc[i][a][b]);
       }
-    }
+      slope += slices, v += slices, u += slices;
+    });
     MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
         MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) sum[((i * MNO_FIELD_ROWS + a) * MNO_FIELD_ROWS + b) * LANES] =
             acc[i][a][b];

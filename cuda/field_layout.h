@@ -22,9 +22,12 @@ enum {
   MNO_FIELD_SAMPLES = 5,  /* of a block of F or G */
   MNO_FIELD_PAIR = 2,     /* of a block of J */
   MNO_FIELD_ROWS = 4,     /* of a block, and columns of a block of J */
-  MNO_FIELD_SLICES = 32,  /* at most */
+  MNO_FIELD_SHIFT = 5,    /* 2^5 slices at most */
   MNO_FIELD_CHUNKS = 512, /* of a node, at most */
-  MNO_FIELD_LEAST = 1024  /* particles of a chunk, at least */
+  MNO_FIELD_LEAST = 1024, /* particles of a chunk, at least */
+  /* From row to row of a tile in a team's memory: lanes read from several rows at a time, which then differ in their banks.
+   */
+  MNO_FIELD_ROW = MNO_FIELD_LANES + 2
 };
 
 /* What a pass evaluates. */
@@ -40,7 +43,7 @@ typedef struct mno_field_shape {
   uint32_t particles, tiles;       /* of a node */
   uint32_t chunk, chunks;          /* tiles of a chunk, chunks of a node */
   uint32_t outputs;                /* results of a node: F [N][r], then G [N][r] or J [N][r][r] */
-  uint32_t work_rows;              /* of the work tile, MNO_FIELD_LANES numbers each; the last few belong to no coordinate */
+  uint32_t work_rows;              /* of the work tile, MNO_FIELD_ROW numbers each; the last few belong to no coordinate */
 } mno_field_shape;
 
 /* The scrambled sequence as the device sees it; dimension d >= tabled is pseudo-random. */
@@ -81,7 +84,7 @@ MNO_LAYOUT size_t mno_field_field_bytes(const mno_field_shape *s, size_t m) {
   return m * (size_t)s->groups * (size_t)s->r * 2 * (size_t)s->pitch * (size_t)s->bytes;
 }
 MNO_LAYOUT size_t mno_field_work_bytes(const mno_field_shape *s) {
-  return (size_t)s->work_rows * MNO_FIELD_LANES * (size_t)s->bytes;
+  return (size_t)s->work_rows * MNO_FIELD_ROW * (size_t)s->bytes;
 }
 /* Numbers that a lane accumulates. */
 MNO_LAYOUT int mno_field_sums(int results) {
@@ -89,12 +92,16 @@ MNO_LAYOUT int mno_field_sums(int results) {
          : results               ? MNO_FIELD_SAMPLES * MNO_FIELD_ROWS
                                  : 0;
 }
-/* Shared memory of a team: bases of the Sobol points, two rows per sample of a group, the lanes' sums, the work tile. */
+/* Shared memory of a team: bases of the Sobol points, old and new fields of a group, two rows per sample of a group, the
+ * lanes' sums, the work tile. Where there is no room for the work tile, fields stay in memory as well. */
 MNO_LAYOUT size_t mno_field_bases_bytes(const mno_field_shape *s) { return mno_round_up(2 * (size_t)s->r * 4, 16); }
+MNO_LAYOUT size_t mno_field_group_bytes(const mno_field_shape *s) {
+  return (size_t)s->r * 2 * (size_t)s->pitch * (size_t)s->bytes;
+}
 MNO_LAYOUT size_t mno_field_shared_bytes(const mno_field_shape *s, int work_in_memory) {
   return mno_field_bases_bytes(s) +
-         (2 * MNO_CHUNK + (size_t)mno_field_sums(s->results)) * MNO_FIELD_LANES * (size_t)s->bytes +
-         (work_in_memory ? 0 : mno_field_work_bytes(s));
+         (2 * MNO_CHUNK * MNO_FIELD_ROW + (size_t)mno_field_sums(s->results) * MNO_FIELD_LANES) * (size_t)s->bytes +
+         (work_in_memory ? 0 : 2 * mno_field_group_bytes(s) + mno_field_work_bytes(s));
 }
 
 #ifdef __cplusplus

@@ -15,7 +15,8 @@
 
 #ifdef __CUDA_ARCH__
 #define MNO_UNROLL _Pragma("unroll")
-#define MNO_ROLL _Pragma("unroll 1") /* short loops of an unknown length: unrolled, their ends cost more than they save */
+/* Short loops of an unknown length: unrolled, their ends cost more than they save. */
+#define MNO_ROLL _Pragma("unroll 1")
 /* Inner loops over rows: as many at a time as the registers hold. */
 #define MNO_UNROLL_ROWS _Pragma("unroll(Team::template rows<T>)")
 /* Partial sums in flight hide latency. */
