@@ -306,25 +306,30 @@ private:
       else
         project<false>(z, h_b, &p, &q);
       T *const p_rows = values(place) + lane, *const q_rows = slopes(place) + lane;
-      if (args.activation == MNO_TANH) apply_tanh(&p, &q, begin, end, two, weight);
-      if (args.activation != MNO_TANH || which == NOW) {
+      if (args.activation == MNO_TANH) {
+        apply_tanh(&p, &q, begin, end, two, weight);
+        if (which == NOW) {
+          to_rows(p_rows, p);
+          to_rows(q_rows, q);
+        }
+      } else {
         to_rows(p_rows, p);
         to_rows(q_rows, q);
-      }
-      switch (args.activation) {
+        switch (args.activation) {
 #define MNO_ACTIVATE(name, text, odd)                                                                                       \
   case name:                                                                                                                \
     if (name != MNO_TANH) apply<name>(p_rows, q_rows, begin, end, two, weight);                                             \
     break;
-        MNO_ACTIVATION_LIST(MNO_ACTIVATE)
+          MNO_ACTIVATION_LIST(MNO_ACTIVATE)
 #undef MNO_ACTIVATE
-      default: break;
+        default: break;
+        }
+        if (which == OLD) {
+          from_rows(&p, p_rows);
+          from_rows(&q, q_rows);
+        }
       }
       if (which == NOW) continue;
-      if (args.activation != MNO_TANH) {
-        from_rows(&p, p_rows);
-        from_rows(&q, q_rows);
-      }
       if (s.groups > 1)
         move<true>(z, memory, h_b, group, p, q);
       else
