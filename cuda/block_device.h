@@ -9,7 +9,7 @@ namespace mno {
 template <bool IN_MEMORY> class DeviceBlock {
 public:
   static constexpr bool work_in_memory = IN_MEMORY;
-  template <class T> static constexpr int rows = sizeof(T) == 4 ? 4 : 2; /* in flight in inner loops */
+  template <class T> static constexpr int rows = 2; /* in flight in inner loops */
   uint32_t team_index;
 
   __device__ __forceinline__ explicit DeviceBlock(char *dynamic) : team_index(blockIdx.x) {

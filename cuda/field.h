@@ -256,24 +256,32 @@ private:
    * rows behind the particle until the last, because all of them see the old one. */
   template <bool SEVERAL>
   MNO_DEVICE void move(T *u, T *memory, const T *fields, int group, const Row<T> &t, const Row<T> &g) const {
+    enum { TOGETHER = Team::template rows<T> };
+    int a = 0;
+    MNO_LOOP for (; a + TOGETHER <= s.r; a += TOGETHER)
+        move_some<SEVERAL, TOGETHER>(u + a * ROW, memory + a * LANES, fields + a * 2 * PITCH, group, t, g);
+    MNO_LOOP for (; a < s.r; a++)
+        move_some<SEVERAL, 1>(u + a * ROW, memory + a * LANES, fields + a * 2 * PITCH, group, t, g);
+  }
+  template <bool SEVERAL, int COUNT>
+  MNO_DEVICE void move_some(T *u, T *memory, const T *fields, int group, const Row<T> &t, const Row<T> &g) const {
     const bool first = !SEVERAL || group == 0, last = !SEVERAL || group == s.groups - 1;
     const T step_u = (T)args.step_u, step_v = (T)args.step_v;
-    T *v = u + s.r * ROW, *v_memory = memory + s.r * LANES;
-    repeat(s.r, [&] {
+    T *const v = u + s.r * ROW, *const du = v + s.r * ROW, *const dv = du + s.r * ROW,
+             *const v_memory = memory + s.r * LANES;
+    T sum_u[COUNT], sum_v[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) { /* all are read before any is written */
       Row<T> h, b;
-      h.read(fields);
-      b.read(fields + PITCH);
-      T sum_u = g.dot(h), sum_v = t.dot(b), *const du = u + 2 * s.r * ROW, *const dv = v + 2 * s.r * ROW;
-      if (!first) sum_u += *du, sum_v += *dv;
-      if (last) {
-        *u = *memory = fma_(step_u, sum_u, *u);
-        *v = *v_memory = fma_(step_v, sum_v, *v);
-      } else {
-        *du = sum_u;
-        *dv = sum_v;
-      }
-      u += ROW, v += ROW, memory += LANES, v_memory += LANES, fields += 2 * PITCH;
-    });
+      h.read(fields + i * 2 * PITCH);
+      b.read(fields + i * 2 * PITCH + PITCH);
+      sum_u[i] = g.dot(h), sum_v[i] = t.dot(b);
+      if (!first) sum_u[i] += du[i * ROW], sum_v[i] += dv[i * ROW];
+      if (last) sum_u[i] = fma_(step_u, sum_u[i], u[i * ROW]), sum_v[i] = fma_(step_v, sum_v[i], v[i * ROW]);
+    }
+    T *const to_u = last ? u : du, *const to_v = last ? v : dv;
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) to_u[i * ROW] = sum_u[i], to_v[i * ROW] = sum_v[i];
+    if (!last) return;
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) memory[i * LANES] = sum_u[i], v_memory[i * LANES] = sum_v[i];
   }
 
   /* One group of an update, then the evaluation if that was the last. */
@@ -298,25 +306,30 @@ private:
       else
         project<false>(z, h_b, &p, &q);
       T *const p_rows = values(place) + lane, *const q_rows = slopes(place) + lane;
-      if (args.activation == MNO_TANH) apply_tanh(&p, &q, begin, end, two, weight);
-      if (args.activation != MNO_TANH || which == NOW) {
+      if (args.activation == MNO_TANH) {
+        apply_tanh(&p, &q, begin, end, two, weight);
+        if (which == NOW) {
+          to_rows(p_rows, p);
+          to_rows(q_rows, q);
+        }
+      } else {
         to_rows(p_rows, p);
         to_rows(q_rows, q);
-      }
-      switch (args.activation) {
+        switch (args.activation) {
 #define MNO_ACTIVATE(name, text, odd)                                                                                       \
   case name:                                                                                                                \
     if (name != MNO_TANH) apply<name>(p_rows, q_rows, begin, end, two, weight);                                             \
     break;
-        MNO_ACTIVATION_LIST(MNO_ACTIVATE)
+          MNO_ACTIVATION_LIST(MNO_ACTIVATE)
 #undef MNO_ACTIVATE
-      default: break;
+        default: break;
+        }
+        if (which == OLD) {
+          from_rows(&p, p_rows);
+          from_rows(&q, q_rows);
+        }
       }
       if (which == NOW) continue;
-      if (args.activation != MNO_TANH) {
-        from_rows(&p, p_rows);
-        from_rows(&q, q_rows);
-      }
       if (s.groups > 1)
         move<true>(z, memory, h_b, group, p, q);
       else
