@@ -258,9 +258,9 @@ private:
   MNO_DEVICE void move(T *u, T *memory, const T *fields, int group, const Row<T> &t, const Row<T> &g) const {
     enum { TOGETHER = Team::template rows<T> };
     int a = 0;
-    MNO_LOOP for (; a + TOGETHER <= s.r; a += TOGETHER)
+    MNO_ROLL for (; a + TOGETHER <= s.r; a += TOGETHER)
         move_some<SEVERAL, TOGETHER>(u + a * ROW, memory + a * LANES, fields + a * 2 * PITCH, group, t, g);
-    MNO_LOOP for (; a < s.r; a++)
+    MNO_ROLL for (; a < s.r; a++)
         move_some<SEVERAL, 1>(u + a * ROW, memory + a * LANES, fields + a * 2 * PITCH, group, t, g);
   }
   template <bool SEVERAL, int COUNT>
