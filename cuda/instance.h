@@ -94,19 +94,20 @@ protected:
     return count < 0 ? 0 : count > s.tile ? s.tile : count;
   }
 
-  /* W0: a layer's place among the layers of all instances. */
-  MNO_DEVICE size_t place_of(int layer, int g) const {
+  /* W0: where a layer lies among the spans of all instances, whose shares are `stride` apart, its layers `each`. */
+  MNO_DEVICE size_t place_of(int layer, int g, uint32_t stride, uint32_t each) const {
     const int span = layer / s.span;
-    return ((size_t)span * s.group + g) * s.span + (layer - span * s.span);
+    return ((size_t)span * s.group + g) * stride + (size_t)(layer - span * s.span) * each;
   }
   MNO_DEVICE char *tile_memory(int rank, int L, int layer, int tile, int g = 0) const {
-    const size_t index = LANES ? place_of(layer, g) : ((size_t)rank * L + layer) * s.tiles + tile;
-    return slot + at.weights + index * s.tile_bytes;
+    return slot + at.weights +
+           (LANES ? place_of(layer, g, s.span_bytes, s.tile_bytes)
+                  : (((size_t)rank * L + layer) * s.tiles + tile) * s.tile_bytes);
   }
   /* A row of weights in a tile: u or v of its unit m. W0 has both of a unit side by side. */
   MNO_DEVICE int weight_row(int m, int is_v) const { return (LANES ? 2 * m + is_v : is_v * s.tile + m) * s.row; }
   MNO_DEVICE char *state_memory(int layer, int g = 0) const {
-    return slot + at.states + (LANES ? place_of(layer, g) : (size_t)layer) * s.h_bytes;
+    return slot + at.states + (LANES ? place_of(layer, g, s.span_states, s.h_bytes) : (size_t)layer * s.h_bytes);
   }
 
   /* e counts [chunks][D][MNO_CHUNK]; returns the offset in a state and the sample. */

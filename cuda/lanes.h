@@ -18,6 +18,20 @@ template <class T, int HEIGHT> struct Column : Tuple<T, HEIGHT> {
   MNO_DEVICE void write_column(T *to) const { MNO_UNROLL for (int d = 0; d < HEIGHT; d++) to[d * row_pitch<T>()] = x[d]; }
 };
 
+/* Some coordinates of u or v that are read and written together: aligned to their size. */
+template <class T, int COUNT> struct Coordinates : Tuple<T, COUNT> {
+  using Tuple<T, COUNT>::x;
+  MNO_DEVICE void read(const T *from) { MNO_UNROLL for (int i = 0; i < COUNT; i++) x[i] = from[i]; }
+  MNO_DEVICE void write(T *to) const { MNO_UNROLL for (int i = 0; i < COUNT; i++) to[i] = x[i]; }
+};
+#ifdef __CUDA_ARCH__
+template <> MNO_DEVICE void Coordinates<float, 2>::read(const float *from) {
+  const float2 two = *(const float2 *)from;
+  x[0] = two.x, x[1] = two.y;
+}
+template <> MNO_DEVICE void Coordinates<float, 2>::write(float *to) const { *(float2 *)to = make_float2(x[0], x[1]); }
+#endif
+
 /* u and v of a unit. */
 template <class T, int HEIGHT> struct Unit {
   Column<T, HEIGHT> u, v;
@@ -161,7 +175,7 @@ private:
     return true;
   }
 
-  /* Initial weights, padding zero, four coordinates of u or v of one unit at a time; and zeros where no sample writes. */
+  /* Initial weights, padding zero, four coordinates of u or v of one unit at a time; and zeros where nothing else writes. */
   MNO_DEVICE void draw(int g, const mno_item &item, const mno_device_problem &problem, mno_parcel *parcel) {
     double *const record = part(parcel, problem.steps, WEIGHTS, 0);
     const size_t half = (size_t)item.L * s.M * s.D;
@@ -181,9 +195,9 @@ private:
           if (d < s.D && (args.weights & 1)) record[is_v * half + (size_t)unit * s.D + d] = w;
         }
       }
-      for (int layer = lane; layer < item.L; layer += s.lanes) {
-        uint4_ *const h = (uint4_ *)state_memory(layer, g);
-        for (uint32_t i = 0; i < s.h_bytes / sizeof *h; i++) h[i] = uint4_{};
+      for (int span = lane; span * s.span < item.L; span += s.lanes) {
+        clear(tile_memory(0, 0, span * s.span, 0, g), (uint32_t)s.span * s.tile_bytes, s.span_bytes);
+        clear(state_memory(span * s.span, g), 0, s.span_states);
       }
       T *const region = state(place, 0, g);
       for (uint32_t i = s.H / (uint32_t)sizeof(T) + (uint32_t)lane; i < s.each_bytes / sizeof(T); i += (uint32_t)s.lanes)
@@ -194,6 +208,9 @@ private:
   struct alignas(16) uint4_ {
     uint32_t x[4];
   };
+  static MNO_DEVICE void clear(char *at, uint32_t from, uint32_t to) {
+    for (; from < to; from += (uint32_t)sizeof(uint4_)) *(uint4_ *)(at + from) = uint4_{};
+  }
 
   /* Starts loading the next span, if there is one; with the states on the way down. */
   MNO_DEVICE void load(int span, int spans, bool down) {
@@ -219,10 +236,10 @@ private:
     return *g < s.group;
   }
   MNO_DEVICE T *stage_weights(const Place &place, int g) const {
-    return (T *)(place.shared + stage_offset(tail.stage) + (uint32_t)(g * s.span) * s.tile_bytes);
+    return (T *)(place.shared + stage_offset(tail.stage) + (uint32_t)g * s.span_bytes);
   }
   MNO_DEVICE T *stage_states(const Place &place, int g) const {
-    return (T *)(place.shared + stage_offset(tail.stage) + mno_stage_weights(&s) + (uint32_t)(g * s.span) * s.h_bytes);
+    return (T *)(place.shared + stage_offset(tail.stage) + mno_stage_weights(&s) + (uint32_t)g * s.span_states);
   }
   MNO_DEVICE int end_of(int span, int L) const { return (span + 1) * s.span < L ? (span + 1) * s.span : L; }
 
@@ -231,7 +248,7 @@ private:
   static constexpr int UNITS = HEIGHT > 10      ? 1
                                : sizeof(T) == 4 ? 5
                                                 : 3,
-                       COORDINATES = sizeof(T) == 4 ? 2 : 1, PAIR = MNO_PAIR;
+                       COORDINATES = MNO_TOGETHER / (int)sizeof(T), PAIR = MNO_PAIR;
 
   /* COUNT units from `row` on: sum += v rho(<u,h>/D) */
   template <int COUNT, class Rho> MNO_DEVICE void respond_some(const T *row, const column &h, column &sum, Rho rho) const {
@@ -386,20 +403,18 @@ private:
   MNO_DEVICE void update_some(T *unit, int apart, bool both, const T *h, const T *b, const Row<T> (&row_g)[PAIR],
                               const Row<T> (&row_t)[PAIR], const Setting &is) const {
     Row<T> row_h[COUNT], row_b[COUNT];
-    T new_u[PAIR][COUNT], new_v[PAIR][COUNT];
+    Coordinates<T, COUNT> new_u[PAIR], new_v[PAIR];
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
       row_h[i].read(h + i * PITCH);
       row_b[i].read(b + i * PITCH);
-      MNO_UNROLL for (int k = 0; k < PAIR; k++) new_u[k][i] = unit[k * apart + i],
-                                                new_v[k][i] = unit[k * apart + HEIGHT + i];
     }
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) new_u[k].read(unit + k * apart), new_v[k].read(unit + k * apart + HEIGHT);
     MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-      new_u[k][i] = fma_(-is.rate_u, row_g[k].dot(row_h[i]), new_u[k][i]);
-      new_v[k][i] = fma_(-is.rate_v, row_t[k].dot(row_b[i]), new_v[k][i]);
+      new_u[k].x[i] = fma_(-is.rate_u, row_g[k].dot(row_h[i]), new_u[k].x[i]);
+      new_v[k].x[i] = fma_(-is.rate_v, row_t[k].dot(row_b[i]), new_v[k].x[i]);
     }
-    MNO_UNROLL for (int k = 0; k < PAIR; k++) if (k == 0 || both) MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-      unit[k * apart + i] = new_u[k][i], unit[k * apart + HEIGHT + i] = new_v[k][i];
-    }
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) if (k == 0 || both) new_u[k].write(unit + k * apart),
+        new_v[k].write(unit + k * apart + HEIGHT);
   }
 
   /* u -= rate_u sum_i h_i g_i, v -= rate_v sum_i b_i t_i; a part of the coordinates of two units at a time. */

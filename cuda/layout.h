@@ -6,7 +6,8 @@
  * as [chunk][coordinate][pitch].
  *
  * Small networks go several at once (W0): a lane is a sample of one of the team's instances, and a transfer brings a span of
- * whole layers of all of them, [instance][layer][unit][u|v][row].
+ * whole layers of all of them, [instance][layer][unit][u|v][row]. The shares of the instances are padded to a stride that
+ * keeps the lanes of different instances out of each other's banks.
  *
  * Every sum has a fixed order: coordinates in `slices` of a projection <u,h>, units in `slices` of a combination sum v rho,
  * then the slices in order, then the ranks. All of that depends on D, M, N, L and the precision only, never on the batch,
@@ -26,7 +27,8 @@ enum {
   MNO_PITCH_F32 = 12, /* elements of a row of a chunk */
   MNO_PITCH_F64 = 10,
   MNO_GROUP_MOST = 8,
-  MNO_PAIR = 2 /* W0: units of a lane in an update, which share what is read of the samples */
+  MNO_PAIR = 2,    /* W0: units of a lane in an update, which share what is read of the samples */
+  MNO_TOGETHER = 8 /* W0: bytes of u and of v that an update reads at a time */
 };
 
 /* Numbers of coordinates that kernel W0 is compiled for: D is padded to the next. */
@@ -61,6 +63,7 @@ typedef struct mno_shape {
   mno_divisor by_samples, by_share, by_parts, by_pairs; /* W0: lanes of an instance when they are samples and when they are
                                                          units, parts of a pair of units, pairs of a layer */
   uint32_t tile_bytes, h_bytes;                         /* of a tile in memory; of a state */
+  uint32_t span_bytes, span_states; /* from one instance's share of a span to the next; W0: with padding */
   uint32_t H, B, P, Q, A; /* offsets in an instance's state region: h, b, projections, accumulators (W0: b of the span) */
   uint32_t a_bytes;       /* one of the accumulator buffers: two when there are several ranks */
   uint32_t each_bytes;    /* of an instance's state region */
@@ -143,20 +146,23 @@ MNO_LAYOUT size_t mno_round_up(size_t n, size_t to) { return (n + to - 1) / to *
 MNO_LAYOUT mno_slot_layout mno_slot(const mno_shape *s) {
   mno_slot_layout at;
   const size_t N = (size_t)s->N, group = (size_t)s->group;
-  const size_t layers = ((size_t)s->L + (size_t)s->span - 1) / (size_t)s->span * (size_t)s->span * group;
+  const size_t shares = ((size_t)s->L + (size_t)s->span - 1) / (size_t)s->span * group;
   at.weights = 256;
-  at.states = at.weights + (size_t)s->ranks * layers * (size_t)s->tiles * s->tile_bytes;
-  at.readout = at.states + layers * s->h_bytes;
+  at.states = at.weights + (size_t)s->ranks * shares * (size_t)s->tiles * s->span_bytes;
+  at.readout = at.states + shares * s->span_states;
   at.readout_each = (2 * N * (size_t)s->d_out + N) * sizeof(double);
   at.region = mno_round_up(at.readout + group * at.readout_each, 256);
   at.bytes = mno_round_up(at.region + (size_t)s->ranks * s->state_bytes, 256);
   return at;
 }
 
-/* What a transfer of W0 brings of weights and of states; a transfer of the others brings a tile of weights. */
-MNO_LAYOUT uint32_t mno_stage_weights(const mno_shape *s) { return (uint32_t)(s->group * s->span) * s->tile_bytes; }
+/* What a transfer of W0 brings at most of weights and of states, less the padding of the last share; a transfer of the
+ * others brings a tile of weights. */
+MNO_LAYOUT uint32_t mno_stage_weights(const mno_shape *s) {
+  return (uint32_t)(s->group - 1) * s->span_bytes + (uint32_t)s->span * s->tile_bytes;
+}
 MNO_LAYOUT uint32_t mno_stage_states(const mno_shape *s) {
-  return s->kernel == MNO_KERNEL_LANES ? (uint32_t)(s->group * s->span) * s->h_bytes : 0;
+  return s->kernel == MNO_KERNEL_LANES ? (uint32_t)(s->group - 1) * s->span_states + (uint32_t)s->span * s->h_bytes : 0;
 }
 MNO_LAYOUT uint32_t mno_stage_bytes(const mno_shape *s) { return mno_stage_weights(s) + mno_stage_states(s); }
 

@@ -26,6 +26,7 @@ enum {
   SLICES_MOST = 64,
   CUT_DEPTH = 64,             /* layers of the network that a cut is modelled for */
   SPAN_MOST = 32,             /* W0: layers of a span */
+  ROUNDS_MOST = 8,            /* W0: of an update, that bank conflicts are modelled for */
   SPAN_INSTRUCTIONS = 2000,   /* W0: so that barriers and transfers do not count */
   SPAN_BYTES = 14 << 10,      /* W0: shared memory of a warp that leaves room for 16 on a processor */
   TEAM_BYTES = 36 << 10,      /* W0: for 6 */
@@ -37,6 +38,10 @@ enum {
 };
 
 static const size_t BATCH_BYTES = (size_t)8 << 30; /* G: memory of a batch */
+
+/* The reference card: an H100. */
+static const double bandwidth = 3.0e12, cache = 5.5e12, clock = 1.755e9, processors = 132, memory = 75e9, shared = 227e3,
+                    issue_rate = 2.5, flops = 59e12, load_seconds = 1e-6;
 
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 static double max(double a, double b) { return a > b ? a : b; }
@@ -85,7 +90,7 @@ static bool place_state(mno_shape *s) {
     return false;
   const uint32_t state = (uint32_t)(s->chunks * s->D * s->pitch * s->bytes);
   const uint32_t projection = (uint32_t)(s->chunks * s->d_slices * s->tile * s->pitch * s->bytes);
-  s->h_bytes = state;
+  s->h_bytes = s->span_states = state;
   s->height = s->D;
   s->H = 0;
   s->B = s->H + state;
@@ -101,7 +106,7 @@ static bool place_state(mno_shape *s) {
 static bool cut(mno_shape *s, size_t tiles) {
   s->tile = (int32_t)ceil_div((size_t)s->share, tiles);
   s->tiles = (int32_t)ceil_div((size_t)s->share, (size_t)s->tile);
-  s->tile_bytes = (uint32_t)mno_round_up((size_t)(2 * s->tile * s->row * s->bytes), 16);
+  s->tile_bytes = s->span_bytes = (uint32_t)mno_round_up((size_t)(2 * s->tile * s->row * s->bytes), 16);
   s->d_slices = (int32_t)best_slices(s, (size_t)s->tile, (size_t)s->D);
   s->d_length = (int32_t)ceil_div((size_t)s->D, (size_t)s->d_slices);
   s->m_slices = (int32_t)best_slices(s, (size_t)s->D, (size_t)s->tile);
@@ -140,6 +145,107 @@ static double span_instructions(const mno_shape *s) {
   return s->span * pass_instructions(s) + rounds * update + 450;
 }
 
+/* W0: in how many parts an update deals the coordinates to the lanes, each of whole accesses of MNO_TOGETHER bytes. */
+static void cut_update(mno_shape *s) {
+  double least = 0;
+  mno_shape best = *s;
+  for (int parts = 1; parts <= s->D; parts++) {
+    s->d_slices = parts;
+    s->d_length = (int32_t)mno_round_up(ceil_div((size_t)s->D, (size_t)parts), MNO_TOGETHER / (size_t)s->bytes);
+    const double cost = span_instructions(s);
+    if (parts == 1 || cost < least) least = cost, best = *s;
+  }
+  *s = best;
+  s->by_parts = divisor((uint32_t)s->d_slices);
+}
+
+enum { WARP = 32, BANK_BYTES = 4, WAVEFRONT_BYTES = 128, IDLE = -1 };
+
+/* Passes through shared memory for an access of `bytes` a lane at `at`. A wavefront returns 128 bytes, so the lanes come in
+ * batches, of twice as many where neighbours read the same; a batch takes as many as a bank has words to give. */
+static int wavefronts(const int32_t at[WARP], int bytes) {
+  int batch = WAVEFRONT_BYTES / bytes, count = 0;
+  bool pairs = bytes > BANK_BYTES;
+  for (int i = 0; i < WARP; i += 2) pairs = pairs && (at[i] == at[i + 1] || at[i] == IDLE || at[i + 1] == IDLE);
+  if (pairs) batch *= 2;
+  for (int first = 0; first < WARP; first += batch) {
+    int of[WARP] = {0}, most = 0;
+    for (int i = first; i < first + batch; i++) {
+      int other = first;
+      while (at[other] != at[i]) other++;
+      if (at[i] == IDLE || other < i) continue;
+      const int n = ++of[at[i] / bytes % (WAVEFRONT_BYTES / bytes)];
+      if (n > most) most = n;
+    }
+    count += most;
+  }
+  return count;
+}
+
+/* W0: where the lanes read in the round of an update that begins with item `e`: the instances `stride` apart, layers, units
+ * and coordinates as given, in bytes. */
+static void update_addresses(const mno_shape *s, int e, int stride, int layer_bytes, int unit_bytes, int coordinate_bytes,
+                             int32_t at[WARP]) {
+  const int share = (int)s->by_share.d, pairs = (int)s->by_pairs.d;
+  for (int lane = 0; lane < WARP; lane++) {
+    const int g = lane / share, item = e + lane % share, pair = item / s->d_slices;
+    at[lane] = IDLE;
+    if (g < s->group && item < s->span * pairs * s->d_slices)
+      at[lane] = g * stride + pair / pairs * layer_bytes + pair % pairs * unit_bytes +
+                 item % s->d_slices * s->d_length * coordinate_bytes;
+  }
+}
+
+/* W0: rounds of an update, of which the first few stand for all. */
+static int rounds_of(const mno_shape *s) {
+  return (int)ceil_div((size_t)(s->span * s->d_slices) * s->by_pairs.d, s->by_share.d);
+}
+static int rounds_like(const mno_shape *s) { return rounds_of(s) < ROUNDS_MOST ? rounds_of(s) : ROUNDS_MOST; }
+
+/* W0: for the weights of a span when instances lie `stride` apart: in the passes a unit is read by all samples of an
+ * instance; in the update every lane has units of its own. */
+static double weights_wavefronts(const mno_shape *s, int stride) {
+  const int unit = 2 * s->height * s->bytes;
+  int32_t at[WARP];
+  double update = 0;
+  for (int r = 0; r < rounds_like(s); r++) {
+    update_addresses(s, r * (int)s->by_share.d, stride, (int)s->tile_bytes, unit, s->bytes, at);
+    update += wavefronts(at, MNO_TOGETHER);
+  }
+  for (int lane = 0; lane < WARP; lane++) at[lane] = lane / s->N < s->group ? lane / s->N * stride : IDLE;
+  return 2.0 * s->span * s->M * unit / 16 * wavefronts(at, 16) +
+         update * rounds_of(s) / rounds_like(s) * s->chunks * s->d_length * s->bytes / MNO_TOGETHER * 4 * MNO_PAIR;
+}
+
+/* W0: for the states of a span: columns in the pass, rows in the update. */
+static double states_wavefronts(const mno_shape *s, int stride) {
+  const int row = s->pitch * s->bytes;
+  int32_t at[WARP];
+  double update = 0;
+  for (int r = 0; r < rounds_like(s); r++) {
+    update_addresses(s, r * (int)s->by_share.d, stride, (int)s->h_bytes, 0, row, at);
+    update += MNO_CHUNK * s->bytes / 16 * wavefronts(at, 16) + (s->bytes == 4 ? wavefronts(at, 8) : 0);
+  }
+  for (int lane = 0; lane < WARP; lane++) {
+    const int g = lane / s->N, n = lane % s->N;
+    at[lane] = g < s->group ? g * stride + n / MNO_CHUNK * s->height * row + n % MNO_CHUNK * s->bytes : IDLE;
+  }
+  return s->span * s->height * wavefronts(at, s->bytes) + update * rounds_of(s) / rounds_like(s) * s->chunks * s->d_length;
+}
+
+/* W0: a stride of instances whose shares of a span have `bytes`, with the padding that saves more wavefronts than it costs
+ * bandwidth in so many transfers. */
+static uint32_t spaced(const mno_shape *s, uint32_t bytes, double (*cost)(const mno_shape *s, int stride), int transfers) {
+  const double per_byte = transfers * (s->group - 1) * processors * clock / bandwidth;
+  uint32_t best = bytes;
+  double least = 0;
+  for (uint32_t pad = 0; pad < WAVEFRONT_BYTES; pad += 16) {
+    const double with = cost(s, (int)(bytes + pad)) + per_byte * pad;
+    if (pad == 0 || with < least) least = with, best = bytes + pad;
+  }
+  return best;
+}
+
 /* W0: how many instances to a warp, how many layers to a transfer. False: one layer of one instance is too large. */
 static bool cut_lanes(mno_shape *s, int most) {
   const size_t bytes = (size_t)s->bytes;
@@ -161,6 +267,10 @@ static bool cut_lanes(mno_shape *s, int most) {
   for (;;) {
     s->group = group;
     s->span = span;
+    s->by_share = divisor((uint32_t)(s->lanes / group));
+    cut_update(s);
+    s->span_bytes = spaced(s, (uint32_t)span * s->tile_bytes, weights_wavefronts, 3);
+    s->span_states = spaced(s, (uint32_t)span * s->h_bytes, states_wavefronts, 1);
     const uint32_t projections = (uint32_t)(span * s->chunks * s->M * s->pitch * s->bytes);
     s->H = 32;
     s->B = s->H + s->h_bytes;
@@ -184,18 +294,6 @@ static bool cut_lanes(mno_shape *s, int most) {
     else
       return false;
   }
-  s->by_share = divisor((uint32_t)(s->lanes / group));
-  double least = 0;
-  int best = 1;
-  for (int parts = 1; parts <= s->D; parts++) {
-    s->d_slices = parts;
-    s->d_length = (int32_t)ceil_div((size_t)s->D, (size_t)parts);
-    const double cost = span_instructions(s);
-    if (parts == 1 || cost < least) least = cost, best = parts;
-  }
-  s->d_slices = best;
-  s->d_length = (int32_t)ceil_div((size_t)s->D, (size_t)best);
-  s->by_parts = divisor((uint32_t)best);
   return true;
 }
 
@@ -291,10 +389,6 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
   return MNO_OK;
 }
 
-/* The reference card: an H100. */
-static const double bandwidth = 3.0e12, cache = 5.5e12, clock = 1.755e9, processors = 132, memory = 75e9, shared = 227e3,
-                    issue_rate = 2.5, flops = 59e12, load_seconds = 1e-6;
-
 /* G: bytes beyond the second-level cache and within it; flops at 85% of the peak, less what tiles of 128 waste at the edges;
  * calls of 2 us, 2 batches in flight. */
 static mno_step_model batch_model(const mno_shape *s) {
@@ -332,7 +426,9 @@ static size_t modelled_bytes(const mno_shape *s, int in_memory) {
 mno_step_model mno_shape_model(const mno_shape *s) {
   if (s->kernel == MNO_KERNEL_GEMM) return batch_model(s);
   const double L = s->L, warps = warps_of(s), group = s->group;
-  const double weights = (double)s->ranks * s->tiles * s->tile_bytes, states = s->h_bytes;
+  const double layers = (double)s->group * s->span; /* of a transfer */
+  const double weights = (double)s->ranks * s->tiles * mno_stage_weights(s) / layers;
+  const double states = s->kernel == MNO_KERNEL_LANES ? mno_stage_states(s) / layers : s->h_bytes;
   const int in_memory = modelled_bytes(s, 0) > (size_t)shared;
   const double of_processor = (double)modelled_bytes(s, in_memory);
   /* teams in flight: by shared memory, by registers (16 warps), by the card's memory */

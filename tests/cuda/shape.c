@@ -44,9 +44,10 @@ static void check_lanes(const mno_shape *s, const mno_dimensions *n) {
   assert_true(s->A >= s->Q + projections && s->each_bytes >= s->A + (uint32_t)s->span * state);
   assert_true(s->each_bytes % 16 == 0 && s->state_bytes == (uint32_t)s->group * s->each_bytes);
   const mno_slot_layout at = mno_slot(s);
-  const size_t layers = (n->L + (size_t)s->span - 1) / (size_t)s->span * (size_t)s->span;
-  assert_true(at.states - at.weights == layers * (size_t)s->group * s->tile_bytes);
-  assert_true(at.readout - at.states == layers * (size_t)s->group * s->h_bytes);
+  const size_t shares = (n->L + (size_t)s->span - 1) / (size_t)s->span * (size_t)s->group;
+  assert_true(s->span_bytes % 16 == 0 && s->span_bytes >= (uint32_t)s->span * s->tile_bytes);
+  assert_true(s->span_states % 16 == 0 && s->span_states >= (uint32_t)s->span * s->h_bytes);
+  assert_true(at.states - at.weights == shares * s->span_bytes && at.readout - at.states == shares * s->span_states);
   assert_true(at.region >= at.readout + (size_t)s->group * at.readout_each && at.region % 256 == 0);
 }
 
@@ -79,6 +80,7 @@ static void check(const mno_shape *s, const mno_dimensions *n) {
   assert_true((size_t)(s->chunks * MNO_CHUNK) >= n->N && s->row >= s->D);
   if (s->kernel == MNO_KERNEL_LANES) return check_lanes(s, n);
   assert_true(s->row % 2 == 1 && s->group == 1 && s->span == 1 && s->height == s->D);
+  assert_true(s->span_bytes == s->tile_bytes && s->span_states == s->h_bytes);
   /* alignment of everything that is copied in sixteen bytes */
   assert_true(s->pitch >= MNO_CHUNK && s->pitch * s->bytes % 16 == 0);
   assert_true(s->tile_bytes % 16 == 0 && s->tile_bytes >= (uint32_t)(2 * s->tile * s->row * s->bytes) &&
