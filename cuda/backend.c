@@ -17,12 +17,16 @@ static mno_status probe(char *description, size_t size) {
     snprintf(description, size, "%s", err.message);
     return status;
   }
-  /* with the library of kernel G, whose sums are its own */
-  char library[128] = "without cuBLAS";
-  mno_device_cuda.gemm->available(library, sizeof library, NULL);
-  snprintf(description, size, "%d x %s (compute capability %d.%d, %.0f GiB), %s", count, info.name, info.major, info.minor,
-           (double)info.memory_total / 0x1p30, library);
+  snprintf(description, size, "%d x %s (compute capability %d.%d, %.0f GiB)", count, info.name, info.major, info.minor,
+           (double)info.memory_total / 0x1p30);
   return MNO_OK;
+}
+
+/* That of kernel G, whose sums are its own. */
+static void libraries(const mno_plan *plan, char *text, size_t size) {
+  if (plan && !mno_products_pay(plan)) return;
+  snprintf(text, size, "without cuBLAS");
+  mno_device_cuda.gemm->available(text, size, NULL);
 }
 
 static mno_status run(const mno_job *job, mno_error *err) { return mno_cuda_run(&mno_device_cuda, job, err); }
@@ -54,6 +58,7 @@ extern const mno_backend mno_backend_cuda;
 const mno_backend mno_backend_cuda = {.name = "cuda",
                                       .priority = 10,
                                       .probe = probe,
+                                      .libraries = libraries,
                                       .run = run,
                                       .fits = fits,
                                       .memory = memory,

@@ -4,6 +4,7 @@
 #include "meanode/record.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <time.h>
 
 static const struct timespec NAP = {.tv_nsec = 100000L}; /* between looks at the parcels */
@@ -178,6 +179,17 @@ static mno_status record_graphs(work *w, mno_error *err) {
   return MNO_OK;
 }
 
+/* One conductor of the process at a time: what a library sets up with its first calls (attributes of kernels belong to the
+ * device, not to a stream) must not meet another's. On a card two that began together failed in f64 with "the function
+ * failed to launch" once; whether this is the cure is not yet run on a GPU. */
+static mno_status alone(mno_status (*prepare)(work *, mno_error *), work *w, mno_error *err) {
+  static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_lock(&turn);
+  const mno_status status = prepare(w, err);
+  pthread_mutex_unlock(&turn);
+  return status;
+}
+
 static bool stopped(const mno_conduct *c) { return __atomic_load_n(c->stop, __ATOMIC_ACQUIRE) != 0; }
 
 static mno_parcel *parcel_of(const work *w, int i) {
@@ -226,12 +238,12 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
     p->filled = 0;
   }
 
-  if (!w->warm) TRY(warm_up(w, err));
+  if (!w->warm) TRY(alone(warm_up, w, err));
   w->warm = true;
   TRY(map(w, MNO_MAP_DRAW, 0, 0, err));
   TRY(map(w, MNO_MAP_START, 0, 0, err));
   /* What a graph's maps read of the items is their problem, which is that of the batch it was recorded for. */
-  if (!w->recorded) TRY(record_graphs(w, err));
+  if (!w->recorded) TRY(alone(record_graphs, w, err));
   w->recorded = true;
   int filled = 0, live = count;
   for (int64_t k = 0;; k++) {

@@ -40,12 +40,7 @@ struct mno_device {
   cudaStream_t transfers; /* uploads must not wait for kernels, which wait for the host to take their results */
 };
 
-/* Streams share connections to the card, and what shares one waits for what was there before: with the usual 8, uploads and
- * kernels of other queues for kernels that wait for the host. Before the first call of the runtime. */
-static void connect(void) { setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0); }
-
 static mno_status device_count(int *count, mno_error *err) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
   const char *blocking = getenv("CUDA_LAUNCH_BLOCKING");
   *count = 0;
   if (blocking && strcmp(blocking, "") != 0 && strcmp(blocking, "0") != 0)
@@ -54,7 +49,6 @@ static mno_status device_count(int *count, mno_error *err) {
         "CUDA_LAUNCH_BLOCKING=%s: a launch would wait for its kernel, and kernels wait for the host to take their "
         "results; unset CUDA_LAUNCH_BLOCKING, or use --backend cpu",
         blocking);
-  pthread_once(&once, connect);
   cudaError_t error = cudaGetDeviceCount(count);
   if (error == cudaSuccess && *count > 0) return MNO_OK;
   if (error == cudaSuccess) error = cudaErrorNoDevice;

@@ -119,10 +119,11 @@ static mno_status serves(void *context, const mno_shape *shape, int *served, mno
   return MNO_OK;
 }
 
-static int means(const mno_device_api *api, const mno_device_info *info) {
+static int means(const mno_device_api *api, const mno_plan *plan, const mno_device_info *info) {
   char description[128];
   mno_error why;
-  const int products = api->gemm && api->gemm->available(description, sizeof description, &why) == MNO_OK;
+  const int products = api->gemm && mno_products_pay(plan) && /* asking loads the library */
+                       api->gemm->available(description, sizeof description, &why) == MNO_OK;
   return (info->major >= 9 ? MNO_CLUSTERS : 0) | (products ? MNO_PRODUCTS : 0);
 }
 
@@ -159,7 +160,7 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
   mno_device_info info;
   mno_status status = w->api->info(w->index, &info, err);
   asked asked = {.api = w->api, .index = w->index};
-  const mno_abilities abilities = {means(w->api, &info), serves, &asked};
+  const mno_abilities abilities = {means(w->api, plan, &info), serves, &asked};
   if (status == MNO_OK)
     status = mno_groups_make(plan, w->job->rows, w->job->count, &abilities, w->index, w->devices, &w->groups, err);
   if (status != MNO_OK) return status;

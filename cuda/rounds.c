@@ -45,6 +45,12 @@ static int compare_groups(const void *a, const void *b) {
   return x->seconds > y->seconds ? -1 : x->seconds < y->seconds;
 }
 
+int mno_products_pay(const mno_plan *plan) {
+  for (size_t i = 0; i < plan->problem_count; i++)
+    if (plan->problem[i].N >= MNO_PRODUCTS_LEAST) return 1;
+  return 0;
+}
+
 size_t mno_parcel_size(const mno_plan *plan, size_t row) {
   const mno_instance *i = &plan->instance[row];
   const mno_problem *p = &plan->problem[i->problem];

@@ -44,6 +44,9 @@ mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t coun
                            int devices, mno_groups *groups, mno_error *err);
 void mno_groups_free(mno_groups *groups);
 
+/* Is there a problem with so many samples that kernel G may take it? Otherwise cuBLAS need not be loaded. */
+int mno_products_pay(const mno_plan *plan);
+
 /* Bytes of a parcel of this instance. */
 size_t mno_parcel_size(const mno_plan *plan, size_t row);
 

@@ -31,7 +31,6 @@ enum {
   SPAN_BYTES = 14 << 10,      /* W0: shared memory of a warp that leaves room for 16 on a processor */
   TEAM_BYTES = 36 << 10,      /* W0: for 6 */
   BATCH_MOST = 64,            /* G: instances of a call */
-  PRODUCTS_LEAST = 32,        /* G: fewer samples are not worth a call for each product */
   PORTABLE_SHARED = 99 << 10, /* what a block may use on every card from compute capability 8.0 on */
   SHARED_RESERVED = 1 << 10,  /* of a block's shared memory, for the system */
   LANES_MOST = 2048           /* of a processor */
@@ -456,7 +455,7 @@ static mno_status choose(const mno_dimensions *dimensions, mno_precision precisi
     const mno_candidate *candidate = &mno_candidates[i];
     mno_shape made;
     if (candidate->kernel == MNO_KERNEL_CLUSTER && !(means & MNO_CLUSTERS)) continue;
-    if (candidate->kernel == MNO_KERNEL_GEMM && (!(means & MNO_PRODUCTS) || dimensions->N < PRODUCTS_LEAST)) continue;
+    if (candidate->kernel == MNO_KERNEL_GEMM && (!(means & MNO_PRODUCTS) || dimensions->N < MNO_PRODUCTS_LEAST)) continue;
     if (candidate->kernel == MNO_KERNEL_LANES && (height_of(dimensions->D) == 0 || dimensions->N > 32)) continue;
     if (mno_shape_make(dimensions, precision, candidate, &made, err) != MNO_OK) {
       status = err ? err->status : MNO_ERR_BACKEND;

@@ -34,6 +34,8 @@ extern int mno_candidate_forced;
 mno_status mno_shape_make(const mno_dimensions *dimensions, mno_precision precision, const mno_candidate *candidate,
                           mno_shape *shape, mno_error *err);
 
+enum { MNO_PRODUCTS_LEAST = 32 /* samples: fewer are not worth a call for each product (kernel G) */ };
+
 /* What not every machine has. */
 typedef enum mno_means {
   MNO_CLUSTERS = 1, /* of blocks: compute capability 9 */

@@ -152,7 +152,7 @@ mno_status mno_print_plan(const mno_plan *plan, const char *backend_name, int th
   fflush(stdout);
   mno_status status = mno_backend_find(backend_name ? backend_name : "auto", &backend, err);
   if (status != MNO_OK) return status;
-  backend->probe(device, sizeof device);
+  mno_backend_describe(backend, plan, device, sizeof device);
   if (threads == 0) threads = mno_core_count();
   cost c = add_up(plan, backend);
   size_t busy = plan->instance_count < (size_t)threads ? plan->instance_count : (size_t)threads;

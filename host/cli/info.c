@@ -11,7 +11,7 @@ static void print_machine(void) {
   const mno_backend *const *backend = mno_backends(&count);
   for (size_t i = 0; i < count; i++) {
     char description[256] = "";
-    mno_status status = backend[i]->probe(description, sizeof description);
+    mno_status status = mno_backend_describe(backend[i], NULL, description, sizeof description);
     printf("backend %s: %s%s\n", backend[i]->name, status == MNO_OK ? "" : "not available: ", description);
   }
 }

@@ -24,6 +24,15 @@ const mno_backend *const *mno_backends(size_t *count) {
   return backends;
 }
 
+mno_status mno_backend_describe(const mno_backend *backend, const mno_plan *plan, char *text, size_t size) {
+  const mno_status status = backend->probe(text, size);
+  char libraries[128] = "";
+  if (status == MNO_OK && backend->libraries) backend->libraries(plan, libraries, sizeof libraries);
+  const size_t used = strlen(text);
+  if (libraries[0]) snprintf(text + used, size - used, ", %s", libraries);
+  return status;
+}
+
 mno_status mno_backend_find(const char *name, const mno_backend **backend, mno_error *err) {
   char why[256];
   int automatic = strcmp(name, "auto") == 0;

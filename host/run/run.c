@@ -126,7 +126,7 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
   if (!run.backend) status = mno_backend_find(options->backend ? options->backend : "auto", &run.backend, err);
   if (status != MNO_OK) return status;
   char device[256];
-  status = run.backend->probe(device, sizeof device);
+  status = mno_backend_describe(run.backend, plan, device, sizeof device);
   if (status != MNO_OK) return mno_fail(err, status, "backend %s: %s", run.backend->name, device);
   status = mno_limit_check(plan, err);
   if (status != MNO_OK) return status;

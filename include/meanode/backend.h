@@ -36,6 +36,10 @@ typedef struct mno_backend {
   /* Is there a device? Writes one line that describes it, or says why not and what to do. Cheap. */
   mno_status (*probe)(char *description, size_t size);
 
+  /* Optional: the libraries that this plan's numbers depend on (NULL: any plan's), with their versions. Loads them, which may
+   * take most of a second. An empty text: none. */
+  void (*libraries)(const mno_plan *plan, char *text, size_t size);
+
   /* Trains the instances of a job and emits a record for each. Divergence is an outcome of the instance, not an error.
    * Numbers of an instance depend on the instance, the plan's precision and the machine type, never on the job, the
    * threads or its neighbours. Errors: MNO_ERR_BACKEND (device), MNO_ERR_MEMORY, MNO_INTERRUPTED, what emit returned. */
@@ -57,6 +61,9 @@ typedef struct mno_backend {
 
 /* All backends of this build, highest priority first; *count receives how many. */
 const mno_backend *const *mno_backends(size_t *count);
+
+/* One line: the device, and the libraries that a plan (NULL: any plan) needs. Errors: those of probe, with its text. */
+mno_status mno_backend_describe(const mno_backend *backend, const mno_plan *plan, char *text, size_t size);
 
 /* "auto" or a name. Errors: MNO_ERR_USAGE for an unknown name (with the nearest), MNO_ERR_BACKEND if it has no device. */
 mno_status mno_backend_find(const char *name, const mno_backend **backend, mno_error *err);

@@ -83,14 +83,20 @@ static void devices_and_memory_change_nothing(void **state) {
 static void the_card_is_described(void **state) {
   char text[256];
   mno_standin_state = one();
-  assert_int_equal(mno_backend_cuda.probe(text, sizeof text), MNO_OK);
+  assert_int_equal(mno_backend_describe(&mno_backend_cuda, NULL, text, sizeof text), MNO_OK);
   assert_non_null(strstr(text, "1 x stand-in (compute capability 9.0"));
-  assert_non_null(strstr(text, products() ? "cuBLAS 99.1.2" : "without cuBLAS"));
+  assert_non_null(strstr(text, products() ? ", cuBLAS 99.1.2" : ", without cuBLAS"));
+  mno_problem problem = {.N = MNO_PRODUCTS_LEAST}; /* the library is named where it may be used, and not loaded elsewhere */
+  const mno_plan plan = {.problem_count = 1, .problem = &problem};
+  assert_int_equal(mno_backend_describe(&mno_backend_cuda, &plan, text, sizeof text), MNO_OK);
+  assert_non_null(strstr(text, "cuBLAS"));
+  problem.N--;
+  assert_int_equal(mno_backend_describe(&mno_backend_cuda, &plan, text, sizeof text), MNO_OK);
+  assert_null(strstr(text, "cuBLAS"));
   mno_standin_state.devices = 0;
   assert_int_equal(mno_backend_cuda.probe(text, sizeof text), MNO_ERR_BACKEND);
   assert_non_null(strstr(text, "cudaErrorNoDevice"));
   assert_non_null(strstr(text, "CUDA_VISIBLE_DEVICES"));
-  assert_string_equal(getenv("CUDA_DEVICE_MAX_CONNECTIONS"), "32");
 }
 
 /* Kernels wait for the host: launches that wait for kernels are refused, uploads come before launches. */
