@@ -207,7 +207,7 @@ def read(paths):
                 facts += [str(row[key]) for key in ("library", "fact") if key in row]
             elif line.startswith("meanode ") or "MiB" in line and not line.startswith("{"):
                 facts.append(line.strip())
-    return rows, list(dict.fromkeys(facts)), broken
+    return rows, list({fact.split(":")[0]: fact for fact in facts}.values()), broken  # of one kind the last
 
 
 def measured(row):
