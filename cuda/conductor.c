@@ -11,10 +11,14 @@ static const struct timespec NAP = {.tv_nsec = 100000L}; /* between looks at the
 
 size_t mno_batches_make(const mno_item *item, size_t count, size_t group, mno_batch *batch) {
   size_t batches = 0;
-  for (size_t i = 0, n; i < count; i += n) {
-    for (n = 1; n < group && i + n < count; n++)
-      if (item[i + n].problem != item[i].problem || item[i + n].L != item[i].L) break;
-    batch[batches++] = (mno_batch){i, n};
+  for (size_t i = 0, alike; i < count; i += alike) {
+    for (alike = 1; i + alike < count; alike++)
+      if (item[i + alike].problem != item[i].problem || item[i + alike].L != item[i].L) break;
+    const size_t parts = (alike + group - 1) / group;
+    for (size_t k = 0, first = i, size; k < parts; k++, first += size) {
+      size = alike / parts + (k < alike % parts);
+      batch[batches++] = (mno_batch){first, size};
+    }
   }
   return batches;
 }

@@ -33,8 +33,9 @@ typedef struct mno_conduct {
   const uint32_t *stop; /* nonzero: drop what is in flight */
 } mno_conduct;
 
-/* Batches of at most `group` items, which are sorted so that those of one problem and L follow each other. Returns how many;
- * batch has room for count of them. */
+/* Batches of at most `group` items, which are sorted so that those of one problem and L follow each other; those of one
+ * problem and L are of equal size, give or take one: a small one takes as long as a large one, and its graph is recorded
+ * anew. Returns how many; batch has room for count of them. */
 size_t mno_batches_make(const mno_item *item, size_t count, size_t group, mno_batch *batch);
 
 /* The products of a layer of this shape, without their pointers: MNO_PRODUCTS_OF_LAYER of them. */

@@ -202,7 +202,7 @@ static void batches_share_problem_and_depth(void **state) {
   mno_item item[20] = {{0}};
   mno_batch batch[20];
   for (int i = 0; i < 20; i++) item[i].L = i < 7 ? 5 : 3, item[i].problem = i >= 15;
-  const size_t count = mno_batches_make(item, 20, 4, batch), expected[] = {4, 3, 4, 4, 4, 1};
+  const size_t count = mno_batches_make(item, 20, 4, batch), expected[] = {4, 3, 4, 4, 3, 2};
   assert_int_equal(count, 6);
   size_t first = 0;
   for (size_t i = 0; i < count; i++) {
