@@ -286,7 +286,13 @@ def told_to_end(stage):
 
 
 def wait_for(stage, process, text):
-    while process.poll() is None and not any(text in file.read_text(errors="replace") for file in stage.out.glob("*.now.log")):
+    def there(file):
+        try:
+            return text in file.read_text(errors="replace")
+        except FileNotFoundError:  # its stage has just ended
+            return False
+
+    while process.poll() is None and not any(map(there, stage.out.glob("*.now.log"))):
         time.sleep(0.05)
 
 
