@@ -86,7 +86,7 @@ private:
     p.F = p.fives * quads;
     p.blocks = p.J + p.F * (s.results == MNO_FIELD_FG ? 2 : 1);
     p.shift = MNO_FIELD_SHIFT;
-    while (p.shift > 0 && p.blocks << p.shift > LANES) p.shift--;
+    while (p.shift > 0 && p.blocks * (1 << p.shift) > LANES) p.shift--; /* negative: a part past the end */
     p.slices = 1 << p.shift;
     return p;
   }

@@ -13,6 +13,7 @@
 #include "shape.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,21 +36,30 @@ typedef struct tally {
 static tally part, total; /* since the last summary; before that */
 static bool lost;         /* the card does not answer any more: nothing else can be run */
 static char now[256];     /* the case being run */
+static atomic_uint begun; /* cases so far; for the watch */
+static atomic_bool running;
 
 /* Kernels wait for the host and for each other's blocks: what goes wrong there is a hang. */
 static void *watch(void *argument) {
   (void)argument;
-  char seen[sizeof now] = "";
+  unsigned seen = 0;
   for (unsigned waited = 0;; waited++) {
     sleep(1);
-    if (strcmp(seen, now) != 0) memcpy(seen, now, sizeof seen), waited = 0;
-    if (waited < PATIENCE * (getenv("MEANODE_SMALL") ? 4 : 1) || !seen[0]) continue;
-    printf("%s: no end within %u s; the rest is not run\n%d cases, %d differ\n", seen, waited, total.cases + part.cases,
+    const unsigned count = atomic_load(&begun);
+    if (count != seen || !atomic_load(&running)) seen = count, waited = 0;
+    if (waited < PATIENCE * (getenv("MEANODE_SMALL") ? 4 : 1)) continue;
+    printf("%s: no end within %u s; the rest is not run\n%d cases, %d differ\n", now, waited, total.cases + part.cases,
            total.differ + part.differ);
     fflush(stdout);
     _exit(1);
   }
   return NULL;
+}
+
+/* `now` was named, and is being run. */
+static void case_begins(void) {
+  atomic_fetch_add(&begun, 1);
+  atomic_store(&running, true);
 }
 
 static bool begin(const char *kernel) {
@@ -222,6 +232,7 @@ static void name_case(const mno_candidate *k, const network *n, mno_precision pr
   if (p)
     snprintf(now + at, sizeof now - (size_t)at, ", %s, %s", mno_activation_name(p->activation),
              p->loss == MNO_SQUARED ? "squared" : "cross-entropy");
+  case_begins();
 }
 
 static void network_case(int candidate, const network *n, mno_precision precision, int activations) {
@@ -303,7 +314,7 @@ static void card_equals_host(void **state) {
       summary(name, mno_precision_name((mno_precision)precision));
     }
   }
-  now[0] = 0;
+  atomic_store(&running, false);
   if (lost || total.differ + total.failed > 0)
     fail_msg("%d cases, %d differ, %d failed", total.cases, total.differ, total.failed);
 }
@@ -382,7 +393,7 @@ static void products_on_the_card(void **state) {
     snprintf(name, sizeof name, "G (%s)", library);
     summary(name, mno_precision_name((mno_precision)precision));
   }
-  now[0] = 0;
+  atomic_store(&running, false);
   if (lost || total.differ + total.failed > before.differ + before.failed) fail_msg("kernel G differs or failed");
 }
 
@@ -421,6 +432,7 @@ static void cloud_case(const mno_engine engine[2], const cloud *c, mno_precision
   double *h = problem_normals(2 * n, MNO_TENSOR_X, 1), *out[2] = {calloc(count, sizeof *h), calloc(count, sizeof *h)};
   snprintf(now, sizeof now, "F, D %zu, N %zu, %zu coordinates, %zu nodes of %zu particles, %s, %s", c->D, c->N, r, c->m,
            c->particles, mno_precision_name(precision), mno_activation_name(activation));
+  case_begins();
   part.cases++;
   mno_status status = MNO_OK;
   for (int k = 0; k < 2 && status == MNO_OK; k++)
@@ -463,6 +475,7 @@ static void particles_on_the_card(void **state) {
     mno_limit *solved[2] = {NULL, NULL};
     mno_status status = MNO_OK;
     snprintf(now, sizeof now, "a limit, D 5, N 6, 2048 particles");
+    case_begins();
     part.cases++;
     for (int k = 0; k < 2 && status == MNO_OK; k++) {
       const mno_limit_options options = {.tolerance = 1e-6,
@@ -482,7 +495,7 @@ static void particles_on_the_card(void **state) {
     problem_free(&p);
     summary("F", "whole limit");
   }
-  now[0] = 0;
+  atomic_store(&running, false);
   if (lost || total.differ + total.failed > before.differ + before.failed) fail_msg("kernel F differs or failed");
 }
 
