@@ -137,11 +137,13 @@ static int height_of(size_t D) {
 static double pass_instructions(const mno_shape *s) {
   return s->M * (s->bytes == 8 ? 230 + 14 * s->height : 82 + 6 * s->height) + 120 + 3 * s->height;
 }
+static int rounds_of(const mno_shape *s) { /* of an update */
+  return (int)ceil_div((size_t)(s->span * s->d_slices) * s->by_pairs.d, s->by_share.d);
+}
 static double span_instructions(const mno_shape *s) {
   const int wide = s->bytes == 8;
-  const double rounds = (double)ceil_div((size_t)(s->span * s->d_slices) * s->by_pairs.d, s->by_share.d);
   const double update = s->chunks * (s->d_length * (wide ? 114 : 62) + 60);
-  return s->span * pass_instructions(s) + rounds * update + 450;
+  return s->span * pass_instructions(s) + rounds_of(s) * update + 450;
 }
 
 /* W0: in how many parts an update deals the coordinates to the lanes, each of whole accesses of MNO_TOGETHER bytes. */
@@ -195,10 +197,7 @@ static void update_addresses(const mno_shape *s, int e, int stride, int layer_by
   }
 }
 
-/* W0: rounds of an update, of which the first few stand for all. */
-static int rounds_of(const mno_shape *s) {
-  return (int)ceil_div((size_t)(s->span * s->d_slices) * s->by_pairs.d, s->by_share.d);
-}
+/* W0: the rounds of an update that stand for all. */
 static int rounds_like(const mno_shape *s) { return rounds_of(s) < ROUNDS_MOST ? rounds_of(s) : ROUNDS_MOST; }
 
 /* W0: for the weights of a span when instances lie `stride` apart: in the passes a unit is read by all samples of an

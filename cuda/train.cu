@@ -7,11 +7,11 @@
 
 namespace {
 
-enum { LANES_MOST = 256 };
+enum { BLOCK_LANES = 256 };
 
 /* BLOCKS: how many of the largest blocks a processor holds by registers. A warp is a smaller block. */
 template <class T, bool CLUSTER, bool IN_MEMORY, int BLOCKS>
-__global__ void __launch_bounds__(LANES_MOST, BLOCKS) train(const __grid_constant__ mno_train_args args) {
+__global__ void __launch_bounds__(BLOCK_LANES, BLOCKS) train(const __grid_constant__ mno_train_args args) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
   if (CLUSTER) return; /* never launched: such cards have no clusters */
 #endif
