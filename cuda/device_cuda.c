@@ -37,6 +37,7 @@ struct mno_device {
   int index;
   char *arena, *pinned;
   cudaStream_t stream[QUEUES];
+  const void *allowed;    /* the kernel of the last pass over particles: passes are short, and mostly alike */
   cudaStream_t transfers; /* uploads must not wait for kernels, which wait for the host to take their results */
 };
 
@@ -242,8 +243,11 @@ static mno_status device_field(mno_device *device, const mno_field_args *args, m
                                .dynamicSmemBytes = shared,
                                .stream = device->stream[0]};
   MNO_CUDA_CHECK(cudaSetDevice(device->index));
-  mno_status status = allow_shared(device->index, kernel, err);
-  if (status != MNO_OK) return status;
+  if (device->allowed != kernel) {
+    const mno_status status = allow_shared(device->index, kernel, err);
+    if (status != MNO_OK) return status;
+    device->allowed = kernel;
+  }
   MNO_CUDA_CHECK(cudaLaunchKernelExC(&launch, kernel, parameters));
   if (results == 0) return MNO_OK;
   launch.gridDim.x = (unsigned)((results + MNO_FIELD_LANES - 1) / MNO_FIELD_LANES);
