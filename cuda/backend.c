@@ -39,7 +39,7 @@ static mno_status shape_of(const mno_plan *plan, size_t row, mno_shape *shape) {
   const mno_instance *i = &plan->instance[row];
   const mno_problem *p = &plan->problem[i->problem];
   const mno_dimensions dims = {p->D, (size_t)i->M, p->N, (size_t)i->L, p->d_out};
-  return mno_shape_choose(&dims, plan->precision, MNO_CLUSTERS | MNO_PRODUCTS, shape, NULL);
+  return mno_shape_choose(&dims, plan->precision, true, shape, NULL);
 }
 
 /* On the card: what the team needs that would train it. */

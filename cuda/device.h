@@ -27,7 +27,9 @@ typedef struct mno_device_info {
 /* How a shape runs on a card: none of this changes the numbers. */
 typedef struct mno_fit_on_card {
   int stages, state_in_memory;
-  size_t shared; /* bytes of a block */
+  size_t shared;  /* bytes of a block */
+  size_t teams;   /* modelled: that run at once */
+  double seconds; /* modelled: of a gradient step of all instances */
 } mno_fit_on_card;
 
 typedef struct mno_device_api {
@@ -37,7 +39,8 @@ typedef struct mno_device_api {
   mno_status (*count)(int *count, mno_error *err);
   mno_status (*info)(int index, mno_device_info *info, mno_error *err);
 
-  /* Teams of a shape that run at the same time on an otherwise empty card; with fit->shared = 0 what registers allow. */
+  /* Teams of a shape that run at the same time on an otherwise empty card; with fit->shared = 0 what registers allow.
+   * There may be none. */
   mno_status (*resident)(int index, const mno_shape *shape, const mno_fit_on_card *fit, int *teams, mno_error *err);
 
   /* A device with one arena of its memory and one of pinned host memory, that it reads and writes too. Neither is zeroed:

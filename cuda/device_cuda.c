@@ -144,10 +144,6 @@ static mno_status device_resident(int index, const mno_shape *shape, const mno_f
     MNO_CUDA_CHECK(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, index));
     *teams = blocks * processors;
   }
-  if (*teams < 1)
-    return mno_fail(err, MNO_ERR_BACKEND,
-                    "the card holds no team of %d x %d lanes with %zu bytes of shared memory: use --backend cpu",
-                    shape->ranks, shape->lanes, fit->shared);
   return MNO_OK;
 }
 

@@ -119,24 +119,41 @@ static mno_status serves(void *context, const mno_shape *shape, int *served, mno
   return MNO_OK;
 }
 
-static int means(const mno_device_api *api, const mno_plan *plan, const mno_device_info *info) {
+static bool products(const mno_device_api *api, const mno_plan *plan) {
   char description[128];
   mno_error why;
-  const int products = api->gemm && mno_products_pay(plan) && /* asking loads the library */
-                       api->gemm->available(description, sizeof description, &why) == MNO_OK;
-  return (info->major >= 9 ? MNO_CLUSTERS : 0) | (products ? MNO_PRODUCTS : 0);
+  return api->gemm && mno_products_pay(plan) && /* asking loads the library */
+         api->gemm->available(description, sizeof description, &why) == MNO_OK;
 }
 
 static size_t parcel_count(const mno_group *g) { return 2 * (size_t)g->teams * (size_t)g->shape.group; }
 
-/* How a group runs best on the device, and how many of its teams do so at once. */
-static mno_status fit(worker *w, const mno_device_info *info, mno_group *g, mno_error *err) {
-  mno_shape any = g->shape;
-  mno_status status = mno_shape_fit(&any, info, SIZE_MAX, g->count, &g->fit, err);
-  g->fit.shared = 0;
+/* Teams that the card holds by their registers. */
+static mno_status by_registers(const worker *w, const mno_device_info *info, const mno_shape *shape, bool all, size_t *most,
+                               mno_error *err) {
+  const mno_shape s = mno_shape_spread(shape, all);
+  const mno_fit_on_card fit = {.stages = MNO_STAGES_LEAST, .state_in_memory = mno_state_in_memory(&s, info)};
+  int teams = 0;
+  const mno_status status = w->api->resident(w->index, &s, &fit, &teams, err);
+  *most = (size_t)teams;
+  return status;
+}
+
+/* How a group runs best on the device, and how many of its teams do so at once. work: modelled seconds of all groups that
+ * may run side by side: so a group is fitted as if the rest were more of the same. */
+static mno_status fit(const worker *w, const mno_device_info *info, double work, mno_group *g, mno_error *err) {
+  const size_t count = (size_t)((double)g->count * fmax(1, work / g->seconds));
+  mno_most_teams most = {0};
+  mno_status status = by_registers(w, info, &g->shape, false, &most.one, err);
+  if (status == MNO_OK && g->shape.portions > 1 && info->major >= 9)
+    status = by_registers(w, info, &g->shape, true, &most.all, err);
+  if (status == MNO_OK) status = mno_shape_fit(&g->shape, info, most, count, &g->fit, err);
   if (status == MNO_OK) status = w->api->resident(w->index, &g->shape, &g->fit, &g->wanted, err);
-  if (status == MNO_OK) status = mno_shape_fit(&g->shape, info, (size_t)g->wanted, g->count, &g->fit, err);
-  return status == MNO_OK ? w->api->resident(w->index, &g->shape, &g->fit, &g->wanted, err) : status;
+  if (status == MNO_OK && g->wanted < 1)
+    status = mno_fail(err, MNO_ERR_BACKEND,
+                      "%s holds no team of %d x %d lanes with %zu bytes of shared memory: use --backend cpu", info->name,
+                      g->shape.ranks, g->shape.lanes, g->fit.shared);
+  return status;
 }
 
 /* Pinned memory for the groups: with less of it fewer teams run and the work takes longer, but it takes time to get. The sum
@@ -160,7 +177,7 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
   mno_device_info info;
   mno_status status = w->api->info(w->index, &info, err);
   asked asked = {.api = w->api, .index = w->index};
-  const mno_abilities abilities = {means(w->api, plan, &info), serves, &asked};
+  const mno_abilities abilities = {products(w->api, plan), serves, &asked};
   if (status == MNO_OK)
     status = mno_groups_make(plan, w->job->rows, w->job->count, &abilities, w->index, w->devices, &w->groups, err);
   if (status != MNO_OK) return status;
@@ -168,12 +185,15 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
                     mno_round_up(plan->step_count * sizeof(int64_t), 256);
   for (size_t i = 0; i < plan->problem_count; i++) w->common_bytes += problem_bytes(plan, &plan->problem[i]);
   size_t fixed = w->common_bytes;
+  double work = 0;
+  for (size_t i = 0; i < w->groups.count; i++)
+    work += w->groups.group[i].shape.kernel == MNO_KERNEL_GEMM ? 0 : w->groups.group[i].seconds;
   for (size_t i = 0; i < w->groups.count; i++) {
     mno_group *g = &w->groups.group[i];
     fixed += launch_bytes(g);
     g->wanted = CONDUCTORS;
     if (g->shape.kernel == MNO_KERNEL_GEMM) continue;
-    status = fit(w, &info, g, err);
+    status = fit(w, &info, work, g, err);
     if (status != MNO_OK) return status;
   }
   size_t budget = (size_t)(MEMORY_SHARE * (double)info.memory_free);

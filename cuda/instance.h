@@ -81,14 +81,18 @@ protected:
   MNO_DEVICE T *state(const Place &place, uint32_t offset, int g = 0) const {
     return (T *)(place.state + (LANES ? (uint32_t)g * s.each_bytes : 0) + offset);
   }
-  MNO_DEVICE uint32_t stage_offset(int stage) const {
-    return 64 + (uint32_t)stage * mno_stage_bytes(&s);
+  MNO_DEVICE uint32_t stage_offset(int stage) const { return 64 + (uint32_t)stage * mno_stage_bytes(&s); }
+
+  /* The portions of a rank, counted by `i`, and where they are among all. */
+  MNO_DEVICE int portions() const {
+    return !Team::several_portions ? 1 : Team::several_ranks ? mno_portions_of_rank(&s) : s.portions;
   }
+  MNO_DEVICE int portion_of(int rank, int i) const { return Team::several_portions ? rank * portions() + i : rank; }
 
   /* The first unit of a tile in its layer, and how many units the tile has. */
-  MNO_DEVICE int first_unit(int rank, int tile) const { return rank * s.share + tile * s.tile; }
-  MNO_DEVICE int units(int rank, int tile) const {
-    int first = first_unit(rank, tile), end = (rank + 1) * s.share;
+  MNO_DEVICE int first_unit(int portion, int tile) const { return portion * s.portion + tile * s.tile; }
+  MNO_DEVICE int units(int portion, int tile) const {
+    int first = first_unit(portion, tile), end = (portion + 1) * s.portion;
     if (end > s.M) end = s.M;
     int count = end - first;
     return count < 0 ? 0 : count > s.tile ? s.tile : count;
@@ -99,10 +103,10 @@ protected:
     const int span = layer / s.span;
     return ((size_t)span * s.group + g) * stride + (size_t)(layer - span * s.span) * each;
   }
-  MNO_DEVICE char *tile_memory(int rank, int L, int layer, int tile, int g = 0) const {
+  MNO_DEVICE char *tile_memory(int portion, int layer, int tile, int g = 0) const {
     return slot + at.weights +
            (LANES ? place_of(layer, g, s.span_bytes, s.tile_bytes)
-                  : (((size_t)rank * L + layer) * s.tiles + tile) * s.tile_bytes);
+                  : (((size_t)layer * s.portions + portion) * s.tiles + tile) * s.tile_bytes);
   }
   /* A row of weights in a tile: u or v of its unit m. W0 has both of a unit side by side. */
   MNO_DEVICE int weight_row(int m, int is_v) const { return (LANES ? 2 * m + is_v : is_v * s.tile + m) * s.row; }
@@ -185,12 +189,13 @@ protected:
     const size_t half = (size_t)L * s.M * s.D;
     team.joint([&](const Place &place, int lane) {
       for (int layer = 0; layer < L; layer++)
-        for (int tile = 0; tile < s.tiles; tile++) {
-          const T *const memory = (const T *)tile_memory(place.rank, L, layer, tile, g);
-          const int count = units(place.rank, tile);
+        for (int i = 0; i < mno_tiles_of_rank(&s); i++) {
+          const int of_rank = i / s.tiles, tile = i - of_rank * s.tiles, portion = portion_of(place.rank, of_rank);
+          const T *const memory = (const T *)tile_memory(portion, layer, tile, g);
+          const int count = units(portion, tile);
           for (int e = lane; e < count * s.D; e += s.lanes) {
             const int m = e / s.D, d = e - m * s.D;
-            const size_t to = ((size_t)layer * s.M + first_unit(place.rank, tile) + m) * s.D + d;
+            const size_t to = ((size_t)layer * s.M + first_unit(portion, tile) + m) * s.D + d;
             record[to] = memory[weight_row(m, 0) + d];
             record[half + to] = memory[weight_row(m, 1) + d];
           }

@@ -184,7 +184,7 @@ private:
       for (uint32_t e = (uint32_t)lane; e < count; e += (uint32_t)s.lanes) {
         const uint32_t row = e / fours, block = e - row * fours, unit = row / 2, is_v = row & 1;
         const uint32_t layer = unit / (uint32_t)s.M, m = unit - layer * (uint32_t)s.M, drawn = unit / item.width;
-        T *const to = (T *)tile_memory(0, 0, (int)layer, 0, g) + weight_row((int)m, (int)is_v);
+        T *const to = (T *)tile_memory(0, (int)layer, 0, g) + weight_row((int)m, (int)is_v);
         double z[4];
         normals(item.seed, is_v ? MNO_TENSOR_V : MNO_TENSOR_U, drawn, unit - drawn * item.width + item.offset, block, z);
         const double scale = is_v ? problem.scale_v * item.sign : problem.scale_u;
@@ -196,7 +196,7 @@ private:
         }
       }
       for (int span = lane; span * s.span < item.L; span += s.lanes) {
-        clear(tile_memory(0, 0, span * s.span, 0, g), (uint32_t)s.span * s.tile_bytes, s.span_bytes);
+        clear(tile_memory(0, span * s.span, 0, g), (uint32_t)s.span * s.tile_bytes, s.span_bytes);
         clear(state_memory(span * s.span, g), 0, s.span_states);
       }
       T *const region = state(place, 0, g);
@@ -221,7 +221,7 @@ private:
     const uint32_t to = stage_offset(head.stage), weights = mno_stage_weights(&s);
     team.load(head, [&](int) {
       Transfer t;
-      t.piece[0] = Piece{tile_memory(0, 0, span * s.span, 0, 0), to, weights};
+      t.piece[0] = Piece{tile_memory(0, span * s.span, 0, 0), to, weights};
       t.piece[1] = Piece{state_memory(span * s.span, 0), to + weights, down ? mno_stage_states(&s) : 0};
       return t;
     });
@@ -362,7 +362,7 @@ private:
       const uint32_t from = stage_offset(tail.stage);
       team.store([&](int) {
         Transfer t;
-        t.piece[0] = Piece{tile_memory(0, 0, span * s.span, 0, 0), from, mno_stage_weights(&s)};
+        t.piece[0] = Piece{tile_memory(0, span * s.span, 0, 0), from, mno_stage_weights(&s)};
         t.piece[1] = Piece{NULL, from, 0};
         return t;
       });

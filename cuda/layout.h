@@ -1,8 +1,9 @@
 /* What host and device agree on: the shape of an instance's computation, where everything lies, the arguments of a launch.
  *
  * A team trains one instance at a time: lanes of one or several ranks (blocks of a cluster; otherwise one). Units are dealt
- * to ranks and within a rank to tiles; a tile is the unit of transfer, [u|v][unit][row] with rows padded to an odd number of
- * elements so that both orientations of access are free of bank conflicts. Samples come in chunks of MNO_CHUNK; states lie
+ * to portions and within a portion to tiles; a tile is the unit of transfer, [u|v][unit][row] with rows padded to an odd
+ * number of elements so that both orientations of access are free of bank conflicts. One rank takes all portions in turn, or
+ * each of several ranks one. Samples come in chunks of MNO_CHUNK; states lie
  * as [chunk][coordinate][pitch].
  *
  * Small networks go several at once (W0): a lane is a sample of one of the team's instances, and a transfer brings a span of
@@ -10,8 +11,8 @@
  * keeps the lanes of different instances out of each other's banks.
  *
  * Every sum has a fixed order: coordinates in `slices` of a projection <u,h>, units in `slices` of a combination sum v rho,
- * then the slices in order, then the ranks. All of that depends on D, M, N, L and the precision only, never on the batch,
- * the number of teams or the size of the card: so an instance has the same bits wherever it runs. */
+ * then the slices in order, then the portions. All of that depends on D, M, N, L and the precision only, never on the batch,
+ * the number of ranks or teams or the size of the card: so an instance has the same bits wherever it runs. */
 #ifndef MNO_CUDA_LAYOUT_H
 #define MNO_CUDA_LAYOUT_H
 
@@ -35,11 +36,10 @@ enum {
 #define MNO_HEIGHTS 2, 4, 8, 10, 16
 
 typedef enum mno_kernel_kind {
-  MNO_KERNEL_WARP,    /* W: a warp per instance (a block of one warp) */
-  MNO_KERNEL_BLOCK,   /* C: a block per instance */
-  MNO_KERNEL_CLUSTER, /* X: a cluster of blocks per instance */
-  MNO_KERNEL_LANES,   /* W0: a warp for several instances, a lane per sample */
-  MNO_KERNEL_GEMM     /* G: cuBLAS per layer, many instances per call */
+  MNO_KERNEL_WARP,  /* W: a warp per instance (a block of one warp) */
+  MNO_KERNEL_BLOCK, /* C: a block per instance; X: a cluster of blocks */
+  MNO_KERNEL_LANES, /* W0: a warp for several instances, a lane per sample */
+  MNO_KERNEL_GEMM   /* G: cuBLAS per layer, many instances per call */
 } mno_kernel_kind;
 
 /* Division by a constant: n / d = high(n * magic), exact while n d < 2^32. */
@@ -52,11 +52,12 @@ typedef struct mno_shape {
   int32_t bytes;  /* of a number: 4 or 8 */
   int32_t D, M, N, L, d_out;
   int32_t chunks, pitch, row; /* samples / MNO_CHUNK, elements of a state row, elements of a weight row */
-  int32_t ranks, lanes;       /* blocks of a team, lanes of a rank */
+  int32_t ranks, lanes;       /* blocks of a team: 1 or `portions`, which changes no number; lanes of a rank */
   int32_t group, span;        /* instances of a team, layers of a transfer: 1 unless W0 (group also: G) */
   int32_t height;             /* rows of a chunk of a state: D, or what D is padded to */
   int32_t nominal, kept;      /* G: instances that algorithms are chosen for; are the projections of all layers kept? */
-  int32_t share, tile, tiles; /* units of a rank, units of a tile, tiles of a rank and layer */
+  int32_t portions, portion;  /* into which the units of a layer are cut; units of one */
+  int32_t tile, tiles;        /* units of a tile; tiles of a portion */
   int32_t d_slices, d_length; /* slices of the coordinates in a projection */
   int32_t m_slices, m_length; /* slices of a tile's units in a combination */
   mno_divisor by_tile, by_D;
@@ -64,10 +65,11 @@ typedef struct mno_shape {
                                                          units, parts of a pair of units, pairs of a layer */
   uint32_t tile_bytes, h_bytes;                         /* of a tile in memory; of a state */
   uint32_t span_bytes, span_states; /* from one instance's share of a span to the next; W0: with padding */
-  uint32_t H, B, P, Q, A; /* offsets in an instance's state region: h, b, projections, accumulators (W0: b of the span) */
-  uint32_t a_bytes;       /* one of the accumulator buffers: two when there are several ranks */
-  uint32_t each_bytes;    /* of an instance's state region */
-  uint32_t state_bytes;   /* of the region of all of the team's instances, per rank */
+  uint32_t H, B, P, Q, A, S; /* offsets in an instance's state region: h, b, projections, accumulators (W0: b of the span),
+                                the sum of the portions that a rank has behind it */
+  uint32_t a_bytes;          /* one of the accumulator buffers: two when there are several ranks */
+  uint32_t each_bytes;       /* of an instance's state region */
+  uint32_t state_bytes;      /* of the region of all of the team's instances, per rank */
 } mno_shape;
 
 /* One training problem as the device sees it. Pointers are device addresses. */
@@ -114,7 +116,7 @@ typedef struct mno_control {
   } of[MNO_GROUP_MOST];
 } mno_control;
 
-/* Offsets in a slot: control, weights [rank][layer][tile] (W0: [span][instance][layer]), states [layer] (W0 likewise),
+/* Offsets in a slot: control, weights [layer][portion][tile] (W0: [span][instance][layer]), states [layer] (W0 likewise),
  * readouts (f64), state region if it is not in shared memory. */
 typedef struct mno_slot_layout {
   size_t weights, states, readout, readout_each, region, bytes;
@@ -148,7 +150,7 @@ MNO_LAYOUT mno_slot_layout mno_slot(const mno_shape *s) {
   const size_t N = (size_t)s->N, group = (size_t)s->group;
   const size_t shares = ((size_t)s->L + (size_t)s->span - 1) / (size_t)s->span * group;
   at.weights = 256;
-  at.states = at.weights + (size_t)s->ranks * shares * (size_t)s->tiles * s->span_bytes;
+  at.states = at.weights + (size_t)s->portions * shares * (size_t)s->tiles * s->span_bytes;
   at.readout = at.states + shares * s->span_states;
   at.readout_each = (2 * N * (size_t)s->d_out + N) * sizeof(double);
   at.region = mno_round_up(at.readout + group * at.readout_each, 256);
@@ -166,11 +168,16 @@ MNO_LAYOUT uint32_t mno_stage_states(const mno_shape *s) {
 }
 MNO_LAYOUT uint32_t mno_stage_bytes(const mno_shape *s) { return mno_stage_weights(s) + mno_stage_states(s); }
 
+/* Portions and tiles of a rank and layer. */
+MNO_LAYOUT int mno_portions_of_rank(const mno_shape *s) { return s->ranks > 1 ? s->portions / s->ranks : s->portions; }
+MNO_LAYOUT int mno_tiles_of_rank(const mno_shape *s) { return mno_portions_of_rank(s) * s->tiles; }
+
 /* W, C, X: on the way down the state of a layer comes with the layer's first tile, into H or into one of the places behind
  * the state region, in turn: as many as loads, stages - 2 tiles ahead, may be layers ahead. A state that lies in memory is
  * read there. */
 MNO_LAYOUT int mno_more_states(const mno_shape *s, int stages) {
-  return s->kernel == MNO_KERNEL_LANES ? 0 : (stages - 2 + s->tiles - 1) / s->tiles;
+  const int tiles = mno_tiles_of_rank(s);
+  return s->kernel == MNO_KERNEL_LANES ? 0 : (stages - 2 + tiles - 1) / tiles;
 }
 
 /* A rank's shared memory: barriers, ring, state region, more states. */

@@ -9,7 +9,7 @@
 typedef struct entry {
   size_t row;
   uint64_t D, M, N, d_out, L;
-  int kernel, lanes, ranks;
+  int kernel, lanes, portions;
   uint32_t problem;
   int device;
   double seconds;
@@ -25,7 +25,7 @@ static int same_group(const entry *x, const entry *y) {
   if (!c) c = order(x->d_out, y->d_out);
   if (!c) c = order((uint64_t)x->kernel, (uint64_t)y->kernel);
   if (!c) c = order((uint64_t)x->lanes, (uint64_t)y->lanes);
-  if (!c) c = order((uint64_t)x->ranks, (uint64_t)y->ranks);
+  if (!c) c = order((uint64_t)x->portions, (uint64_t)y->portions);
   return c;
 }
 static int longest_first(const entry *x, const entry *y) {
@@ -68,14 +68,13 @@ static mno_status describe(const mno_plan *plan, size_t row, const mno_abilities
   mno_shape shape;
   if (i->draw.width > UINT32_MAX / 2 || i->draw.offset > UINT32_MAX / 2)
     return mno_fail(err, MNO_ERR_BACKEND, "the CUDA kernels do not draw units of layers wider than 2^31; use --backend cpu");
-  mno_status status = mno_shape_choose(&dims, plan->precision, can->means, &shape, err);
+  mno_status status = mno_shape_choose(&dims, plan->precision, can->products, &shape, err);
   int served = 1;
   if (status == MNO_OK && shape.kernel == MNO_KERNEL_GEMM && mno_candidate_forced < 0 && can->serves)
     status = can->serves(can->context, &shape, &served, err);
-  if (status == MNO_OK && !served)
-    status = mno_shape_choose(&dims, plan->precision, can->means & ~MNO_PRODUCTS, &shape, err);
+  if (status == MNO_OK && !served) status = mno_shape_choose(&dims, plan->precision, false, &shape, err);
   if (status != MNO_OK) return status;
-  *e = (entry){row, dims.D, dims.M, dims.N, dims.d_out, dims.L, shape.kernel, shape.lanes, shape.ranks, i->problem, 0, 0};
+  *e = (entry){row, dims.D, dims.M, dims.N, dims.d_out, dims.L, shape.kernel, shape.lanes, shape.portions, i->problem, 0, 0};
   e->seconds = mno_shape_seconds(&shape) * (double)(p->K + 1);
   return MNO_OK;
 }
@@ -130,7 +129,7 @@ mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t coun
     }
     if (g.count == 0) continue;
     const mno_dimensions dims = {e[i].D, e[i].M, e[i].N, longest, e[i].d_out};
-    const mno_candidate candidate = {(mno_kernel_kind)e[i].kernel, e[i].lanes, e[i].ranks};
+    const mno_candidate candidate = {(mno_kernel_kind)e[i].kernel, e[i].lanes, e[i].portions};
     status = mno_shape_make(&dims, plan->precision, &candidate, &g.shape, err);
     measure(&g);
     groups->group[groups->count++] = g;

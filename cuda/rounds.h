@@ -30,9 +30,10 @@ typedef struct mno_groups {
   size_t *rows;
 } mno_groups;
 
-/* What a device can do. serves: whether the library for products serves a shape of kernel G; NULL: any. */
+/* What a device can do. products: is there a library for matrix products? serves: whether the library for products serves a
+ * shape of kernel G; NULL: any. */
 typedef struct mno_abilities {
-  int means; /* bits of mno_means */
+  bool products;
   mno_status (*serves)(void *context, const mno_shape *shape, int *served, mno_error *err);
   void *context;
 } mno_abilities;

@@ -7,16 +7,18 @@
 #include <string.h>
 
 const mno_candidate mno_candidates[] = {
-    {MNO_KERNEL_WARP, 32, 1},     {MNO_KERNEL_BLOCK, 128, 1},   {MNO_KERNEL_BLOCK, 256, 1}, {MNO_KERNEL_CLUSTER, 256, 2},
-    {MNO_KERNEL_CLUSTER, 256, 4}, {MNO_KERNEL_CLUSTER, 256, 8}, {MNO_KERNEL_LANES, 32, 1},  {MNO_KERNEL_GEMM, 256, 1},
+    {MNO_KERNEL_WARP, 32, 1},   {MNO_KERNEL_BLOCK, 128, 1}, {MNO_KERNEL_BLOCK, 256, 1}, {MNO_KERNEL_BLOCK, 256, 2},
+    {MNO_KERNEL_BLOCK, 256, 4}, {MNO_KERNEL_BLOCK, 256, 8}, {MNO_KERNEL_LANES, 32, 1},  {MNO_KERNEL_GEMM, 256, 1},
+    {MNO_KERNEL_BLOCK, 128, 2}, {MNO_KERNEL_BLOCK, 128, 4}, {MNO_KERNEL_BLOCK, 128, 8},
 };
 const size_t mno_candidate_count = sizeof mno_candidates / sizeof *mno_candidates;
 
 int mno_candidate_forced = -1;
+mno_ranks mno_ranks_forced = MNO_RANKS_FIT;
 
-const char *mno_kernel_name(mno_kernel_kind kernel) {
-  static const char *const names[] = {"W", "C", "X", "W0", "G"};
-  return names[kernel];
+const char *mno_kernel_name(const mno_shape *s) {
+  static const char *const names[] = {"W", "C", "W0", "G"};
+  return s->ranks > 1 ? "X" : names[s->kernel];
 }
 
 enum {
@@ -37,10 +39,19 @@ enum {
 };
 
 static const size_t BATCH_BYTES = (size_t)8 << 30; /* G: memory of a batch */
+static const double PORTION_COST = 0.0125;         /* C: what each portion may add to the modelled time of a step */
 
-/* The reference card: an H100. */
+/* The reference card. */
+const mno_device_info mno_reference_card = {.name = "H100",
+                                            .major = 9,
+                                            .processors = 132,
+                                            .memory_free = (size_t)75e9,
+                                            .memory_total = (size_t)85e9,
+                                            .shared_block = 232448,
+                                            .shared_processor = 233472};
 static const double bandwidth = 3.0e12, cache = 5.5e12, clock = 1.755e9, processors = 132, memory = 75e9, shared = 227e3,
                     issue_rate = 2.5, flops = 59e12, load_seconds = 1e-6;
+enum { WARPS_F32 = 16, WARPS_F64 = 8 }; /* of a processor, by the registers of C */
 
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 static double max(double a, double b) { return a > b ? a : b; }
@@ -77,14 +88,15 @@ static double layer_instructions(const mno_shape *s) {
   const double project = phase_cost(s, (size_t)s->tile, (size_t)s->d_slices, (size_t)s->d_length, 1);
   const double combine = phase_cost(s, (size_t)s->D, (size_t)s->m_slices, (size_t)s->m_length, 1);
   const double per_tile = 3 * project + 4 * combine + entries * (2 * activation + 6 * s->d_slices + 120) + 120;
-  return s->tiles * per_tile + 2 * states * (4 * s->m_slices * s->ranks + 12) + 40;
+  const int portions = mno_portions_of_rank(s);
+  return mno_tiles_of_rank(s) * per_tile + 2 * states * (4 * s->m_slices * s->portions + 12 + 10 * (portions - 1)) + 40;
 }
 
 /* The regions are counted in 32 bits: false when they would not fit. */
 static bool place_state(mno_shape *s) {
   const size_t a_row = (size_t)s->chunks * (size_t)(s->pitch * s->bytes);
-  if (a_row * (size_t)s->D * (size_t)(2 + (s->ranks > 1 ? 2 : 1) * s->m_slices) +
-          a_row * 2 * (size_t)s->d_slices * (size_t)s->tile >
+  const int buffers = s->ranks > 1 ? 2 : 1, sums = mno_portions_of_rank(s) > 1;
+  if (a_row * (size_t)s->D * (size_t)(2 + buffers * s->m_slices + sums) + a_row * 2 * (size_t)s->d_slices * (size_t)s->tile >
       INT32_MAX)
     return false;
   const uint32_t state = (uint32_t)(s->chunks * s->D * s->pitch * s->bytes);
@@ -97,14 +109,15 @@ static bool place_state(mno_shape *s) {
   s->Q = s->P + projection;
   s->A = s->Q + projection;
   s->a_bytes = (uint32_t)s->m_slices * state;
-  s->each_bytes = s->state_bytes = s->A + (s->ranks > 1 ? 2 : 1) * s->a_bytes;
+  s->S = s->A + (uint32_t)buffers * s->a_bytes;
+  s->each_bytes = s->state_bytes = s->S + (uint32_t)sums * state;
   return true;
 }
 
-/* Cuts a rank's units into `tiles` tiles of equal size. False: what a team keeps would be too large. */
+/* Cuts a portion's units into `tiles` tiles of equal size. False: what a team keeps would be too large. */
 static bool cut(mno_shape *s, size_t tiles) {
-  s->tile = (int32_t)ceil_div((size_t)s->share, tiles);
-  s->tiles = (int32_t)ceil_div((size_t)s->share, (size_t)s->tile);
+  s->tile = (int32_t)ceil_div((size_t)s->portion, tiles);
+  s->tiles = (int32_t)ceil_div((size_t)s->portion, (size_t)s->tile);
   s->tile_bytes = s->span_bytes = (uint32_t)mno_round_up((size_t)(2 * s->tile * s->row * s->bytes), 16);
   s->d_slices = (int32_t)best_slices(s, (size_t)s->tile, (size_t)s->D);
   s->d_length = (int32_t)ceil_div((size_t)s->D, (size_t)s->d_slices);
@@ -248,9 +261,9 @@ static uint32_t spaced(const mno_shape *s, uint32_t bytes, double (*cost)(const 
 static bool cut_lanes(mno_shape *s, int most) {
   const size_t bytes = (size_t)s->bytes;
   s->height = height_of((size_t)s->D);
-  if (s->height == 0 || s->N > s->lanes || s->ranks > 1 || (double)s->L * s->M * (s->height + 3) > 1e9) return false;
+  if (s->height == 0 || s->N > s->lanes || (double)s->L * s->M * (s->height + 3) > 1e9) return false;
   s->row = s->height;
-  s->tile = s->share = s->M;
+  s->tile = s->portion = s->M;
   s->tiles = 1;
   s->m_slices = s->m_length = 1;
   if (2 * (size_t)s->M * (size_t)s->height * bytes > TEAM_BYTES) return false;
@@ -295,11 +308,18 @@ static bool cut_lanes(mno_shape *s, int most) {
   return true;
 }
 
+mno_shape mno_shape_spread(const mno_shape *s, bool all) {
+  mno_shape spread = *s;
+  spread.ranks = all ? s->portions : 1;
+  if (s->portions > 1) place_state(&spread); /* smaller than what `cut` tried */
+  return spread;
+}
+
 /* G: how many instances to a call. Products are cut into tiles of 128 x 128 or so; a call should fill a card twice. */
 static void cut_batch(mno_shape *s) {
   const size_t tiles = ceil_div((size_t)s->M, 128) * ceil_div((size_t)s->N, 128);
   s->row = s->height = s->D;
-  s->tile = s->share = s->M;
+  s->tile = s->portion = s->M;
   s->tiles = 1;
   s->kept = 1;
   s->nominal = 1;
@@ -326,7 +346,12 @@ int mno_shape_shrink(mno_shape *s) {
 
 mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, const mno_candidate *candidate, mno_shape *shape,
                           mno_error *err) {
-  mno_shape s = {.kernel = candidate->kernel, .lanes = candidate->lanes, .ranks = candidate->ranks, .group = 1, .span = 1};
+  mno_shape s = {.kernel = candidate->kernel,
+                 .lanes = candidate->lanes,
+                 .portions = candidate->portions,
+                 .ranks = 1,
+                 .group = 1,
+                 .span = 1};
   s.bytes = precision == MNO_F64 ? 8 : 4;
   const size_t chunks = ceil_div(n->N, MNO_CHUNK), row = n->D | 1, unit = 2 * row * (size_t)s.bytes;
   const size_t state = chunks * n->D * 16 * (size_t)s.bytes; /* a bound */
@@ -359,15 +384,15 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
     return MNO_OK;
   }
   s.row = (int32_t)row;
-  s.share = (int32_t)ceil_div(n->M, (size_t)s.ranks);
+  s.portion = (int32_t)ceil_div(n->M, (size_t)s.portions);
   const size_t cap = s.kernel == MNO_KERNEL_WARP ? TILE_BYTES_WARP : TILE_BYTES_BLOCK;
   double least = 0;
   *shape = (mno_shape){0};
-  for (size_t tiles = 1; tiles <= (size_t)s.share; tiles++) {
-    size_t tile = ceil_div((size_t)s.share, tiles);
+  for (size_t tiles = 1; tiles <= (size_t)s.portion; tiles++) {
+    size_t tile = ceil_div((size_t)s.portion, tiles);
     if (tile > TILE_MOST || (tile > 1 && tile * unit > cap)) continue;
-    if (tiles > 1 && ceil_div((size_t)s.share, tiles - 1) == tile) continue; /* the same cut */
-    if (least > 0 && tiles > 8 * (size_t)shape->tiles) break;                /* smaller tiles only cost more barriers */
+    if (tiles > 1 && ceil_div((size_t)s.portion, tiles - 1) == tile) continue; /* the same cut */
+    if (least > 0 && tiles > 8 * (size_t)shape->tiles) break;                  /* smaller tiles only cost more barriers */
     if (!cut(&s, tiles)) continue;
     double cost = cut_cost(&s);
     if (least == 0 || cost < least) least = cost, *shape = s;
@@ -410,7 +435,7 @@ static double chain_of(const mno_shape *s) {
   const double barrier = warps_of(s) <= 1 ? 30 : 60, joint = s->ranks > 1 ? 700 : 0;
   return s->kernel == MNO_KERNEL_LANES
              ? 1.6 * instructions_of(s) + spans_of(s) * (3 * barrier + 300)
-             : 2 * instructions_of(s) + s->L * (2 * s->tiles * (3 * barrier + 150) + 2 * (barrier + joint));
+             : 2 * instructions_of(s) + s->L * (2 * mno_tiles_of_rank(s) * (3 * barrier + 150) + 2 * (barrier + joint));
 }
 
 /* Shared memory of a rank as cuts were first made for it, with a state in every stage: the bytes decide how sums are cut, so
@@ -425,7 +450,7 @@ mno_step_model mno_shape_model(const mno_shape *s) {
   if (s->kernel == MNO_KERNEL_GEMM) return batch_model(s);
   const double L = s->L, warps = warps_of(s), group = s->group;
   const double layers = (double)s->group * s->span; /* of a transfer */
-  const double weights = (double)s->ranks * s->tiles * mno_stage_weights(s) / layers;
+  const double weights = (double)s->portions * s->tiles * mno_stage_weights(s) / layers;
   const double states = s->kernel == MNO_KERNEL_LANES ? mno_stage_states(s) / layers : s->h_bytes;
   const int in_memory = modelled_bytes(s, 0) > (size_t)shared;
   const double of_processor = (double)modelled_bytes(s, in_memory);
@@ -444,7 +469,31 @@ double mno_shape_seconds(const mno_shape *shape) {
   return max(model.memory, max(model.issue, model.latency));
 }
 
-static mno_status choose(const mno_dimensions *dimensions, mno_precision precision, int means, mno_shape *shape,
+/* Seconds of a step of one instance on the reference card filled with them, with one rank or all to a team. */
+static double least_seconds(const mno_shape *s) {
+  const double one = mno_shape_seconds(s);
+  const mno_shape spread = mno_shape_spread(s, true);
+  const double all = mno_shape_seconds(&spread);
+  return all < one ? all : one;
+}
+
+/* Of the shapes that cost little more than `shape`, which has one portion, the one with most; of these the fastest. */
+static void choose_portions(const mno_dimensions *dimensions, mno_precision precision, mno_shape *shape) {
+  const double one = mno_shape_seconds(shape);
+  double least = 0;
+  for (size_t i = 0; i < mno_candidate_count; i++) {
+    const mno_candidate *candidate = &mno_candidates[i];
+    mno_shape made;
+    mno_error why;
+    if (candidate->portions == 1 || candidate->portions < shape->portions) continue;
+    if (mno_shape_make(dimensions, precision, candidate, &made, &why) != MNO_OK) continue;
+    const double seconds = least_seconds(&made);
+    if (seconds > (1 + PORTION_COST * made.portions) * one) continue;
+    if (made.portions > shape->portions || seconds < least) least = seconds, *shape = made;
+  }
+}
+
+static mno_status choose(const mno_dimensions *dimensions, mno_precision precision, bool products, mno_shape *shape,
                          mno_error *err) {
   double least = 0;
   mno_status status = MNO_OK;
@@ -453,8 +502,8 @@ static mno_status choose(const mno_dimensions *dimensions, mno_precision precisi
   for (size_t i = 0; i < mno_candidate_count; i++) {
     const mno_candidate *candidate = &mno_candidates[i];
     mno_shape made;
-    if (candidate->kernel == MNO_KERNEL_CLUSTER && !(means & MNO_CLUSTERS)) continue;
-    if (candidate->kernel == MNO_KERNEL_GEMM && (!(means & MNO_PRODUCTS) || dimensions->N < MNO_PRODUCTS_LEAST)) continue;
+    if (candidate->portions > 1) continue;
+    if (candidate->kernel == MNO_KERNEL_GEMM && (!products || dimensions->N < MNO_PRODUCTS_LEAST)) continue;
     if (candidate->kernel == MNO_KERNEL_LANES && (height_of(dimensions->D) == 0 || dimensions->N > 32)) continue;
     if (mno_shape_make(dimensions, precision, candidate, &made, err) != MNO_OK) {
       status = err ? err->status : MNO_ERR_BACKEND;
@@ -467,30 +516,32 @@ static mno_status choose(const mno_dimensions *dimensions, mno_precision precisi
     /* a larger team only where it clearly pays */
     if (least == 0 || seconds < 0.9 * least) least = seconds, *shape = made;
   }
+  if (least > 0 && shape->kernel == MNO_KERNEL_BLOCK) choose_portions(dimensions, precision, shape);
   return least > 0 ? MNO_OK : status;
 }
 
 /* A sweep asks for each of its instances, and few of them differ: a choice takes 3 to 30 us. */
-mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, int means, mno_shape *shape,
+mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, bool products, mno_shape *shape,
                             mno_error *err) {
   enum { KEPT = 32 };
   static _Thread_local struct {
     mno_dimensions dimensions;
     mno_precision precision;
-    int means, forced;
+    bool products;
+    int forced;
     mno_shape shape; /* lanes: 0 if there is none */
   } kept[KEPT];
   const mno_dimensions *n = dimensions;
   const size_t at = (n->D + 3 * n->M + 7 * n->N + 13 * n->L + 29 * n->d_out) % KEPT;
   const mno_dimensions *k = &kept[at].dimensions;
   if (!kept[at].shape.lanes || k->D != n->D || k->M != n->M || k->N != n->N || k->L != n->L || k->d_out != n->d_out ||
-      kept[at].precision != precision || kept[at].means != means || kept[at].forced != mno_candidate_forced) {
+      kept[at].precision != precision || kept[at].products != products || kept[at].forced != mno_candidate_forced) {
     kept[at].shape.lanes = 0;
-    const mno_status status = choose(n, precision, means, shape, err);
+    const mno_status status = choose(n, precision, products, shape, err);
     if (status != MNO_OK) return status;
     kept[at].dimensions = *n;
     kept[at].precision = precision;
-    kept[at].means = means;
+    kept[at].products = products;
     kept[at].forced = mno_candidate_forced;
     kept[at].shape = *shape;
   }
@@ -520,31 +571,68 @@ static double fit_seconds(const mno_shape *s, int stages, size_t teams, size_t c
   return (double)(waves - 1) * max(alone, (double)teams * share) + max(alone, (double)last * share);
 }
 
-mno_status mno_shape_fit(mno_shape *s, const mno_device_info *info, size_t most, size_t count, mno_fit_on_card *fit,
+mno_most_teams mno_reference_teams(const mno_shape *s) {
+  const size_t blocks = (s->bytes == 4 ? WARPS_F32 : WARPS_F64) * 32 / (size_t)s->lanes * (size_t)processors;
+  return (mno_most_teams){blocks, blocks / (size_t)s->portions};
+}
+
+int mno_state_in_memory(const mno_shape *s, const mno_device_info *info) {
+  return s->lanes > 32 && mno_shared_bytes(s, MNO_STAGES_LEAST, 0) > info->shared_block;
+}
+
+/* A way to run a shape; fit.seconds is 0 while there is none. */
+typedef struct trial {
+  mno_shape shape;
+  mno_fit_on_card fit;
+} trial;
+
+/* The best number of stages, if any fits. */
+static trial fit_stages(const mno_shape *s, const mno_device_info *info, size_t most, size_t count) {
+  trial best = {.shape = *s};
+  const int in_memory = mno_state_in_memory(s, info);
+  for (int stages = MNO_STAGES_LEAST; stages <= MNO_STAGES_MOST; stages++) {
+    const size_t bytes = mno_shared_bytes(s, stages, in_memory);
+    if (bytes > info->shared_block) break;
+    size_t teams = held(s, info, bytes);
+    if (teams > most) teams = most;
+    if (teams == 0) break;
+    const double seconds = fit_seconds(s, stages, teams, count, info);
+    if (best.fit.seconds == 0 || seconds < 0.995 * best.fit.seconds)
+      best.fit = (mno_fit_on_card){stages, in_memory, bytes, teams, seconds};
+  }
+  return best;
+}
+
+/* A change that may pay on paper only is not made. */
+static void take_if_it_pays(trial *best, const trial *other) {
+  const double seconds = other->fit.seconds;
+  if (seconds > 0 && (best->fit.seconds == 0 || seconds < 0.9 * best->fit.seconds)) *best = *other;
+}
+
+mno_status mno_shape_fit(mno_shape *s, const mno_device_info *info, mno_most_teams most, size_t count, mno_fit_on_card *fit,
                          mno_error *err) {
-  const int in_memory = s->lanes > 32 && mno_shared_bytes(s, MNO_STAGES_LEAST, 0) > info->shared_block;
-  double least = 0;
-  mno_shape shape = *s;
-  do {
-    double best = 0;
-    mno_fit_on_card chosen = {0};
-    for (int stages = MNO_STAGES_LEAST; stages <= MNO_STAGES_MOST; stages++) {
-      const size_t bytes = mno_shared_bytes(&shape, stages, in_memory);
-      if (bytes > info->shared_block) break;
-      size_t teams = held(&shape, info, bytes);
-      if (teams == 0) break;
-      if (teams > most) teams = most;
-      const double seconds = fit_seconds(&shape, stages, teams, count, info);
-      if (best == 0 || seconds < 0.995 * best) best = seconds, chosen = (mno_fit_on_card){stages, in_memory, bytes};
-    }
-    /* fewer instances at a time only where it clearly pays */
-    if (best > 0 && (least == 0 || best < 0.9 * least)) least = best, *s = shape, *fit = chosen;
-  } while (shape.kernel == MNO_KERNEL_LANES && mno_shape_shrink(&shape));
-  if (least > 0) return MNO_OK;
+  trial best = {0};
+  if (s->portions == 1 || mno_ranks_forced != MNO_RANKS_ALL || most.all == 0) {
+    mno_shape shape = mno_shape_spread(s, false);
+    do {
+      const trial one = fit_stages(&shape, info, most.one, count);
+      take_if_it_pays(&best, &one);
+    } while (shape.kernel == MNO_KERNEL_LANES && mno_shape_shrink(&shape));
+  }
+  if (s->portions > 1 && mno_ranks_forced != MNO_RANKS_ONE) {
+    const mno_shape shape = mno_shape_spread(s, true);
+    const trial all = fit_stages(&shape, info, most.all, count);
+    take_if_it_pays(&best, &all);
+  }
+  if (best.fit.seconds > 0) {
+    *s = best.shape;
+    *fit = best.fit;
+    return MNO_OK;
+  }
   return mno_fail(
       err, MNO_ERR_BACKEND,
       "%s: D = %d, M = %d, N = %d needs %.0f KiB of shared memory in a block, the card has %.0f KiB; use --backend "
       "cpu",
-      info->name, s->D, s->M, s->N, (double)mno_shared_bytes(s, MNO_STAGES_LEAST, in_memory) / 1024,
+      info->name, s->D, s->M, s->N, (double)mno_shared_bytes(s, MNO_STAGES_LEAST, mno_state_in_memory(s, info)) / 1024,
       (double)info->shared_block / 1024);
 }

@@ -82,6 +82,7 @@ template <int IN_FLIGHT> __device__ __forceinline__ void copy_wait() {
 template <bool CLUSTER, bool IN_MEMORY> class DeviceTeam {
 public:
   static constexpr bool several_ranks = CLUSTER;
+  static constexpr bool several_portions = !CLUSTER; /* of a rank */
   static constexpr bool state_in_memory = IN_MEMORY;
   /* Rows of a sum, and activations, in flight together: as many as the registers hold. */
   template <class T> static constexpr int rows = sizeof(T) == 4 && !IN_MEMORY ? 4 : 2;

@@ -32,7 +32,7 @@ public:
     }
   }
 
-  static constexpr bool several_ranks = true;
+  static constexpr bool several_ranks = true, several_portions = true;
   static constexpr int activated = 4;
   const int team_index;
   const bool state_in_memory;

@@ -29,6 +29,6 @@ template <class T, int BLOCKS> const void *kernel(int cluster, int state_in_memo
 } // namespace
 
 extern "C" const void *mno_train_kernel(const mno_shape *shape, int state_in_memory) {
-  const int cluster = shape->kernel == MNO_KERNEL_CLUSTER;
+  const int cluster = shape->ranks > 1;
   return shape->bytes == 4 ? kernel<float, 2>(cluster, state_in_memory) : kernel<double, 1>(cluster, state_in_memory);
 }

@@ -22,6 +22,8 @@ template <class T, class Team> class Trainer : Instances<T, Team, false> {
   using base::hand_over;
   using base::head;
   using base::part;
+  using base::portion_of;
+  using base::portions;
   using base::readout;
   using base::record_weights;
   using base::s;
@@ -99,14 +101,15 @@ private:
     const uint32_t width = (uint32_t)item.width; /* the unit's flat index, divided by the width layer by layer */
     uint32_t from_layer = 0, from_unit = 0;
     for (int layer = 0; layer < item.L; layer++) {
-      for (int tile = 0; tile < s.tiles; tile++)
+      for (int i = 0; i < mno_tiles_of_rank(&s); i++) {
+        const int of_rank = i / s.tiles, tile = i - of_rank * s.tiles;
         team.phase([&](const Place &place, int lane) {
-          T *const memory = (T *)tile_memory(place.rank, item.L, layer, tile);
-          const int count = units(place.rank, tile);
+          const int portion = portion_of(place.rank, of_rank), count = units(portion, tile);
+          T *const memory = (T *)tile_memory(portion, layer, tile);
           for (uint32_t e = (uint32_t)lane; e < 2 * fours * (uint32_t)s.tile; e += (uint32_t)s.lanes) {
             const uint32_t block = e / (2 * (uint32_t)s.tile), rest = e - block * 2 * (uint32_t)s.tile;
             const int is_v = rest >= (uint32_t)s.tile, m = (int)(is_v ? rest - (uint32_t)s.tile : rest);
-            const int j = first_unit(place.rank, tile) + m;
+            const int j = first_unit(portion, tile) + m;
             T *const row = memory + (is_v * s.tile + m) * s.row;
             double z[4] = {0, 0, 0, 0};
             if (m < count) {
@@ -123,6 +126,7 @@ private:
             }
           }
         });
+      }
       from_unit += (uint32_t)s.M;
       from_layer += from_unit / width;
       from_unit %= width;
@@ -132,7 +136,7 @@ private:
 
   /* A walk over the tiles of a pass, layers up or down; past the end it stays there. */
   struct Walk {
-    int layer, tile, down;
+    int layer, portion, tile, down;
     int place; /* of the next state */
   };
 
@@ -150,16 +154,20 @@ private:
       return;
     }
     const uint32_t to = stage_offset(head.stage);
-    const bool with_state = walk.down && walk.tile == 0 && !team.state_in_memory;
+    const bool first = walk.portion == 0 && walk.tile == 0, with_state = walk.down && first && !team.state_in_memory;
     team.load(head, [&](int rank) {
       Transfer t;
-      t.piece[0] = Piece{tile_memory(rank, L, walk.layer, walk.tile), to, s.tile_bytes};
+      t.piece[0] = Piece{tile_memory(portion_of(rank, walk.portion), walk.layer, walk.tile), to, s.tile_bytes};
       t.piece[1] = Piece{state_memory(walk.layer), place_of_h(walk.place), with_state ? s.h_bytes : 0};
       return t;
     });
     head.advance(args.stages);
-    if (walk.tile == 0) walk.place = next_place(walk.place);
-    if (++walk.tile == s.tiles) walk.tile = 0, walk.layer += walk.down ? -1 : 1;
+    if (first) walk.place = next_place(walk.place);
+    if (++walk.tile < s.tiles) return;
+    walk.tile = 0;
+    if (++walk.portion < portions()) return;
+    walk.portion = 0;
+    walk.layer += walk.down ? -1 : 1;
   }
 
   /* out[chunk][slice][unit] = sum over the slice's coordinates of w x; q likewise from the second operand if there is one.
@@ -345,39 +353,69 @@ private:
     update<false>(lane, count, first, u, v, g, t, h, b, acc, rate_u, rate_v);
   }
 
-  /* x += step * (slices of all ranks, in order); before: where the old x goes, or NULL. Elements e, e + lanes, ...: all are
-   * read before any is written. */
-  template <int COUNT>
-  MNO_DEVICE void advance_some(const Place &place, uint32_t e, T *x, uint32_t acc_offset, T step, T *before) {
-    const int elements = s.chunks * s.D * PITCH;
+  /* Elements e, e + lanes, ... of a state, and sums over units of each. */
+  template <int COUNT> struct Elements {
     uint32_t k[COUNT];
     bool is[COUNT];
-    T sum[COUNT], old[COUNT];
+    T sum[COUNT];
+  };
+  template <int COUNT> MNO_DEVICE Elements<COUNT> elements_at(uint32_t e) const {
+    Elements<COUNT> x;
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
       const uint32_t at = e + (uint32_t)(i * s.lanes), row = at / MNO_CHUNK;
-      k[i] = at + row * (uint32_t)(PITCH - MNO_CHUNK);
-      is[i] = at < state_elements();
-      old[i] = is[i] ? x[k[i]] : (T)0;
-      sum[i] = 0;
+      x.k[i] = at + row * (uint32_t)(PITCH - MNO_CHUNK);
+      x.is[i] = at < state_elements();
+      x.sum[i] = 0;
     }
-    for (int rank = 0; rank < ranks(); rank++) {
-      const T *acc = (const T *)team.peer(place, rank, acc_offset);
-      MNO_ROLL for (int slice = 0; slice < s.m_slices; slice++, acc += elements)
-          MNO_UNROLL for (int i = 0; i < COUNT; i++) if (is[i]) sum[i] += acc[k[i]];
-    }
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) if (is[i]) {
-      if (before && place.rank == 0) before[k[i]] = old[i];
-      x[k[i]] = fma_(step, sum[i], old[i]);
+    return x;
+  }
+  /* Adds the slices of a portion, in order. */
+  template <int COUNT> MNO_DEVICE void add_slices(const T *acc, Elements<COUNT> &x) const {
+    const int elements = s.chunks * s.D * PITCH;
+    MNO_ROLL for (int slice = 0; slice < s.m_slices; slice++, acc += elements)
+        MNO_UNROLL for (int i = 0; i < COUNT; i++) if (x.is[i]) x.sum[i] += acc[x.k[i]];
+  }
+  /* What the rank has behind it. */
+  template <int COUNT> MNO_DEVICE void add_sums(const T *sums, Elements<COUNT> &x) const {
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) if (x.is[i]) x.sum[i] = sums[x.k[i]];
+  }
+
+  /* The portion before `i` of a rank that takes several in turn is added to those before it. */
+  MNO_DEVICE void fold(const Place &place, int lane, int i) {
+    T *const sums = state(place, s.S);
+    for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)(ADVANCED * s.lanes)) {
+      auto x = elements_at<ADVANCED>(e);
+      if (i > 1) add_sums(sums, x);
+      add_slices(state(place, s.A), x);
+      MNO_UNROLL for (int n = 0; n < ADVANCED; n++) if (x.is[n]) sums[x.k[n]] = x.sum[n];
     }
   }
+
+  /* x += step * (portions of all ranks, in order); before: where the old x goes, or NULL. All elements are read before any
+   * is written. */
   MNO_DEVICE void advance(const Place &place, int lane, uint32_t x_offset, uint32_t acc_offset, T step, T *before) {
     T *const x = state(place, x_offset);
-    for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)(ADVANCED * s.lanes))
-      advance_some<ADVANCED>(place, e, x, acc_offset, step, before);
+    for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)(ADVANCED * s.lanes)) {
+      auto sums = elements_at<ADVANCED>(e);
+      T old[ADVANCED];
+      MNO_UNROLL for (int i = 0; i < ADVANCED; i++) old[i] = sums.is[i] ? x[sums.k[i]] : (T)0;
+      if (portions() > 1) add_sums(state(place, s.S), sums);
+      for (int rank = 0; rank < ranks(); rank++) add_slices((const T *)team.peer(place, rank, acc_offset), sums);
+      MNO_UNROLL for (int i = 0; i < ADVANCED; i++) if (sums.is[i]) {
+        if (before && place.rank == 0) before[sums.k[i]] = old[i];
+        x[sums.k[i]] = fma_(step, sums.sum[i], old[i]);
+      }
+    }
   }
 
   /* Ranks read each other's sums while the next layer is on its way: two buffers, in turn. */
   MNO_DEVICE uint32_t acc_offset(int layer) const { return s.A + (ranks() > 1 && (layer & 1) ? s.a_bytes : 0); }
+
+  /* The tiles of a layer: f(portion of the rank, tile, is it the layer's last). */
+  template <class F> MNO_DEVICE void each_tile(F f) {
+    for (int i = 0; i < portions(); i++)
+      for (int tile = 0; tile < s.tiles; tile++) f(i, tile, i + 1 == portions() && tile + 1 == s.tiles);
+  }
 
   MNO_DEVICE void forward(int L, const T *h0, int activation, T step) {
     team.phase([&](const Place &place, int lane) {
@@ -385,26 +423,26 @@ private:
       for (uint32_t i = (uint32_t)lane; i < s.h_bytes / sizeof(T); i += (uint32_t)s.lanes) h[i] = h0[i];
     });
     const int ahead = args.stages - 1;
-    Walk walk = {0, 0, false, 0};
+    Walk walk = {0, 0, 0, false, 0};
     for (int i = 0; i < ahead; i++) load(walk, L);
     for (int layer = 0; layer < L; layer++) {
-      for (int tile = 0; tile < s.tiles; tile++) {
+      each_tile([&](int i, int tile, bool last) {
         load(walk, L);
         team.ready(tail, ahead);
+        const auto count = [&](const Place &place) { return units(portion_of(place.rank, i), tile); };
         team.phase([&](const Place &place, int lane) {
-          project<false>(place, lane, units(place.rank, tile), stage_u(place), state(place, s.H), state(place, s.P), NULL,
-                         NULL, NULL);
+          if (i > 0 && tile == 0) fold(place, lane, i);
+          project<false>(place, lane, count(place), stage_u(place), state(place, s.H), state(place, s.P), NULL, NULL, NULL);
         });
         team.phase([&](const Place &place, int lane) {
-          activate_all<false>(activation, lane, units(place.rank, tile), state(place, s.P), NULL);
+          activate_all<false>(activation, lane, count(place), state(place, s.P), NULL);
         });
         const auto sums = [&](const Place &place, int lane) {
-          combine(lane, units(place.rank, tile), tile == 0, stage_v(place), state(place, s.P),
-                  state(place, acc_offset(layer)));
+          combine(lane, count(place), tile == 0, stage_v(place), state(place, s.P), state(place, acc_offset(layer)));
         };
-        tile + 1 < s.tiles ? team.phase(sums) : team.joint(sums);
+        last ? team.joint(sums) : team.phase(sums);
         tail.advance(args.stages);
-      }
+      });
       team.phase([&](const Place &place, int lane) {
         advance(place, lane, s.H, acc_offset(layer), step, (T *)state_memory(layer));
         if (layer + 1 == L) team.memory_to_transfers();
@@ -419,37 +457,39 @@ private:
 
   MNO_DEVICE void backward(int L, int activation, T step, T rate_u, T rate_v) {
     const int ahead = args.stages - 2;
-    Walk walk = {L - 1, 0, true, 0};
+    Walk walk = {L - 1, 0, 0, true, 0};
     for (int i = 0; i < ahead; i++) load(walk, L);
     int brought = 0;
     for (int layer = L - 1; layer >= 0; layer--) {
-      for (int tile = 0; tile < s.tiles; tile++) {
+      each_tile([&](int i, int tile, bool last) {
         team.reusable(1);
         load(walk, L);
         team.ready(tail, ahead);
+        const auto count = [&](const Place &place) { return units(portion_of(place.rank, i), tile); };
         team.phase([&](const Place &place, int lane) {
-          project<true>(place, lane, units(place.rank, tile), stage_u(place), backward_h(place, layer, brought),
-                        state(place, s.P), stage_v(place), state(place, s.B), state(place, s.Q));
+          if (i > 0 && tile == 0) fold(place, lane, i);
+          project<true>(place, lane, count(place), stage_u(place), backward_h(place, layer, brought), state(place, s.P),
+                        stage_v(place), state(place, s.B), state(place, s.Q));
         });
         team.phase([&](const Place &place, int lane) {
-          activate_all<true>(activation, lane, units(place.rank, tile), state(place, s.P), state(place, s.Q));
+          activate_all<true>(activation, lane, count(place), state(place, s.P), state(place, s.Q));
         });
         const auto sums = [&](const Place &place, int lane) {
-          combine_and_update(lane, units(place.rank, tile), tile == 0, stage_u(place), stage_v(place), state(place, s.Q),
+          combine_and_update(lane, count(place), tile == 0, stage_u(place), stage_v(place), state(place, s.Q),
                              state(place, s.P), backward_h(place, layer, brought), state(place, s.B),
                              state(place, acc_offset(layer)), rate_u, rate_v);
           team.publish(place);
         };
-        tile + 1 < s.tiles ? team.phase(sums) : team.joint(sums);
+        last ? team.joint(sums) : team.phase(sums);
         const uint32_t from = stage_offset(tail.stage);
         team.store([&](int rank) {
           Transfer t;
-          t.piece[0] = Piece{tile_memory(rank, L, layer, tile), from, s.tile_bytes};
+          t.piece[0] = Piece{tile_memory(portion_of(rank, i), layer, tile), from, s.tile_bytes};
           t.piece[1] = Piece{NULL, from, 0};
           return t;
         });
         tail.advance(args.stages);
-      }
+      });
       const auto step_back = [&](const Place &place, int lane) { advance(place, lane, s.B, acc_offset(layer), step, NULL); };
       layer ? team.phase(step_back) : team.joint(step_back);
       brought = next_place(brought);

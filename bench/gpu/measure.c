@@ -115,17 +115,21 @@ static int floors(size_t D, size_t M, size_t L, size_t N, double count, mno_prec
   mno_error err;
   mno_shape s;
   const mno_dimensions n = {D, M, N, L, D_OUT};
-  if (mno_shape_choose(&n, precision, MNO_CLUSTERS | MNO_PRODUCTS, &s, &err) != MNO_OK) return report(&err);
+  if (mno_shape_choose(&n, precision, true, &s, &err) != MNO_OK) return report(&err);
   const mno_step_model model = mno_shape_model(&s);
+  mno_fit_on_card fit = {.seconds = mno_shape_seconds(&s) * count};
+  if (s.kernel != MNO_KERNEL_GEMM &&
+      mno_shape_fit(&s, &mno_reference_card, mno_reference_teams(&s), (size_t)count, &fit, &err) != MNO_OK)
+    return report(&err);
   const double w = (double)D * (double)M * (double)L, e = precision == MNO_F64 ? 8 : 4;
   const double bytes = 6 * e * w + 2 * e * (double)(N * L) * (double)(D < M ? D : M);
-  printf(
-      "{\"D\": %zu, \"M\": %zu, \"L\": %zu, \"N\": %zu, \"instances\": %.0f, \"precision\": \"%s\", \"kernel\": \"%s\", "
-      "\"lanes\": %d, \"floor_bytes\": %.6g, \"floor_flops\": %.6g, \"modelled_seconds\": %.4g, \"modelled_memory\": %.4g, "
-      "\"modelled_issue\": %.4g, \"modelled_latency\": %.4g}\n",
-      D, M, L, N, count, mno_precision_name(precision), mno_kernel_name((mno_kernel_kind)s.kernel), s.lanes * s.ranks,
-      bytes * count, 14 * (double)N * w * count, mno_shape_seconds(&s) * count, model.memory * count, model.issue * count,
-      model.latency * count);
+  printf("{\"D\": %zu, \"M\": %zu, \"L\": %zu, \"N\": %zu, \"instances\": %.0f, \"precision\": \"%s\", \"kernel\": \"%s\", "
+         "\"lanes\": %d, \"ranks\": %d, \"stages\": %d, \"slots\": %zu, \"floor_bytes\": %.6g, \"floor_flops\": %.6g, "
+         "\"modelled_seconds\": %.4g, \"modelled_memory\": %.4g, "
+         "\"modelled_issue\": %.4g, \"modelled_latency\": %.4g}\n",
+         D, M, L, N, count, mno_precision_name(precision), mno_kernel_name(&s), s.lanes, s.ranks, fit.stages, fit.teams,
+         bytes * count, 14 * (double)N * w * count, fit.seconds, model.memory * count, model.issue * count,
+         model.latency * count);
   return 0;
 }
 

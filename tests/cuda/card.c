@@ -224,36 +224,59 @@ static bool same_record(const sample *s, const mno_record *card, const mno_recor
   return true;
 }
 
-/* "C 128, D 7, M 33, L 9, N 13, d_out 2, f32" and, for an instance, its activation and loss. */
-static void name_case(const mno_candidate *k, const network *n, mno_precision precision, const mno_problem *p) {
-  int at =
-      snprintf(now, sizeof now, "%s %d x %d, D %zu, M %lld, L %lld, N %zu, d_out %zu, %s", mno_kernel_name(k->kernel),
-               k->ranks, k->lanes, n->D, (long long)n->M, (long long)n->L, n->N, n->d_out, mno_precision_name(precision));
+/* A kernel and, where there are portions, whether a team has a rank for each. */
+typedef struct way {
+  int candidate;
+  bool spread;
+} way;
+static const mno_candidate *candidate_of(way w) { return &mno_candidates[w.candidate]; }
+static int ranks_of(way w) { return w.spread ? candidate_of(w)->portions : 1; }
+static const char *name_of(way w) {
+  const mno_shape s = {.kernel = candidate_of(w)->kernel, .ranks = ranks_of(w)};
+  return mno_kernel_name(&s);
+}
+static void force(way w) {
+  mno_candidate_forced = w.candidate;
+  mno_ranks_forced = w.spread ? MNO_RANKS_ALL : MNO_RANKS_ONE;
+}
+static void force_nothing(void) {
+  mno_candidate_forced = -1;
+  mno_ranks_forced = MNO_RANKS_FIT;
+}
+
+/* "C 1 x 128 of 4 portions, D 7, M 33, L 9, N 13, d_out 2, f32" and, for an instance, its activation and loss. */
+static void name_case(way w, const network *n, mno_precision precision, const mno_problem *p) {
+  const mno_candidate *k = candidate_of(w);
+  int at = snprintf(now, sizeof now, "%s %d x %d of %d portions, D %zu, M %lld, L %lld, N %zu, d_out %zu, %s", name_of(w),
+                    ranks_of(w), k->lanes, k->portions, n->D, (long long)n->M, (long long)n->L, n->N, n->d_out,
+                    mno_precision_name(precision));
   if (p)
     snprintf(now + at, sizeof now - (size_t)at, ", %s, %s", mno_activation_name(p->activation),
              p->loss == MNO_SQUARED ? "squared" : "cross-entropy");
   case_begins();
 }
 
-static void network_case(int candidate, const network *n, mno_precision precision, int activations) {
+/* The host takes the portions the other way: neither changes a bit. */
+static void network_case(way w, const network *n, mno_precision precision, int activations) {
   sample s;
   mno_record *card[INSTANCES], *host[INSTANCES];
   mno_error err = {0};
   if (lost) return;
   sample_make(&s, n, precision, activations, activations == 1 ? 3 : 1);
-  name_case(&mno_candidates[candidate], n, precision, NULL);
+  name_case(w, n, precision, NULL);
   mno_twin_state = (mno_twin){.devices = 1, .memory = (size_t)4 << 30, .resident = 8};
-  mno_candidate_forced = candidate;
+  force(w);
   const mno_status status = run(&mno_device_cuda, &s, s.plan.instance_count, card, &err);
   if (status != MNO_OK) fail_case(err.message);
   mno_error of_twin = {0};
+  force((way){w.candidate, !w.spread && candidate_of(w)->portions > 1});
   const mno_status twin = lost ? MNO_OK : run(&mno_device_twin, &s, s.plan.instance_count, host, &of_twin);
   if (twin != MNO_OK) fail_case(of_twin.message);
-  mno_candidate_forced = -1;
+  force_nothing();
   part.cases += status == MNO_OK && twin == MNO_OK ? (int)s.plan.instance_count : 1;
   for (size_t i = 0; status == MNO_OK && twin == MNO_OK && i < s.plan.instance_count; i++) {
     const network one = {n->D, n->M, s.instance[i].L, n->N, n->d_out};
-    name_case(&mno_candidates[candidate], &one, precision, &s.problem[s.instance[i].problem]);
+    name_case(w, &one, precision, &s.problem[s.instance[i].problem]);
     same_record(&s, card[i], host[i]);
   }
   records_free(card);
@@ -262,14 +285,17 @@ static void network_case(int candidate, const network *n, mno_precision precisio
 }
 
 /* Does the kernel take such a network on this card? */
-static bool takes(int candidate, const network *n, mno_precision precision, const mno_device_info *info) {
+static bool takes(way w, const network *n, mno_precision precision, const mno_device_info *info) {
   const mno_dimensions dims = {n->D, (size_t)n->M, n->N, (size_t)n->L, n->d_out};
   mno_shape shape;
   mno_fit_on_card fit;
   mno_error why;
-  if (mno_candidates[candidate].kernel == MNO_KERNEL_CLUSTER && info->major < 9) return false;
-  return mno_shape_make(&dims, precision, &mno_candidates[candidate], &shape, &why) == MNO_OK &&
-         mno_shape_fit(&shape, info, SIZE_MAX, 1, &fit, &why) == MNO_OK;
+  if (w.spread && info->major < 9) return false;
+  force(w);
+  const bool fits = mno_shape_make(&dims, precision, candidate_of(w), &shape, &why) == MNO_OK &&
+                    mno_shape_fit(&shape, info, (mno_most_teams){SIZE_MAX, SIZE_MAX}, 1, &fit, &why) == MNO_OK;
+  force_nothing();
+  return fits;
 }
 
 static void card_equals_host(void **state) {
@@ -290,26 +316,26 @@ static void card_equals_host(void **state) {
   mno_device_info info;
   assert_ok(mno_device_cuda.info(0, &info, &err));
   const bool small = getenv("MEANODE_SMALL");
-  for (int candidate = 0; candidate < (int)mno_candidate_count; candidate++) {
-    const mno_candidate *k = &mno_candidates[candidate];
-    if (k->kernel == MNO_KERNEL_GEMM) continue;
-    char name[32];
-    snprintf(name, sizeof name, "%s %d x %d", mno_kernel_name(k->kernel), k->ranks, k->lanes);
+  for (int i_way = 0; i_way < 2 * (int)mno_candidate_count; i_way++) {
+    const way w = {i_way / 2, i_way % 2};
+    const mno_candidate *k = candidate_of(w);
+    if (k->kernel == MNO_KERNEL_GEMM || (w.spread && k->portions == 1)) continue;
+    char name[64];
+    snprintf(name, sizeof name, "%s %d x %d of %d portions", name_of(w), ranks_of(w), k->lanes, k->portions);
     for (int precision = 0; precision < 2; precision++) {
-      if (!begin(mno_kernel_name(k->kernel))) continue;
+      if (!begin(name_of(w))) continue;
       for (size_t i = 0; i < (small ? 2 : sizeof odd / sizeof *odd); i++)
-        if (takes(candidate, &odd[i], (mno_precision)precision, &info))
-          network_case(candidate, &odd[i], (mno_precision)precision, small && i ? 1 : MNO_ACTIVATION_COUNT);
+        if (takes(w, &odd[i], (mno_precision)precision, &info))
+          network_case(w, &odd[i], (mno_precision)precision, small && i ? 1 : MNO_ACTIVATION_COUNT);
       for (size_t i = 0; !small && i < sizeof usual / sizeof *usual; i++) {
         mno_shape chosen = {0};
         const mno_dimensions dims = {usual[i].n.D, (size_t)usual[i].n.M, usual[i].n.N, (size_t)usual[i].n.L, 2};
-        if (usual[i].candidate < 0)
-          assert_ok(mno_shape_choose(&dims, (mno_precision)precision, info.major >= 9 ? MNO_CLUSTERS : 0, &chosen, &err));
+        if (usual[i].candidate < 0) assert_ok(mno_shape_choose(&dims, (mno_precision)precision, false, &chosen, &err));
         const bool here = usual[i].candidate < 0
-                              ? chosen.kernel == (int)k->kernel && chosen.lanes == k->lanes && chosen.ranks == k->ranks
-                              : usual[i].candidate == candidate;
-        if (here && takes(candidate, &usual[i].n, (mno_precision)precision, &info))
-          network_case(candidate, &usual[i].n, (mno_precision)precision, 1);
+                              ? chosen.kernel == (int)k->kernel && chosen.lanes == k->lanes && chosen.portions == k->portions
+                              : usual[i].candidate == w.candidate;
+        if (here && takes(w, &usual[i].n, (mno_precision)precision, &info))
+          network_case(w, &usual[i].n, (mno_precision)precision, 1);
       }
       summary(name, mno_precision_name((mno_precision)precision));
     }
@@ -331,19 +357,19 @@ static double distance(const double *a, const double *b, size_t count) {
   return sum > 0 ? worst / sqrt(sum / (double)count) : worst;
 }
 
-static void products_case(int candidate, const network *n, mno_precision precision, int activations) {
+static void products_case(way w, const network *n, mno_precision precision, int activations) {
   sample s;
   mno_record *card[INSTANCES], *host[INSTANCES], *alone[INSTANCES];
   mno_error err = {0};
   if (lost) return;
   sample_make(&s, n, precision, activations, activations == 1 ? 5 : 1);
-  name_case(&mno_candidates[candidate], n, precision, NULL);
+  name_case(w, n, precision, NULL);
   mno_twin_state = (mno_twin){.devices = 1, .memory = (size_t)4 << 30, .resident = 8};
-  mno_candidate_forced = candidate;
+  force(w);
   const mno_status status[] = {run(&mno_device_cuda, &s, s.plan.instance_count, card, &err),
                                run(&mno_device_cuda, &s, 1, alone, &err),
                                run(&mno_device_twin, &s, s.plan.instance_count, host, &err)};
-  mno_candidate_forced = -1;
+  force_nothing();
   const bool done = status[0] == MNO_OK && status[1] == MNO_OK && status[2] == MNO_OK;
   if (!done) fail_case(err.message);
   part.cases += done ? (int)s.plan.instance_count : 1;
@@ -351,7 +377,7 @@ static void products_case(int candidate, const network *n, mno_precision precisi
     const mno_problem *p = &s.problem[s.instance[i].problem];
     const network one = {n->D, n->M, s.instance[i].L, n->N, n->d_out};
     const size_t w = (size_t)one.L * (size_t)n->M * n->D;
-    name_case(&mno_candidates[candidate], &one, precision, p);
+    name_case(w, &one, precision, p);
     const double of_u = distance(card[i]->u, host[i]->u, w), of_v = distance(card[i]->v, host[i]->v, w),
                  of_loss = distance(card[i]->loss, host[i]->loss, 3);
     const double e = !(of_u >= of_v) ? of_v : of_u, tolerance = precision == MNO_F64 ? 1e-13 : 1e-5;
@@ -379,16 +405,16 @@ static void products_on_the_card(void **state) {
   }
   static const network usual[] = {{33, 20, 4, 40, 2}, {100, 100, 6, 200, 2}, {256, 130, 3, 65, 2}},
                        odd[] = {{17, 7, 3, 33, 1}, {33, 17, 1, 32, 3}, {7, 33, 2, 40, 2}, {2, 3, 2, 64, 1}};
-  int candidate = 0;
-  while (mno_candidates[candidate].kernel != MNO_KERNEL_GEMM) candidate++;
+  way w = {0, false};
+  while (candidate_of(w)->kernel != MNO_KERNEL_GEMM) w.candidate++;
   const bool small = getenv("MEANODE_SMALL");
   const tally before = total;
   for (int precision = 0; precision < 2; precision++) {
     if (!begin("G")) continue;
     for (size_t i = 0; i < (small ? 1 : sizeof odd / sizeof *odd); i++)
-      products_case(candidate, &odd[i], (mno_precision)precision, MNO_ACTIVATION_COUNT);
+      products_case(w, &odd[i], (mno_precision)precision, MNO_ACTIVATION_COUNT);
     for (size_t i = 0; i < (small ? 1 : sizeof usual / sizeof *usual); i++)
-      products_case(candidate, &usual[i], (mno_precision)precision, 1);
+      products_case(w, &usual[i], (mno_precision)precision, 1);
     char name[160];
     snprintf(name, sizeof name, "G (%s)", library);
     summary(name, mno_precision_name((mno_precision)precision));

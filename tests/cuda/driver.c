@@ -108,8 +108,8 @@ static void devices_share_the_work(void **state) {
   double load[3] = {0}, most = 0, sum = 0;
   for (int device = 0; device < 3; device++) {
     mno_groups groups;
-    const mno_abilities clusters = {.means = MNO_CLUSTERS};
-    assert_ok(mno_groups_make(&s.plan, s.rows, s.plan.instance_count, &clusters, device, 3, &groups, &err));
+    const mno_abilities none = {0};
+    assert_ok(mno_groups_make(&s.plan, s.rows, s.plan.instance_count, &none, device, 3, &groups, &err));
     for (size_t g = 0; g < groups.count; g++) load[device] += groups.group[g].seconds;
     mno_groups_free(&groups);
     sum += load[device];
@@ -210,8 +210,8 @@ static void groups_and_rounds(void **state) {
   int seen[MOST] = {0};
   for (int device = 0; device < 3; device++) {
     mno_groups groups;
-    const mno_abilities clusters = {.means = MNO_CLUSTERS};
-    assert_ok(mno_groups_make(&s.plan, s.rows, s.plan.instance_count, &clusters, device, 3, &groups, &err));
+    const mno_abilities none = {0};
+    assert_ok(mno_groups_make(&s.plan, s.rows, s.plan.instance_count, &none, device, 3, &groups, &err));
     size_t largest = 0, memory, pinned;
     for (size_t g = 0; g < groups.count; g++) {
       mno_group *group = &groups.group[g];

@@ -61,7 +61,7 @@ static const configuration configurations[] = {
     {3, 2, 2, 1, 2, MNO_TANH},
     {33, 20, 3, 10, 1, MNO_SOFTPLUS},
     {33, 20, 3, 10, 2, MNO_ERF},
-    /* X */
+    /* C and X with portions */
     {32, 70, 8, 10, 3, MNO_TANH},
     {20, 50, 6, 7, 4, MNO_TANH},
     {20, 50, 6, 7, 5, MNO_TANH},
@@ -80,7 +80,7 @@ static mno_status emit(void *context, mno_record *record, mno_error *err) {
   return MNO_OK;
 }
 
-static uint64_t hash_of(const configuration *c, mno_precision precision) {
+static uint64_t hash_of(const configuration *c, mno_precision precision, mno_ranks ranks) {
   mno_error err = {0};
   mno_problem problem = problem_make(c->D, c->N, 3, 2, 3, c->activation, c->L % 2 ? MNO_CROSS_ENTROPY : MNO_SQUARED);
   mno_instance instance[SEEDS];
@@ -103,8 +103,10 @@ static uint64_t hash_of(const configuration *c, mno_precision precision) {
   const mno_job job = {.plan = &plan, .rows = rows, .count = SEEDS, .emit = emit, .context = kept};
   mno_twin_state = (mno_twin){.devices = 1, .memory = (size_t)1 << 30, .resident = 2};
   mno_candidate_forced = c->candidate;
+  mno_ranks_forced = ranks;
   assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
   mno_candidate_forced = -1;
+  mno_ranks_forced = MNO_RANKS_FIT;
   uint64_t hash = UINT64_C(0xcbf29ce484222325);
   const size_t weights = (size_t)(c->L * c->M) * c->D;
   for (size_t i = 0; i < SEEDS; i++) {
@@ -124,7 +126,7 @@ static void golden_bits(void **state) {
   if (!file) fail_msg("cannot open %s", path);
   char head[200];
   if (writing)
-    fprintf(file, "kernel,lanes,ranks,D,M,L,N,activation,precision,hash\n");
+    fprintf(file, "kernel,lanes,portions,D,M,L,N,activation,precision,hash\n");
   else
     assert_non_null(fgets(head, sizeof head, file));
   int differ = 0;
@@ -132,10 +134,14 @@ static void golden_bits(void **state) {
     for (int precision = 0; precision < 2; precision++) {
       const configuration *c = &configurations[i];
       const mno_candidate *k = &mno_candidates[c->candidate];
+      const mno_shape of = {.kernel = k->kernel, .ranks = 1};
+      const uint64_t hash = hash_of(c, (mno_precision)precision, MNO_RANKS_ONE);
       char line[200], found[200];
-      snprintf(line, sizeof line, "%s,%d,%d,%zu,%lld,%lld,%zu,%s,%s,%016llx\n", mno_kernel_name(k->kernel), k->lanes,
-               k->ranks, c->D, (long long)c->M, (long long)c->L, c->N, mno_activation_name(c->activation),
-               mno_precision_name((mno_precision)precision), (unsigned long long)hash_of(c, (mno_precision)precision));
+      snprintf(line, sizeof line, "%s,%d,%d,%zu,%lld,%lld,%zu,%s,%s,%016llx\n", mno_kernel_name(&of), k->lanes, k->portions,
+               c->D, (long long)c->M, (long long)c->L, c->N, mno_activation_name(c->activation),
+               mno_precision_name((mno_precision)precision), (unsigned long long)hash);
+      if (k->portions > 1 && hash_of(c, (mno_precision)precision, MNO_RANKS_ALL) != hash)
+        fail_msg("a rank for each portion changes the bits of %s", line);
       if (writing) {
         fputs(line, file);
         continue;

@@ -72,10 +72,11 @@ static void check_batch(const mno_shape *s, const mno_dimensions *n) {
 }
 
 static void check(const mno_shape *s, const mno_dimensions *n) {
-  /* tiles of ranks cover the units once */
-  assert_true((size_t)s->ranks * (size_t)s->share >= n->M &&
-              (size_t)(s->ranks - 1) * (size_t)s->share < n->M + (size_t)s->ranks);
-  assert_true(s->tile * s->tiles >= s->share && s->tile * (s->tiles - 1) < s->share);
+  /* tiles of portions cover the units once */
+  assert_true((size_t)s->portions * (size_t)s->portion >= n->M &&
+              (size_t)(s->portions - 1) * (size_t)s->portion < n->M + (size_t)s->portions);
+  assert_true(s->tile * s->tiles >= s->portion && s->tile * (s->tiles - 1) < s->portion);
+  assert_true(s->ranks == 1 || s->ranks == s->portions);
   assert_true(s->d_slices * s->d_length >= s->D && (s->m_slices * s->m_length >= s->tile || s->kernel == MNO_KERNEL_LANES));
   assert_true((size_t)(s->chunks * MNO_CHUNK) >= n->N && s->row >= s->D);
   if (s->kernel == MNO_KERNEL_LANES) return check_lanes(s, n);
@@ -89,7 +90,8 @@ static void check(const mno_shape *s, const mno_dimensions *n) {
                  projection = (uint32_t)(s->chunks * s->d_slices * s->tile * s->pitch * s->bytes);
   assert_true(s->h_bytes == state && s->B >= s->H + state && s->P >= s->B + state && s->Q >= s->P + projection);
   assert_true(s->A >= s->Q + projection && s->a_bytes == state * (uint32_t)s->m_slices);
-  assert_true(s->state_bytes >= s->A + (s->ranks > 1 ? 2 : 1) * s->a_bytes && s->state_bytes % 16 == 0);
+  assert_true(s->S >= s->A + (s->ranks > 1 ? 2 : 1) * s->a_bytes && s->state_bytes % 16 == 0);
+  assert_true(s->state_bytes >= s->S + (s->portions > s->ranks ? state : 0));
   const mno_slot_layout at = mno_slot(s);
   assert_true(at.weights >= sizeof(mno_control) && at.weights % 16 == 0 && at.states % 16 == 0 && at.readout % 16 == 0);
   assert_true(at.region % 256 == 0 && at.bytes % 256 == 0);
@@ -118,8 +120,19 @@ static void shapes_are_consistent(void **state) {
         }
         assert_ok(status);
         check(&s, &dims[i]);
+        const mno_shape all = mno_shape_spread(&s, true), one = mno_shape_spread(&all, false);
+        assert_int_equal(all.ranks, s.portions);
+        check(&all, &dims[i]);
+        assert_memory_equal(&one, &s, sizeof s);
       }
   assert_true(lanes >= 8);
+}
+
+/* What decides the order of sums is the same in both. */
+static void check_same_sums(const mno_shape *a, const mno_shape *b) {
+  if (a->kernel == MNO_KERNEL_LANES) return; /* its slices only deal work to the lanes */
+  assert_true(a->kernel == b->kernel && a->lanes == b->lanes && a->portions == b->portions && a->portion == b->portion);
+  assert_true(a->tile == b->tile && a->tiles == b->tiles && a->d_length == b->d_length && a->m_length == b->m_length);
 }
 
 /* What the choice is made for fits every card that the kernels are compiled for, in the numbers' order of sums that the
@@ -131,17 +144,18 @@ static void every_card_takes_the_choice(void **state) {
       for (size_t c = 0; c < sizeof cards / sizeof *cards; c++) {
         mno_shape s, again;
         mno_device_info info = {.name = "card", .major = cards[c].major, .processors = 100};
-        const int means = MNO_PRODUCTS | (cards[c].major >= 9 ? MNO_CLUSTERS : 0);
         info.shared_block = cards[c].block << 10;
         info.shared_processor = cards[c].processor << 10;
-        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, means, &s, &err));
-        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, means, &again, &err));
+        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, true, &s, &err));
+        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, true, &again, &err));
         assert_memory_equal(&s, &again, sizeof s);
-        if (cards[c].major < 9) assert_int_equal(s.ranks, 1);
         mno_fit_on_card fit;
         if (s.kernel == MNO_KERNEL_GEMM) continue;
         const size_t count = 1 + 997 * c;
-        assert_ok(mno_shape_fit(&s, &info, SIZE_MAX, count, &fit, &err));
+        assert_ok(
+            mno_shape_fit(&s, &info, (mno_most_teams){SIZE_MAX, cards[c].major < 9 ? 0 : SIZE_MAX}, count, &fit, &err));
+        if (cards[c].major < 9) assert_int_equal(s.ranks, 1);
+        check_same_sums(&s, &again);
         assert_true(fit.stages >= MNO_STAGES_LEAST && fit.stages <= MNO_STAGES_MOST);
         assert_true(fit.shared == mno_shared_bytes(&s, fit.stages, fit.state_in_memory) && fit.shared <= info.shared_block);
         assert_true(s.lanes > 32 || !fit.state_in_memory);
@@ -169,46 +183,36 @@ static void choice_by_size(void **state) {
   static const struct {
     mno_dimensions n;
     mno_kernel_kind kernel;
-    int products;
-  } expected[] = {{{2, 1, 10, 1000, 5}, MNO_KERNEL_LANES, 0},
-                  {{10, 10, 10, 1000, 5}, MNO_KERNEL_LANES, 0},
-                  {{32, 32, 10, 1000, 5}, MNO_KERNEL_WARP, 0},
-                  {{100, 100, 10, 1000, 5}, MNO_KERNEL_BLOCK, MNO_PRODUCTS},
-                  {{300, 300, 10, 300, 5}, MNO_KERNEL_BLOCK, 0},
-                  {{100, 100, 200, 1000, 5}, MNO_KERNEL_BLOCK, 0},
-                  {{1000, 1000, 10, 1000, 5}, MNO_KERNEL_CLUSTER, MNO_PRODUCTS},
-                  {{100, 100, 200, 1000, 5}, MNO_KERNEL_GEMM, MNO_PRODUCTS},
-                  {{1000, 1000, 200, 100, 5}, MNO_KERNEL_GEMM, MNO_PRODUCTS}};
+    bool products;
+  } expected[] = {{{2, 1, 10, 1000, 5}, MNO_KERNEL_LANES, false},      {{10, 10, 10, 1000, 5}, MNO_KERNEL_LANES, false},
+                  {{32, 32, 10, 1000, 5}, MNO_KERNEL_WARP, false},     {{100, 100, 10, 1000, 5}, MNO_KERNEL_BLOCK, true},
+                  {{300, 300, 10, 300, 5}, MNO_KERNEL_BLOCK, false},   {{100, 100, 200, 1000, 5}, MNO_KERNEL_BLOCK, false},
+                  {{1000, 1000, 10, 1000, 5}, MNO_KERNEL_BLOCK, true}, {{100, 100, 200, 1000, 5}, MNO_KERNEL_GEMM, true},
+                  {{1000, 1000, 200, 100, 5}, MNO_KERNEL_GEMM, true}};
   for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
     mno_shape s;
-    assert_ok(mno_shape_choose(&expected[i].n, MNO_F32, MNO_CLUSTERS | expected[i].products, &s, &err));
+    assert_ok(mno_shape_choose(&expected[i].n, MNO_F32, expected[i].products, &s, &err));
     const mno_step_model m = mno_shape_model(&s);
     printf(
-        "D %4d M %4d L %4d N %3d: kernel %s, %d x %d lanes; modelled us per step: memory %.3g, issue %.3g, latency %.3g\n",
-        s.D, s.M, s.L, s.N, mno_kernel_name((mno_kernel_kind)s.kernel), s.ranks, s.lanes, 1e6 * m.memory, 1e6 * m.issue,
-        1e6 * m.latency);
+        "D %4d M %4d L %4d N %3d: kernel %s, %d lanes, %d portions; modelled us per step: memory %.3g, issue %.3g, latency "
+        "%.3g\n",
+        s.D, s.M, s.L, s.N, mno_kernel_name(&s), s.lanes, s.portions, 1e6 * m.memory, 1e6 * m.issue, 1e6 * m.latency);
     assert_int_equal(s.kernel, expected[i].kernel);
   }
 }
 
-/* An H100: what of `count` instances runs at once by shared memory and registers (warps of a processor). */
-static size_t waves(const mno_dimensions *n, mno_precision precision, size_t count, size_t warps, mno_shape *s,
-                    mno_fit_on_card *fit) {
+/* The reference card: how many waves `count` instances take. */
+static size_t waves(const mno_dimensions *n, mno_precision precision, size_t count, mno_shape *s, mno_fit_on_card *fit) {
   mno_error err = {0};
-  const mno_device_info info = {.name = "H100",
-                                .major = 9,
-                                .processors = 132,
-                                .memory_free = (size_t)79 << 30,
-                                .shared_block = 232448,
-                                .shared_processor = 233472};
-  assert_ok(mno_shape_choose(n, precision, MNO_CLUSTERS, s, &err));
-  const size_t by_registers = warps * 32 / (size_t)s->lanes * 132 / (size_t)s->ranks;
-  assert_ok(mno_shape_fit(s, &info, by_registers, count, fit, &err));
-  size_t teams = info.shared_processor / (fit->shared + 1024) * 132 / (size_t)s->ranks;
-  if (teams > by_registers) teams = by_registers;
-  const size_t batches = (count + (size_t)s->group - 1) / (size_t)s->group, w = (batches + teams - 1) / teams;
-  printf("%4zu x D %d M %d f%d: kernel %s, %d at a time, %d stages, %zu B; %zu batches on %zu slots\n", count, s->D, s->M,
-         8 * s->bytes, mno_kernel_name((mno_kernel_kind)s->kernel), s->group, fit->stages, fit->shared, batches, teams);
+  assert_ok(mno_shape_choose(n, precision, false, s, &err));
+  assert_ok(mno_shape_fit(s, &mno_reference_card, mno_reference_teams(s), count, fit, &err));
+  const size_t blocks = mno_reference_card.shared_processor / (fit->shared + 1024) * 132 / (size_t)s->ranks;
+  assert_true(fit->teams >= 1 && fit->teams <= blocks && fit->seconds > 0);
+  const size_t batches = (count + (size_t)s->group - 1) / (size_t)s->group, w = (batches + fit->teams - 1) / fit->teams;
+  printf("%4zu x D %d M %d L %d f%d: kernel %s, %d at a time, %d ranks of %d portions, %d stages, %zu B; %zu batches on %zu "
+         "slots: %.3g ms\n",
+         count, s->D, s->M, s->L, 8 * s->bytes, mno_kernel_name(s), s->group, s->ranks, s->portions, fit->stages,
+         fit->shared, batches, fit->teams, 1e3 * fit->seconds);
   return w;
 }
 
@@ -217,33 +221,59 @@ static void the_fit_knows_how_many(void **state) {
   static const struct {
     mno_dimensions n;
     mno_precision precision;
-    size_t count, warps, waves;
-  } expected[] = {{{10, 10, 10, 1000, 5}, MNO_F32, 2000, 16, 1},  {{10, 10, 10, 1000, 5}, MNO_F64, 2000, 8, 1},
-                  {{32, 32, 10, 1000, 5}, MNO_F32, 1000, 16, 1},  {{32, 32, 10, 1000, 5}, MNO_F64, 1000, 8, 1},
-                  {{100, 100, 10, 1000, 5}, MNO_F32, 500, 16, 2}, {{100, 100, 10, 1000, 5}, MNO_F64, 500, 8, 4},
-                  {{8, 16, 10, 1000, 5}, MNO_F32, 1000, 16, 1},   {{2, 1, 10, 1000, 5}, MNO_F32, 4000, 16, 1}};
+    size_t count, waves;
+  } expected[] = {{{10, 10, 10, 1000, 5}, MNO_F32, 2000, 1},  {{10, 10, 10, 1000, 5}, MNO_F64, 2000, 1},
+                  {{32, 32, 10, 1000, 5}, MNO_F32, 1000, 1},  {{32, 32, 10, 1000, 5}, MNO_F64, 1000, 1},
+                  {{100, 100, 10, 1000, 5}, MNO_F32, 500, 2}, {{100, 100, 10, 1000, 5}, MNO_F64, 500, 4},
+                  {{8, 16, 10, 1000, 5}, MNO_F32, 1000, 1},   {{2, 1, 10, 1000, 5}, MNO_F32, 4000, 1}};
   for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
     mno_shape s;
     mno_fit_on_card fit;
-    assert_int_equal(waves(&expected[i].n, expected[i].precision, expected[i].count, expected[i].warps, &s, &fit),
-                     expected[i].waves);
+    assert_int_equal(waves(&expected[i].n, expected[i].precision, expected[i].count, &s, &fit), expected[i].waves);
   }
   mno_shape few, many;
   mno_fit_on_card fit_few, fit_many;
   const mno_dimensions n = {32, 32, 10, 1000, 5};
-  waves(&n, MNO_F32, 100, 16, &few, &fit_few);
-  waves(&n, MNO_F32, 100000, 16, &many, &fit_many);
+  waves(&n, MNO_F32, 100, &few, &fit_few);
+  waves(&n, MNO_F32, 100000, &many, &fit_many);
   assert_true(fit_few.stages >= fit_many.stages);
+}
+
+/* Few large networks have a rank for each portion of their layers, and so more of the card; many have one. */
+static void few_large_networks_fill_the_card(void **state) {
+  static const struct {
+    mno_dimensions n;
+    size_t count;
+    bool spread;
+  } expected[] = {{{1000, 1000, 10, 100, 5}, 16, true}, {{256, 256, 10, 50, 5}, 10, true},
+                  {{256, 256, 10, 50, 5}, 5000, false}, {{512, 512, 10, 100, 5}, 4, true},
+                  {{128, 128, 10, 100, 5}, 1, true},    {{400, 400, 10, 50, 5}, 2000, false},
+                  {{100, 100, 10, 1000, 5}, 250, false}};
+  for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+    for (int precision = 0; precision < 2; precision++) {
+      mno_shape s, one;
+      mno_fit_on_card fit, alone;
+      mno_error err = {0};
+      waves(&expected[i].n, (mno_precision)precision, expected[i].count, &s, &fit);
+      assert_int_equal(s.ranks, expected[i].spread ? s.portions : 1);
+      if (!expected[i].spread) continue;
+      assert_true(s.portions > 1);
+      one = s;
+      const mno_most_teams most = {mno_reference_teams(&s).one, 0}; /* a card without clusters */
+      assert_ok(mno_shape_fit(&one, &mno_reference_card, most, expected[i].count, &alone, &err));
+      printf("     with one rank: %.3g ms\n", 1e3 * alone.seconds);
+      assert_true(one.ranks == 1 && alone.seconds > 1.5 * fit.seconds);
+    }
 }
 
 static void refusals_have_numbers(void **state) {
   mno_error err;
   mno_shape s;
   const mno_dimensions wide = {20000, 1, 10, 1, 1}, many = {1000, 10, 100000, 1, 1}, unit = {9000, 10, 1, 1, 1};
-  assert_int_equal(mno_shape_choose(&wide, MNO_F32, 1, &s, &err), MNO_ERR_BACKEND);
+  assert_int_equal(mno_shape_choose(&wide, MNO_F32, false, &s, &err), MNO_ERR_BACKEND);
   assert_non_null(strstr(err.message, "20000"));
-  assert_int_equal(mno_shape_choose(&many, MNO_F32, 1, &s, &err), MNO_ERR_BACKEND);
-  assert_int_equal(mno_shape_choose(&unit, MNO_F64, 1, &s, &err), MNO_ERR_BACKEND);
+  assert_int_equal(mno_shape_choose(&many, MNO_F32, false, &s, &err), MNO_ERR_BACKEND);
+  assert_int_equal(mno_shape_choose(&unit, MNO_F64, false, &s, &err), MNO_ERR_BACKEND);
   assert_non_null(strstr(err.message, "KiB"));
   /* regions of more than 2 GiB: no cut of theirs may be counted in 32 bits and come out small */
   for (size_t D = 1; D <= 4; D++)
@@ -259,10 +289,10 @@ static void refusals_have_numbers(void **state) {
         assert_true(s.state_bytes >= a_row * (D * states + 2 * (size_t)(s.d_slices * s.tile)) && s.state_bytes <= INT32_MAX);
       }
   const mno_dimensions fine = {100, 100, 10, 100, 1};
-  assert_ok(mno_shape_choose(&fine, MNO_F64, 0, &s, &err));
+  assert_ok(mno_shape_choose(&fine, MNO_F64, false, &s, &err));
   const mno_device_info tiny = {.name = "tiny", .processors = 1, .shared_block = 16 << 10, .shared_processor = 16 << 10};
   mno_fit_on_card fit;
-  assert_int_equal(mno_shape_fit(&s, &tiny, SIZE_MAX, 1, &fit, &err), MNO_ERR_BACKEND);
+  assert_int_equal(mno_shape_fit(&s, &tiny, (mno_most_teams){SIZE_MAX, SIZE_MAX}, 1, &fit, &err), MNO_ERR_BACKEND);
   assert_non_null(strstr(err.message, "tiny"));
 }
 
@@ -273,6 +303,7 @@ int main(void) {
                                      cmocka_unit_test(depth_does_not_change_the_cut),
                                      cmocka_unit_test(choice_by_size),
                                      cmocka_unit_test(the_fit_knows_how_many),
+                                     cmocka_unit_test(few_large_networks_fill_the_card),
                                      cmocka_unit_test(refusals_have_numbers)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,10 +192,7 @@ void mno_standin_multiply(void *stream, int device, const mno_product *p) {
 /* ---- The kernels */
 
 const void *mno_train_kernel(const mno_shape *shape, int) {
-  return &kernels[(shape->kernel == MNO_KERNEL_WARP      ? 0
-                   : shape->kernel == MNO_KERNEL_CLUSTER ? 4
-                                                         : 2) +
-                  (shape->bytes == 8)];
+  return &kernels[(shape->kernel == MNO_KERNEL_WARP ? 0 : shape->ranks > 1 ? 4 : 2) + (shape->bytes == 8)];
 }
 const void *mno_lanes_kernel(const mno_shape *shape) { return &kernels[shape->bytes == 8]; }
 const void *mno_maps_kernel(int bytes) { return &kernels[6 + (bytes == 8)]; }

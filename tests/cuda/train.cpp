@@ -6,8 +6,8 @@ using namespace twin;
 namespace {
 
 const mno_candidate lanes = {MNO_KERNEL_LANES, 32, 1}, warp = {MNO_KERNEL_WARP, 32, 1}, block = {MNO_KERNEL_BLOCK, 128, 1},
-                    wide = {MNO_KERNEL_BLOCK, 256, 1}, pair = {MNO_KERNEL_CLUSTER, 256, 2},
-                    four = {MNO_KERNEL_CLUSTER, 256, 4};
+                    wide = {MNO_KERNEL_BLOCK, 256, 1}, pair = {MNO_KERNEL_BLOCK, 256, 2}, four = {MNO_KERNEL_BLOCK, 128, 4},
+                    eight = {MNO_KERNEL_BLOCK, 256, 8};
 
 Result one(const Case &c, const Run &run) { return train({c}, run)[0]; }
 
@@ -20,17 +20,18 @@ void equals_reference(void **) {
   for (const auto &n : shape) {
     Case c = plain(n[0], n[1], n[2], n[3]);
     const Result expected = reference(c);
-    for (const mno_candidate &candidate : {warp, block, wide, pair, four})
-      for (int in_memory = 0; in_memory < 2; in_memory++) {
+    for (const mno_candidate &candidate : {warp, block, wide, pair, four, eight})
+      for (int way = 0; way < (candidate.portions > 1 ? 4 : 2); way++) {
         Run run;
         run.candidate = candidate;
-        run.in_memory = in_memory;
+        run.in_memory = way & 1;
+        run.spread = way & 2;
         const double e64 = distance(one(c, run), expected);
         run.precision = MNO_F32;
         const double e32 = distance(one(c, run), expected);
         if (!(e64 <= 1e-13) || !(e32 <= 1e-5))
-          fail_msg("D %zu M %zu L %zu N %zu, kernel %d, lanes %d, ranks %d: f64 %.2g, f32 %.2g", n[0], n[1], n[2], n[3],
-                   candidate.kernel, candidate.lanes, candidate.ranks, e64, e32);
+          fail_msg("D %zu M %zu L %zu N %zu, kernel %d, lanes %d, portions %d, %s: f64 %.2g, f32 %.2g", n[0], n[1], n[2],
+                   n[3], candidate.kernel, candidate.lanes, candidate.portions, run.spread ? "spread" : "in turn", e64, e32);
         worst64 = fmax(worst64, e64);
         worst32 = fmax(worst32, e32);
       }
@@ -105,16 +106,18 @@ void gradients_match_differences(void **) {
   }
 }
 
-/* Order of lanes, timing of transfers, stages of the ring, place of the state: none changes a bit. */
+/* Order of lanes, timing of transfers, stages of the ring, place of the state, a rank for each portion or one for all: none
+ * changes a bit. */
 void schedule_changes_nothing(void **) {
-  for (const mno_candidate &candidate : {lanes, warp, block, four})
+  for (const mno_candidate &candidate : {lanes, warp, block, pair, four, eight})
     for (int precision = 0; precision < 2; precision++) {
-      Case c = plain(9, candidate.kernel == MNO_KERNEL_LANES ? 14 : 40, 5, 13);
+      Case c = plain(9, candidate.kernel == MNO_KERNEL_LANES ? 14 : 43, 5, 13);
       Run run;
       run.candidate = candidate;
       run.precision = (mno_precision)precision;
       const Result expected = one(c, run);
-      for (uint32_t p = 2; p < 6; p++) {
+      for (uint32_t p = 2; p < 10; p++) {
+        run.spread = candidate.portions > 1 && p & 4;
         run.permutation = 977 * p;
         run.eager = p & 1;
         run.stages = 3 + (int)p % 4;
@@ -136,10 +139,12 @@ void batch_changes_nothing(void **) {
     Run run;
     run.candidate = candidate;
     run.precision = MNO_F32;
-    const std::vector<Result> together = train(cases, run, 1), spread = train(cases, run, 4);
+    const std::vector<Result> together = train(cases, run, 1);
+    run.spread = candidate.portions > 1;
+    const std::vector<Result> apart = train(cases, run, 4);
     for (size_t i = 0; i < cases.size(); i++) {
       const Result alone = one(cases[i], run);
-      assert_true(same(together[i], alone) && same(spread[i], alone));
+      assert_true(same(together[i], alone) && same(apart[i], alone));
     }
   }
 }
@@ -151,9 +156,10 @@ void draws_follow_the_plan(void **) {
     if (kind == 0) c.width = 3;                /* units of a network of twice the depth and half the width */
     if (kind == 1) c.width = 12, c.offset = 6; /* the second half of wider layers */
     if (kind == 2) c.sign = -1;
-    for (const mno_candidate &candidate : {lanes, pair}) {
+    for (const mno_candidate &candidate : {lanes, pair, four}) {
       Run run;
       run.candidate = candidate;
+      run.spread = candidate.portions == 2;
       assert_true(distance(one(c, run), reference(c)) <= 1e-13);
     }
   }

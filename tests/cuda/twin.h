@@ -175,7 +175,7 @@ struct Run {
   mno_candidate candidate = {MNO_KERNEL_BLOCK, 128, 1};
   int stages = 4;
   uint32_t permutation = 1;
-  bool in_memory = false, eager = false;
+  bool in_memory = false, eager = false, spread = false; /* a rank for each portion */
 };
 
 /* Many instances (same D, M, N, d_out, loss...; L and seed may differ) through one launch of `teams` teams, one after the
@@ -191,6 +191,7 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
     print_error("%s\n", err.message);
     fail();
   }
+  args.shape = mno_shape_spread(&args.shape, run.spread);
   const mno_shape &s = args.shape;
   std::vector<mno_device_problem> problems;
   std::vector<std::vector<T>> h0s;
