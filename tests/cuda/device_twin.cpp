@@ -89,6 +89,7 @@ mno_status device_launch(mno_device *device, int, const mno_train_args *args, co
     return mno_fail(err, MNO_ERR_BACKEND, "twin: launch failed");
   device->running += teams;
   __atomic_add_fetch(&mno_twin_state.started, teams, __ATOMIC_SEQ_CST);
+  if (args->shape.ranks > 1) __atomic_add_fetch(&mno_twin_state.spread, teams, __ATOMIC_SEQ_CST);
   for (int i = 0; i < teams; i++)
     device->threads.emplace_back([device, args = *args, fit = *fit, i] {
       mno::HostTeam team(args, i, 7 + (uint32_t)i, fit.state_in_memory, i & 1);

@@ -16,7 +16,7 @@ typedef struct mno_twin {
   int fail_open, fail_launch, fail_after; /* 0: never; n: the n-th open or launch fails; the device faults after n polls */
   int no_products, no_algorithm, fail_product, fail_play; /* no library; the n-th product or play of a graph fails */
   int opens, launches, polls, live;                       /* counted; live: devices and streams of products open now */
-  int started, ended;                                     /* teams */
+  int started, ended, spread;                             /* teams; of those started, of several ranks */
   uint32_t field_teams, permutation;                      /* of a pass over particles; field_teams 0: as asked */
   int fail_send, fail_wait;                               /* the n-th copy or wait of a pass over particles fails */
   int sends, waits;

@@ -54,6 +54,42 @@ static void resources_change_nothing(void **state) {
   sweep_free(&s);
 }
 
+/* A large network alone is spread over a cluster, many have a block each: the same bits. */
+static void few_or_many_large_networks(void **state) {
+  mno_problem problem = problem_make(100, 4, 3, 2, 2, MNO_TANH, MNO_SQUARED);
+  sweep s = {.step = {0, 2}};
+  s.plan = (mno_plan){.precision = MNO_F32,
+                      .problem_count = 1,
+                      .problem = &problem,
+                      .instance = s.instance,
+                      .instance_count = 40,
+                      .step_count = 2,
+                      .step = s.step,
+                      .output = true,
+                      .weights = MNO_WEIGHTS_FINAL};
+  for (size_t i = 0; i < s.plan.instance_count; i++) {
+    s.rows[i] = i;
+    s.instance[i] = (mno_instance){.L = 2, .M = 100, .seed = i, .draw = {100, 0, 1}};
+  }
+  mno_twin twin = usual();
+  twin.resident = 8;
+  catch many = run_twin(&s, twin);
+  assert_int_equal(mno_twin_state.spread, 0);
+  catch alone = {.lock = PTHREAD_MUTEX_INITIALIZER};
+  mno_job job = job_of(&s, &alone);
+  size_t row = 23;
+  job.rows = &row;
+  job.count = 1;
+  mno_error err = {0};
+  mno_twin_state = twin;
+  assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
+  assert_int_equal(mno_twin_state.spread, 1);
+  compare(&s, alone.record[row], many.record[row], 0);
+  catch_free(&alone);
+  catch_free(&many);
+  problem_free(&problem);
+}
+
 /* Receives its first record only when all kernels have ended: they do, whatever the disk does. */
 typedef struct slow {
   catch c;
@@ -253,13 +289,11 @@ static void groups_and_rounds(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(equals_the_cpu_backend),
-                                     cmocka_unit_test(resources_change_nothing),
-                                     cmocka_unit_test(a_slow_disk_holds_no_kernel_up),
-                                     cmocka_unit_test(devices_share_the_work),
-                                     cmocka_unit_test(divergence_reaches_the_record),
-                                     cmocka_unit_test(failures_are_reported),
-                                     cmocka_unit_test(too_large_is_refused_with_numbers),
-                                     cmocka_unit_test(groups_and_rounds)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(equals_the_cpu_backend),     cmocka_unit_test(resources_change_nothing),
+      cmocka_unit_test(few_or_many_large_networks), cmocka_unit_test(a_slow_disk_holds_no_kernel_up),
+      cmocka_unit_test(devices_share_the_work),     cmocka_unit_test(divergence_reaches_the_record),
+      cmocka_unit_test(failures_are_reported),      cmocka_unit_test(too_large_is_refused_with_numbers),
+      cmocka_unit_test(groups_and_rounds)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
