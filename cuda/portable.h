@@ -57,6 +57,14 @@ MNO_DEVICE double from_bits(uint64_t b) {
   return a;
 }
 
+/* The same value, of which the compiler forgets how it came about: what is asked of it later is not decided before. */
+MNO_DEVICE uint32_t forget(uint32_t x) {
+#ifdef __CUDA_ARCH__
+  asm volatile("" : "+r"(x));
+#endif
+  return x;
+}
+
 /* What is read once leaves the cache to the rest. */
 template <class T> MNO_DEVICE T load_once(const T *from) {
 #ifdef __CUDA_ARCH__

@@ -15,6 +15,7 @@ template <class T, class Team> class Trainer : Instances<T, Team, false> {
   typedef Instances<T, Team, false> base;
   static constexpr int PITCH = row_pitch<T>();
   static constexpr int UPDATED = 2, ADVANCED = 4; /* rows of an update, elements of a state in flight together */
+  static constexpr uint32_t NOWHERE = ~(uint32_t)0;
   using base::adjoint;
   using base::args;
   using base::control;
@@ -217,14 +218,15 @@ private:
   MNO_DEVICE void activate_some(uint32_t e, int count, T *p, T *q, Rho rho) const {
     const T per_D = (T)1 / (T)s.D;
     uint32_t k[COUNT];
-    bool is_unit[COUNT], is_sample[COUNT];
+    bool is_unit[COUNT];
+    int sample[COUNT];
     T value[COUNT], back[COUNT];
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
       const uint32_t at = e + (uint32_t)(i * s.lanes);
-      int sample, unit;
-      k[i] = projected<ALONE>(at, &sample, &unit);
+      int unit;
+      k[i] = projected<ALONE>(at, &sample[i], &unit);
       is_unit[i] = unit < count && (ALONE || at < (uint32_t)(s.chunks * s.tile * MNO_CHUNK));
-      is_sample[i] = sample < s.N;
+      if (!is_unit[i]) k[i] = NOWHERE;
       value[i] = is_unit[i] ? p[k[i]] : (T)0; /* never another lane's: it may be writing */
       if (BACK) back[i] = is_unit[i] ? q[k[i]] : (T)0;
     }
@@ -242,10 +244,18 @@ private:
       value[i] = rho(value[i] * per_D, &slope);
       if (BACK) back[i] = slope * (back[i] * per_D);
     }
+    /* Asked again: predicates that were kept, of the seven there are, would have the functions wait for each other
+     * (bench/results/gpu-loops.md). */
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-      if (!is_unit[i]) continue;
-      p[k[i]] = is_sample[i] ? value[i] : (T)0;
-      if (BACK) q[k[i]] = is_sample[i] ? back[i] : (T)0;
+      const bool is_sample = (int)forget((uint32_t)sample[i]) < s.N;
+      k[i] = forget(k[i]);
+      value[i] = is_sample ? value[i] : (T)0;
+      if (BACK) back[i] = is_sample ? back[i] : (T)0;
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      if (k[i] == NOWHERE) continue;
+      p[k[i]] = value[i];
+      if (BACK) q[k[i]] = back[i];
     }
   }
   /* Several activations in flight: alone each is a chain of thirty dependent instructions. */
