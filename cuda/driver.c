@@ -61,7 +61,9 @@ typedef struct worker {
   mno_outbox *outbox;               /* shared: records on their way to whoever receives them */
 } worker;
 
-static const size_t PARCELS_AT = 256; /* the pinned arena starts with the stop word */
+static const size_t PARCELS_AT = 256; /* the pinned arena starts with the signals */
+
+static mno_signals *signals_of(const worker *w) { return (mno_signals *)w->api->pinned(w->device); }
 
 /* Sizes of the arena: problems first, then per round slots, items and counters. */
 static size_t problem_bytes(const mno_plan *plan, const mno_problem *p) {
@@ -342,7 +344,7 @@ static mno_status start_conductors(worker *w, const mno_group *g, orchestra *o, 
                                .loss = (double *)(losses + (size_t)i * loss_bytes),
                                .parcel_bytes = g->parcel_bytes,
                                .weights = (uint32_t)w->job->plan->weights,
-                               .stop = (const uint32_t *)w->api->pinned(w->device)};
+                               .stop = &signals_of(w)->stop};
     atomic_fetch_add(&w->running, 1);
     if (pthread_create(&c->thread, NULL, conduct, c) != 0) {
       atomic_fetch_sub(&w->running, 1);
@@ -388,7 +390,7 @@ static mno_status prepare(worker *w, int round, mno_error *err) {
                              .parcels = parcels,
                              .slot_bytes = g->slot_bytes,
                              .parcel_bytes = g->parcel_bytes,
-                             .stop = (const volatile uint32_t *)w->api->pinned(w->device),
+                             .signals = signals_of(w),
                              .stages = g->fit.stages};
     if (g->shape.kernel != MNO_KERNEL_GEMM) args->at = mno_slot(&g->shape);
     const void *address = NULL;
@@ -493,8 +495,20 @@ static size_t collect(worker *w, int round) {
   return found;
 }
 
+/* Puts the wait that a kernel gave up, if one did, before what the device says of its end. */
+static void name_stuck(worker *w, mno_error *err) {
+  static const char *const waits[] = {
+      [MNO_SPIN_TRANSFER] = "a transfer that never came", [MNO_SPIN_PARCEL] = "the host to free a parcel, in vain"};
+  const uint64_t stuck = __atomic_load_n(&signals_of(w)->stuck, __ATOMIC_ACQUIRE);
+  const unsigned spin = stuck & 0xff, kernel = stuck >> 8 & 0xff, rank = stuck >> 16 & 0xff;
+  if (spin == MNO_SPIN_NONE || spin > MNO_SPIN_PARCEL || kernel > MNO_KERNEL_GEMM) return; /* after a fault: anything */
+  const mno_error device = *err;
+  mno_fail(err, MNO_ERR_BACKEND, "kernel %s on card %d: team %u, rank %u waited for %s: %s",
+           mno_kernel_name((mno_kernel_kind)kernel), w->index, (unsigned)(stuck >> 32), rank, waits[spin], device.message);
+}
+
 static mno_status run_round(worker *w, int round, mno_error *err) {
-  uint32_t *stop = (uint32_t *)w->api->pinned(w->device);
+  uint32_t *stop = &signals_of(w)->stop;
   mno_status status = launch(w, round, err);
   for (;;) { /* also after a failure: what was launched must end before its memory goes */
     if (status != MNO_OK || atomic_load(w->halt) || mno_outbox_status(w->outbox, NULL) != MNO_OK ||
@@ -513,6 +527,7 @@ static mno_status run_round(worker *w, int round, mno_error *err) {
         status = state;
         *err = fault;
       }
+      name_stuck(w, err);
       return end_conductors(w, status, err);
     }
     if (idle && conducted && found == 0) return end_conductors(w, status, err);

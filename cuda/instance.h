@@ -162,7 +162,7 @@ protected:
       const double now = team.now();
       if (now - control->looked > LOOK_SECONDS) { /* the word lies in the host's memory: a look takes microseconds */
         control->looked = now;
-        control->go_on = !team.look(args.stop);
+        control->go_on = !team.look(&args.signals->stop);
       }
       if (loss) *loss = sum;
     });

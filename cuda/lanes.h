@@ -82,9 +82,8 @@ public:
           args.parcels + ((size_t)team.team_index * 2 + (serial & 1)) * (size_t)s.group * args.parcel_bytes;
       team.joint([&](const Place &, int lane) {
         if (lane) return;
-        for (int g = 0; g < s.group; g++)
-          while (team.look(&((mno_parcel *)(parcels + g * args.parcel_bytes))->state) && !team.look(args.stop)) team.pause();
-        control->go_on = !team.look(args.stop);
+        for (int g = 0; g < s.group; g++) team.until_free((mno_parcel *)(parcels + g * args.parcel_bytes));
+        control->go_on = !team.look(&args.signals->stop);
         control->index = team.take(args.next, (uint32_t)s.group);
         control->start = control->looked = team.now();
       });

@@ -102,6 +102,19 @@ typedef struct mno_parcel {
   double pad[5];
 } mno_parcel;
 
+/* What kernels wait for by polling. */
+typedef enum mno_spin {
+  MNO_SPIN_NONE,
+  MNO_SPIN_TRANSFER, /* from memory into a stage of the ring */
+  MNO_SPIN_PARCEL    /* a parcel that the host is to free */
+} mno_spin;
+
+/* Words between the host and all kernels of a card: the pinned memory starts with them. */
+typedef struct mno_signals {
+  uint32_t stop;  /* by the host: not 0: end */
+  uint64_t stuck; /* by a kernel that ends because it waited in vain: mno_stuck(); 0: none */
+} mno_signals;
+
 /* Words a team shares through its slot in memory. */
 typedef struct mno_control {
   uint32_t index; /* the first instance being trained */
@@ -133,7 +146,7 @@ typedef struct mno_train_args {
   char *slots;      /* [teams][slot_bytes] */
   char *parcels;    /* [teams][2][group][parcel_bytes], pinned */
   size_t slot_bytes, parcel_bytes;
-  const volatile uint32_t *stop; /* pinned */
+  volatile mno_signals *signals; /* pinned */
   int32_t stages;                /* of the ring; never changes the numbers */
 } mno_train_args;
 
@@ -144,6 +157,11 @@ typedef struct mno_train_args {
 #endif
 
 MNO_LAYOUT size_t mno_round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+/* Who waits for what, in one word so that a single write says it: spin, kernel, rank a byte each, team above. */
+MNO_LAYOUT uint64_t mno_stuck(mno_spin spin, int kernel, int rank, int team) {
+  return (uint64_t)(uint32_t)team << 32 | (uint64_t)((uint32_t)rank << 16 | (uint32_t)kernel << 8 | (uint32_t)spin);
+}
 
 MNO_LAYOUT mno_slot_layout mno_slot(const mno_shape *s) {
   mno_slot_layout at;

@@ -3,6 +3,7 @@
 #ifndef MNO_CUDA_TEAM_DEVICE_H
 #define MNO_CUDA_TEAM_DEVICE_H
 
+#include "spin.h"
 #include "team.h"
 
 namespace mno {
@@ -16,6 +17,11 @@ namespace mno {
 /* The few instructions that the host cannot run: each does one thing. */
 namespace device {
 
+__device__ __forceinline__ uint64_t nanoseconds() {
+  uint64_t now;
+  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now));
+  return now;
+}
 __device__ __forceinline__ uint32_t shared_address(const void *p) { return (uint32_t)__cvta_generic_to_shared(p); }
 
 #if MNO_BULK_COPIES
@@ -84,12 +90,13 @@ public:
   static constexpr bool several_ranks = CLUSTER;
   static constexpr bool several_portions = !CLUSTER; /* of a rank */
   static constexpr bool state_in_memory = IN_MEMORY;
+  static constexpr bool bounded = CHECKED;
   /* Rows of a sum, and activations, in flight together: as many as the registers hold. */
   template <class T> static constexpr int rows = sizeof(T) == 4 && !IN_MEMORY ? 4 : 2;
   static constexpr int activated = IN_MEMORY ? 1 : 4;
   int team_index;
 
-  __device__ __forceinline__ DeviceTeam(const mno_train_args &args, char *dynamic) {
+  __device__ __forceinline__ DeviceTeam(const mno_train_args &args, char *dynamic) : args_(args) {
     const mno_shape &s = args.shape;
     lane_ = (int)threadIdx.x;
     lanes_ = (int)blockDim.x;
@@ -163,8 +170,9 @@ public:
   /* Waits for the oldest load; `later` loads were started after it. */
   __device__ __forceinline__ void ready(Cursor at, int later) {
 #if MNO_BULK_COPIES
-    while (!device::barrier_done(barrier(at.stage), at.parity)) {
-    }
+    const auto pending = [&] { return !device::barrier_done(barrier(at.stage), at.parity); };
+    const auto stopped = [] { return false; };
+    spin(*this, MNO_SPIN_TRANSFER, TRANSFER_TICKS, pending, stopped, [] {});
 #else
     if (later == 1)
       device::copy_wait<1>();
@@ -228,18 +236,27 @@ public:
     __threadfence_system();
     return value;
   }
-  __device__ __forceinline__ void pause() { __nanosleep(1000); }
+  /* Waits until the host has freed a parcel, or asks to stop. */
+  __device__ __forceinline__ void until_free(const mno_parcel *parcel) {
+    const auto pending = [&] { return look(&parcel->state) != 0; };
+    const auto stopped = [&] { return look(&args_.signals->stop) != 0; };
+    spin(*this, MNO_SPIN_PARCEL, PARCEL_TICKS, pending, stopped, [] { __nanosleep(1000); });
+  }
+  /* The name of the wait must be with the host before the kernel ends: what a kernel prints is lost with it. */
+  __device__ __forceinline__ void give_up(mno_spin what) {
+    args_.signals->stuck = mno_stuck(what, args_.shape.kernel, place_.rank, team_index);
+    __threadfence_system();
+    __trap();
+  }
   __device__ __forceinline__ void announce(uint32_t *word, uint32_t value) {
     __threadfence_system();
     *(volatile uint32_t *)word = value;
   }
-  __device__ __forceinline__ double now() const {
-    uint64_t nanoseconds;
-    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(nanoseconds));
-    return 1e-9 * (double)nanoseconds;
-  }
+  __device__ __forceinline__ double now() const { return 1e-9 * (double)device::nanoseconds(); }
+  __device__ __forceinline__ uint32_t ticks() const { return (uint32_t)(device::nanoseconds() >> 20); }
 
 private:
+  const mno_train_args &args_;
   Place place_;
   int lane_, lanes_, stages_, state_bytes_;
 

@@ -47,8 +47,8 @@ public:
       mno_parcel *parcel = (mno_parcel *)(args.parcels + ((size_t)team.team_index * 2 + (serial & 1)) * args.parcel_bytes);
       team.joint([&](const Place &place, int lane) {
         if (place.rank || lane) return;
-        while (team.look(&parcel->state) && !team.look(args.stop)) team.pause();
-        control->go_on = !team.look(args.stop);
+        team.until_free(parcel);
+        control->go_on = !team.look(&args.signals->stop);
         control->index = team.take(args.next, 1);
         control->start = control->looked = team.now();
       });

@@ -18,7 +18,9 @@ struct mno_device {
   size_t arena_bytes;
   char *arena, *pinned;
   std::vector<std::thread> threads;
+  std::vector<std::vector<char>> lost; /* parcels */
   std::atomic<int> running{0};
+  std::atomic<bool> stuck{false}; /* a kernel gave a wait up */
 };
 
 namespace {
@@ -90,10 +92,20 @@ mno_status device_launch(mno_device *device, int, const mno_train_args *args, co
   device->running += teams;
   __atomic_add_fetch(&mno_twin_state.started, teams, __ATOMIC_SEQ_CST);
   if (args->shape.ranks > 1) __atomic_add_fetch(&mno_twin_state.spread, teams, __ATOMIC_SEQ_CST);
+  mno_train_args given = *args;
+  if (mno_twin_state.lose_parcels) {
+    device->lost.emplace_back(2 * (size_t)(teams * args->shape.group) * args->parcel_bytes);
+    given.parcels = device->lost.back().data();
+  }
   for (int i = 0; i < teams; i++)
-    device->threads.emplace_back([device, args = *args, fit = *fit, i] {
+    device->threads.emplace_back([device, args = given, fit = *fit, i] {
       mno::HostTeam team(args, i, 7 + (uint32_t)i, fit.state_in_memory, i & 1);
-      mno::run_on_host(team, args);
+      if (mno_twin_state.patience) team.patience = mno_twin_state.patience;
+      try {
+        mno::run_on_host(team, args);
+      } catch (const mno::Stuck &) {
+        device->stuck = true;
+      }
       __atomic_add_fetch(&mno_twin_state.ended, 1, __ATOMIC_SEQ_CST);
       device->running--;
     });
@@ -103,6 +115,7 @@ mno_status device_launch(mno_device *device, int, const mno_train_args *args, co
 mno_status device_idle(mno_device *device, int *idle, mno_error *err) {
   if (__atomic_add_fetch(&mno_twin_state.polls, 1, __ATOMIC_SEQ_CST) == mno_twin_state.fail_after)
     return mno_fail(err, MNO_ERR_BACKEND, "twin: an illegal memory access: resume the run");
+  if (device->stuck) return mno_fail(err, MNO_ERR_BACKEND, "twin: unspecified launch failure: resume the run");
   *idle = device->running == 0;
   return MNO_OK;
 }

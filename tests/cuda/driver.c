@@ -217,6 +217,23 @@ static void failures_are_reported(void **state) {
   sweep_free(&s);
 }
 
+/* A kernel whose parcels nobody empties ends, and the message says what it waited for. */
+static void a_wait_in_vain_is_named(void **state) {
+  sweep s;
+  sweep_make(&s, MNO_F64, MNO_WEIGHTS_NONE);
+  mno_error err = {0};
+  mno_twin twin = usual();
+  twin.resident = 1;
+  twin.lose_parcels = 1;
+  twin.patience = 20;
+  catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};
+  assert_int_equal(failing(twin, &c, &err, &s), MNO_ERR_BACKEND);
+  assert_non_null(strstr(err.message, "kernel W0 on card 0: team 0, rank 0 waited for the host to free a parcel, in vain"));
+  assert_non_null(strstr(err.message, "launch failure"));
+  catch_free(&c);
+  sweep_free(&s);
+}
+
 static void too_large_is_refused_with_numbers(void **state) {
   sweep s;
   sweep_make(&s, MNO_F64, MNO_WEIGHTS_NONE);
@@ -294,6 +311,6 @@ int main(void) {
       cmocka_unit_test(few_or_many_large_networks), cmocka_unit_test(a_slow_disk_holds_no_kernel_up),
       cmocka_unit_test(devices_share_the_work),     cmocka_unit_test(divergence_reaches_the_record),
       cmocka_unit_test(failures_are_reported),      cmocka_unit_test(too_large_is_refused_with_numbers),
-      cmocka_unit_test(groups_and_rounds)};
+      cmocka_unit_test(a_wait_in_vain_is_named),    cmocka_unit_test(groups_and_rounds)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

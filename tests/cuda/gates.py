@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """What the compiled kernels must satisfy, read from the library itself; needs no card and no tool of the toolkit.
 
-gates.py LIBRARY BUDGET ARCHITECTURES [--write]
+gates.py LIBRARY BUDGET ARCHITECTURES [--write | --checked]
 - there is code for every architecture (semicolons between them);
 - no kernel uses local memory (spills, arrays) or static shared memory, or more registers than BUDGET allows;
 - in the PTX (of the oldest architecture and of the newest, which between them have all branches of the source): no atomic on
   floating-point numbers, since sums have a fixed order; no approximate function, no flushing, no contraction.
---write makes the budget from what was found.
+- no kernel has a trap.
+--write makes the budget from what was found. --checked: the build is one with MEANODE_CUDA_CHECKED, where registers have no budget and
+every loop that waits ends in a trap of its own: one for the host, two for the ring (the passes forward and backward).
 """
 import csv
 import re
@@ -16,6 +18,7 @@ import sys
 
 FATBIN, KIND_PTX, KIND_ELF = 0xBA55ED50, 1, 2
 FRAME_SIZE, REGISTERS = 0x11, 0x2F  # attributes of .nv.info
+TRAP, SLEEP, TRY_WAIT = 0x95C, 0x95D, 0x5A7  # low bits of an instruction: BPT, NANOSLEEP, SYNCS.PHASECHK
 
 
 def sections(data):
@@ -79,18 +82,51 @@ def usage(data):
     return {demangled(name): values for name, values in found.items()}
 
 
+def waits(data):
+    """kernel -> (traps, sleeps, mbarriers that are polled) in the code of one cubin."""
+    found = {}
+    for label, content, _ in sections(data):
+        if label.startswith(".text."):
+            codes = [code & 0xFFF for code, _ in struct.iter_unpack("<QQ", content)]
+            found[demangled(label[6:])] = [codes.count(code) for code in (TRAP, SLEEP, TRY_WAIT)]
+    return found
+
+
+def budget_faults(used, budget, wanted):
+    for key in sorted(set(budget) | set(used)):
+        if key[1] not in wanted:
+            continue
+        if key not in used or key not in budget:
+            yield f"{key}: in the {'budget' if key in budget else 'library'} only"
+        elif any(u > b for u, b in zip(used[key], budget[key])):
+            yield f"{key}: registers, stack, shared {used[key]}, budget {budget[key]}"
+
+
+def checked_faults(used, waiting):
+    for key in sorted(used):
+        traps, sleeps, polled = waiting[key]
+        if used[key][1]:
+            yield f"{key}: {used[key][1]} bytes of stack"
+        if traps < sleeps + (2 if polled else 0):
+            yield f"{key}: {traps} traps for {sleeps} waits for the host and {polled} polls of an mbarrier"
+    if not any(sleeps for _, sleeps, _ in waiting.values()):
+        yield "no kernel waits for the host: the code is not read as it should be"
+
+
 def main():
     library, budget_file, architectures = sys.argv[1:4]
     wanted = {int(a.split("-")[0]) for a in architectures.split(",")}
     in_ptx = {int(a) for a in architectures.split(",") if a.isdigit()}  # 90-real is code alone
     data = open(library, "rb").read()
-    used, ptx, written, faults = {}, "", set(), []
+    used, waiting, ptx, written, faults = {}, {}, "", set(), []
     for kind, architecture, content in images(data):
         if kind == KIND_ELF and content[:4] != b"\x7fELF":
             sys.exit("an image is compressed: compile with -no-compress")
         if kind == KIND_ELF:
             for kernel, values in usage(content).items():
                 used[kernel, architecture] = values
+            for kernel, counts in waits(content).items():
+                waiting[kernel, architecture] = counts
         if kind == KIND_PTX:
             ptx += content.decode("latin-1")
             written.add(architecture)
@@ -102,15 +138,13 @@ def main():
             writer = csv.writer(out, lineterminator="\n")
             writer.writerow(["kernel", "architecture", "registers", "stack", "shared"])
             writer.writerows([*key, *values] for key, values in sorted(used.items()))
-    budget = {(row["kernel"], int(row["architecture"])): [int(row[c]) for c in ("registers", "stack", "shared")]
-              for row in csv.DictReader(open(budget_file))}
-    for key in sorted(set(budget) | set(used)):
-        if key[1] not in wanted:
-            continue
-        if key not in used or key not in budget:
-            faults.append(f"{key}: in the {'budget' if key in budget else 'library'} only")
-        elif any(u > b for u, b in zip(used[key], budget[key])):
-            faults.append(f"{key}: registers, stack, shared {used[key]}, budget {budget[key]}")
+    if "--checked" in sys.argv:
+        faults += checked_faults(used, waiting)
+    else:
+        budget = {(row["kernel"], int(row["architecture"])): [int(row[c]) for c in ("registers", "stack", "shared")]
+                  for row in csv.DictReader(open(budget_file))}
+        faults += budget_faults(used, budget, wanted)
+        faults += [f"{key}: a trap in a build that is not checked" for key in sorted(waiting) if waiting[key][0]]
     print(f"{len(used)} kernels, architectures {sorted({a for _, a in used})}, "
           f"most registers {max(v[0] for v in used.values())}, stack {max(v[1] for v in used.values())}")
     if not in_ptx <= written:

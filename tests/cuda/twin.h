@@ -221,13 +221,14 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
                                           c.sigma_v * sqrt((double)c.D), c.K, (int32_t)steps[i].size(),
                                           (int32_t)c.activation, (int32_t)c.loss});
   }
-  uint32_t next = 0, stop = 0;
+  uint32_t next = 0;
+  mno_signals signals = {};
   args.problem = problems.data();
   args.item = items.data();
   args.count = (uint32_t)items.size();
   args.weights = 3;
   args.next = &next;
-  args.stop = &stop;
+  args.signals = &signals;
   args.stages = run.stages;
   args.at = mno_slot(&s);
   args.slot_bytes = args.at.bytes;
