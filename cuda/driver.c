@@ -500,11 +500,13 @@ static void name_stuck(worker *w, mno_error *err) {
   static const char *const waits[] = {
       [MNO_SPIN_TRANSFER] = "a transfer that never came", [MNO_SPIN_PARCEL] = "the host to free a parcel, in vain"};
   const uint64_t stuck = __atomic_load_n(&signals_of(w)->stuck, __ATOMIC_ACQUIRE);
-  const unsigned spin = stuck & 0xff, kernel = stuck >> 8 & 0xff, rank = stuck >> 16 & 0xff;
-  if (spin == MNO_SPIN_NONE || spin > MNO_SPIN_PARCEL || kernel > MNO_KERNEL_GEMM) return; /* after a fault: anything */
+  const unsigned spin = stuck & 0xff, rank = stuck >> 24 & 0xff;
+  const mno_shape shape = {.kernel = stuck >> 8 & 0xff, .ranks = stuck >> 16 & 0xff};
+  if (spin == MNO_SPIN_NONE || spin > MNO_SPIN_PARCEL || shape.kernel > MNO_KERNEL_GEMM)
+    return; /* after a fault: anything */
   const mno_error device = *err;
-  mno_fail(err, MNO_ERR_BACKEND, "kernel %s on card %d: team %u, rank %u waited for %s: %s",
-           mno_kernel_name((mno_kernel_kind)kernel), w->index, (unsigned)(stuck >> 32), rank, waits[spin], device.message);
+  mno_fail(err, MNO_ERR_BACKEND, "kernel %s on card %d: team %u, rank %u waited for %s: %s", mno_kernel_name(&shape),
+           w->index, (unsigned)(stuck >> 32), rank, waits[spin], device.message);
 }
 
 static mno_status run_round(worker *w, int round, mno_error *err) {

@@ -158,9 +158,10 @@ typedef struct mno_train_args {
 
 MNO_LAYOUT size_t mno_round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-/* Who waits for what, in one word so that a single write says it: spin, kernel, rank a byte each, team above. */
-MNO_LAYOUT uint64_t mno_stuck(mno_spin spin, int kernel, int rank, int team) {
-  return (uint64_t)(uint32_t)team << 32 | (uint64_t)((uint32_t)rank << 16 | (uint32_t)kernel << 8 | (uint32_t)spin);
+/* Who waits for what, in one word so that a single write says it: spin, kernel, ranks, rank a byte each, team above. */
+MNO_LAYOUT uint64_t mno_stuck(mno_spin spin, const mno_shape *s, int rank, int team) {
+  const uint32_t low = (uint32_t)rank << 24 | (uint32_t)s->ranks << 16 | (uint32_t)s->kernel << 8 | (uint32_t)spin;
+  return (uint64_t)(uint32_t)team << 32 | low;
 }
 
 MNO_LAYOUT mno_slot_layout mno_slot(const mno_shape *s) {

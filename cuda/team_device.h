@@ -244,7 +244,7 @@ public:
   }
   /* The name of the wait must be with the host before the kernel ends: what a kernel prints is lost with it. */
   __device__ __forceinline__ void give_up(mno_spin what) {
-    args_.signals->stuck = mno_stuck(what, args_.shape.kernel, place_.rank, team_index);
+    args_.signals->stuck = mno_stuck(what, &args_.shape, place_.rank, team_index);
     __threadfence_system();
     __trap();
   }

@@ -104,7 +104,7 @@ public:
   }
   /* Throws Stuck. The host runs all ranks at once: the first has the blame. */
   [[noreturn]] void give_up(mno_spin what) {
-    __atomic_store_n(&signals_->stuck, mno_stuck(what, shape.kernel, 0, team_index), __ATOMIC_RELEASE);
+    __atomic_store_n(&signals_->stuck, mno_stuck(what, &shape, 0, team_index), __ATOMIC_RELEASE);
     throw Stuck(what == MNO_SPIN_TRANSFER ? "a team awaits a transfer that was not started"
                                           : "a team awaits a parcel that the host does not free");
   }

@@ -50,7 +50,7 @@ void a_transfer_must_have_been_started(void **) {
       at.parity = 1;
     }
     assert_int_equal(is_stuck([&] { team.ready(at, 0); }), round < 3);
-    assert_true(l.signals.stuck == (round < 3 ? mno_stuck(MNO_SPIN_TRANSFER, MNO_KERNEL_WARP, 0, 1) : 0));
+    assert_true(l.signals.stuck == (round < 3 ? mno_stuck(MNO_SPIN_TRANSFER, &l.args.shape, 0, 1) : 0));
   }
 }
 
@@ -64,7 +64,7 @@ void a_parcel_must_be_freed(void **) {
   assert_true(l.signals.stuck == 0);
   l.signals.stop = 0;
   assert_true(is_stuck([&] { team.until_free(&l.parcel); }));
-  assert_true(l.signals.stuck == mno_stuck(MNO_SPIN_PARCEL, MNO_KERNEL_WARP, 0, 1));
+  assert_true(l.signals.stuck == mno_stuck(MNO_SPIN_PARCEL, &l.args.shape, 0, 1));
 }
 
 } // namespace
