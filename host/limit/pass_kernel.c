@@ -26,14 +26,17 @@ typedef struct workspace {
 
 static size_t padded(size_t N) { return (N + PAIR - 1) / PAIR * PAIR; }
 
+static size_t in_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
 static size_t scratch_bytes(size_t r, size_t N) {
-  size_t n = padded(N) * r, field = (n * sizeof(real) + 63) / 64 * 64;
-  return 8 * field + (2 * r * TILE + 2 * n + PAIR * r * r) * sizeof(vec);
+  size_t n = padded(N) * r;
+  return 8 * in_lines(n * sizeof(real)) + in_lines(2 * r * TILE * sizeof(vec)) + 2 * in_lines(n * sizeof(vec)) +
+         in_lines(PAIR * r * r * sizeof(vec));
 }
 
 static void *take(char **block, size_t bytes) {
   void *taken = *block;
-  *block += (bytes + 63) / 64 * 64;
+  *block += in_lines(bytes);
   return taken;
 }
 
