@@ -122,7 +122,7 @@ else
     # One library, so that the kernels are there once; old tags, so that its own libraries are found beside it as well.
     build=$root/build-pack
     cmake -G Ninja -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON -DMEANODE_CUDA=ON \
-      -DMEANODE_CUDA_ARCHITECTURES=90-real -DMEANODE_MPI=OFF -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON \
+      -DMEANODE_CUDA_ARCHITECTURES=90-real -DMEANODE_ISAS=all -DMEANODE_MPI=OFF -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON \
       '-DCMAKE_INSTALL_RPATH=$ORIGIN/../lib' -DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags >/dev/null &&
       cmake --build "$build" --target $targets || exit 1
   else

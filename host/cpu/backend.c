@@ -46,19 +46,11 @@ static mno_cpu_layout layout_of(const mno_plan *plan, size_t row) {
   return mno_cpu_layout_choose(p->D, (size_t)i->M, (size_t)i->L, p->N, plan->precision);
 }
 
-static mno_status no_kernels(mno_error *err) {
-  const char *isa = getenv("MEANODE_ISA");
-  return mno_fail(err, MNO_ERR_BACKEND,
-                  "MEANODE_ISA=%s: this processor or build has no such instruction set; use avx512, "
-                  "avx2 or portable, or leave it unset",
-                  isa ? isa : "");
-}
-
 static mno_status cpu_probe(char *description, size_t size) {
   const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(MNO_F64);
   if (!kernels) {
     mno_error err;
-    mno_status status = no_kernels(&err);
+    mno_status status = mno_cpu_kernels_missing(&err);
     snprintf(description, size, "%.200s", err.message);
     return status;
   }
@@ -237,7 +229,7 @@ static void *worker(void *context) {
 
 static mno_status cpu_run(const mno_job *job, mno_error *err) {
   work w = {.job = job, .kernels = mno_cpu_kernels_choose(job->plan->precision), .lock = PTHREAD_MUTEX_INITIALIZER};
-  if (!w.kernels) return no_kernels(err);
+  if (!w.kernels) return mno_cpu_kernels_missing(err);
   if (job->count == 0) return MNO_OK;
   int threads = job->threads > 0 ? job->threads : mno_core_count();
   w.rows = mno_alloc(job->count, sizeof *w.rows);
@@ -268,5 +260,10 @@ static mno_status cpu_run(const mno_job *job, mno_error *err) {
   return w.status;
 }
 
-const mno_backend mno_backend_cpu = {
-    .name = "cpu", .priority = 0, .probe = cpu_probe, .run = cpu_run, .fits = cpu_fits, .memory = cpu_memory, .seconds = cpu_seconds};
+const mno_backend mno_backend_cpu = {.name = "cpu",
+                                     .priority = 0,
+                                     .probe = cpu_probe,
+                                     .run = cpu_run,
+                                     .fits = cpu_fits,
+                                     .memory = cpu_memory,
+                                     .seconds = cpu_seconds};

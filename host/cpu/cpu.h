@@ -54,6 +54,9 @@ const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision);
 /* The same by name; NULL if there are none. */
 const mno_cpu_kernels *mno_cpu_kernels_named(mno_precision precision, const char *isa);
 
+/* Fails with MNO_ERR_BACKEND: MEANODE_ISA asks for what this processor or build lacks, and which sets there are. */
+mno_status mno_cpu_kernels_missing(mno_error *err);
+
 /* A pure function of the shape and the precision. Layouts add up in different orders, so that an instance's bits depend on
  * this choice and on the instruction set (lanes), but on neither batch, threads nor place in the sweep. */
 mno_cpu_layout mno_cpu_layout_choose(size_t D, size_t M, size_t L, size_t N, mno_precision precision);

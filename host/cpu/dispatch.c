@@ -1,36 +1,31 @@
 /* Which kernels run here, and which layout an instance takes. */
 #include "cpu/cpu.h"
+#include "cpu/isa.h"
 
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #ifdef MNO_ISA_AVX512
 extern const mno_cpu_kernels mno_cpu_kernels_avx512_f64, mno_cpu_kernels_avx512_f32;
-static int has_avx512(void) {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl");
-}
 #endif
 #ifdef MNO_ISA_AVX2
 extern const mno_cpu_kernels mno_cpu_kernels_avx2_f64, mno_cpu_kernels_avx2_f32;
-static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #endif
 extern const mno_cpu_kernels mno_cpu_kernels_portable_f64, mno_cpu_kernels_portable_f32;
-static int has_portable(void) { return 1; }
 
 /* Best first. */
 static const struct {
   const mno_cpu_kernels *kernels[2]; /* by mno_precision */
-  int (*supported)(void);
+  bool (*supported)(void);
 } sets[] = {
 #ifdef MNO_ISA_AVX512
-    {{&mno_cpu_kernels_avx512_f64, &mno_cpu_kernels_avx512_f32}, has_avx512},
+    {{&mno_cpu_kernels_avx512_f64, &mno_cpu_kernels_avx512_f32}, mno_has_avx512},
 #endif
 #ifdef MNO_ISA_AVX2
-    {{&mno_cpu_kernels_avx2_f64, &mno_cpu_kernels_avx2_f32}, has_avx2},
+    {{&mno_cpu_kernels_avx2_f64, &mno_cpu_kernels_avx2_f32}, mno_has_avx2},
 #endif
-    {{&mno_cpu_kernels_portable_f64, &mno_cpu_kernels_portable_f32}, has_portable},
+    {{&mno_cpu_kernels_portable_f64, &mno_cpu_kernels_portable_f32}, mno_has_portable},
 };
 enum { SETS = sizeof sets / sizeof *sets };
 
@@ -43,6 +38,19 @@ const mno_cpu_kernels *mno_cpu_kernels_named(mno_precision precision, const char
 const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision) {
   const char *isa = getenv("MEANODE_ISA");
   return mno_cpu_kernels_named(precision, isa && *isa ? isa : NULL);
+}
+
+mno_status mno_cpu_kernels_missing(mno_error *err) {
+  const char *isa = getenv("MEANODE_ISA");
+  char here[64] = "";
+  for (size_t i = 0, used = 0; i < SETS && used < sizeof here; i++)
+    if (sets[i].supported())
+      used += (size_t)snprintf(here + used, sizeof here - used, "%s%s", used ? ", " : "", sets[i].kernels[0]->name);
+  return mno_fail(
+      err, MNO_ERR_BACKEND,
+      "MEANODE_ISA=%s: this processor or build has no such instruction set, only %s; leave it unset for the best "
+      "of them, or build with -DMEANODE_ISAS=all",
+      isa ? isa : "", here);
 }
 
 int mno_cpu_team_choose(size_t D, size_t M, size_t N, int wanted) {

@@ -136,7 +136,16 @@ INLINE vec v_sincos_quadrant(ivec q, vec x, vec *cosine) {
   return v_flip(sine, (ivec)((uvec)(q & 2) << top));
 }
 
-/* sin and cos of any x: three-part reduction by pi/2; lanes beyond its range go to the C library. */
+/* The lanes beyond the bound go to the C library: rare, and one copy of it is enough. */
+static __attribute__((noinline, cold, unused)) void v_sincos_far(const vec *x, real bound, vec *sine, vec *cosine) {
+  for (int i = 0; i < LANES; i++)
+    if ((*x)[i] > bound || (*x)[i] < -bound) {
+      (*sine)[i] = (real)sin((double)(*x)[i]);
+      (*cosine)[i] = (real)cos((double)(*x)[i]);
+    }
+}
+
+/* sin and cos of any x: three-part reduction by pi/2 within its range. */
 INLINE vec v_sincos(vec x, vec *cosine) {
 #ifdef MNO_SIMD_F32
   const real bound = 8000.0f;
@@ -151,13 +160,13 @@ INLINE vec v_sincos(vec x, vec *cosine) {
   k -= V_ROUND_MAGIC;
   vec r = ((x - k * 1.57079625129699707031) - k * 7.54978941586159635335e-8) - k * 5.39030285815811905290e-15;
 #endif
-  vec s = v_sincos_quadrant(q, r, cosine), a = v_abs(x);
-  if (v_any(v_lt(v_set1(bound), a)))
-    for (int i = 0; i < LANES; i++)
-      if (a[i] > bound) {
-        s[i] = (real)sin((double)x[i]);
-        (*cosine)[i] = (real)cos((double)x[i]);
-      }
+  vec s = v_sincos_quadrant(q, r, cosine);
+  if (v_any(v_lt(v_set1(bound), v_abs(x)))) { /* copies, so that what is in registers stays there otherwise */
+    vec argument = x, far_sine = s, far_cosine = *cosine;
+    v_sincos_far(&argument, bound, &far_sine, &far_cosine);
+    s = far_sine;
+    *cosine = far_cosine;
+  }
   return s;
 }
 

@@ -1,5 +1,6 @@
 /* Particles in the memory of the host, in tiles for the vector kernels. */
 #include "core/memory.h"
+#include "cpu/cpu.h"
 #include "limit/engine.h"
 #include "limit/parallel.h"
 #include "limit/pass.h"
@@ -30,6 +31,7 @@ static size_t tile_count(const mno_kernel *kernel, size_t particles) {
 
 static size_t bytes(const mno_room *room) {
   const mno_kernel *kernel = mno_kernel_find(room->precision);
+  if (!kernel) return 0;
   return tile_count(kernel, room->particles) * kernel->width * kernel->element * (2 * room->r * room->m + 1);
 }
 
@@ -42,6 +44,7 @@ static void destroy(mno_particles *p) {
 
 static mno_status create(const mno_engine *engine, const mno_room *room, mno_particles **particles, mno_error *err) {
   const mno_kernel *kernel = mno_kernel_find(room->precision);
+  if (!kernel) return mno_cpu_kernels_missing(err);
   size_t tiles = tile_count(kernel, room->particles);
   mno_particles *p = mno_alloc(1, sizeof *p);
   if (!p) return mno_fail_memory(err, sizeof *p, "the particles of the Mean ODE");

@@ -1,5 +1,9 @@
 #include "limit/pass.h"
 
+#include "cpu/cpu.h"
+
+#include <string.h>
+
 extern const mno_kernel mno_pass_portable_f64, mno_pass_portable_f32;
 #ifdef MNO_ISA_AVX2
 extern const mno_kernel mno_pass_avx2_f64, mno_pass_avx2_f32;
@@ -8,16 +12,22 @@ extern const mno_kernel mno_pass_avx2_f64, mno_pass_avx2_f32;
 extern const mno_kernel mno_pass_avx512_f64, mno_pass_avx512_f32;
 #endif
 
-const mno_kernel *mno_kernel_find(mno_precision precision) {
-  int single = precision == MNO_F32;
+static const struct {
+  const char *isa;
+  const mno_kernel *kernels[2]; /* by mno_precision */
+} sets[] = {
 #ifdef MNO_ISA_AVX512
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"))
-    return single ? &mno_pass_avx512_f32 : &mno_pass_avx512_f64;
+    {"avx512", {&mno_pass_avx512_f64, &mno_pass_avx512_f32}},
 #endif
 #ifdef MNO_ISA_AVX2
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return single ? &mno_pass_avx2_f32 : &mno_pass_avx2_f64;
+    {"avx2", {&mno_pass_avx2_f64, &mno_pass_avx2_f32}},
 #endif
-  return single ? &mno_pass_portable_f32 : &mno_pass_portable_f64;
+    {"portable", {&mno_pass_portable_f64, &mno_pass_portable_f32}},
+};
+
+const mno_kernel *mno_kernel_find(mno_precision precision) {
+  const mno_cpu_kernels *training = mno_cpu_kernels_choose(precision);
+  for (size_t i = 0; training && i < sizeof sets / sizeof *sets; i++)
+    if (strcmp(sets[i].isa, training->name) == 0) return sets[i].kernels[precision];
+  return NULL;
 }

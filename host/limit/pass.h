@@ -31,7 +31,9 @@ typedef struct mno_kernel {
   void (*run)(const mno_pass *pass);
 } mno_kernel;
 
-/* The kernel of this machine for a precision. */
+/* The kernel for a precision, of the instruction set that trains (cpu/cpu.h); NULL if MEANODE_ISA asks for one that is not
+ * there.
+ */
 const mno_kernel *mno_kernel_find(mno_precision precision);
 
 #endif

@@ -26,14 +26,17 @@ typedef struct workspace {
 
 static size_t padded(size_t N) { return (N + PAIR - 1) / PAIR * PAIR; }
 
+static size_t in_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
 static size_t scratch_bytes(size_t r, size_t N) {
-  size_t n = padded(N) * r, field = (n * sizeof(real) + 63) / 64 * 64;
-  return 8 * field + (2 * r * TILE + 2 * n + PAIR * r * r) * sizeof(vec);
+  size_t n = padded(N) * r;
+  return 8 * in_lines(n * sizeof(real)) + in_lines(2 * r * TILE * sizeof(vec)) + 2 * in_lines(n * sizeof(vec)) +
+         in_lines(PAIR * r * r * sizeof(vec));
 }
 
 static void *take(char **block, size_t bytes) {
   void *taken = *block;
-  *block += (bytes + 63) / 64 * 64;
+  *block += in_lines(bytes);
   return taken;
 }
 
@@ -137,21 +140,6 @@ static void flush(vec *sums, size_t count, double *out) {
   }
 }
 
-INLINE void sweep(const mno_pass *pass, mno_activation activation, int updating, int evaluating, int adjoint,
-                  const workspace *w) {
-  size_t r = pass->r, N = pass->N;
-  for (size_t tile = 0; tile < pass->tiles; tile++) {
-    vec *u = (vec *)pass->state + tile * 2 * r * TILE, *v = u + r * TILE;
-    const vec *weight = (const vec *)pass->weight + tile * TILE;
-    if (updating) update(activation, r, N, u, v, w);
-    if (evaluating) evaluate(activation, adjoint, r, N, u, v, weight, w);
-    if (evaluating && (tile % CHUNK == CHUNK - 1 || tile == pass->tiles - 1)) { /* sums of chunks in double precision */
-      flush(w->F, N * r, pass->F);
-      if (adjoint) flush(w->G, N * r, pass->G);
-    }
-  }
-}
-
 /* J, sample by sample so that one matrix of sums stays in cache; F comes along. */
 INLINE void jacobian(const mno_pass *pass, mno_activation activation, const workspace *w) {
   size_t r = pass->r;
@@ -185,36 +173,56 @@ INLINE void jacobian(const mno_pass *pass, mno_activation activation, const work
   for (size_t e = 0; e < pass->N * r * r; e++) pass->J[e] /= pass->D;
 }
 
-/* One instance per activation and use: the switches below vanish in the compiler. */
-INLINE void run_activation(const mno_pass *pass, mno_activation activation, const workspace *w) {
-  int updating = pass->old_h != NULL;
-  if (pass->J) {
-    if (updating) sweep(pass, activation, 1, 0, 0, w);
-    if (pass->h) jacobian(pass, activation, w);
-  } else if (!pass->h) {
-    sweep(pass, activation, 1, 0, 0, w);
-  } else if (!pass->G) {
-    sweep(pass, activation, updating, 1, 0, w);
-  } else if (updating) {
-    sweep(pass, activation, 1, 1, 1, w);
-  } else {
-    sweep(pass, activation, 0, 1, 1, w);
+/* What a pass does with a tile, one function for each activation, whose switch vanishes in the compiler; a function is
+ * called once for N r TILE particles or more, so that it need not be inlined into the loops over the tiles. */
+typedef struct steps {
+  void (*update)(size_t r, size_t N, vec *u, vec *v, const workspace *w);
+  void (*state)(size_t r, size_t N, const vec *u, const vec *v, const vec *weight, const workspace *w);
+  void (*adjoint)(size_t r, size_t N, const vec *u, const vec *v, const vec *weight, const workspace *w);
+  void (*jacobian)(const mno_pass *pass, const workspace *w);
+} steps;
+
+#define STEPS(name, text, odd)                                                                                              \
+  static __attribute__((noinline)) void update_##name(size_t r, size_t N, vec *u, vec *v, const workspace *w) {             \
+    update(name, r, N, u, v, w);                                                                                            \
+  }                                                                                                                         \
+  static __attribute__((noinline)) void state_##name(size_t r, size_t N, const vec *u, const vec *v, const vec *weight,     \
+                                                     const workspace *w) {                                                  \
+    evaluate(name, 0, r, N, u, v, weight, w);                                                                               \
+  }                                                                                                                         \
+  static __attribute__((noinline)) void adjoint_##name(size_t r, size_t N, const vec *u, const vec *v, const vec *weight,   \
+                                                       const workspace *w) {                                                \
+    evaluate(name, 1, r, N, u, v, weight, w);                                                                               \
+  }                                                                                                                         \
+  static __attribute__((noinline)) void jacobian_##name(const mno_pass *pass, const workspace *w) {                         \
+    jacobian(pass, name, w);                                                                                                \
+  }
+MNO_ACTIVATION_LIST(STEPS)
+#undef STEPS
+
+static const steps steps_of[] = {
+#define STEPS(name, text, odd) [name] = {update_##name, state_##name, adjoint_##name, jacobian_##name},
+    MNO_ACTIVATION_LIST(STEPS)
+#undef STEPS
+};
+
+static void sweep(const mno_pass *pass, const steps *step, const workspace *w) {
+  size_t r = pass->r, N = pass->N;
+  int updating = pass->old_h != NULL, evaluating = pass->h && !pass->J, adjoint = pass->G != NULL;
+  for (size_t tile = 0; tile < pass->tiles; tile++) {
+    vec *u = (vec *)pass->state + tile * 2 * r * TILE, *v = u + r * TILE;
+    const vec *weight = (const vec *)pass->weight + tile * TILE;
+    if (updating) step->update(r, N, u, v, w);
+    if (!evaluating) continue;
+    (adjoint ? step->adjoint : step->state)(r, N, u, v, weight, w);
+    if (tile % CHUNK == CHUNK - 1 || tile == pass->tiles - 1) { /* sums of chunks in double precision */
+      flush(w->F, N * r, pass->F);
+      if (adjoint) flush(w->G, N * r, pass->G);
+    }
   }
 }
 
-#define RUN_ACTIVATION(name, text, odd)                                                                                     \
-  static __attribute__((noinline)) void run_##name(const mno_pass *pass, const workspace *w) {                              \
-    run_activation(pass, name, w);                                                                                          \
-  }
-MNO_ACTIVATION_LIST(RUN_ACTIVATION)
-#undef RUN_ACTIVATION
-
 static void run(const mno_pass *pass) {
-  static void (*const table[])(const mno_pass *, const workspace *) = {
-#define RUN_ACTIVATION(name, text, odd) [name] = run_##name,
-      MNO_ACTIVATION_LIST(RUN_ACTIVATION)
-#undef RUN_ACTIVATION
-  };
   size_t r = pass->r, n = padded(pass->N) * r;
   char *block = pass->scratch;
   workspace w;
@@ -236,7 +244,9 @@ static void run(const mno_pass *pass) {
   if (pass->F) memset(pass->F, 0, pass->N * r * sizeof(double));
   if (pass->G) memset(pass->G, 0, pass->N * r * sizeof(double));
   if (pass->J) memset(pass->J, 0, pass->N * r * r * sizeof(double));
-  table[pass->activation](pass, &w);
+  const steps *step = &steps_of[pass->activation];
+  if (pass->old_h || (pass->h && !pass->J)) sweep(pass, step, &w);
+  if (pass->h && pass->J) step->jacobian(pass, &w);
 }
 
 const mno_kernel MNO_PASS_KERNEL = {WIDTH, sizeof(real), scratch_bytes, run};

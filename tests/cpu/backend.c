@@ -210,6 +210,8 @@ static void stops_and_fails(void **state) {
   assert_true(backend->memory(&plan, 3) > 0 && backend->seconds(&plan, 9) > backend->seconds(&plan, 3));
   setenv("MEANODE_ISA", "mmx", 1);
   assert_int_equal(backend->run(&(mno_job){.plan = &plan, .rows = rows, .count = 1}, &err), MNO_ERR_BACKEND);
+  assert_non_null(strstr(err.message, "MEANODE_ISA=mmx"));
+  assert_non_null(strstr(err.message, "portable; leave it unset")); /* last of those that there are */
   unsetenv("MEANODE_ISA");
   problem_free(&problem);
 }

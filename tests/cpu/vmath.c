@@ -3,12 +3,11 @@
 #include "test.h"
 
 #include "cpu/cpu.h"
+#include "cpu/isas.h"
 
 #include <float.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *const isas[] = {"avx512", "avx2", "portable"};
 
 /* Every how many-th bit pattern of all 2^32 is tried; as many in double. */
 static uint32_t stride = 4099;
@@ -130,20 +129,20 @@ static void compare(const mno_cpu_kernels *kernels, mno_precision precision, mno
 static void sweep(mno_precision precision) {
   static double p[CHUNK];
   static truth t;
-  const mno_cpu_kernels *kernels[3];
-  worst w[3][MNO_ACTIVATION_COUNT] = {{{{0}, {0}}}};
-  for (size_t s = 0; s < 3; s++) kernels[s] = mno_cpu_kernels_named(precision, isas[s]);
+  const mno_cpu_kernels *kernels[ISAS];
+  worst w[ISAS][MNO_ACTIVATION_COUNT] = {{{{0}, {0}}}};
+  for (size_t s = 0; s < ISAS; s++) kernels[s] = mno_cpu_kernels_named(precision, isas[s]);
   size_t n = arguments(precision, p), total = 0;
   for (uint64_t step = 0; n > 0;) {
     total += n;
     for (int a = 0; a < MNO_ACTIVATION_COUNT; a++) {
       for (size_t i = 0; i < n; i++) reference((mno_activation)a, p[i], &t.value[i], &t.slope[i]);
-      for (size_t s = 0; s < 3; s++)
+      for (size_t s = 0; s < ISAS; s++)
         if (kernels[s]) compare(kernels[s], precision, (mno_activation)a, n, p, &t, &w[s][a]);
     }
     for (n = 0; n < CHUNK && step <= UINT32_MAX; step += stride) n += argument(precision, step, &p[n]);
   }
-  for (size_t s = 0; s < 3; s++) {
+  for (size_t s = 0; s < ISAS; s++) {
     if (!kernels[s]) continue;
     print_message("%s %s, %zu arguments\n", kernels[s]->name, mno_precision_name(precision), total);
     for (int a = 0; a < MNO_ACTIVATION_COUNT; a++) {
@@ -163,7 +162,7 @@ static void activations(void **state) {
 /* In every lane, and in no other lane. */
 static void a_nan_stays_one(void **state) {
   for (int precision = 0; precision < 2; precision++)
-    for (size_t s = 0; s < 3; s++) {
+    for (size_t s = 0; s < ISAS; s++) {
       const mno_cpu_kernels *kernels = mno_cpu_kernels_named((mno_precision)precision, isas[s]);
       if (!kernels) continue;
       for (int a = 0; a < MNO_ACTIVATION_COUNT; a++)
@@ -178,7 +177,7 @@ static void a_nan_stays_one(void **state) {
 
 static void draws(void **state) {
   for (int precision = 0; precision < 2; precision++)
-    for (size_t s = 0; s < 3; s++) {
+    for (size_t s = 0; s < ISAS; s++) {
       const mno_cpu_kernels *kernels = mno_cpu_kernels_named((mno_precision)precision, isas[s]);
       if (!kernels) continue;
       double worst = 0, worst_absolute = 0;
@@ -204,6 +203,7 @@ static void draws(void **state) {
 }
 
 int main(int argc, char **argv) {
+  isas_say_skipped();
   if (argc > 1) stride = (uint32_t)atol(argv[1]);
   const struct CMUnitTest tests[] = {cmocka_unit_test(activations), cmocka_unit_test(a_nan_stays_one),
                                      cmocka_unit_test(draws)};
