@@ -14,7 +14,7 @@
 #include <memory>
 #include <mutex>
 
-mno_standin mno_standin_state = {1, 9, (size_t)4 << 30, 3, 0, 0, 0, 0, nullptr, 0, 0, 0, 0, 0, 0};
+mno_standin mno_standin_state = {1, 9, (size_t)4 << 30, 3, 0, 0, 0, 0, nullptr, 0, 0, 0, 0, 0, 0, 0};
 
 /* ---- What there is */
 
@@ -355,7 +355,8 @@ extern "C" {
 cudaError_t cudaStreamDestroy(cudaStream_t stream) { RELEASING(end_stream(stream)); }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   CALL();
-  return stream->running == 0 ? cudaSuccess : cudaErrorNotReady;
+  return stream->running == 0 && !__atomic_load_n(&mno_standin_state.held, __ATOMIC_SEQ_CST) ? cudaSuccess
+                                                                                             : cudaErrorNotReady;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   CALL();

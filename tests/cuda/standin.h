@@ -24,6 +24,7 @@ typedef struct mno_standin {
   int kernels, played;    /* launches outside of graphs, graphs */
   int no_algorithm;       /* of the library for products: 1: an empty list; 2: not supported */
   int refuse_late_copies; /* complains about copies while kernels that wait for the host may run */
+  int held;               /* not 0: kernels count as running, for those that ask whether a stream is done */
 } mno_standin;
 extern mno_standin mno_standin_state;
 
