@@ -24,7 +24,7 @@ python=${PYTHON:-python3}
 
 # stage, time-out, least time that is useful, subject: in the order of their worth
 stages="machine 30 5 card, driver, clocks, processors, cuBLAS
-card 60 10 bits of the card = bits of the host, draws = cuRAND's
+card 90 25 bits of the card = bits of the host, draws = cuRAND's
 ceilings 15 5 bandwidth, arithmetic and shared memory of the card
 aims 90 10 floors and time per step of the shapes of the aims
 start 20 5 start-up of a tiny sweep
@@ -350,7 +350,7 @@ stage_machine() {
   optional=1 own 20 "$bin/bench_gpu" library || echo "kernel G: not measured, C takes its shapes"
 }
 stage_card() {
-  own 45 MEANODE_REQUIRE_GPU=1 "$tests/test_cuda_card"
+  own 75 MEANODE_REQUIRE_GPU=1 "$tests/test_cuda_card"
   tested $? "bits of the card and of the host"
   if [ -x "$tests/test_cuda_random" ]; then
     own 20 MEANODE_REQUIRE_GPU=1 "$tests/test_cuda_random"
