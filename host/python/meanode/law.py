@@ -213,7 +213,7 @@ def points_or_limits(axis, x, value, low, high, index, label):
     points(axis, x[visible], value[visible], low[visible], high[visible], index, label)
     bounded = ~visible & (high > 0) & numpy.isfinite(high)
     axis.plot(x[bounded], high[bounded], linestyle="none", marker=r"$\downarrow$", markersize=4.5, markeredgewidth=0,
-              color=style.COLOURS[index])
+              color=style.COLOURS[index], label=None if visible.any() else label)
 
 
 def finish(axis, x, y, why="nothing to show at this step: no point is finite and above zero"):

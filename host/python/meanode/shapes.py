@@ -153,7 +153,7 @@ def unknown(step):
 
 def limit_at(limit, step, quantity):
     """Values of a limit at a step, flat, NaN where it is not known, and the standard error of one of them: 0 where it was not estimated."""
-    if quantity not in limit or step >= limit.sizes["step"]:
+    if limit is None or quantity not in limit or step >= limit.sizes["step"]:
         return numpy.full(1, numpy.nan), 0.0
     value = limit[quantity].values[step].ravel()
     relative = float(limit[f"{quantity}_error"].values[step]) if f"{quantity}_error" in limit else numpy.nan
@@ -166,7 +166,8 @@ def blocks(n, most=64):
 
 
 def rms(values):
-    return float(numpy.sqrt(numpy.mean(numpy.square(values))))
+    """NaN for none."""
+    return float(numpy.sqrt(numpy.mean(numpy.square(values)))) if numpy.size(values) else numpy.nan
 
 
 def log_interval(value, half):

@@ -70,10 +70,9 @@ def panel(axis):
     try:
         yield
     except FileProblem as problem:
-        for child in [*axis.lines, *axis.collections, *axis.patches, *axis.texts, *axis.containers]:
-            child.remove()
+        axis.cla()
         axis.set(xscale="linear", yscale="linear", xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[], xlabel="", ylabel="", label=BLANK)
-        axis.text(0.5, 0.5, textwrap.fill(str(problem), 32), ha="center", va="center", fontsize=7, color="0.35", gid=None)
+        axis.text(0.5, 0.5, textwrap.fill(str(problem), 32), ha="center", va="center", fontsize=7, color="0.35")
 
 
 def is_blank(axis):

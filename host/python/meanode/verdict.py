@@ -8,11 +8,12 @@ class Verdict:
 
     def __init__(self, name, estimate, expected=None, note=""):
         self.name, self.expected, self.note = name, expected, note
-        estimate = estimate or {}
+        if estimate is None:  # of a power law, as a rule
+            estimate = {} if note.startswith("fewer than") else {"warning": "fewer than three points to fit"}
         self.value, self.low, self.high = (estimate.get(key) for key in ("value", "low", "high"))
         if not known(estimate):  # no value, or an interval without end
             self.value = self.low = self.high = None
-            self.note = "; ".join(filter(None, (estimate.get("warning"), note))) or "the file does not determine it"
+            self.note = "; ".join(filter(None, (estimate.get("warning", "").removeprefix("not determined: "), note))) or "the file does not determine it"
 
     @property
     def agrees(self):
