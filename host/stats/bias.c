@@ -7,8 +7,6 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { MIN_SEEDS = 3 };
-
 /* Columns: of the law itself, with an exponent in L or in M on the depth bias. The next order F/L^2 follows where the depths
  * determine it: at L = 8 it is several per cent of A/L. */
 static void law_in_depth(const mno_cells *cells, size_t c, double power, double *x) {
@@ -62,13 +60,6 @@ static const mno_design width_1 = {1, width_alone}, width_3 = {3, width_second};
 
 static const char *const too_noisy = "the depth bias is on the noise floor: take more seeds";
 
-static size_t fewest_seeds(const mno_cells *cells) {
-  size_t fewest = SIZE_MAX;
-  for (size_t c = 0; c < cells->count; c++)
-    if (cells->n[c] < fewest) fewest = cells->n[c];
-  return cells->count ? fewest : 0;
-}
-
 static double largest(const double *v, size_t count) {
   double most = 0;
   for (size_t i = 0; i < count; i++) most = fmax(most, v[i]);
@@ -111,22 +102,29 @@ static void all_none(mno_fit *fit, const char *why) {
   for (int i = 0; i < 4; i++) mno_estimate_none(all[i], "%s", why);
 }
 
+static bool is_known(const mno_runs *runs) {
+  for (size_t x = 0; x < runs->size; x++)
+    if (!isfinite(runs->limit[x])) return false;
+  return !isinf(runs->limit_deviation);
+}
+
 /* From averages over seeds against the limit. */
 static mno_status fit_averages(const mno_runs *runs, const mno_cells *cells, const char *method, mno_fit *fit,
                                mno_error *err) {
-  const char *why = NULL;
+  const char *why = mno_cells_lack(cells);
   if (!runs->limit)
     why = "needs a limit: add limit: {kind: mean-ode} to the configuration";
-  else if (fewest_seeds(cells) < MIN_SEEDS)
-    why = "needs at least 3 seeds of every shape";
-  else if (mno_distinct(cells->M, cells->count) < 2)
+  else if (!is_known(runs))
+    why = "the limit is not known at this step";
+  else if (!why && mno_distinct(cells->M, cells->count) < 2)
     why = "needs at least two values of M, to tell depth bias from width bias";
   if (why) {
     all_none(fit, why);
     return MNO_OK;
   }
   mno_means *means;
-  mno_status status = mno_means_new(cells, runs->limit, runs->limit_deviation, &means, err);
+  double deviation = isnan(runs->limit_deviation) ? 0 : runs->limit_deviation;
+  mno_status status = mno_means_new(cells, runs->limit, deviation, &means, err);
   if (status != MNO_OK) return status;
   bool second = mno_distinct(cells->L, cells->count) >= 3;
   if (!(second && mno_means_solve(means, &law[1][0], -1)) && !mno_means_solve(means, &law[0][0], -1)) {
@@ -137,9 +135,13 @@ static mno_status fit_averages(const mno_runs *runs, const mno_cells *cells, con
     set_method(&fit->a, method);
     set_method(&fit->c, method);
     double gap = (fit->a.low > 0 ? fit->a.value : fit->a.high) / largest(cells->L, cells->count);
-    if (runs->limit_deviation > 0.1 * gap)
-      mno_estimate_warn(&fit->a, "the limit's own error is %.0f%% of the depth bias at the largest L: lower its tolerance",
-                        100 * runs->limit_deviation / gap);
+    if (deviation > 0.1 * gap)
+      mno_estimate_warn(&fit->a, "the limit's own error is %.3g%% of the depth bias at the largest L: lower its tolerance",
+                        100 * deviation / gap);
+    if (isnan(runs->limit_deviation)) {
+      mno_estimate_warn(&fit->a, "without the limit's own error, which is not known");
+      mno_estimate_warn(&fit->c, "without the limit's own error, which is not known");
+    }
     note_floor(&fit->a);
     note_floor(&fit->c);
     fit_exponents(means, law, method, fit);
@@ -195,7 +197,7 @@ mno_status mno_fit_bias(const mno_runs *runs, const mno_cells *plain, mno_fit *f
   mno_status status = MNO_OK;
   for (int i = 0; i < 3 && status == MNO_OK && runs->draw; i++) {
     status = mno_cells_new(runs, kinds[i], &pair[i], err);
-    if (status == MNO_OK && fewest_seeds(pair[i]) < MIN_SEEDS) {
+    if (status == MNO_OK && mno_cells_lack(pair[i])) {
       mno_cells_free(pair[i]);
       pair[i] = NULL;
     }

@@ -2,6 +2,7 @@
 
 #include "core/memory.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
@@ -131,6 +132,7 @@ mno_status mno_cells_new(const mno_runs *runs, mno_pairs kind, mno_cells **cells
   if (!c || !all || !e || !seed || (kind != MNO_PAIRS_NONE && !c->combined)) goto memory;
 
   c->size = runs->size;
+  c->runs = runs->count;
   size_t total = sort_runs(runs, all, &c->unusable);
   for (size_t i = 1; i < total; i++)
     if (compare_entries(&all[i - 1], &all[i]) == 0) {
@@ -190,6 +192,25 @@ void mno_cells_free(mno_cells *cells) {
   free(cells->combined);
   free(cells->mean);
   free(cells);
+}
+
+const char *mno_cells_lack(const mno_cells *cells) {
+  enum { MIN_SEEDS = 3 };
+  if (cells->runs == 0) return "no run of this problem is finished";
+  if (cells->unusable == cells->runs) return "no run is finite at this step";
+  if (cells->count == 0) return "needs at least 3 seeds of every shape";
+  for (size_t c = 0; c < cells->count; c++)
+    if (cells->n[c] < MIN_SEEDS) return "needs at least 3 seeds of every shape";
+  return NULL;
+}
+
+bool mno_same_numbers(const double *v, const double *w, size_t count, size_t terms) {
+  double most = 0, apart = 0;
+  for (size_t x = 0; x < count; x++) {
+    most = fmax(most, fabs(v[x]));
+    apart = fmax(apart, fabs(v[x] - w[x]));
+  }
+  return apart <= (8 + (double)terms) * DBL_EPSILON * most;
 }
 
 size_t mno_distinct(const double *v, size_t count) {

@@ -4,6 +4,7 @@
 
 #include "meanode/fit.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What a cell holds for each seed: the plain run of its shape, or a combination of runs that share their units.
@@ -21,12 +22,19 @@ typedef struct mno_cells {
   const double **value; /* [count][seeds][size], NULL where missing; in the runs or in combined */
   double *combined;     /* [runs][size] or NULL */
   double *mean;         /* [count][size] over seeds */
-  size_t unusable;      /* runs left out: not finite (diverged) */
+  size_t runs;          /* that there were, of any draw */
+  size_t unusable;      /* of these left out: not finite (diverged) */
   size_t lonely;        /* shapes left out: a single seed */
 } mno_cells;
 
 mno_status mno_cells_new(const mno_runs *runs, mno_pairs kind, mno_cells **cells, mno_error *err);
 void mno_cells_free(mno_cells *cells);
+
+/* Why no shape has so many seeds as an estimate needs (3), or NULL if all have them. */
+const char *mno_cells_lack(const mno_cells *cells);
+
+/* Are the numbers of v and w [count] the same up to the rounding of a sum of so many terms as large as those of v? */
+bool mno_same_numbers(const double *v, const double *w, size_t count, size_t terms);
 
 /* Number of different values in v [count]. */
 size_t mno_distinct(const double *v, size_t count);

@@ -9,6 +9,7 @@
 
 #include <gsl/gsl_cdf.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -46,6 +47,8 @@ static void estimate(const double value[RANDOMISATIONS], const double coarser[RA
   snprintf(out->method, sizeof out->method, "infinite width, no seeds");
 }
 
+static bool is_finite(const mno_estimate *e) { return isfinite(e->value) && isfinite(e->low) && isfinite(e->high); }
+
 mno_status mno_fit_deterministic(const mno_problem *problem, mno_fit *fit, size_t count, mno_error *err) {
   size_t K = problem->K, of_depth = MNO_QUANTITIES * (K + 1);
   double *bias = mno_alloc(RANDOMISATIONS * DEPTHS * of_depth, sizeof *bias); /* [randomisation][depth][quantity][K+1] */
@@ -76,7 +79,11 @@ mno_status mno_fit_deterministic(const mno_problem *problem, mno_fit *fit, size_
     if (fit[f].step == 0) { /* infinitely many centred units change nothing: only rounding is left */
       fit[f].a.value = fit[f].a.low = fit[f].a.high = 0;
       mno_estimate_none(&fit[f].slope_bias, "there is no depth bias at initialisation");
-    }
+    } else if (!is_finite(&fit[f].a))
+      mno_estimate_none(&fit[f].a, "networks of infinite width are not finite at this step");
+    if (!is_finite(&fit[f].slope_bias) && !fit[f].slope_bias.warning[0])
+      mno_estimate_none(&fit[f].slope_bias, "%s",
+                        is_finite(&fit[f].a) ? "networks of infinite width have no depth bias at this step" : fit[f].a.warning);
   }
   free(bias);
   return status;

@@ -24,6 +24,7 @@ typedef struct gathered {
   uint64_t *seed;
   mno_draw *draw;
   double *value;
+  double *unknown; /* NaN, for a limit that ends before the step */
 } gathered;
 
 static void gathered_free(gathered *g) {
@@ -32,6 +33,7 @@ static void gathered_free(gathered *g) {
   free(g->seed);
   free(g->draw);
   free(g->value);
+  free(g->unknown);
 }
 
 /* The rows of one problem as arrays, without values. */
@@ -44,10 +46,12 @@ static mno_status gather(const mno_result *result, size_t problem, gathered *g, 
   g->seed = mno_alloc(count + 1, sizeof *g->seed);
   g->draw = mno_alloc(count + 1, sizeof *g->draw);
   g->value = mno_alloc(count * size + 1, sizeof *g->value);
-  if (!g->L || !g->M || !g->seed || !g->draw || !g->value) {
+  g->unknown = mno_alloc(size + 1, sizeof *g->unknown);
+  if (!g->L || !g->M || !g->seed || !g->draw || !g->value || !g->unknown) {
     gathered_free(g);
     return mno_fail_memory(err, count * size * sizeof *g->value, "the runs of the fit");
   }
+  for (size_t x = 0; x < size; x++) g->unknown[x] = NAN;
   for (size_t i = 0; i < count; i++) {
     size_t row = p->row[i];
     g->L[i] = result->L[row];
@@ -61,9 +65,9 @@ static mno_status gather(const mno_result *result, size_t problem, gathered *g, 
 }
 
 static double rms(const double *v, size_t count) {
-  double sum = 0;
-  for (size_t i = 0; i < count; i++) sum += v[i] * v[i];
-  return sqrt(sum / (double)count);
+  double sum = 0, most = 0;
+  for (size_t i = 0; i < count; i++) sum += v[i] * v[i], most = fmax(most, fabs(v[i]));
+  return isinf(sum) && isfinite(most) ? most : sqrt(sum / (double)count); /* squares may overflow: an upper bound then */
 }
 
 static mno_status fit_one(mno_result *result, gathered *g, size_t problem, size_t step_index, mno_fit *fit, mno_error *err) {
@@ -74,7 +78,7 @@ static mno_status fit_one(mno_result *result, gathered *g, size_t problem, size_
                              : mno_result_embedding(result, problem, step_index, g->value, err);
   if (status != MNO_OK) return status;
   g->runs.size = p->N * (output ? p->d_out : p->D);
-  g->runs.limit = NULL;
+  g->runs.limit = limit ? g->unknown : NULL;
   g->runs.limit_deviation = 0;
   for (size_t i = 0; i < p->run_count; i++)
     if (result->status[p->row[i]] != 0)
@@ -84,13 +88,12 @@ static mno_status fit_one(mno_result *result, gathered *g, size_t problem, size_
     const double *of = output ? limit->output : limit->embedding;
     double relative = (output ? limit->output_error : limit->embedding_error)[k];
     g->runs.limit = of + k * g->runs.size;
-    g->runs.limit_deviation = isfinite(relative) ? relative * rms(g->runs.limit, g->runs.size) : 0;
+    g->runs.limit_deviation = relative * rms(g->runs.limit, g->runs.size);
   }
   status = mno_fit_runs(&g->runs, fit, err);
-  if (status == MNO_OK && limit && limit->kind == MNO_LIMIT_LARGEST) {
-    mno_estimate_warn(&fit->a, "against the largest network, not a limit");
-    mno_estimate_warn(&fit->c, "against the largest network, not a limit");
-  }
+  mno_estimate *against[] = {&fit->a, &fit->c};
+  for (int i = 0; i < 2 && status == MNO_OK && limit && limit->kind == MNO_LIMIT_LARGEST; i++)
+    if (isfinite(against[i]->value)) mno_estimate_warn(against[i], "against the largest network, not a limit");
   return status;
 }
 

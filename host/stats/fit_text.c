@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ static const struct {
     {"slope_bias", "depth bias in L", offsetof(mno_fit, slope_bias), 3, 1},
     {"slope_bias_M", "depth bias in M", offsetof(mno_fit, slope_bias_M), 3, 1},
 };
-enum { COLUMNS = sizeof columns / sizeof *columns, BLOCKS = 2, CELL = 40, WIDTH = 28 };
+enum { COLUMNS = sizeof columns / sizeof *columns, BLOCKS = 2, CELL = 64, WIDTH = 28 };
 
 static const mno_estimate *estimate_of(const mno_fit *fit, size_t column) {
   return (const mno_estimate *)(const void *)((const char *)fit + columns[column].offset);
@@ -104,13 +105,16 @@ mno_status mno_fits_json(const mno_result *result, const mno_fits *fits, char **
   return finish(out, text, err);
 }
 
-/* "0.0525 [0.0511, 0.0539]" */
+/* "0.0525 [0.0511, 0.0539]"; numbers that so many decimals would cut to nothing, or that have many before the point, as
+ * 5.25e-09. */
 static void write_cell(char *cell, const mno_estimate *e, int digits) {
+  double most = fmax(fabs(e->low), fabs(e->high));
+  bool plain = most < 1e6 && (most == 0 || most >= 10 * pow(10, -digits));
   if (!isfinite(e->value))
     snprintf(cell, CELL, "none");
   else
-    snprintf(cell, CELL, fabs(e->value) < 1e6 && fabs(e->high) < 1e6 ? "%.*f [%.*f, %.*f]" : "%.*g [%.*g, %.*g]", digits,
-             e->value, digits, e->low, digits, e->high);
+    snprintf(cell, CELL, plain ? "%.*f [%.*f, %.*f]" : "%.*g [%.*g, %.*g]", digits, e->value, digits, e->low, digits,
+             e->high);
 }
 
 /* Notes are numbered in order of appearance; the same text is one note. */

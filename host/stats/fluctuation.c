@@ -13,8 +13,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { MIN_SEEDS = 3 };
-
 typedef struct spread {
   const mno_cells *cells;
   double *distance;  /* [count][seeds] |value - mean|^2 / size; 0 where missing */
@@ -149,22 +147,37 @@ static void fit_b(spread *p, bool has_LM, bool has_L, mno_estimate *b) {
   if (isnan(b->value)) mno_estimate_none(b, "not determined: take more seeds or larger shapes");
 }
 
+/* Rounding apart: the mean of equal numbers is not always equal to them. */
+static bool all_the_same(const mno_cells *cells, size_t c) {
+  const double *first = NULL;
+  for (size_t s = 0; s < cells->seeds; s++) {
+    const double *value = cells->value[c * cells->seeds + s];
+    if (!first) first = value;
+    if (value && !mno_same_numbers(first, value, cells->size, 1)) return false;
+  }
+  return true;
+}
+
 mno_status mno_fit_fluctuation(const mno_cells *cells, mno_fit *fit, mno_error *err) {
   mno_estimate *all[] = {&fit->b, &fit->slope_fluctuation, &fit->slope_fluctuation_L, &fit->slope_fluctuation_M};
-  size_t fewest = SIZE_MAX, C = cells->count;
-  for (size_t c = 0; c < C; c++)
-    if (cells->n[c] < fewest) fewest = cells->n[c];
-  if (C == 0 || fewest < MIN_SEEDS) {
-    for (int i = 0; i < 4; i++) mno_estimate_none(all[i], "needs at least 3 seeds of every shape");
+  size_t C = cells->count;
+  const char *lack = mno_cells_lack(cells);
+  if (lack) {
+    for (int i = 0; i < 4; i++) mno_estimate_none(all[i], "%s", lack);
     return MNO_OK;
   }
   spread p;
   mno_status status = spread_new(cells, &p, err);
   if (status != MNO_OK) return status;
-  bool varies = true;
-  for (size_t c = 0; c < C; c++) varies = varies && p.variance[c] > 0;
-  if (!varies) {
-    for (int i = 0; i < 4; i++) mno_estimate_none(all[i], "the seeds of a shape do not differ");
+  const char *flat = NULL;
+  for (size_t c = 0; c < C && !flat; c++) {
+    if (all_the_same(cells, c))
+      flat = "the seeds of a shape do not differ";
+    else if (!(p.variance[c] > 0))
+      flat = "the runs differ too much in size: some are about to diverge";
+  }
+  if (flat) {
+    for (int i = 0; i < 4; i++) mno_estimate_none(all[i], "%s", flat);
     spread_free(&p);
     return MNO_OK;
   }

@@ -3,6 +3,7 @@
 #include <gsl/gsl_cdf.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,15 @@ void mno_estimate_warn(mno_estimate *estimate, const char *format, ...) {
   va_start(args, format);
   vsnprintf(estimate->warning + used, sizeof estimate->warning - used, format, args);
   va_end(args);
+}
+
+void mno_estimate_settle(mno_estimate *estimate) {
+  if (estimate->low <= estimate->value && estimate->value <= estimate->high && isfinite(estimate->low) &&
+      isfinite(estimate->high))
+    return;
+  bool said = isnan(estimate->value) && estimate->warning[0];
+  estimate->value = estimate->low = estimate->high = NAN;
+  if (!said) mno_estimate_warn(estimate, "no finite interval: take more seeds, or leave out runs that are about to diverge");
 }
 
 void mno_jackknife_interval(double value, const double *leave_out, size_t count, double other_variance,

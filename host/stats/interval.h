@@ -12,6 +12,9 @@ void mno_estimate_none(mno_estimate *estimate, const char *format, ...) __attrib
 /* Adds a sentence to the warning. */
 void mno_estimate_warn(mno_estimate *estimate, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* An estimate is whole: finite with low <= value <= high, or none with the reason. What is neither becomes none. */
+void mno_estimate_settle(mno_estimate *estimate);
+
 /* value +- t_{count-1} x standard error, the variance being the delete-one jackknife's plus other_variance.
  *   leave_out [count]: the estimate without each seed in turn. NaN estimate if any is NaN. */
 void mno_jackknife_interval(double value, const double *leave_out, size_t count, double other_variance,

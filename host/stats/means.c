@@ -26,6 +26,13 @@ void mno_means_free(mno_means *p) {
   free(p);
 }
 
+/* Is there nothing but rounding between the means and the reference? */
+static bool is_rounding(const mno_cells *cells, const double *reference) {
+  for (size_t c = 0; c < cells->count; c++)
+    if (!mno_same_numbers(reference, cells->mean + c * cells->size, cells->size, cells->n[c])) return false;
+  return true;
+}
+
 mno_status mno_means_new(const mno_cells *cells, const double *reference, double deviation, mno_means **means,
                          mno_error *err) {
   size_t C = cells->count, S = cells->seeds, size = cells->size;
@@ -57,6 +64,8 @@ mno_status mno_means_new(const mno_cells *cells, const double *reference, double
     p->weight[c] = cells->L[c] * cells->M[c] * (double)cells->n[c];
     for (size_t x = 0; x < size; x++) p->z[c * size + x] = cells->mean[c * size + x] - (reference ? reference[x] : 0);
   }
+  if (reference && is_rounding(cells, reference))
+    for (size_t i = 0; i < C * size; i++) p->z[i] = 0;
   for (size_t c = 0; c < C; c++)
     for (size_t k = 0; k < C; k++) p->zz[c * C + k] = mno_dot(p->z + c * size, p->z + k * size, size);
   for (size_t s = 0; s < S; s++) {

@@ -21,7 +21,7 @@ extern "C" {
 #endif
 
 typedef struct mno_estimate {
-  double value, low, high; /* 95% interval; NaN: cannot be estimated, see warning */
+  double value, low, high; /* 95% interval, low <= value <= high; all NaN: cannot be estimated, see warning */
   char method[32];         /* by which estimator, in words; empty if there is one only */
   char warning[200];       /* empty if none */
 } mno_estimate;
@@ -55,8 +55,9 @@ typedef struct mno_runs {
   const uint64_t *seed;   /* [count] */
   const mno_draw *draw;   /* [count], or NULL: all plain */
   const double *value;    /* [count][size]; a run with a number that is not finite is left out */
-  const double *limit;    /* [size], or NULL: unknown, so that a and c cannot be estimated */
-  double limit_deviation; /* standard error of one number of the limit, same unit as value */
+  const double *limit;    /* [size]; NULL: there is none, a number that is not finite: not known here; no a and c then */
+  double limit_deviation; /* standard error of one number of the limit, same unit as value; NaN: not known, taken as 0 with
+                           * a warning; infinite: as a limit that is not known */
 } mno_runs;
 
 /* Estimates all constants of one set of runs; fills every estimate of fit, leaves problem, step and quantity alone.

@@ -7,7 +7,7 @@ from .law import finish, points, spread
 from .reading import FileProblem
 from .shapes import Shapes, rms
 from .sweep import Problems, mean_over_draws, need_several
-from .verdict import Verdict
+from .verdict import Verdict, interval, known
 
 SMALL_D = 8  # below it the laws in D are far from those of large D
 LARGE = 8  # L M above so many D: the leading order of the width bias and of the fluctuation
@@ -23,85 +23,123 @@ def draw_authors(results, step=None, quantity="output", problem=0):
     problems = Problems(results, ("joint", "mean-ode"))
     need_several(problems.D, "D")
     k = problems.last(step)
-    gaps = {name: [rms(mean - joint) for mean, joint in zip(problems.field("mean-ode", k, name), problems.field("joint", k, name))]
-            for name in ("output", "embedding")}
-    constants = {f"{name}, limit": over_large(problems, numpy.array(gaps[name]) * numpy.sqrt(problems.D)) for name in gaps}
-    width = [width_bias(data, k, D) for data, D in zip(problems.data, problems.D)]
-    constants["output, width"] = over_large(problems, numpy.array(width) / problems.D)
+    gaps, constants = {}, {}
+    for name in ("output", "embedding"):
+        gaps[name] = [rms(mean - joint) for mean, joint in zip(problems.field("mean-ode", k, name), problems.field("joint", k, name))]
+        constants[f"{name}, limit"] = over_large(problems, numpy.array(gaps[name]) * numpy.sqrt(problems.D), not_known(problems, k, name))
+    try:
+        width = numpy.array([width_bias(data, k, D) for data, D in zip(problems.data, problems.D)])
+        constants["output, width"] = over_large(problems, width / problems.D, f"this figure needs shapes with L M >= {LARGE} D")
+    except FileProblem as problem_:
+        width, constants["output, width"] = numpy.full(len(problems.D), numpy.nan), {"warning": str(problem_)}
     inner = problems.shape_errors(k, problems.field("mean-ode", k, "embedding"), "embedding")
-    scaled = [rms([rms(e) * numpy.sqrt(L * M / D) for (L, M), e in errors.items() if L * M >= LARGE * D] or [numpy.nan])
+    scaled = [rms([rms(e) * numpy.sqrt(L * M / D) for (L, M), e in errors.items() if L * M >= LARGE * D])
               for D, errors in zip(problems.D, inner)]
-    constants["embedding, fluctuation"] = over_large(problems, scaled)
+    constants["embedding, fluctuation"] = over_large(problems, scaled, not_recorded(problems, k, "embedding", "mean-ode"))
 
     fig, axes = style.figure(2, 2, 4.9)
-    errors = problems.shape_errors(k, problems.field("joint", k))
-    totals(axes[0][0], problems, errors)
-    for i, name in enumerate(("output", "embedding")):
-        limits(axes[0][1], problems, gaps[name], constants[f"{name}, limit"], THEIRS[f"{name}, limit"], name, 2 * i)
-    finish(axes[0][1], "embedding dimension $D$", "Mean ODE at $D$ to joint limit")
-    D, table = problems.by_draw(width)
-    seen = numpy.isfinite(table).all(axis=0) & (table > 0).all(axis=0)
-    value, low, high = (numpy.exp(v) for v in mean_over_draws(numpy.log(table[:, seen])))
-    points(axes[1][0], D[seen], value, low, high, 0, label="output: width bias $c$")
-    lines(axes[1][0], D, 1, constants["output, width"], THEIRS["output, width"], "$D$", 0)
-    finish(axes[1][0], "embedding dimension $D$", "width bias $c$ of the output")
-    fluctuation(axes[1][1], problems, inner, constants["embedding, fluctuation"])
+    with style.panel(axes[0][0]):
+        totals(axes[0][0], problems, problems.shape_errors(k, problems.field("joint", k)), not_recorded(problems, k, "output", "joint"))
+    with style.panel(axes[0][1]):
+        for i, name in enumerate(("output", "embedding")):
+            limits(axes[0][1], problems, gaps[name], constants[f"{name}, limit"], THEIRS[f"{name}, limit"], name, 2 * i)
+        finish(axes[0][1], "embedding dimension $D$", "Mean ODE at $D$ to joint limit", not_known(problems, k, "output"))
+        style.lower(axes[0][1], 6)
+    with style.panel(axes[1][0]):
+        D, table = problems.by_draw(width)
+        seen = numpy.isfinite(table).all(axis=0) & (table > 0).all(axis=0)
+        if not seen.any():
+            raise FileProblem(constants["output, width"].get("warning") or "the width bias is lost in noise at every D")
+        value, low, high = (numpy.exp(v) for v in mean_over_draws(numpy.log(table[:, seen])))
+        points(axes[1][0], D[seen], value, low, high, 0, label="output: width bias $c$")
+        lines(axes[1][0], D, 1, constants["output, width"], THEIRS["output, width"], "$D$", 0)
+        finish(axes[1][0], "embedding dimension $D$", "width bias $c$ of the output")
+    with style.panel(axes[1][1]):
+        fluctuation(axes[1][1], problems, inner, constants["embedding, fluctuation"], not_recorded(problems, k, "embedding", "mean-ode"))
+    style.need_a_panel(axes.flat)
     for letter, axis in zip("abcd", axes.flat):
         style.label_panel(axis, letter)
         style.log_ticks(axis)
         if axis is not axes[1][1]:
             style.plain_ticks(axis, problems.D)
-        axis.legend(loc="best")
-    axes[0][1].set_ylim(bottom=axes[0][1].get_ylim()[0] / 6)
-    axes[0][1].legend(loc="lower left", ncol=2)
+        more = {"title": "lines: arXiv 2603.18168", "title_fontsize": 7} if axis is axes[0][0] else {}
+        style.legend(axis, **({"loc": "lower left", "ncol": 2} if axis is axes[0][1] else {"loc": "best"}), **more)
     error = problems.limit_error("mean-ode", k) / numpy.array(gaps["output"])
     poor = f"; the limits' own error exceeds 10% of their distance in {int((error > 0.1).sum())} problems" if (error > 0.1).any() else ""
     found = [Verdict(f"{name}, constant of {PLAIN[name].replace('/ √D', '1/sqrt(D)').replace('√(D/ML)', 'sqrt(D/(M L))')}", estimate, None,
                      f"theirs, by eye: {THEIRS[name]:g}" + (poor if "limit" in name else "")) for name, estimate in constants.items()]
-    text = [f"{name}: {one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}] {PLAIN[name]} ({THEIRS[name]:g})" for name, one in constants.items()]
+    text = [f"{name}: {interval(one, 2)} {PLAIN[name]} ({THEIRS[name]:g})" for name, one in zip(constants, found)]
     depth = problems.data[0]["L"].values[0]
     style.caption(fig, f"The grid of arXiv 2603.18168 ($L = {depth}$, {k} steps), {problems.draws} draws of data and embeddings; constants with 95% "
                        f"intervals (theirs, by eye).\n{'; '.join(text[:2])};\n{'; '.join(text[2:])}.")
     return fig, found
 
 
-def over_large(problems, values):
-    """Mean over D >= SMALL_D in each draw, then over draws with interval."""
+def not_known(problems, step, quantity):
+    """Why the distance of the limits is not known."""
+    for kind in ("mean-ode", "joint"):
+        try:
+            problems.need_field(kind, step, quantity)
+        except FileProblem as problem:
+            return str(problem)
+    return f"this figure needs problems with D >= {SMALL_D} in which both limits are known at step {step}"
+
+
+def not_recorded(problems, step, quantity, kind):
+    """Why no distance of networks to a limit is known."""
+    if all(quantity not in data for data in problems.data):
+        return f"{quantity} was not recorded: record: {{{quantity}: true}} in the configuration"
+    try:
+        problems.need_field(kind, step, quantity)
+    except FileProblem as problem:
+        return str(problem)
+    return f"no network with D >= {SMALL_D} and L M >= {LARGE} D is finite at step {step} in every draw"
+
+
+def over_large(problems, values, why):
+    """Mean over D >= SMALL_D in each draw, then over draws with interval; none, and why, if no D is known in every draw."""
     D, table = problems.by_draw(values)
     table = table[:, D >= SMALL_D]
     table = table[:, numpy.isfinite(table).all(axis=0)]
     if not table.size:
-        raise FileProblem(f"this figure needs problems with D >= {SMALL_D} and shapes with L M >= {LARGE} D")
+        return {"warning": why}
     value, low, high = mean_over_draws(table.mean(axis=1))
     return {"value": float(value), "low": float(low), "high": float(high)}
 
 
 def width_bias(data, step, D):
     """c of the output from halved layers at shapes with L M >= LARGE D; NaN where there are none."""
+    if "draw_offset" not in data.coords or not (data["draw_offset"].values > 0).any():
+        raise FileProblem("the width bias needs halved layers: sweep: {pairs: jackknife} in the configuration")
     try:
         pairs = Shapes(data, None, step, "output", "jackknife")
     except FileProblem:
-        raise FileProblem("the width bias needs halved layers: sweep: {pairs: jackknife} in the configuration") from None
+        if "output" not in data:
+            raise
+        return numpy.nan
     product = pairs.L * pairs.M
     at = product >= LARGE * D
     return pairs.rms_of((product * at / at.sum())[None, :])[0][0] if at.any() else numpy.nan
 
 
-def totals(axis, problems, errors):
+def totals(axis, problems, errors, why):
     """RMS error of the output against the joint limit over draws, with their fit."""
     M = sorted({shape[1] for found in errors for shape in found})
     for i, m in enumerate(spread(numpy.array(M), 4)):
-        D, table = problems.by_draw([rms([rms(e) for (_, width), e in found.items() if width == m] or [numpy.nan]) for found in errors])
-        L = next(shape[0] for shape in errors[0])
+        D, table = problems.by_draw([rms([rms(e) for (_, width), e in found.items() if width == m]) for found in errors])
+        L = next(shape[0] for found in errors for shape in found)
         axis.plot(D, numpy.sqrt((table**2).mean(axis=0)), linestyle="none", label=f"$M = {m:g}$", **style.series(i))
         fine = numpy.geomspace(D.min(), D.max(), 60)
         axis.plot(fine, numpy.hypot(THEIRS["output, width"] * fine / (m * L), THEIRS["output, limit"] / numpy.sqrt(fine)), linewidth=0.8, **style.line(i))
-    finish(axis, "embedding dimension $D$", "RMS error of the output")
-    axis.legend(title="lines: arXiv 2603.18168", title_fontsize=7)
+    if not M:
+        raise FileProblem(why)
+    finish(axis, "embedding dimension $D$", "RMS error of the output", why)
 
 
 def limits(axis, problems, gap, ours, theirs, name, index):
     D, table = problems.by_draw(gap)
+    if not (table > 0).all(axis=0).any():
+        return
     value, low, high = (numpy.exp(v) for v in mean_over_draws(numpy.log(table)))
     points(axis, D, value, low, high, index, label=name)
     lines(axis, D, -0.5, ours, theirs, r"/$\sqrt{D}$", index)
@@ -110,11 +148,12 @@ def limits(axis, problems, gap, ours, theirs, name, index):
 def lines(axis, x, power, ours, theirs, form, index):
     fine = numpy.geomspace(min(x), max(x), 30)
     colour = style.COLOURS[index]
-    axis.plot(fine, ours["value"] * fine**power, color=colour, linewidth=1, label=f"{ours['value']:.2g}{form} (ours)")
+    if known(ours):
+        axis.plot(fine, ours["value"] * fine**power, color=colour, linewidth=1, label=f"{ours['value']:.2g}{form} (ours)")
     axis.plot(fine, theirs * fine**power, color=colour, linewidth=1, linestyle=":", label=f"{theirs:g}{form} (theirs)")
 
 
-def fluctuation(axis, problems, errors, constant):
+def fluctuation(axis, problems, errors, constant, why):
     """RMS error of the embedding against the Mean ODE at its own D, against D/(M L)."""
     for i, dim in enumerate(spread(numpy.unique(problems.D), 5)):
         found = {}
@@ -123,7 +162,8 @@ def fluctuation(axis, problems, errors, constant):
                 found.setdefault(D / (shape[0] * shape[1]), []).append(rms(values))
         x = sorted(found)
         axis.plot(x, [rms(found[at]) for at in x], linestyle="none", label=f"$D = {dim:g}$", **style.series(i))
-    low, high = axis.get_xlim()
+    if not any(errors):
+        raise FileProblem(why)
     x = numpy.array([D / (L * M) for D, e in zip(problems.D, errors) for L, M in e])
     lines(axis, (x.min(), x.max()), 0.5, constant, THEIRS["embedding, fluctuation"], r"$\sqrt{D/(ML)}$", 6)
-    finish(axis, "$D/(ML)$", "RMS error of the embedding")
+    finish(axis, "$D/(ML)$", "RMS error of the embedding", why)

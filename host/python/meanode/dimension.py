@@ -6,7 +6,7 @@ from . import style
 from .law import chosen_steps, finish, points
 from .reading import FileProblem
 from .sweep import PowerOverDraws, Problems, arrays, mean_over_draws, need_several
-from .verdict import Verdict, power_law
+from .verdict import Verdict, interval, known, power_law
 
 ACTIVATIONS = {
     "tanh": numpy.tanh, "sin": numpy.sin, "identity": lambda p: p, "relu": lambda p: numpy.maximum(p, 0),
@@ -27,32 +27,56 @@ def draw_dimension(results, step=None, quantity="output", problem=0):
     if (numpy.unique(problems.D) >= least).sum() < 3:
         raise FileProblem(f"this figure needs at least three values of D from {least} (inputs + targets) on")
     initial = [0] if 0 in problems.steps else []
-    fits = {"embedding": problems.fits(initial + steps, "embedding"), "output": problems.fits(initial + steps, "output")}
+    fits, lacking = {}, {}
+    for which in ("embedding", "output"):
+        try:
+            fits[which] = problems.fits(initial + steps, which)
+        except FileProblem as problem_:
+            lacking[which] = problem_
     fig, axes = style.figure(1, 3, 2.9)
     panels = (("embedding", "b", "embedding: $b$ per coordinate", initial + steps), ("output", "b", "output: $b$", steps),
               ("output", "c", "output: width bias $c$", steps))
-    found = []
+    found, embedding = [], []
     for letter, axis, (which, name, title, shown) in zip("abc", axes[0], panels):
-        for i, k in enumerate(shown):
-            i -= len(shown) - len(steps)
-            (D, value, low, high), law, curve, note = constant_over_D(problems, fits[which], k, name, least)
-            points(axis, D, value, low, high, i % 7, label=f"$k = {k}$")
-            if law:
-                grid = numpy.geomspace(max(D.min(), least), D.max(), 40)
-                axis.plot(grid, curve(grid), **style.line(i % 7))
-            found.append(Verdict(f"{title.replace('$', '')}, k = {k}: exponent in D", law, {"embedding": 0.5}.get(which), f"D >= {least}; {note}"))
-        finish(axis, "embedding dimension $D$", title)
-        axis.margins(y=0.25)
+        with style.panel(axis):
+            if which in lacking:
+                raise lacking[which]
+            verdicts = one_panel(axis, problems, fits[which], which, name, title, shown, len(shown) - len(steps), least)
+            found += verdicts
+            embedding += verdicts if which == "embedding" else []
         style.label_panel(axis, letter)
         style.log_ticks(axis)
         style.plain_ticks(axis, problems.D)
-        axis.legend(loc="best", ncol=2 if len(shown) > 3 else 1)
-    found.insert(0, against_the_exact_start(problems, fits["embedding"])) if initial else None
-    text = "; ".join(f"$k={k}$: {v.value:.3f} [{v.low:.3f}, {v.high:.3f}]"
-                     for k, v in zip(initial + steps, found[len(initial):]) if v.value is not None)
+    style.need_a_panel(axes.flat)
+    if initial and "embedding" in fits:
+        found.insert(0, against_the_exact_start(problems, fits["embedding"]))
+    text = "; ".join(f"$k={k}$: {interval(v, 3)}" for k, v in zip(initial + steps, embedding) if v.value is not None) or "not determined"
     style.caption(fig, f"Constants of the error law against $D$ (N = {sizes['sample']}, {problems.draws} draws of data and embeddings, 95% "
                        f"intervals; lines: fitted power laws).\nExponents in $D$ of the embedding's fluctuation: {text}; theory 1/2.")
     return fig, found
+
+
+def one_panel(axis, problems, fits, which, name, title, shown, before, least):
+    """One constant over D at the steps shown, `before` of them ahead of the series that all panels have; its exponents."""
+    found = []
+    for i, k in enumerate(shown):
+        i -= before
+        (D, value, low, high), law, curve, note = constant_over_D(problems, fits, k, name, least)
+        points(axis, D, value, low, high, i % 7, label=f"$k = {k}$")
+        if law:
+            grid = numpy.geomspace(max(D.min(), least), D.max(), 40)
+            axis.plot(grid, curve(grid), **style.line(i % 7))
+        found.append(Verdict(f"{title.replace('$', '')}, k = {k}: exponent in D", law or {"warning": why_not(fits, k, name)},
+                             {"embedding": 0.5}.get(which), f"D >= {least}; {note}"))
+    finish(axis, "embedding dimension $D$", title, why_not(fits, shown[-1], name))
+    axis.margins(y=0.25)
+    style.legend(axis, loc="best", ncol=2 if len(shown) > 3 else 1)
+    return found
+
+
+def why_not(fits, step, name):
+    """What the constants that are not known say, or what is left to say."""
+    return next((fit[step][name]["warning"] for fit in fits if not known(fit[step][name])), "fewer than three values of D with a constant above zero")
 
 
 def constant_over_D(problems, fits, step, name, least):
@@ -62,10 +86,12 @@ def constant_over_D(problems, fits, step, name, least):
     good = numpy.isfinite(table).all(axis=0) & (table > 0).all(axis=0)
     D, table, bottom, top = D[good], table[:, good], bottom[:, good], top[:, good]
     large = D >= least
+    if not large.any():
+        return (D, table[0], bottom[0], top[0]), None, None, "it is not known at any D"
     if problems.draws > 2:
         shown = D, *(numpy.exp(v) for v in mean_over_draws(numpy.log(table)))
         if large.sum() < 3:
-            return shown, None, None, "fewer than three values of D"
+            return shown, None, None, "fewer than three values of D at which it is known"
         law = PowerOverDraws(D[large], table[:, large], ((top - bottom) / (2 * 1.96 * table))[:, large])
         return shown, law.estimate(), law.curve, f"{problems.draws} draws" + ("; term 1/D apart" if law.corrected else "")
     shown = D, table[0], bottom[0], top[0]
@@ -90,8 +116,11 @@ def against_the_exact_start(problems, fits):
         scale = float(data.attrs["sigma_u"]) * numpy.sqrt((h**2).sum(axis=1) / D)
         square = (weights * rho(scale[:, None] * nodes) ** 2).sum(axis=1).mean()
         exact.append(alpha * float(data.attrs["sigma_v"]) * numpy.sqrt(D * square))
-    ratio = numpy.log(measured / numpy.array(exact))
-    seeds = (high - low) / (2 * 1.96 * measured)
+    sure = (measured > 0) & (high > low)
+    if not sure.any():
+        return Verdict("embedding: b per coordinate at k = 0 over its exact value", {"warning": fits[0][0]["b"].get("warning", "")}, 1.0)
+    ratio = numpy.log(measured / numpy.array(exact))[sure]
+    seeds = ((high - low) / (2 * 1.96 * measured))[sure]
     weight = 1 / seeds**2 / numpy.sum(1 / seeds**2)
     mean = float(weight @ ratio)
     half = 1.96 * float(weight @ seeds)  # as if the seeds' share were the same in every problem

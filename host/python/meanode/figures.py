@@ -3,6 +3,8 @@
 import collections
 import os
 
+import numpy
+
 from . import reading, style
 from .authors import draw_authors
 from .chaos import draw_chaos
@@ -45,7 +47,8 @@ def draw(source, output=None, kind=None, step=None, quantity="output", problem=0
     if output is not None and not os.fspath(output).lower().endswith(SUFFIXES):
         raise reading.FileProblem(f"{output}: the name must end in .svg, .png or .pdf")
     results = reading.open(source) if isinstance(source, (str, os.PathLike)) else source
-    with style.look():
+    # Logarithms of zero and the like come out as numbers that are not finite, which no panel shows.
+    with style.look(), numpy.errstate(all="ignore"):
         try:
             fig, fig.verdicts = KINDS[kind or default_kind(results)].draw(results, step=step, quantity=quantity, problem=problem)
         except reading.FileProblem as problem_:

@@ -42,8 +42,8 @@ def fit_json(path, steps=None, quantity=None, deterministic=False):
 
 
 def fit(path, steps=None, quantity=None, deterministic=False):
-    """Constants of every problem, step and quantity: a DataFrame with columns a, a_low, a_high, ... (95% intervals). path: a file, or
-    what meanode.open returned.
+    """Constants of every problem, step and quantity: a DataFrame with columns a, a_low, a_high, ... (95% intervals; NaN: not determined)
+    and warning, which says why, or what to think of them (None: nothing). path: a file, or what meanode.open returned.
 
     deterministic: a and its exponent in L from networks of infinite width, without seeds (takes seconds to minutes)."""
     rows = []
@@ -52,12 +52,28 @@ def fit(path, steps=None, quantity=None, deterministic=False):
             row = {"problem": problem["problem"], "D": problem["D"], "alpha": problem["alpha"], "data_seed": problem.get("data_seed"),
                    "step": one["step"], "quantity": one["quantity"]}
             for name in ESTIMATES:
-                estimate = one[name]
-                row[name] = estimate["value"]
-                row[f"{name}_low"] = estimate["low"]
-                row[f"{name}_high"] = estimate["high"]
+                for key, column in zip(("value", "low", "high"), columns_of(name)):
+                    row[column] = one[name][key]
+            row["warning"] = warnings_of(one)
             rows.append(row)
-    return pandas.DataFrame(rows).astype({name: float for name in ESTIMATES} if rows else {})
+    types = {"problem": object, "D": "int64", "alpha": "float64", "data_seed": "int64", "step": "int64", "quantity": object,
+             **{column: "float64" for name in ESTIMATES for column in columns_of(name)}, "warning": object}
+    if any(row["data_seed"] is None for row in rows):
+        types["data_seed"] = "float64"
+    return pandas.DataFrame(rows, columns=list(types), dtype=None if rows else object).astype(types)
+
+
+def columns_of(name):
+    return name, f"{name}_low", f"{name}_high"
+
+
+def warnings_of(fit):
+    """'a, c: the limit is not known at this step; b: ...', or None."""
+    said = {}
+    for name in ESTIMATES:
+        if fit[name].get("warning"):
+            said.setdefault(fit[name]["warning"], []).append(name)
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in said.items()) or None
 
 
 def constants(path, steps, quantity, problem):

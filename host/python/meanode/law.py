@@ -5,42 +5,58 @@ import numpy
 from . import style
 from .fitting import constants
 from .reading import FileProblem
-from .verdict import Verdict
 from .shapes import Shapes
+from .verdict import Verdict, interval, known
 
 
 def draw_law(results, step=None, quantity="output", problem=0):
     """results: what meanode.open returned; step: which step the first row shows (default: the last). The second row shows
-    up to three steps."""
+    up to three steps. A panel for which the file has nothing says why."""
     access = results.meanode
     data = access.problem(problem)
     kinds = access.limits(problem)
-    if "mean-ode" not in kinds and "largest" not in kinds:
-        raise FileProblem(f"{access.path}: the law needs a limit: add limit: {{kind: mean-ode}} to the configuration")
-    limit = access.limit(problem, "mean-ode" if "mean-ode" in kinds else "largest")
+    kind = next((kind for kind in ("mean-ode", "largest") if kind in kinds), None)
+    limit = kind and access.limit(problem, kind)
     steps = chosen_steps(data["step"].values.tolist(), step)
+    shapes = shapes_of(data, limit, steps, quantity)
     fits = constants(access.path, steps, quantity, problem)
-    shapes = {k: Shapes(data, limit, k, quantity) for k in steps}
     paired = {kind: {k: pairs_or_none(data, k, quantity, kind) for k in steps} for kind in ("regroup", "jackknife")}
-    last = steps[-1]
+    last, some = steps[-1], next(iter(shapes.values()))
 
     fig, axes = style.figure(2, 3, 4.7)
-    total_error(axes[0], shapes[last], fits[last])
-    fluctuation(axes[1][0], shapes, fits)
-    bias(axes[1][1], shapes, paired["regroup"], fits, depth_points, "a", "depth $L$", "depth bias", "$a/L$", 4)
-    bias(axes[1][2], shapes, paired["jackknife"], fits, width_points, "c", "product $LM$", "width bias", "$c/(LM)$", 2)
+    total_error(axes[0], shapes, last, fits[last])
+    with style.panel(axes[1][0]):
+        fluctuation(axes[1][0], shapes, fits)
+    with style.panel(axes[1][1]):
+        bias(axes[1][1], shapes, paired["regroup"], fits, depth_points, "a", "depth $L$", "depth bias", "$a/L$", 4)
+    with style.panel(axes[1][2]):
+        bias(axes[1][2], shapes, paired["jackknife"], fits, width_points, "c", "product $LM$", "width bias", "$c/(LM)$", 2)
+    style.need_a_panel(axes.flat)
     for letter, axis in zip("abcdef", axes.flat):
         style.label_panel(axis, letter)
         style.log_ticks(axis)
     for axis in (axes[0][0], axes[1][1]):
-        style.plain_ticks(axis, shapes[last].L)
-    style.plain_ticks(axes[0][1], shapes[last].M)
+        style.plain_ticks(axis, some.L)
+    style.plain_ticks(axes[0][1], some.M)
     name = {"output": "output $f$", "embedding": r"embedding $h_{s=1}$"}[quantity]
     caption = (f"RMS error of the {name} after {last} steps (a-c) and its parts (d-f): "
-               f"D = {data.sizes['embed']}, N = {data.sizes['sample']}, {shapes[last].seeds} seeds, 95% intervals.\n"
+               f"D = {data.sizes['embed']}, N = {data.sizes['sample']}, {shapes.get(last, some).seeds} seeds, 95% intervals.\n"
                + numbers(last, fits[last]))
     style.caption(fig, caption)
     return fig, verdicts(fits[last], quantity, last)
+
+
+def shapes_of(data, limit, steps, quantity):
+    """{step: Shapes} of the steps at which there are networks; FileProblem if there are none at any."""
+    found, why = {}, None
+    for k in steps:
+        try:
+            found[k] = Shapes(data, limit, k, quantity)
+        except FileProblem as problem:
+            why = problem
+    if not found:
+        raise why
+    return found
 
 
 def pairs_or_none(data, step, quantity, kind):
@@ -71,53 +87,67 @@ def chosen_steps(recorded, step):
 
 
 def numbers(step, fit):
-    def text(symbol, estimate, digits):
-        if None in (estimate["value"], estimate["low"], estimate["high"]):
+    def text(symbol, name, digits):
+        if not known(fit[name]):
             return f"{symbol} undetermined"
-        return f"{symbol} = {estimate['value']:.{digits}f} [{estimate['low']:.{digits}f}, {estimate['high']:.{digits}f}]"
+        return f"{symbol} = {interval(Verdict(symbol, fit[name]), digits)}"
 
-    constants = [text("$a$", fit["a"], 4), text("$b$", fit["b"], 3), text("$c$", fit["c"], 2)]
-    slopes = [text("fluctuation exponent in $LM$", fit["slope_fluctuation"], 3),
-              text("depth-bias exponent in $L$", fit["slope_bias"], 3)]
+    constants = [text("$a$", "a", 4), text("$b$", "b", 3), text("$c$", "c", 2)]
+    slopes = [text("fluctuation exponent in $LM$", "slope_fluctuation", 3), text("depth-bias exponent in $L$", "slope_bias", 3)]
     return f"$k$ = {step}: " + ",  ".join(constants) + ";\n" + ",  ".join(slopes) + "."
 
 
 def value_of(fit, name):
-    value = fit[name]["value"]
-    return numpy.nan if value is None else value
+    """NaN where it was not determined: a line through NaN is not drawn."""
+    return fit[name]["value"] if known(fit[name]) else numpy.nan
 
 
-def total_error(axes, shapes, fit):
-    error, low, high = shapes.error()
-    a, b, c = (numpy.nan_to_num(value_of(fit, name)) for name in "abc")
-    cross = shapes.alignment() if len(set(shapes.M.tolist())) > 1 else 0.0
+def fine(values):
+    return numpy.geomspace(values.min() / 1.25, values.max() * 1.25, 100)
 
-    def law(L, M):
-        square = (a / L) ** 2 + 2 * cross / (L * L * M) + (c / (L * M)) ** 2 + b * b / (L * M)
-        return numpy.sqrt(numpy.maximum(square, 0))
 
-    def fine(values):
-        return numpy.geomspace(values.min() / 1.25, values.max() * 1.25, 100)
+def total_error(axes, found, step, fit):
+    """Three panels: against L, M and L M."""
+    a, b, c = (value_of(fit, name) for name in "abc")
 
-    for axis, against, fixed, symbol, other in ((axes[0], shapes.L, shapes.M, "L", "M"),
-                                                (axes[1], shapes.M, shapes.L, "M", "L")):
+    def drawing(draw, axis, *more):
+        with style.panel(axis):
+            if step not in found:
+                raise FileProblem(f"fewer than three seeds are finite at step {step}")
+            draw(axis, found[step], *more)
+
+    def against_one(axis, shapes, symbol):
+        error, low, high = shapes.error()
+        cross = shapes.alignment() if len(set(shapes.M.tolist())) > 1 else 0.0
+
+        def law(L, M):
+            square = (a / L) ** 2 + 2 * cross / (L * L * M) + (c / (L * M)) ** 2 + b * b / (L * M)
+            return numpy.sqrt(numpy.maximum(square, 0))
+
+        against, fixed, other = (shapes.L, shapes.M, "M") if symbol == "L" else (shapes.M, shapes.L, "L")
         for i, level in enumerate(spread(numpy.unique(fixed), 5)):
             at = fixed == level
             points(axis, against[at], error[at], low[at], high[at], i, label=f"${other} = {level:g}$")
             x = fine(against)
-            curve = law(x, level) if symbol == "L" else law(level, x)
-            axis.plot(x, curve, linewidth=0.9, **style.line(i))
-        finish(axis, f"{'depth' if symbol == 'L' else 'width'} ${symbol}$", "RMS error")
-        axis.set_ylim(bottom=axis.get_ylim()[0] / 4)
-        axis.legend(loc="lower left", ncol=2, columnspacing=1)
-    product = shapes.L * shapes.M
-    for i, depth_ in enumerate(spread(numpy.unique(shapes.L), 6)):
-        at = shapes.L == depth_
-        points(axes[2], product[at], error[at], low[at], high[at], i, label=f"$L = {depth_:g}$")
-    x = fine(product)
-    axes[2].plot(x, b / numpy.sqrt(x), color="0.25", linestyle="-", linewidth=0.9, label=r"$b/\sqrt{LM}$")
-    finish(axes[2], "product $LM$", "RMS error")
-    axes[2].legend(loc="lower left")
+            axis.plot(x, law(x, level) if symbol == "L" else law(level, x), linewidth=0.9, **style.line(i))
+        finish(axis, f"{'depth' if symbol == 'L' else 'width'} ${symbol}$", "RMS error", f"no finite error at step {step}")
+        style.lower(axis, 4)
+        style.legend(axis, loc="lower left", ncol=2, columnspacing=1)
+
+    def against_product(axis, shapes):
+        error, low, high = shapes.error()
+        product = shapes.L * shapes.M
+        for i, depth_ in enumerate(spread(numpy.unique(shapes.L), 6)):
+            at = shapes.L == depth_
+            points(axis, product[at], error[at], low[at], high[at], i, label=f"$L = {depth_:g}$")
+        x = fine(product)
+        axis.plot(x, b / numpy.sqrt(x), color="0.25", linestyle="-", linewidth=0.9, label=r"$b/\sqrt{LM}$" if b > 0 else None)
+        finish(axis, "product $LM$", "RMS error", f"no finite error at step {step}")
+        style.legend(axis, loc="lower left")
+
+    drawing(against_one, axes[0], "L")
+    drawing(against_one, axes[1], "M")
+    drawing(against_product, axes[2])
 
 
 def fluctuation(axis, shapes, fits):
@@ -125,10 +155,15 @@ def fluctuation(axis, shapes, fits):
         value, low, high = one.deviation()
         x = one.L * one.M
         points(axis, x, value, low, high, i, label=f"$k = {k}$")
-        grid = numpy.geomspace(x.min() / 1.25, x.max() * 1.25, 100)
+        grid = fine(x)
         axis.plot(grid, value_of(fits[k], "b") / numpy.sqrt(grid), linewidth=0.9, **style.line(i))
-    finish(axis, "product $LM$", "standard deviation over seeds")
-    axis.legend(loc="lower left", title=r"lines $b/\sqrt{LM}$", title_fontsize=7)
+    finish(axis, "product $LM$", "standard deviation over seeds", why_not(fits, "b"))
+    style.legend(axis, loc="lower left", title=r"lines $b/\sqrt{LM}$", title_fontsize=7)
+
+
+def why_not(fits, name):
+    """Why a constant is not known at any step, or what is left to say."""
+    return next((fit[name]["warning"] for fit in reversed(fits.values()) if fit[name].get("warning")), "no point is above zero")
 
 
 def depth_points(one, pairs):
@@ -142,26 +177,33 @@ def width_points(one, pairs):
 def bias(axis, shapes, pairs, fits, points_of, constant, against, name, line, room):
     """One part of the bias: points_of(shapes, pairs or None) -> x, value, low, high, and lines constant/x; room below the lowest line as a
     factor."""
-    lowest = numpy.inf
+    lowest, why = numpy.inf, None
     for i, (k, one) in enumerate(shapes.items()):
         try:
             x, value, low, high = points_of(one, pairs[k])
-        except FileProblem:
+        except FileProblem as problem:
+            why = str(problem)
             continue
         points_or_limits(axis, x, value, low, high, i, label=f"$k = {k}$")
         level = value_of(fits[k], constant)
-        grid = numpy.geomspace(x.min() / 1.25, x.max() * 1.25, 100)
+        grid = fine(x)
         if level > 0:
             axis.plot(grid, level / grid, linewidth=0.9, **style.line(i))
             lowest = min(lowest, level / grid[-1])
-    finish(axis, against, name)
+    finish(axis, against, name, why or why_not(fits, constant))
     if numpy.isfinite(lowest):
         axis.set_ylim(bottom=max(axis.get_ylim()[0], lowest / room))
-    axis.legend(loc="lower left", title=f"lines {line}", title_fontsize=7)
+    style.legend(axis, loc="lower left", title=f"lines {line}", title_fontsize=7)
 
 
 def points(axis, x, value, low, high, index, label, **more):
-    axis.errorbar(x, value, yerr=[value - low, high - value], linestyle="none", elinewidth=0.7, markeredgewidth=0.6,
+    """Those that are positive with a finite interval."""
+    x, value, low, high = (numpy.asarray(v, float) for v in (x, value, low, high))
+    seen = (value > 0) & numpy.isfinite(value) & numpy.isfinite(low) & numpy.isfinite(high)
+    if not seen.any():
+        return
+    x, value, low, high = x[seen], value[seen], low[seen], high[seen]
+    axis.errorbar(x, value, yerr=numpy.maximum([value - low, high - value], 0), linestyle="none", elinewidth=0.7, markeredgewidth=0.6,
                   label=label, **{**style.series(index), **more})
 
 
@@ -169,13 +211,20 @@ def points_or_limits(axis, x, value, low, high, index, label):
     """Points whose interval reaches 0 become arrows down from its upper end."""
     visible = low > 0
     points(axis, x[visible], value[visible], low[visible], high[visible], index, label)
-    axis.plot(x[~visible], high[~visible], linestyle="none", marker=r"$\downarrow$", markersize=4.5, markeredgewidth=0,
-              color=style.COLOURS[index])
+    bounded = ~visible & (high > 0) & numpy.isfinite(high)
+    axis.plot(x[bounded], high[bounded], linestyle="none", marker=r"$\downarrow$", markersize=4.5, markeredgewidth=0,
+              color=style.COLOURS[index], label=None if visible.any() else label)
 
 
-def finish(axis, x, y):
+def finish(axis, x, y, why="nothing to show at this step: no point is finite and above zero"):
+    """Logarithmic scales and names of a panel that has its points; FileProblem(why) if there are none."""
+    for one in axis.lines:  # what cannot be seen must not choose the range
+        at, of = (numpy.asarray(v, float) for v in one.get_data())
+        if one.get_transform().contains_branch(axis.transData) and not (numpy.isfinite(of) & (of > 0)).any():
+            one.set_data([], [])
     axis.set_xscale("log")
     axis.set_yscale("log")
+    style.need_data(axis, why)
     axis.set_xlabel(x)
     axis.set_ylabel(y)
 

@@ -5,6 +5,7 @@ import matplotlib.patches
 import numpy
 
 from . import style
+from .reading import FileProblem
 from .shapes import rms
 from .sweep import Problems, need_several
 from .verdict import Verdict, power_law
@@ -13,7 +14,8 @@ FAR = 0.5  # a gap above this share of the limit's motion: the network does not 
 NEAR = 0.1  # limits closer than this share of the motion: lazy
 LAZY_ALPHA = 4  # from here on the lazy power laws are fitted
 REGIMES = (("C", "complete (Mean ODE)", "#56B4E9"), ("L", "lazy (both limits)", "#E69F00"), ("·", "noise", "#DDDDDD"),
-           ("×", "diverges", "#777777"))
+           ("×", "diverges", "#777777"), ("?", "not known", "#FFFFFF"))
+UNKNOWN = len(REGIMES) - 1
 
 
 def draw_phase(results, step=None, quantity="output", problem=0):
@@ -31,21 +33,36 @@ def draw_phase(results, step=None, quantity="output", problem=0):
     if features:
         maps += [("initial", "noise of the initial units", (1e-2, 3)), ("features", "local feature update", (1e-2, 3))]
     for axis, (name, title, (low, high)) in zip(axes.flat if not features else [axes[0][0], axes[0][1], axes[1][0], axes[1][1]], maps):
-        picture = plane.map(axis, numpy.clip(plane.grid[name], low / 10, None), cmap="cividis", norm=matplotlib.colors.LogNorm(low, high))
-        plane.contour(axis, plane.grid[name])
-        fig.colorbar(picture, ax=axis, pad=0.02, extend="both").ax.set_title(" ", fontsize=5)
+        with style.panel(axis):
+            plane.need(name, f"{title}: {why_not(problems, k, name)}")
+            picture = plane.map(axis, numpy.clip(plane.grid[name], low / 10, None), cmap="cividis", norm=matplotlib.colors.LogNorm(low, high))
+            plane.contour(axis, plane.grid[name])
+            fig.colorbar(picture, ax=axis, pad=0.02, extend="both").ax.set_title(" ", fontsize=5)
         style.label_panel(axis, "abde"[[m[0] for m in maps].index(name)], title)
-    regimes(axes[0][2], plane)
+    with style.panel(axes[0][2]):
+        regimes(axes[0][2], plane, why_not(problems, k, "mean"))
     style.label_panel(axes[0][2], "c", "regimes")
+    style.need_a_panel(axes.flat[: 5 if features else 3])
     found = boundaries(axes[1][2] if features else axes[0][2], plane, features)
     if features:
         style.label_panel(axes[1][2], "f", "boundaries")
         found += feature_verdicts(plane, k)
     for axis in axes.flat:
-        plane.finish(axis)
+        if not style.is_blank(axis):
+            plane.finish(axis)
     style.caption(fig, f"Phases of outputs after {k} steps; gaps relative to the motion of the Mean ODE. Contours: 0.1 (dashed) and {FAR} (solid). Lazy: "
                        f"the two limits differ\nby less than {NEAR}. Hatched: some seeds diverge. " + found[0].short())
     return fig, found
+
+
+def why_not(problems, step, name):
+    """Why a quantity is known in no cell."""
+    for kind in ("mean-ode",) if name in ("initial", "features") else ("mean-ode", "tangent-ode"):
+        try:
+            problems.need_field(kind, step)
+        except FileProblem as problem:
+            return str(problem)
+    return f"no two networks of a cell are finite at step {step}, or the Mean ODE has not moved there"
 
 
 class Plane:
@@ -64,6 +81,10 @@ class Plane:
         self.grid = {name: numpy.full((len(self.levels), len(self.alphas)), numpy.nan)
                      for name in ("mean", "tangent", "noise", "diverged", "apart", "initial", "features")}
 
+    def need(self, name, why):
+        if not numpy.isfinite(self.grid[name]).any():
+            raise FileProblem(why)
+
     def map(self, axis, values, **options):
         """A row at a time: rows may be shifted against each other."""
         y = edges(self.levels)
@@ -72,10 +93,12 @@ class Plane:
         return picture
 
     def contour(self, axis, values):
-        filled = numpy.where(numpy.isfinite(values), values, 1e3)
-        if min(filled.shape) >= 2:
+        filled = numpy.where(numpy.isfinite(values) & (values > 0), values, 1e3)
+        crossed = [(numpy.log(at), line) for at, line in ((0.1, "--"), (FAR, "-")) if filled.min() < at < filled.max()]
+        if min(filled.shape) >= 2 and crossed:
+            levels, lines = zip(*crossed)
             axis.contour(self.x, numpy.repeat(self.levels[:, None], len(self.alphas), axis=1), numpy.log(filled),
-                         levels=[numpy.log(0.1), numpy.log(FAR)], colors="white", linestyles=["--", "-"], linewidths=0.9)
+                         levels=levels, colors="white", linestyles=lines, linewidths=0.9)
 
     def crossing(self, values, level, rising=True):
         """Where each row of values first passes the level: x, level of the plane."""
@@ -107,13 +130,17 @@ def measure(plane, results, problems, k):
     start = problems.field("mean-ode", 0)
     step = problems.steps.index(k)
     for i, data in enumerate(problems.data):
-        moved = rms(mean[i] - start[i])
+        moved = rms(mean[i] - start[i]) or numpy.nan
+        if "output" not in data:
+            raise FileProblem("output was not recorded: record: {output: true} in the configuration")
         value = data["output"].isel(step=step).values
         value = value.reshape(value.shape[0], -1)
         product, rows = data["L"].values * data["M"].values, data["row"].values
         column = int(numpy.flatnonzero(plane.alphas == problems.alpha[i])[0])
         for level in [plane.largest] if plane.over_D else plane.levels:
-            at = product == level
+            at = (product == level) & (data["status"].values >= 0)  # -1: not computed, which is no divergence
+            if not at.any():
+                continue
             row = int(numpy.flatnonzero(plane.levels == (problems.D[i] if plane.over_D else level))[0])
             good = numpy.isfinite(value[at]).all(axis=1)
             runs = value[at][good]
@@ -125,22 +152,27 @@ def measure(plane, results, problems, k):
                 if variable in results and good.any():
                     cell[name] = rms(results[variable].values[rows[at][good], step])
             for name, one in cell.items():
-                plane.grid[name][row, column] = one
+                plane.grid[name][row, column] = one if numpy.isfinite(one) else numpy.nan
 
 
 def edges(values):
     logs = numpy.log(values)
+    if len(logs) == 1:
+        return numpy.exp(logs + [-0.35, 0.35])
     middle = (logs[1:] + logs[:-1]) / 2
     return numpy.exp(numpy.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]]))
 
 
-def regimes(axis, plane):
-    mean = numpy.where(numpy.isfinite(plane.grid["mean"]), plane.grid["mean"], numpy.inf)
-    code = numpy.where(plane.grid["apart"] > NEAR, 0, 1)
+def regimes(axis, plane, why):
+    mean, apart = plane.grid["mean"], plane.grid["apart"]
+    code = numpy.where(apart > NEAR, 0, numpy.where(numpy.isfinite(apart), 1, UNKNOWN))
     code[mean > FAR] = 2
+    code[~numpy.isfinite(mean)] = UNKNOWN
     code[plane.grid["diverged"] > 0.5] = 3
+    if (code == UNKNOWN).all():
+        raise FileProblem(f"regimes: {why}")
     colours = matplotlib.colors.ListedColormap([colour for _, _, colour in REGIMES])
-    plane.map(axis, code, cmap=colours, vmin=-0.5, vmax=3.5)
+    plane.map(axis, code, cmap=colours, vmin=-0.5, vmax=len(REGIMES) - 0.5)
     y = edges(plane.levels)
     for i, level in enumerate(plane.levels):
         x = edges(plane.x[i])
@@ -149,7 +181,7 @@ def regimes(axis, plane):
             if plane.grid["diverged"][i, j] > 0:
                 axis.add_patch(matplotlib.patches.Rectangle((x[j], y[i]), x[j + 1] - x[j], y[i + 1] - y[i], fill=False, hatch="////", linewidth=0,
                                                             edgecolor="0.35"))
-    handles = [matplotlib.patches.Patch(facecolor=colour, label=f"{mark}  {name}") for (mark, name, colour), i in zip(REGIMES, range(4)) if (code == i).any()]
+    handles = [matplotlib.patches.Patch(facecolor=colour, label=f"{mark}  {name}") for (mark, name, colour), i in zip(REGIMES, range(len(REGIMES))) if (code == i).any()]
     axis.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.3), ncol=2, fontsize=6.5, handlelength=1, columnspacing=0.8)
 
 
@@ -181,8 +213,11 @@ def boundaries(axis, plane, drawn):
         if law:
             level = numpy.geomspace(y.min(), y.max(), 20)
             axis.plot(numpy.exp(law["intercept"]) * level ** law["value"], level, **style.line(i))
+    if drawn and not axis.lines:
+        with style.panel(axis):
+            raise FileProblem("no row of the grid crosses from one regime to another")
     if drawn:
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), fontsize=6.5)
+        style.legend(axis, loc="upper center", bbox_to_anchor=(0.5, -0.3), fontsize=6.5)
     return found
 
 

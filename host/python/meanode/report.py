@@ -87,13 +87,16 @@ def seed_text(seed):
 
 def constants_table(path):
     names = ("a", "b", "c", "slope_fluctuation", "slope_bias")
-    head = "".join(f"<th>{h}</th>" for h in ("D", "alpha", "data.seed", "step", "quantity", "a", "b", "c", "fluctuation exponent", "bias exponent"))
-    rows = []
+    head = "".join(f"<th>{h}</th>" for h in ("D", "alpha", "data.seed", "step", "quantity", "a", "b", "c", "fluctuation exponent", "bias exponent", "note"))
+    rows, notes = [], {}
     for _, row in fitting.fit(path).iterrows():
         cells = []
         for name in names:
             known = row[name] == row[name]
             cells.append(interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) if known else "none")
+        note = "" if row["warning"] is None else notes.setdefault(row["warning"], f"({len(notes) + 1})")
+        cells.append(note)
         rows.append(f"<tr><td>{row['D']}</td><td>{row['alpha']:g}</td><td>{seed_text(row['data_seed'])}</td><td>{row['step']}</td><td>{row['quantity']}</td>"
                     + "".join(f"<td class=number>{cell}</td>" for cell in cells) + "</tr>")
-    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+    said = "<br>\n".join(f"{note} {html.escape(text)}" for text, note in notes.items())
+    return f"<table><tr>{head}</tr>{''.join(rows)}</table>" + (f"\n<p class=small>{said}</p>" if said else "")

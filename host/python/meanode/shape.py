@@ -4,7 +4,7 @@ import numpy
 from scipy import optimize, stats
 
 from . import style
-from .law import finish
+from .law import finish, points
 from .reading import FileProblem
 from .sweep import Problems, need_several
 from .verdict import Verdict, power_law
@@ -20,19 +20,39 @@ class Squares:
     """Mean square error against the joint limit: value [shape, draw], and L, M, D [shape]."""
 
     def __init__(self, problems, step, quantity):
-        errors = problems.shape_errors(step, problems.field("joint", step, quantity), quantity)
-        shapes = sorted({(L, M, D) for found, D in zip(errors, problems.D) for L, M in found})
-        self.value = numpy.full((len(shapes), problems.draws), numpy.nan)
+        if all(quantity not in data for data in problems.data):
+            raise FileProblem(f"{quantity} was not recorded: record: {{{quantity}: true}} in the configuration")
+        limits = problems.field("joint", step, quantity)
+        known = [draw for draw in range(problems.draws)
+                 if all(numpy.isfinite(limit).all() for limit, of in zip(limits, problems.draw) if of == draw)]
+        if not known:
+            raise FileProblem(f"the limit joint is not known at step {step}")
+        errors = problems.shape_errors(step, limits, quantity)
+        computed = [{(L, M) for L, M, status in zip(*(data[name].values.tolist() for name in ("L", "M", "status"))) if status >= 0}
+                    for data in problems.data]
+        # Shapes of which some draw was not computed would stand beside others that were averaged over other draws.
+        shapes = sorted({(L, M, D) for i, D in enumerate(problems.D) for L, M in errors[i]
+                         if problems.draw[i] in known and all((L, M) in computed[j] for j in range(len(problems.D))
+                                                              if problems.D[j] == D and problems.draw[j] in known)})
+        if not shapes:
+            raise FileProblem(f"no shape was computed and is finite at step {step} in every draw")
+        self.value = numpy.full((len(shapes), len(known)), numpy.nan)
         index = {shape: i for i, shape in enumerate(shapes)}
         for found, D, draw in zip(errors, problems.D, problems.draw):
             for (L, M), e in found.items():
-                self.value[index[L, M, D], draw] = numpy.mean(e**2)
+                if draw in known and (L, M, D) in index:
+                    self.value[index[L, M, D], known.index(draw)] = numpy.mean(e**2)
+        self.value[~numpy.isfinite(self.value)] = numpy.nan
         self.L, self.M, self.D = numpy.array(shapes, float).T
         self.P = self.L * self.M * self.D
 
     def error(self, draws):
         """RMS over draws, per shape; a shape that diverged in a draw is as bad as can be."""
         return numpy.sqrt(numpy.nan_to_num(self.value[:, draws], nan=MISSING).mean(axis=1))
+
+    @property
+    def draws(self):
+        return self.value.shape[1]
 
 
 def best(squares, budget, error):
@@ -66,7 +86,7 @@ def cost_of_depth(squares, budget, error):
     """Largest error over the least at the best D and product L M, among L >= 2, minus 1."""
     at = numpy.flatnonzero((squares.P == budget) & (squares.L >= 2))
     row = at[squares.D[at] == squares.D[at[numpy.argmin(error[at])]]]
-    return error[row].max() / error[row].min() - 1
+    return error[row].max() / error[row].min() - 1 if len(row) else 0.0
 
 
 def optima(squares, budgets, draws):
@@ -103,6 +123,8 @@ class Model:
         x, D, error = x[use], squares.D[use], squares.error(numpy.arange(squares.value.shape[1]))[use] ** 2
         levels = numpy.unique(D)
         design = numpy.column_stack([D[:, None] == levels, D ** (power - 1) * x, x**2]) / error[:, None]
+        if not numpy.isfinite(design).all():
+            raise FileProblem("some shapes have no error above zero")
         (*gaps, b, c), _ = optimize.nnls(design, numpy.ones(len(x)))
         self.power, self.constants = power, numpy.array([numpy.mean(numpy.array(gaps) * levels), b, c])
 
@@ -122,58 +144,21 @@ def draw_shape(results, step=None, quantity="output", problem=0):
     k = problems.last(step)
     names = [name for name in ("embedding", "output") if name in problems.data[0]]
     fig, axes = style.figure(2, 2, 4.9)
-    found, lines = [], []
-    for s, name in enumerate(names):
-        squares = Squares(problems, k, name)
-        everything = squares.error(numpy.arange(problems.draws))
-        budgets = [P for P in numpy.unique(squares.P) if len(set(squares.D[squares.P == P])) >= 4]
-        budgets = numpy.array([P for P in budgets if not best(squares, P, everything)[4]])
-        if len(budgets) < 3:
-            raise FileProblem("the best shape lies inside the grid for fewer than three products L M D: take powers of two in L, M and D, "
-                              "and more of them")
-        (log_D, log_error), low, high = over_draws(squares, lambda draws, q=squares, b=budgets: optima(q, b, draws))
-        if s == 0:
-            for i, P in enumerate(budgets[numpy.unique(numpy.linspace(0, len(budgets) - 1, 5).round().astype(int))]):
-                D, least, D_best, error_best, _ = best(squares, P, everything)
-                axes[0][0].plot(D, least, linewidth=0.8, label=f"$P = 2^{{{numpy.log2(P):.0f}}}$", **{**style.series(i), "linestyle": style.LINES[i]})
-                axes[0][0].plot([D_best], [error_best], marker="*", color="black", markersize=6, linestyle="none", zorder=3)
-            finish(axes[0][0], "embedding dimension $D$", f"least RMS error of the {name}")
-        x = numpy.log(budgets)
-        error = numpy.exp(log_error)
-        axes[0][1].errorbar(budgets, error, yerr=[error - numpy.exp(low[1]), numpy.exp(high[1]) - error], linestyle="none", elinewidth=0.7,
-                            label=name, **style.series(s))
-        model = Model(squares, FLUCTUATION[name])
-        far = numpy.geomspace(budgets.min(), budgets.max(), 60)
-        from_model = numpy.array([model.best(P) for P in far])
-        axes[0][1].plot(far, from_model[:, 1], label=f"{name}, model", **style.line(s))
-        sizes = numpy.exp(log_D)
-        axes[1][0].errorbar(budgets, sizes, yerr=[sizes - numpy.exp(low[0]), numpy.exp(high[0]) - sizes], linestyle="none", elinewidth=0.7,
-                            label=f"$D$, {name}", **style.series(s))
-        axes[1][0].plot(far, from_model[:, 0], **style.line(s))
-        flatness(axes[1][1], squares, budgets, everything, s, name)
-        exponent = {"error": over_draws(squares, lambda d, q=squares, b=budgets: slope(numpy.log(b), optima(q, b, d)[1])),
-                    "D": over_draws(squares, lambda d, q=squares, b=budgets: slope(numpy.log(b), optima(q, b, d)[0]))}
-        exponent["LM"] = 1 - exponent["D"][0], 1 - exponent["D"][2], 1 - exponent["D"][1]
-        for what, text in (("error", "error of the best shape"), ("D", "best D"), ("LM", "best L M")):
-            value = dict(zip(("value", "low", "high"), map(float, exponent[what])))
-            found.append(Verdict(f"{name}: {text}, exponent in P = {budgets.min():.0f} to {budgets.max():.0f}", value, THEORY[name][what]))
-        depth = numpy.exp([best_depth(squares, P, everything) for P in budgets])
-        inside = numpy.isfinite(depth)
-        law = power_law(budgets[inside], depth[inside]) if inside.sum() >= 3 else None
-        change = max(cost_of_depth(squares, P, everything) for P in budgets[len(budgets) // 2:])
-        found.append(Verdict(f"{name}: best L, exponent in P", law, THEORY["embedding"]["L"],
-                             (f"from {depth[inside].min():.1f} to {depth[inside].max():.1f}, scatter over budgets; " if law else "on the edge of its grid; ")
-                             + f"at the best D and L M the error changes by at most {100 * change:.0f}% over L >= 2"))
-        big = numpy.array([1e9, 1e10])
-        local = numpy.diff(numpy.log([model.best(P)[1] for P in big]))[0] / numpy.diff(numpy.log(big))[0]
-        found.append(Verdict(f"{name}: error of the best shape, exponent at P = 1e9", {"value": local, "low": local, "high": local}, None,
-                             f"model with fitted constants {', '.join(f'{c:.3g}' for c in numpy.sqrt(model.constants))} of 1/sqrt(D), "
-                             f"{'sqrt(D/(L M))' if FLUCTUATION[name] else '1/sqrt(L M)'}, D/(L M); not a measurement"))
-        lines.append(f"{name}: error $P^{{{exponent['error'][0]:.3f}}}$ [{exponent['error'][1]:.3f}, {exponent['error'][2]:.3f}], best $D$ "
-                     f"$P^{{{exponent['D'][0]:.2f}}}$ [{exponent['D'][1]:.2f}, {exponent['D'][2]:.2f}]")
+    found, lines, lacking = [], [], []
+    for name in names:
+        try:
+            verdicts, line, squares, budgets = one_quantity(axes, problems, k, name, len(lines))
+        except FileProblem as problem_:
+            lacking.append(problem_)
+            found.append(Verdict(f"{name}: error of the best shape, exponent in P", {"warning": str(problem_)}, THEORY[name]["error"]))
+            continue
+        found += verdicts
+        lines.append(line)
+    if not lines:
+        raise lacking[0] if lacking else FileProblem("neither outputs nor embeddings were recorded: record: {output: true} in the configuration")
     finish(axes[0][1], "budget $P = LMD$", "RMS error of the best shape")
     finish(axes[1][0], "budget $P = LMD$", "best embedding dimension $D$")
-    middle = numpy.exp(x.mean())
+    middle = numpy.exp(numpy.log(budgets).mean())
     for axis, exponent, height, label in ((axes[0][1], -1 / 6, 1.2 * axes[0][1].get_ylim()[1], r"$P^{-1/6}$"),
                                           (axes[1][0], 1 / 3, 1.2 * axes[1][0].get_ylim()[0], r"$P^{1/3}$")):
         span = numpy.array([middle / 8, middle * 8])
@@ -181,13 +166,63 @@ def draw_shape(results, step=None, quantity="output", problem=0):
     for letter, axis in zip("abcd", axes.flat):
         style.label_panel(axis, letter)
         style.log_ticks(axis)
-        axis.legend(loc="best")
+        style.legend(axis, loc="best")
     style.plain_ticks(axes[0][0], problems.D)
     style.plain_ticks(axes[1][1], squares.L)
     axes[1][1].set_ylim(top=1.3 * axes[1][1].get_ylim()[1])
     style.caption(fig, f"Error against the joint limit after {k} steps, {problems.draws} draws of data and embeddings, 95% intervals. Stars: minima of "
                        "parabolas;\nmodel: from fitted constants. " + lines[0] + "".join(f";\n{line}" for line in lines[1:]) + ". Theory, from the bound for the embedding: $-1/6$ and $1/3$.")
     return fig, found
+
+
+def one_quantity(axes, problems, k, name, s):
+    """Draws one quantity as the s-th series of the panels: its verdicts, its line of the caption, its Squares, its budgets."""
+    squares = Squares(problems, k, name)
+    everything = squares.error(numpy.arange(squares.draws))
+    budgets = [P for P in numpy.unique(squares.P) if len(set(squares.D[squares.P == P])) >= 4]
+    budgets = numpy.array([P for P in budgets if not best(squares, P, everything)[4]])
+    if len(budgets) < 3:
+        raise FileProblem("the best shape lies inside the grid for fewer than three products L M D: take powers of two in L, M and D, "
+                          "and more of them")
+    (log_D, log_error), low, high = over_draws(squares, lambda draws: optima(squares, budgets, draws))
+    model = Model(squares, FLUCTUATION[name])
+    if not (numpy.isfinite(log_D).all() and numpy.isfinite(log_error).all()):
+        raise FileProblem("the error of the best shape is not finite and above zero at every budget")
+    if s == 0:
+        for i, P in enumerate(budgets[numpy.unique(numpy.linspace(0, len(budgets) - 1, 5).round().astype(int))]):
+            D, least, D_best, error_best, _ = best(squares, P, everything)
+            axes[0][0].plot(D, least, linewidth=0.8, label=f"$P = 2^{{{numpy.log2(P):.0f}}}$", **{**style.series(i), "linestyle": style.LINES[i]})
+            axes[0][0].plot([D_best], [error_best], marker="*", color="black", markersize=6, linestyle="none", zorder=3)
+        finish(axes[0][0], "embedding dimension $D$", f"least RMS error of the {name}")
+    points(axes[0][1], budgets, *numpy.exp([log_error, low[1], high[1]]), s, name)
+    far = numpy.geomspace(budgets.min(), budgets.max(), 60)
+    from_model = numpy.array([model.best(P) for P in far])
+    axes[0][1].plot(far, from_model[:, 1], label=f"{name}, model", **style.line(s))
+    points(axes[1][0], budgets, *numpy.exp([log_D, low[0], high[0]]), s, f"$D$, {name}")
+    axes[1][0].plot(far, from_model[:, 0], **style.line(s))
+    flatness(axes[1][1], squares, budgets, everything, s, name)
+    exponent = {"error": over_draws(squares, lambda draws: slope(numpy.log(budgets), optima(squares, budgets, draws)[1])),
+                "D": over_draws(squares, lambda draws: slope(numpy.log(budgets), optima(squares, budgets, draws)[0]))}
+    exponent["LM"] = 1 - exponent["D"][0], 1 - exponent["D"][2], 1 - exponent["D"][1]
+    found = []
+    for what, text in (("error", "error of the best shape"), ("D", "best D"), ("LM", "best L M")):
+        value = dict(zip(("value", "low", "high"), map(float, exponent[what])))
+        found.append(Verdict(f"{name}: {text}, exponent in P = {budgets.min():.0f} to {budgets.max():.0f}", value, THEORY[name][what]))
+    depth = numpy.exp([best_depth(squares, P, everything) for P in budgets])
+    inside = numpy.isfinite(depth)
+    law = power_law(budgets[inside], depth[inside]) if inside.sum() >= 3 else None
+    change = max(cost_of_depth(squares, P, everything) for P in budgets[len(budgets) // 2:])
+    found.append(Verdict(f"{name}: best L, exponent in P", law or {}, THEORY["embedding"]["L"],
+                         (f"from {depth[inside].min():.1f} to {depth[inside].max():.1f}, scatter over budgets; " if law else "on the edge of its grid; ")
+                         + f"at the best D and L M the error changes by at most {100 * change:.0f}% over L >= 2"))
+    big = numpy.array([1e9, 1e10])
+    local = numpy.diff(numpy.log([model.best(P)[1] for P in big]))[0] / numpy.diff(numpy.log(big))[0]
+    found.append(Verdict(f"{name}: error of the best shape, exponent at P = 1e9", {"value": local, "low": local, "high": local}, None,
+                         f"model with fitted constants {', '.join(f'{c:.3g}' for c in numpy.sqrt(model.constants))} of 1/sqrt(D), "
+                         f"{'sqrt(D/(L M))' if FLUCTUATION[name] else '1/sqrt(L M)'}, D/(L M); not a measurement"))
+    line = (f"{name}: error $P^{{{exponent['error'][0]:.3f}}}$ [{exponent['error'][1]:.3f}, {exponent['error'][2]:.3f}], best $D$ "
+            f"$P^{{{exponent['D'][0]:.2f}}}$ [{exponent['D'][1]:.2f}, {exponent['D'][2]:.2f}]")
+    return found, line, squares, budgets
 
 
 def flatness(axis, squares, budgets, error, index, name):

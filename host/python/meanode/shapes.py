@@ -18,7 +18,7 @@ PARTNERS = {
 
 
 class Shapes:
-    """L, M [shape]; value [seed, shape, number]; limit [number] or None; limit_deviation per number.
+    """L, M [shape]; value [seed, shape, number]; limit [number], if it is known; limit_deviation per number.
 
     kind "plain": the runs themselves; "regroup", "jackknife": differences between runs of the same units, which need no
     limit (see `sweep.pairs` of the configuration). Seeds are those that finished every shape."""
@@ -43,21 +43,28 @@ class Shapes:
                 by_shape.setdefault((L, M), {})[seed] = [(1.0, run), *others]
         shapes = sorted(shape for shape in by_shape if len(by_shape[shape]) > 1)
         if not shapes:
-            raise FileProblem("no shape has two finished seeds")
+            raise FileProblem(f"no shape has two finished seeds with finite numbers at step {step}" if kind == "plain" else
+                              f"no shape has two finished seeds with their partners at step {step}")
         # The jackknife leaves out a seed with all its shapes, so only seeds with every shape serve.
         common = sorted(set.intersection(*(set(by_shape[shape]) for shape in shapes)))
         if len(common) < 3:
-            raise FileProblem("fewer than three seeds have finished every shape")
+            raise FileProblem(f"fewer than three seeds have finished every shape with finite numbers at step {step}")
         self.step, self.quantity = step, quantity
         self.L = numpy.array([shape[0] for shape in shapes], float)
         self.M = numpy.array([shape[1] for shape in shapes], float)
         self.value = numpy.stack([numpy.stack([sum(factor * value[run] for factor, run in by_shape[shape][seed])
                                                for shape in shapes]) for seed in common])
-        self.limit, self.limit_deviation = numpy.zeros(value.shape[1]), 0.0
-        if kind == "plain" and limit is not None:
-            self.limit = limit[quantity].values[step].ravel()
-            relative = float(limit[f"{quantity}_error"].values[step])
-            self.limit_deviation = relative * rms(self.limit) if numpy.isfinite(relative) else 0.0
+        self._limit, self.limit_deviation = numpy.zeros(value.shape[1]), 0.0
+        if kind == "plain":
+            self._limit, self.limit_deviation = (numpy.full(1, numpy.nan), 0.0) if limit is None else limit_at(limit, step, quantity)
+            self.lacks_limit = "needs a limit: add limit: {kind: mean-ode} to the configuration" if limit is None else unknown(step)
+
+    @property
+    def limit(self):
+        """[number]; FileProblem where it is not known."""
+        if not (numpy.isfinite(self._limit).all() and numpy.isfinite(self.limit_deviation)):
+            raise FileProblem(self.lacks_limit)
+        return self._limit
 
     @property
     def seeds(self):
@@ -140,13 +147,27 @@ def addresses(problem):
     return list(zip(*columns))
 
 
+def unknown(step):
+    return f"the limit is not known at step {step}"
+
+
+def limit_at(limit, step, quantity):
+    """Values of a limit at a step, flat, NaN where it is not known, and the standard error of one of them: 0 where it was not estimated."""
+    if limit is None or quantity not in limit or step >= limit.sizes["step"]:
+        return numpy.full(1, numpy.nan), 0.0
+    value = limit[quantity].values[step].ravel()
+    relative = float(limit[f"{quantity}_error"].values[step]) if f"{quantity}_error" in limit else numpy.nan
+    return value, 0.0 if numpy.isnan(relative) else relative * rms(value)
+
+
 def blocks(n, most=64):
     """Indices to leave out in turn: single seeds, or equal blocks of them when there are many."""
     return numpy.array_split(numpy.arange(n), min(n, most))
 
 
 def rms(values):
-    return float(numpy.sqrt(numpy.mean(numpy.square(values))))
+    """NaN for none."""
+    return float(numpy.sqrt(numpy.mean(numpy.square(values)))) if numpy.size(values) else numpy.nan
 
 
 def log_interval(value, half):

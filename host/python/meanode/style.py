@@ -2,11 +2,15 @@
 line style."""
 
 import contextlib
+import textwrap
 from math import floor, log10
 
 import matplotlib
 import matplotlib.figure
 import matplotlib.ticker as ticker
+import numpy
+
+from .reading import FileProblem
 
 WIDTH = 7.0  # inches, two columns
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -57,6 +61,60 @@ def figure(rows, columns, height):
     return fig, fig.subplots(rows, columns, squeeze=False)
 
 
+BLANK = "blank"  # label of an axes that shows a reason instead of data
+
+
+@contextlib.contextmanager
+def panel(axis):
+    """What draws one panel. A FileProblem within means that the file has nothing for it: the reason stands there instead."""
+    try:
+        yield
+    except FileProblem as problem:
+        axis.cla()
+        axis.set(xscale="linear", yscale="linear", xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[], xlabel="", ylabel="", label=BLANK)
+        axis.text(0.5, 0.5, textwrap.fill(str(problem), 32), ha="center", va="center", fontsize=7, color="0.35")
+
+
+def is_blank(axis):
+    return axis.get_label() == BLANK
+
+
+def reason(axis):
+    """What a blank panel says."""
+    return " ".join(axis.texts[0].get_text().split())
+
+
+def need_a_panel(axes):
+    """FileProblem with the first reason if every panel is blank."""
+    axes = list(axes)
+    if all(map(is_blank, axes)):
+        raise FileProblem(reason(axes[0]))
+
+
+def need_data(axis, why):
+    """FileProblem(why) if no point of the axes can be seen: not finite, or not positive where the scale is logarithmic."""
+    for one in axis.lines:
+        x, y = (numpy.asarray(v, float) for v in one.get_data())
+        seen = numpy.isfinite(x) & numpy.isfinite(y)
+        for v, scale in ((x, axis.get_xscale()), (y, axis.get_yscale())):
+            seen &= (v > 0) | (scale != "log")
+        if seen.any():
+            return
+    raise FileProblem(why)
+
+
+def legend(axis, **options):
+    """A legend, where there is something to name."""
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(**options)
+
+
+def lower(axis, factor):
+    """Room below: the lower end of a logarithmic axis by a factor."""
+    if not is_blank(axis):
+        axis.set_ylim(bottom=axis.get_ylim()[0] / factor)
+
+
 def caption(fig, text):
     """Put a caption below the axes and arrange these."""
     height = fig.get_size_inches()[1]
@@ -89,7 +147,7 @@ def tick(value):
 def log_ticks(axis):
     """Log axes: powers of ten where two decades or more are shown, 1-2-5 labels below, more within a factor of 6."""
     for one, (low, high) in ((axis.xaxis, axis.get_xlim()), (axis.yaxis, axis.get_ylim())):
-        if one.get_scale() != "log":
+        if one.get_scale() != "log" or is_blank(axis):
             continue
         if high / low < 100:
             one.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if high / low > 6 else (1, 1.5, 2, 3, 4, 5, 6, 7, 8)))
@@ -99,6 +157,8 @@ def log_ticks(axis):
 
 def plain_ticks(axis, values, which="x"):
     """Ticks at the values themselves (at most six), as plain numbers; for log axes of a few sizes."""
+    if is_blank(axis):
+        return
     values = sorted(set(values))
     if len(values) > 6:
         values = values[:: (len(values) + 5) // 6]

@@ -5,7 +5,7 @@ from scipy import stats
 
 from . import fitting
 from .reading import FileProblem
-from .shapes import addresses, rms
+from .shapes import addresses, limit_at, rms
 
 
 class Problems:
@@ -23,10 +23,10 @@ class Problems:
         self.draws = int(self.draw.max()) + 1
         self.limits = {}
         for kind in need:
-            try:
-                self.limits[kind] = [access.limit(name, kind) for name in self.names]
-            except FileProblem:
-                raise FileProblem(f"{self.path}: needs the limit {kind} of every problem: limit: {{kind: {kind}}}") from None
+            has = [kind in access.limits(name) for name in self.names]
+            if not any(has):
+                raise FileProblem(f"{self.path}: needs the limit {kind} of every problem: limit: {{kind: {kind}}}")
+            self.limits[kind] = [access.limit(name, kind) if there else None for name, there in zip(self.names, has)]
         self.steps = self.data[0]["step"].values.tolist()
 
     def last(self, step):
@@ -43,18 +43,28 @@ class Problems:
         return [found[name] for name in self.names]
 
     def field(self, kind, step, quantity="output"):
-        """[problem] -> values of a limit at a step, flat."""
-        return [limit[quantity].values[step].ravel() for limit in self.limits[kind]]
+        """[problem] -> values of a limit at a step, flat; NaN where it is not known."""
+        return [limit_at(limit, step, quantity)[0] for limit in self.limits[kind]]
+
+    def need_field(self, kind, step, quantity="output"):
+        """FileProblem if a limit is not known at a step in any problem."""
+        if not any(numpy.isfinite(field).all() for field in self.field(kind, step, quantity)):
+            raise FileProblem(f"the limit {kind} is not known at step {step}")
 
     def limit_error(self, kind, step, quantity="output"):
-        """[problem] -> the limit's own standard error, RMS over samples and coordinates."""
-        return numpy.array([float(limit[f"{quantity}_error"].values[step]) * rms(limit[quantity].values[step]) for limit in self.limits[kind]])
+        """[problem] -> the limit's own standard error, RMS over samples and coordinates; NaN where it is not known."""
+        name = f"{quantity}_error"
+        return numpy.array([float(limit[name].values[step]) * rms(limit_at(limit, step, quantity)[0])
+                            if limit is not None and name in limit and step < limit.sizes["step"] else numpy.nan for limit in self.limits[kind]])
 
     def shape_errors(self, step, references, quantity="output"):
         """[problem] -> {(L, M): errors over seeds}: RMS distance of each finished plain run (no partner of sweep.pairs) to the problem's
-        reference."""
+        reference. Empty where the reference is not known or the runs were not recorded."""
         found = []
         for data, reference in zip(self.data, references):
+            if quantity not in data:
+                found.append({})
+                continue
             value = data[quantity].isel(step=self.steps.index(step)).values
             value = value.reshape(value.shape[0], -1)
             errors = {}
@@ -63,7 +73,6 @@ class Problems:
                     errors.setdefault((L, M), []).append(distance)
             found.append({shape: numpy.array(e) for shape, e in errors.items()})
         return found
-
 
     def by_draw(self, values):
         """values [problem] as [draw, D], D increasing; for files of one alpha."""

@@ -1,16 +1,19 @@
 """Verdicts: one measured number with its interval, beside what the theory says."""
 
+from math import isfinite
+
 
 class Verdict:
     """name; estimate {value, low, high} (95%) or None; expected: what the theory says, or None; note: anything else."""
 
     def __init__(self, name, estimate, expected=None, note=""):
         self.name, self.expected, self.note = name, expected, note
-        estimate = estimate or {}
+        if estimate is None:  # of a power law, as a rule
+            estimate = {} if note.startswith("fewer than") else {"warning": "fewer than three points to fit"}
         self.value, self.low, self.high = (estimate.get(key) for key in ("value", "low", "high"))
-        if None in (self.value, self.low, self.high):  # no value, or an interval without end
-            self.value = None
-            self.note = note or estimate.get("warning", "not determined")
+        if not known(estimate):  # no value, or an interval without end
+            self.value = self.low = self.high = None
+            self.note = "; ".join(filter(None, (estimate.get("warning", "").removeprefix("not determined: "), note))) or "the file does not determine it"
 
     @property
     def agrees(self):
@@ -29,26 +32,44 @@ class Verdict:
 
     def short(self):
         """Name and number for a caption."""
-        return f"{self.name}: " + ("not determined." if self.value is None else f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}].")
+        return f"{self.name}: {interval(self, 2)}."
+
+
+def known(estimate):
+    """Does it have a value and both ends of its interval?"""
+    return all(estimate.get(key) is not None and isfinite(estimate[key]) for key in ("value", "low", "high"))
+
+
+def interval(verdict, digits):
+    """The number for a caption."""
+    if verdict.value is None:
+        return "not determined"
+    value, low, high = (f"{v:.{digits}f}" if 10**-digits <= abs(v) < 1e6 or v == 0 else f"{v:.3g}" for v in (verdict.value, verdict.low, verdict.high))
+    return f"{value} [{low}, {high}]"
 
 
 def number(value):
-    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}" if abs(value) < 1e6 else f"{value:.3g}"
+    size = abs(value)
+    return f"{value:.3g}" if size >= 1e6 or 0 < size < 1e-3 else f"{value:.4f}" if size < 0.1 else f"{value:.3f}"
 
 
 def power_law(x, y, correction=None, error=None):
     """Exponent of y against x: {value, low, high, intercept} of log y = intercept + p log x (+ e correction(x), where there are five points
-    or more), None for fewer than three points. The interval comes from the residuals; relative standard errors of y weight the points and
+    or more), None for fewer than three different x with a positive, finite y. The interval comes from the residuals; relative standard errors of y weight the points and
     widen it where the residuals are smaller than they."""
     import numpy
     from scipy import stats
 
-    x, y = numpy.asarray(x, float), numpy.log(numpy.asarray(y, float))
-    if len(x) < 3:
+    x, y = numpy.asarray(x, float), numpy.asarray(y, float)
+    sigma = numpy.ones(len(x)) if error is None else numpy.asarray(error, float)
+    usable = numpy.isfinite(x) & (x > 0) & numpy.isfinite(y) & (y > 0) & numpy.isfinite(sigma) & (sigma > 0)
+    x, y, sigma = x[usable], numpy.log(y[usable]), sigma[usable]
+    if len(numpy.unique(x)) < 3:
         return None
+    if len(numpy.unique(x)) < 4:
+        correction = None
     columns = [numpy.ones(len(x)), numpy.log(x)] + ([correction(x)] if correction is not None and len(x) >= 5 else [])
     design = numpy.stack(columns, axis=1)
-    sigma = numpy.ones(len(x)) if error is None else numpy.asarray(error, float)
     covariance = numpy.linalg.inv(design.T @ (design / sigma[:, None] ** 2))
     coefficients = covariance @ (design.T @ (y / sigma**2))
     freedom = len(x) - len(columns)
