@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 const size_t mno_node_counts[] = {3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 0};
 
@@ -103,4 +104,9 @@ void mno_limit_describe(mno_limit *limit, const char *method, const char *format
   snprintf(ended, sizeof ended, "%.63s", limit->parameters);
   snprintf(limit->method, sizeof limit->method, "%s", method);
   snprintf(limit->parameters, sizeof limit->parameters, "%.*s%s", (int)(sizeof own - sizeof ended), own, ended);
+}
+
+void mno_limit_end(mno_limit *limit, const char *ended) {
+  size_t used = strlen(limit->parameters);
+  snprintf(limit->parameters + used, sizeof limit->parameters - used, "%s", ended);
 }

@@ -124,7 +124,7 @@ static mno_status train(tangent *t, const mno_system *system, mno_error *err) {
     mno_trajectory_guess(path, k, path->h + k * n);
     double size = mno_collocation_forward(system->method, path->N, path->r, system->alpha, system->reduction->h0, drift, t,
                                           NULL, system->tolerance, path->h + k * n, F, J, path->h1 + k * field);
-    if (!isfinite(size) || !mno_trajectory_finish(system, path, k, J, NULL)) mno_trajectory_forget(path, k);
+    if (!isfinite(size) || !mno_trajectory_finish(system, path, k, J, NULL)) mno_trajectory_forget(path, k, MNO_UNSOLVED);
   }
   free(F);
   return mno_interrupted(system->stop, err);

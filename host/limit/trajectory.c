@@ -4,6 +4,7 @@
 #include "limit/stop.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,11 +85,23 @@ static int solve(const mno_system *system, mno_trajectory *t, size_t k, mno_ense
   return isfinite(size) && mno_trajectory_finish(system, t, k, J, extra_G);
 }
 
-void mno_trajectory_forget(mno_trajectory *t, size_t k) {
+void mno_trajectory_forget(mno_trajectory *t, size_t k, mno_failure failure) {
   size_t n = t->m * t->N * t->r, field = t->N * t->r;
   for (size_t e = k * n; e < (t->K + 1) * n; e++) t->h[e] = t->b[e] = NAN;
   for (size_t e = k * field; e < (t->K + 1) * field; e++) t->h1[e] = t->b1[e] = NAN;
   t->failed = (int64_t)k;
+  t->failure = failure;
+}
+
+const char *mno_failure_text(mno_failure failure, int64_t step, char text[64]) {
+  long long k = (long long)step;
+  switch (failure) {
+  case MNO_SOLVED: text[0] = 0; break;
+  case MNO_UNSOLVED: snprintf(text, 64, "; no finite solution found"); break;
+  case MNO_GREW: snprintf(text, 64, "; diverges: the states grow without bound at step %lld", k); break;
+  case MNO_UNRESOLVED: snprintf(text, 64, "; too steep for the depth nodes at step %lld", k); break;
+  }
+  return text;
 }
 
 static void newton(const mno_system *system, mno_ensemble *fine, mno_trajectory *t, double *work) {
@@ -99,7 +112,7 @@ static void newton(const mno_system *system, mno_ensemble *fine, mno_trajectory 
     mno_ensemble_pass(fine, t->h + (k - 1) * n, t->b + (k - 1) * n, NULL, NULL, NULL, NULL, NULL);
     mno_trajectory_guess(t, k, t->h + k * n);
     if (!solve(system, t, k, fine, system->tolerance, NULL, NULL, F, J)) {
-      mno_trajectory_forget(t, k);
+      mno_trajectory_forget(t, k, MNO_UNSOLVED);
       break;
     }
   }
@@ -161,7 +174,7 @@ static void two_ensembles(const mno_system *system, mno_ensemble *fine, mno_ense
       last = change;
     }
     if (!solved) {
-      mno_trajectory_forget(t, k);
+      mno_trajectory_forget(t, k, MNO_UNSOLVED);
       break;
     }
   }

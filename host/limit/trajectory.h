@@ -9,12 +9,21 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+/* Why a step has no solution. */
+typedef enum mno_failure {
+  MNO_SOLVED,
+  MNO_UNSOLVED,   /* the iteration finds none */
+  MNO_GREW,       /* the states leave what doubles and depth nodes can follow */
+  MNO_UNRESOLVED, /* one was found that the depth nodes do not determine */
+} mno_failure;
+
 typedef struct mno_trajectory {
   size_t m, N, r, K;
-  double *h, *b;      /* [K+1][m][N][r] */
-  double *h1, *b1;    /* [K+1][N][r] states at s = 1 */
-  int64_t failed;     /* first step without a finite solution, -1: none; its fields and the later ones are NaN */
-  size_t fine_passes; /* passes over the fine ensemble, those that only evaluate included */
+  double *h, *b;       /* [K+1][m][N][r] */
+  double *h1, *b1;     /* [K+1][N][r] states at s = 1 */
+  int64_t failed;      /* first step without a finite solution, -1: none; its fields and the later ones are NaN */
+  mno_failure failure; /* why */
+  size_t fine_passes;  /* passes over the fine ensemble, those that only evaluate included */
 } mno_trajectory;
 
 mno_status mno_trajectory_new(const mno_problem *problem, size_t r, size_t m, mno_trajectory *trajectory, mno_error *err);
@@ -57,6 +66,9 @@ int mno_trajectory_finish(const mno_system *system, mno_trajectory *trajectory, 
                           const double *extra);
 
 /* Step k and later ones have no finite solution. */
-void mno_trajectory_forget(mno_trajectory *trajectory, size_t k);
+void mno_trajectory_forget(mno_trajectory *trajectory, size_t k, mno_failure failure);
+
+/* The same in words, to be put behind the parameters of a limit: "; at step 3 ...". */
+const char *mno_failure_text(mno_failure failure, int64_t step, char text[64]);
 
 #endif

@@ -1,0 +1,123 @@
+#include "limit/randomised.h"
+
+#include "core/memory.h"
+#include "limit/ensemble.h"
+#include "limit/parallel.h"
+#include "limit/picard.h"
+
+#include <stdlib.h>
+
+enum { LEAST_COARSE = 256 };
+
+void mno_randomised_free(mno_randomised *s) {
+  for (size_t i = 0; s->trajectory && i < s->count; i++) mno_trajectory_free(&s->trajectory[i]);
+  free(s->trajectory);
+  free(s->status);
+  free(s->error);
+  mno_collocation_free(&s->method);
+  s->trajectory = NULL;
+  s->status = NULL;
+  s->error = NULL;
+}
+
+size_t mno_coarse_particles(size_t r, size_t particles) {
+  size_t wanted = particles / (r < 8 ? 32 : 4 * r), coarse = LEAST_COARSE;
+  while (2 * coarse <= wanted) coarse *= 2;
+  return coarse;
+}
+
+size_t mno_randomised_fields(const mno_problem *problem, size_t r, const mno_design *d) {
+  return (problem->K + 1) * (d->nodes + 1) * problem->N * r * 2 * sizeof(double);
+}
+
+size_t mno_randomised_bytes(const mno_randomised *s, const mno_design *d) {
+  size_t r = s->reduction->r, coarse = mno_coarse_particles(r, d->particles);
+  const mno_engine *engine = s->options->engine;
+  return mno_ensemble_bytes(engine, s->problem, r, d->nodes, d->particles, d->precision) +
+         mno_ensemble_bytes(engine, s->problem, r, d->nodes, coarse, MNO_F64) + mno_randomised_fields(s->problem, r, d);
+}
+
+/* A number of particles that the user chose may be beyond the memory: said before anything is computed. A card's engine
+ * says it itself. */
+mno_status mno_randomised_room(const mno_randomised *s, const mno_design *d, mno_error *err) {
+  const double gib = 1 << 30;
+  size_t needed = mno_randomised_bytes(s, d);
+  if (s->options->particles == 0 || s->options->engine || needed <= s->memory) return MNO_OK;
+  return mno_fail(err, MNO_ERR_INPUT,
+                  "limit.particles: %zu particles on %zu depth nodes need %.1f GiB, and limit.memory leaves %.1f GiB; "
+                  "choose fewer particles",
+                  d->particles, d->nodes, (double)needed / gib, (double)s->memory / gib);
+}
+
+static void randomise(void *context, size_t piece, int worker) {
+  (void)worker;
+  mno_randomised *s = context;
+  size_t index = s->first + piece;
+  const mno_design *d = &s->design;
+  mno_error *err = &s->error[index];
+  mno_ensemble fine = {0}, coarse = {0};
+  const mno_engine *engine = s->options->engine;
+  size_t r = s->reduction->r, small = mno_coarse_particles(r, d->particles);
+  int newton = d->solver == MNO_SOLVER_NEWTON, two = newton && d->particles >= 4 * small;
+  mno_status status = mno_ensemble_new(engine, s->problem, r, d->nodes, d->particles, d->precision, 1, &fine, err);
+  fine.stop = s->options->stop;
+  if (status == MNO_OK) status = mno_ensemble_draw(&fine, s->reduction, 0, s->options->seed, (uint32_t)index, err);
+  if (status == MNO_OK && two) status = mno_ensemble_new(engine, s->problem, r, d->nodes, small, MNO_F64, 1, &coarse, err);
+  coarse.stop = s->options->stop;
+  if (status == MNO_OK && two) status = mno_ensemble_draw(&coarse, s->reduction, 0, s->options->seed, (uint32_t)index, err);
+  mno_system system = mno_system_of(s->problem, s->reduction, d->tolerance, s->options->stop);
+  system.method = &s->method;
+  mno_trajectory *t = &s->trajectory[index];
+  if (status == MNO_OK)
+    status = newton ? mno_trajectory_particles(&system, &fine, two ? &coarse : NULL, t, err)
+                    : mno_trajectory_picard(&system, &fine, t, err);
+  mno_ensemble_free(&fine);
+  mno_ensemble_free(&coarse);
+  s->status[index] = status;
+}
+
+mno_status mno_randomised_new(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
+                              mno_design d, mno_randomised *s, mno_error *err) {
+  size_t room = options->randomisations > 0 ? (size_t)options->randomisations : MNO_MOST_RANDOMISATIONS;
+  *s = (mno_randomised){.problem = problem, .options = options, .reduction = reduction, .design = d};
+  s->trajectory = mno_alloc(room, sizeof *s->trajectory);
+  s->status = mno_alloc(room, sizeof *s->status);
+  s->error = mno_alloc(room, sizeof *s->error);
+  mno_status status = mno_collocation_new(&s->method, d.nodes, err);
+  s->method.stop = options->stop;
+  if (status == MNO_OK && (!s->trajectory || !s->status || !s->error))
+    status = mno_fail_memory(err, room * sizeof(mno_error), "the randomisations");
+  if (status == MNO_OK) status = mno_ensemble_budget(options, &s->memory, &s->places, err);
+  if (status == MNO_OK) status = mno_randomised_room(s, &s->design, err);
+  if (status != MNO_OK) mno_randomised_free(s);
+  return status;
+}
+
+/* Randomisations up to number count. */
+mno_status mno_randomised_extend(mno_randomised *s, size_t count, mno_error *err) {
+  double start = mno_now();
+  const mno_limit_options *options = s->options;
+  mno_status status = MNO_OK;
+  s->first = s->count;
+  for (; status == MNO_OK && s->count < count; s->count += status == MNO_OK)
+    status = mno_trajectory_new(s->problem, s->reduction->r, s->design.nodes, &s->trajectory[s->count], err);
+  if (status != MNO_OK) return status;
+  size_t workers = (size_t)s->places * (s->memory / (mno_randomised_bytes(s, &s->design) + 1));
+  int threads = options->threads > 0 ? options->threads : mno_core_count();
+  if ((size_t)threads > workers) threads = workers > 0 ? (int)workers : 1;
+  mno_parallel(threads, s->count - s->first, randomise, s);
+  for (size_t i = s->first; status == MNO_OK && i < s->count; i++)
+    if (s->status[i] != MNO_OK) {
+      status = s->status[i];
+      if (err) *err = s->error[i];
+    }
+  s->seconds += mno_now() - start;
+  return status;
+}
+
+mno_failure mno_randomised_failure(const mno_randomised *s) {
+  const mno_trajectory *first = NULL;
+  for (size_t i = 0; i < s->count; i++)
+    if (s->trajectory[i].failed >= 0 && (!first || s->trajectory[i].failed < first->failed)) first = &s->trajectory[i];
+  return first ? first->failure : MNO_SOLVED;
+}

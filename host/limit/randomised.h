@@ -1,0 +1,62 @@
+/* Independent randomisations of one discretisation: the solutions whose mean and spread are a sampled limit. */
+#ifndef MNO_LIMIT_RANDOMISED_H
+#define MNO_LIMIT_RANDOMISED_H
+
+#include "limit/average.h"
+#include "limit/trajectory.h"
+
+enum { MNO_RANDOMISATIONS = 8, MNO_MOST_RANDOMISATIONS = 64 };
+
+/* How the equations of a step are solved. */
+typedef enum mno_solver {
+  MNO_SOLVER_NEWTON, /* two ensembles, derivatives of their drift (trajectory.h) */
+  MNO_SOLVER_PICARD  /* one ensemble, values of its drift only (picard.h): for drifts that are smooth only on average */
+} mno_solver;
+
+/* One discretisation. */
+typedef struct mno_design {
+  size_t nodes, particles;
+  mno_precision precision;
+  double tolerance; /* of the collocation equations */
+  mno_solver solver;
+} mno_design;
+
+/* Its solutions on the same nodes. */
+typedef struct mno_randomised {
+  const mno_problem *problem;
+  const mno_limit_options *options;
+  const mno_reduction *reduction;
+  mno_design design;
+  mno_collocation method;
+  size_t first, count;        /* randomisations first .. count - 1 are being computed, those before are there */
+  mno_trajectory *trajectory; /* [MNO_MOST_RANDOMISATIONS or as many as asked for] */
+  mno_status *status;         /* the same */
+  mno_error *error;           /* the same */
+  size_t memory;              /* bytes of particles that one place may hold */
+  int places;
+  double seconds; /* of all of them */
+} mno_randomised;
+
+/* Errors: MNO_ERR_MEMORY; MNO_ERR_INPUT for a number of particles that the user chose and that is beyond the memory. */
+mno_status mno_randomised_new(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
+                              mno_design design, mno_randomised *solution, mno_error *err);
+void mno_randomised_free(mno_randomised *solution);
+
+/* Solves randomisations up to number count; those that are there are kept. */
+mno_status mno_randomised_extend(mno_randomised *solution, size_t count, mno_error *err);
+
+/* Why the first step that failed has no solution. */
+mno_failure mno_randomised_failure(const mno_randomised *solution);
+
+/* Bytes of the fields of a randomisation, and of all that it holds while it is computed. */
+size_t mno_randomised_fields(const mno_problem *problem, size_t r, const mno_design *design);
+size_t mno_randomised_bytes(const mno_randomised *solution, const mno_design *design);
+
+/* Particles of the ensemble that helps one of so many (sampled.c, randomised.c). */
+size_t mno_coarse_particles(size_t r, size_t particles);
+
+/* A number of particles that the user chose may be beyond the memory: said before anything is computed. A card's engine
+ * says it itself. */
+mno_status mno_randomised_room(const mno_randomised *solution, const mno_design *design, mno_error *err);
+
+#endif
