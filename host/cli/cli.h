@@ -12,7 +12,8 @@ typedef struct mno_command {
   int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit code */
 } mno_command;
 
-/* Set by SIGINT, SIGTERM and SIGUSR1 once main has installed the handlers: finish or drop what is in flight, exit 75. */
+/* Set by SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGXCPU once the handlers are installed: finish or drop what is in flight,
+ * exit 75. */
 extern atomic_int mno_stop_requested;
 void mno_catch_signals(void);
 

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include "cli/streams.h"
 #include "core/nearest.h"
 
 #include <getopt.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const mno_command commands[] = {
@@ -28,8 +30,8 @@ static const mno_command commands[] = {
      "  --limits-only         compute the limits and no instance\n"
      "  --dry-run             what meanode check does\n"
      "  --progress STYLE      auto (default): a bar on a terminal, a line every few seconds elsewhere\n"
-     "SIGINT (Ctrl-C), SIGTERM and SIGUSR1 save what is finished and exit with 75. Keys of CONFIG.yaml: meanode help "
-     "config.\n",
+     "SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1 and SIGXCPU save what is finished and exit with 75. Keys of CONFIG.yaml:\n"
+     "meanode help config.\n",
      mno_command_run},
     {"check", "CONFIG.yaml [--backend auto|cpu|cuda] [--precision f64|f32] [--threads N]",
      "validate, print the plan: problems, instances, memory, time estimate",
@@ -78,12 +80,23 @@ static void on_signal(int signal_number) {
   if (atomic_fetch_add(&mno_stop_requested, 1) > 0 && signal_number == SIGINT) _exit(mno_status_exit_code(MNO_INTERRUPTED));
 }
 
+/* Where one number limits processor time, its end comes without warning: ask for the warning a little earlier. */
+static void warn_of_time_limit(void) {
+  struct rlimit time;
+  if (getrlimit(RLIMIT_CPU, &time) != 0 || time.rlim_max == RLIM_INFINITY || time.rlim_cur < time.rlim_max) return;
+  rlim_t early = time.rlim_max / 20 < 1 ? 1 : time.rlim_max / 20;
+  if (time.rlim_max <= early) return;
+  time.rlim_cur = time.rlim_max - early;
+  setrlimit(RLIMIT_CPU, &time);
+}
+
 void mno_catch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal};
-  int signals[] = {SIGINT, SIGTERM, SIGUSR1};
+  struct sigaction action = {.sa_handler = on_signal}, before;
+  int signals[] = {SIGINT, SIGTERM, SIGUSR1, SIGXCPU};
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
-  signal(SIGPIPE, SIG_IGN);
-  signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write */
+  /* A terminal that closes; nohup ignores it. */
+  if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, NULL);
+  warn_of_time_limit();
 }
 
 int mno_report(const char *command, mno_status status, const mno_error *err) {
@@ -163,7 +176,7 @@ static int help_on(int argc, char **argv) {
   return 0;
 }
 
-int main(int argc, char **argv) {
+static int dispatch(int argc, char **argv) {
   if (argc < 2) {
     help(stderr);
     return mno_status_exit_code(MNO_ERR_USAGE);
@@ -177,4 +190,11 @@ int main(int argc, char **argv) {
   }
   const mno_command *command = find(name);
   return command ? command->run(argc - 1, argv + 1) : unknown(name);
+}
+
+int main(int argc, char **argv) {
+  int code = mno_streams_open();
+  if (code != 0) return code;
+  code = dispatch(argc, argv);
+  return mno_streams_close(argc > 1 && find(argv[1]) ? argv[1] : NULL, code);
 }
