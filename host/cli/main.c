@@ -1,15 +1,14 @@
 #include "cli/cli.h"
 
+#include "cli/process.h"
 #include "cli/streams.h"
 #include "core/nearest.h"
 
 #include <getopt.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static const mno_command commands[] = {
@@ -73,32 +72,6 @@ static const mno_command commands[] = {
     {"info", "[OUT.h5]", "version, build, devices; or the provenance of a file", "", mno_command_info},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
-
-atomic_int mno_stop_requested;
-
-/* The first signal asks for a clean end; a second interrupt ends at once (what was recorded is on disk). */
-static void on_signal(int signal_number) {
-  if (atomic_fetch_add(&mno_stop_requested, 1) > 0 && signal_number == SIGINT) _exit(mno_status_exit_code(MNO_INTERRUPTED));
-}
-
-/* Where one number limits processor time, its end comes without warning: ask for the warning a little earlier. */
-static void warn_of_time_limit(void) {
-  struct rlimit time;
-  if (getrlimit(RLIMIT_CPU, &time) != 0 || time.rlim_max == RLIM_INFINITY || time.rlim_cur < time.rlim_max) return;
-  rlim_t early = time.rlim_max / 20 < 1 ? 1 : time.rlim_max / 20;
-  if (time.rlim_max <= early) return;
-  time.rlim_cur = time.rlim_max - early;
-  setrlimit(RLIMIT_CPU, &time);
-}
-
-void mno_catch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal}, before;
-  int signals[] = {SIGINT, SIGTERM, SIGUSR1, SIGXCPU};
-  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
-  /* A terminal that closes; nohup ignores it. */
-  if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, NULL);
-  warn_of_time_limit();
-}
 
 int mno_report(const char *command, mno_status status, const mno_error *err) {
   fprintf(stderr, "meanode %s: %s\n", command, err->message[0] ? err->message : mno_status_text(status));
@@ -197,6 +170,7 @@ static int dispatch(int argc, char **argv) {
 int main(int argc, char **argv) {
   int code = mno_streams_open();
   if (code != 0) return code;
+  mno_fit_into_limits();
   code = dispatch(argc, argv);
   return mno_streams_close(argc > 1 && find(argv[1]) ? argv[1] : NULL, code);
 }
