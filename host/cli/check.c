@@ -169,8 +169,10 @@ mno_status mno_print_plan(const mno_plan *plan, const char *backend_name, int th
   printf(" at most (D %zu, L %" PRId64 ", M %" PRId64 "); a record ", plan->problem[plan->instance[c.heaviest].problem].D,
          plan->instance[c.heaviest].L, plan->instance[c.heaviest].M);
   print_bytes((double)c.record);
+  mno_memory available = mno_memory_free();
   printf("; free: ");
-  print_bytes((double)mno_memory_available());
+  print_bytes((double)available.bytes);
+  printf("%s", available.bound);
   printf("\nresult file  about ");
   print_bytes(c.file);
   printf("\nwork         %.3g floating point operations, ", c.flops);

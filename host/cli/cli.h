@@ -4,17 +4,11 @@
 
 #include "meanode/meanode.h"
 
-#include <stdatomic.h>
-
 typedef struct mno_command {
   const char *name, *arguments, *summary;
   const char *details;               /* lines below the usage in the command's help; may be empty */
   int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit code */
 } mno_command;
-
-/* Set by SIGINT, SIGTERM and SIGUSR1 once main has installed the handlers: finish or drop what is in flight, exit 75. */
-extern atomic_int mno_stop_requested;
-void mno_catch_signals(void);
 
 /* Prints "meanode COMMAND: message" to stderr and returns the exit code of the status. */
 int mno_report(const char *command, mno_status status, const mno_error *err);

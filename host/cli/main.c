@@ -1,9 +1,10 @@
 #include "cli/cli.h"
 
+#include "cli/process.h"
+#include "cli/streams.h"
 #include "core/nearest.h"
 
 #include <getopt.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@ static const mno_command commands[] = {
      "  --from FILE.h5        repeat the run behind a result file: its configuration, its precision\n"
      "  --backend NAME        auto (default): CUDA if a device answers, else the CPU\n"
      "  --precision f64|f32   of training (default f64)\n"
-     "  --threads N           CPU threads (default: one per core); never changes the numbers\n"
+     "  --threads N           CPU threads (default: one per core that this process may use, within the quotas of its\n"
+     "                        control group and of Slurm); never changes the numbers\n"
      "  --resume              go on with OUT.h5, or add what CONFIG.yaml has gained; starts it if it is not there\n"
      "  --force               replace OUT.h5; without --resume or --force an existing file is never touched\n"
      "  --shard I/N           compute part I of N only, from 0; slurm: I and N of this task of a job array\n"
@@ -28,8 +30,8 @@ static const mno_command commands[] = {
      "  --limits-only         compute the limits and no instance\n"
      "  --dry-run             what meanode check does\n"
      "  --progress STYLE      auto (default): a bar on a terminal, a line every few seconds elsewhere\n"
-     "SIGINT (Ctrl-C), SIGTERM and SIGUSR1 save what is finished and exit with 75. Keys of CONFIG.yaml: meanode help "
-     "config.\n",
+     "SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1 and SIGXCPU save what is finished and exit with 75. Keys of CONFIG.yaml:\n"
+     "meanode help config.\n",
      mno_command_run},
     {"check", "CONFIG.yaml [--backend auto|cpu|cuda] [--precision f64|f32] [--threads N]",
      "validate, print the plan: problems, instances, memory, time estimate",
@@ -70,21 +72,6 @@ static const mno_command commands[] = {
     {"info", "[OUT.h5]", "version, build, devices; or the provenance of a file", "", mno_command_info},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
-
-atomic_int mno_stop_requested;
-
-/* The first signal asks for a clean end; a second interrupt ends at once (what was recorded is on disk). */
-static void on_signal(int signal_number) {
-  if (atomic_fetch_add(&mno_stop_requested, 1) > 0 && signal_number == SIGINT) _exit(mno_status_exit_code(MNO_INTERRUPTED));
-}
-
-void mno_catch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal};
-  int signals[] = {SIGINT, SIGTERM, SIGUSR1};
-  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
-  signal(SIGPIPE, SIG_IGN);
-  signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write */
-}
 
 int mno_report(const char *command, mno_status status, const mno_error *err) {
   fprintf(stderr, "meanode %s: %s\n", command, err->message[0] ? err->message : mno_status_text(status));
@@ -132,9 +119,10 @@ static void help(FILE *out) {
   fprintf(out, "meanode %s: a laboratory for the infinite-depth limit of ResNets\n\n", mno_version());
   for (size_t i = 0; i < COMMANDS; i++)
     fprintf(out, "  meanode %s %s\n      %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
-  fprintf(out, "\nmeanode help COMMAND explains its options, meanode help config the keys of a configuration.\n"
-               "Exit codes: 0 done; 2 usage; 3 done, some instances diverged; 65 bad configuration or input file;\n"
-               "69 backend unavailable or failing; 74 input/output; 75 interrupted, resumable; 1 internal, or out of memory.\n");
+  fprintf(out,
+          "\nmeanode help COMMAND explains its options, meanode help config the keys of a configuration.\n"
+          "Exit codes: 0 done; 2 usage; 3 done, some instances diverged; 65 bad configuration or input file;\n"
+          "69 backend unavailable or failing; 74 input/output; 75 interrupted, resumable; 1 internal, or out of memory.\n");
 }
 
 /* The nearest command to a word that is none; returns 2. */
@@ -163,7 +151,7 @@ static int help_on(int argc, char **argv) {
   return 0;
 }
 
-int main(int argc, char **argv) {
+static int dispatch(int argc, char **argv) {
   if (argc < 2) {
     help(stderr);
     return mno_status_exit_code(MNO_ERR_USAGE);
@@ -177,4 +165,12 @@ int main(int argc, char **argv) {
   }
   const mno_command *command = find(name);
   return command ? command->run(argc - 1, argv + 1) : unknown(name);
+}
+
+int main(int argc, char **argv) {
+  int code = mno_streams_open();
+  if (code != 0) return code;
+  mno_fit_into_limits();
+  code = dispatch(argc, argv);
+  return mno_streams_close(argc > 1 && find(argv[1]) ? argv[1] : NULL, code);
 }

@@ -1,5 +1,7 @@
 #include "cli/progress.h"
 
+#include "cli/streams.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -54,6 +56,7 @@ static void draw_bar(progress_view *view, const mno_progress *p, const char *tex
 void progress_show(void *context, const mno_progress *p) {
   progress_view *view = context;
   if (view->style == PROGRESS_NONE || p->total == 0) return;
+  if (!mno_stderr_ready()) return; /* a reader that dawdles shall not hold up the run */
   bool new_phase = !view->phase || strcmp(view->phase, p->phase) != 0, finished = p->done == p->total;
   char text[160];
   describe(p, text, sizeof text);
@@ -72,6 +75,6 @@ void progress_show(void *context, const mno_progress *p) {
 }
 
 void progress_end(progress_view *view) {
-  if (view->open_bar) fputc('\n', stderr);
+  if (view->open_bar && mno_stderr_ready()) fputc('\n', stderr);
   view->open_bar = false;
 }

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include "cli/process.h"
 #include "cli/progress.h"
 #include "mpi/mpi.h"
 

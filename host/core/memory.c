@@ -1,9 +1,6 @@
-#define _GNU_SOURCE
 #include "core/memory.h"
 
-#include <sched.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -27,36 +24,9 @@ void *mno_alloc(size_t count, size_t size) {
 }
 
 mno_status mno_fail_memory(mno_error *err, size_t bytes, const char *what) {
-  return mno_fail(err, MNO_ERR_MEMORY, "out of memory: %s needs %.3g GiB; %.3g GiB are free", what, (double)bytes / 0x1p30,
-                  (double)mno_memory_available() / 0x1p30);
-}
-
-static int read_number(const char *path, const char *key, double *number) {
-  FILE *file = fopen(path, "r");
-  if (!file) return 0;
-  char line[256];
-  int found = 0;
-  while (!found && fgets(line, sizeof line, file)) {
-    size_t length = strlen(key);
-    if (strncmp(line, key, length) == 0) found = sscanf(line + length, "%lf", number) == 1;
-  }
-  fclose(file);
-  return found;
-}
-
-size_t mno_memory_available(void) {
-  double available = 1e9, limit, used;
-  if (read_number("/proc/meminfo", "MemAvailable:", &available)) available *= 1024;
-  if (read_number("/sys/fs/cgroup/memory.max", "", &limit) && read_number("/sys/fs/cgroup/memory.current", "", &used) &&
-      limit - used < available)
-    available = limit - used;
-  return available > 0 ? (size_t)available : 0;
-}
-
-int mno_core_count(void) {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-  return 1;
+  mno_memory available = mno_memory_free();
+  return mno_fail(err, MNO_ERR_MEMORY, "out of memory: %s needs %.3g GiB; %.3g GiB are free%s", what,
+                  (double)bytes / 0x1p30, (double)available.bytes / 0x1p30, available.bound);
 }
 
 double mno_now(void) {

@@ -15,11 +15,21 @@ void *mno_alloc_raw(size_t count, size_t size);
 /* The message for a failed allocation: returns MNO_ERR_MEMORY. */
 mno_status mno_fail_memory(mno_error *err, size_t bytes, const char *what);
 
-/* Bytes this process may still use: the smaller of free memory and the cgroup's limit. */
-size_t mno_memory_available(void);
+/* Memory that this process may still use. For messages: "%.3g GiB are free%s", bytes / 0x1p30, bound. */
+typedef struct mno_memory {
+  size_t bytes;
+  char bound[256]; /* what leaves no more: " (cgroup /a/b)", " (ulimit -v)"; "" where it is the machine itself */
+} mno_memory;
 
-/* Cores this process may run on. */
+/* The least of what the machine has, what the process's control groups and its limits leave, and what Slurm has granted. */
+mno_memory mno_memory_free(void);
+size_t mno_memory_available(void); /* its bytes alone */
+
+/* Cores' worth of time that this process gets: those it may run on, within mno_core_quota(1). */
 int mno_core_count(void);
+int mno_core_scheduled(void); /* cores that it may run on */
+int mno_core_quota(
+    int processes); /* what quotas leave each of so many processes here, and Slurm grants a task; at least 1 */
 
 /* Monotonic wall time in seconds. */
 double mno_now(void);

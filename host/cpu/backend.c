@@ -82,16 +82,17 @@ static mno_status cpu_fits(const mno_plan *plan, const size_t *rows, size_t coun
       worst = row;
     }
   }
-  const size_t available = mno_memory_available(), parallel = (size_t)threads < count ? (size_t)threads : count;
+  const mno_memory available = mno_memory_free();
+  const size_t parallel = (size_t)threads < count ? (size_t)threads : count;
   const double needed = (double)largest * (double)parallel;
-  if (needed <= 0.9 * (double)available) return MNO_OK;
+  if (needed <= 0.9 * (double)available.bytes) return MNO_OK;
   const mno_instance *instance = &plan->instance[worst];
   return mno_fail(
       err, MNO_ERR_INPUT,
       "%s: this sweep needs %.3g GiB of memory on %zu threads (%.3g GiB for one instance with L = %lld, M = %lld) but "
-      "%.3g GiB are free; use smaller L or M, fewer threads (--threads), fewer recorded steps or --precision f32",
+      "%.3g GiB are free%s; use smaller L or M, fewer threads (--threads), fewer recorded steps or --precision f32",
       plan->sweep ? plan->sweep->path : "the plan", needed / 0x1p30, parallel, (double)largest / 0x1p30,
-      (long long)instance->L, (long long)instance->M, (double)available / 0x1p30);
+      (long long)instance->L, (long long)instance->M, (double)available.bytes / 0x1p30, available.bound);
 }
 
 static double cpu_seconds(const mno_plan *plan, size_t row) {

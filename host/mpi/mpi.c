@@ -40,7 +40,7 @@ mno_status mno_mpi_begin(int *rank, int *size, mno_error *err) {
 
 int mno_mpi_threads(void) {
   MPI_Comm node;
-  int here = 1, cores = mno_core_count(), least, most;
+  int here = 1, cores = mno_core_scheduled(), least, most;
   if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node) != MPI_SUCCESS) return 1;
   MPI_Comm_size(node, &here);
   /* Ranks that the launcher has bound to cores of their own see fewer cores than there are. */
@@ -49,6 +49,7 @@ int mno_mpi_threads(void) {
   MPI_Allreduce(&cores, &most, 1, MPI_INT, MPI_MAX, node);
   MPI_Comm_free(&node);
   if ((long)most >= all || least * here > (int)all) cores = cores / here;
+  if (cores > mno_core_quota(here)) cores = mno_core_quota(here); /* of the group that all ranks are in */
   return cores > 0 ? cores : 1;
 }
 

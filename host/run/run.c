@@ -177,7 +177,7 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
   bool fine = status == MNO_OK || status == MNO_INTERRUPTED;
   mno_status closed = mno_store_close(run.store, fine ? err : NULL);
   if (fine && closed != MNO_OK) status = closed;
-  if (status == MNO_ERR_IO) {
+  if (status == MNO_ERR_IO || status == MNO_ERR_MEMORY) {
     mno_error why = *err;
     return mno_fail(err, status, "%.4000s\n  what was finished before is kept; the same command with --resume goes on",
                     why.message);

@@ -1,10 +1,13 @@
 #define _GNU_SOURCE
 #include "store/h5.h"
 
+#include "core/memory.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static int depth;       /* under the lock */
@@ -35,6 +38,14 @@ void mno_h5_lock(void) {
 void mno_h5_unlock(void) {
   depth--;
   pthread_mutex_unlock(&lock);
+}
+
+mno_status mno_h5_room(mno_error *err) {
+  const size_t room = (size_t)32 << 20;
+  void *block = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (block == MAP_FAILED) return mno_fail_memory(err, room, "reading or writing HDF5");
+  munmap(block, room);
+  return MNO_OK;
 }
 
 const char *mno_h5_reason(char *text, size_t size) {

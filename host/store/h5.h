@@ -14,6 +14,10 @@
 void mno_h5_lock(void);
 void mno_h5_unlock(void);
 
+/* HDF5 does not survive a failed allocation: MNO_ERR_MEMORY where there is no room for what one call may need. Before
+ * anything that opens, reads or writes. */
+mno_status mno_h5_room(mno_error *err);
+
 /* Why HDF5 first failed since the lock was taken (or since the last question): the innermost cause. */
 const char *mno_h5_reason(char *text, size_t size);
 

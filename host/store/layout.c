@@ -28,7 +28,9 @@ void mno_problem_name(size_t problem, char name[32]) { snprintf(name, 32, "probl
 
 static mno_status failed(const mno_layout *layout, const char *object, mno_error *err) {
   char reason[512];
-  return mno_fail(err, MNO_ERR_IO, "cannot write %s (%s): %s", layout->path, object, mno_h5_reason(reason, sizeof reason));
+  mno_h5_reason(reason, sizeof reason);
+  return mno_fail(err, strstr(reason, "memory allocation failed") ? MNO_ERR_MEMORY : MNO_ERR_IO, "cannot write %s (%s): %s",
+                  layout->path, object, reason);
 }
 
 static const char *dimension_name(mno_dimension dimension) {
@@ -329,6 +331,8 @@ static void release(mno_layout *layout) {
 }
 
 static mno_status prepare(const char *path, const mno_plan *plan, mno_layout **layout, mno_error *err) {
+  mno_status status = mno_h5_room(err);
+  if (status != MNO_OK) return status;
   mno_layout *made = calloc(1, sizeof *made);
   if (!made) return mno_fail_memory(err, sizeof *made, "a result file");
   made->plan = plan;
@@ -539,8 +543,10 @@ mno_status mno_layout_rows(mno_layout *layout, size_t row, size_t count, const m
                            const void *const *data, mno_error *err) {
   char object[64];
   snprintf(object, sizeof object, "rows %zu to %zu", row, row + count - 1);
+  mno_status status = mno_h5_room(err);
+  if (status != MNO_OK) return status;
   mno_h5_lock();
-  mno_status status = write_rows(layout, row, count, stored, fields, data) ? MNO_OK : failed(layout, object, err);
+  if (!write_rows(layout, row, count, stored, fields, data)) status = failed(layout, object, err);
   mno_h5_unlock();
   return status;
 }
@@ -551,7 +557,8 @@ mno_status mno_layout_tables(mno_layout *layout, const int8_t *status, const dou
     hid_t type;
     const void *data;
   } column[] = {{"status", H5T_NATIVE_INT8, status}, {"seconds", H5T_NATIVE_DOUBLE, seconds}};
-  mno_status result = MNO_OK;
+  mno_status result = mno_h5_room(err);
+  if (result != MNO_OK) return result;
   mno_h5_lock();
   for (size_t i = 0; result == MNO_OK && i < 2; i++) {
     hid_t dataset = H5Dopen2(layout->file, column[i].name, H5P_DEFAULT);
@@ -622,6 +629,8 @@ mno_status mno_layout_limit(mno_layout *layout, size_t p, const mno_limit *limit
   const char *own = mno_limit_group_name(limit->kind);
   const mno_sweep *sweep = layout->plan->sweep;
   mno_problem_name(p, name);
+  mno_status status = mno_h5_room(err);
+  if (status != MNO_OK) return status;
   mno_h5_lock();
   hid_t problem = H5Gopen2(layout->file, name, H5P_DEFAULT);
   bool ok = problem >= 0;
@@ -635,7 +644,7 @@ mno_status mno_layout_limit(mno_layout *layout, size_t p, const mno_limit *limit
   free(after);
   if (group >= 0) H5Gclose(group);
   if (problem >= 0) H5Gclose(problem);
-  mno_status status = ok ? MNO_OK : failed(layout, own, err);
+  if (!ok) status = failed(layout, own, err);
   mno_h5_unlock();
   return status;
 }

@@ -414,7 +414,8 @@ static mno_status open_result(const char *path, mno_result **result, mno_error *
     return mno_fail_memory(err, sizeof *made, "a result");
   }
   mno_h5_lock();
-  mno_status status = read_file(made, err);
+  mno_status status = mno_h5_room(err);
+  if (status == MNO_OK) status = read_file(made, err);
   mno_h5_unlock();
   if (status == MNO_OK) {
     *result = made;
@@ -472,7 +473,8 @@ static mno_status read_rows(mno_result *result, size_t row, size_t count, const 
 mno_status mno_result_read_rows(mno_result *result, size_t row, size_t count, const mno_stored *stored, void *data,
                                 mno_error *err) {
   mno_h5_lock();
-  mno_status status = read_rows(result, row, count, stored, data, err);
+  mno_status status = mno_h5_room(err);
+  if (status == MNO_OK) status = read_rows(result, row, count, stored, data, err);
   mno_h5_unlock();
   return status;
 }
@@ -620,14 +622,16 @@ bool mno_result_has(const mno_result *result, size_t problem, const char *name) 
 
 mno_status mno_result_output(mno_result *result, size_t problem, size_t step_index, double *out, mno_error *err) {
   mno_h5_lock();
-  mno_status status = read_step(result, problem, "output", step_index, result->problems[problem].d_out, out, err);
+  mno_status status = mno_h5_room(err);
+  if (status == MNO_OK) status = read_step(result, problem, "output", step_index, result->problems[problem].d_out, out, err);
   mno_h5_unlock();
   return status;
 }
 
 mno_status mno_result_embedding(mno_result *result, size_t problem, size_t step_index, double *out, mno_error *err) {
   mno_h5_lock();
-  mno_status status = read_step(result, problem, "embedding", step_index, result->problems[problem].D, out, err);
+  mno_status status = mno_h5_room(err);
+  if (status == MNO_OK) status = read_step(result, problem, "embedding", step_index, result->problems[problem].D, out, err);
   mno_h5_unlock();
   return status;
 }

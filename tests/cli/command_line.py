@@ -132,7 +132,7 @@ class CommandLine(unittest.TestCase):
                 done = meanode("check", config)
                 self.assertEqual((done.returncode, done.stdout), (65, ""), done.stderr)
                 self.assertIn(f"{config}:{line}:", done.stderr)
-                self.assertRegex(done.stderr, r"needs \S+ GiB; \S+ GiB are free: use")
+                self.assertRegex(done.stderr, r"needs \S+ GiB; \S+ GiB are free( \(.*\))?: use")
                 self.assertEqual("large.h5" in done.stderr, "file" in changes.get("data", ""))
 
 
