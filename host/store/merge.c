@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "core/memory.h"
 #include "store/lock.h"
+#include "store/output.h"
 #include "store/publish.h"
 #include "store/read.h"
 
@@ -230,7 +231,9 @@ static mno_status import_all(const merge *m, mno_layout *layout, mno_error *err)
   return status;
 }
 
-static mno_status write_output(const merge *m, const char *path, const char *command, mno_error *err) {
+static mno_status write_output(const merge *m, const mno_output *output, const char *command, mno_error *err) {
+  const char *path = output->path;
+  unsigned lost;
   char *fresh = NULL, *backend = join(m, "backend", "; "), *device = join(m, "device", "; ");
   char *before = join(m, "history", "\n"), *history = NULL, when[32];
   time_t now = time(NULL);
@@ -247,14 +250,14 @@ static mno_status write_output(const merge *m, const char *path, const char *com
   int fd = open(m->input[0]->path, O_RDONLY | O_CLOEXEC);
   if (status == MNO_OK && fd < 0)
     status = mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", m->input[0]->path, strerror(errno));
-  if (status == MNO_OK) status = mno_copy_unsealed(fd, file_of(m->input[0])->sealed, fresh, err);
+  if (status == MNO_OK) status = mno_copy_unsealed(fd, file_of(m->input[0])->sealed, fresh, path, err);
   if (fd >= 0) close(fd);
   if (status == MNO_OK) status = mno_layout_open(fresh, m->plan, &layout, err);
   if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);
   if (status == MNO_OK) status = import_all(m, layout, err);
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
-  if (status == MNO_OK) status = mno_finish_file(fresh, path, err);
+  if (status == MNO_OK) status = mno_output_publish(fresh, path, path, &lost, err);
   if (status != MNO_OK && fresh) unlink(fresh);
   free(fresh);
   free(backend);
@@ -264,18 +267,18 @@ static mno_status write_output(const merge *m, const char *path, const char *com
   return status;
 }
 
-static mno_status check_output(const char *output, const char *const *inputs, size_t count, bool force, mno_error *err) {
+static mno_status check_output(const mno_output *output, const char *const *inputs, size_t count, bool force,
+                               mno_error *err) {
   struct stat out, in;
-  if (stat(output, &out) != 0) return MNO_OK;
-  if (!S_ISREG(out.st_mode))
-    return mno_fail(err, MNO_ERR_IO, "cannot write %s: it is not a regular file; results need one", output);
+  if (stat(output->path, &out) != 0) return MNO_OK;
   for (size_t i = 0; i < count; i++)
     if (stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
-      return mno_fail(err, MNO_ERR_USAGE, "%s is both the output and an input", output);
-  return force ? MNO_OK : mno_fail(err, MNO_ERR_USAGE, "%s exists; --force replaces it", output);
+      return mno_fail(err, MNO_ERR_USAGE, "%s is both the output and an input", output->shown);
+  if (!force) return mno_fail(err, MNO_ERR_USAGE, "%s exists; --force replaces it", output->shown);
+  return mno_output_may_replace(output, err);
 }
 
-static mno_status merge_into(merge *m, const char *output, const char *const *inputs, const mno_merge_options *options,
+static mno_status merge_into(merge *m, const mno_output *output, const char *const *inputs, const mno_merge_options *options,
                              mno_merge_report *report, mno_error *err) {
   mno_status status = check_output(output, inputs, m->count, options->force, err);
   for (size_t i = 0; i < m->count && status == MNO_OK; i++) {
@@ -301,11 +304,14 @@ mno_status mno_merge(const char *output, const char *const *inputs, size_t count
   merge m = {.count = count, .input = mno_alloc(count, sizeof(mno_result *))};
   if (!m.input) return mno_fail_memory(err, count * sizeof(mno_result *), "the files to merge");
   mno_lock lock;
-  mno_status status = mno_lock_take(output, &lock, err);
+  mno_output file = {0};
+  mno_status status = mno_output_find(output, &file, err);
+  if (status == MNO_OK) status = mno_lock_take(file.path, file.shown, &lock, err);
   if (status == MNO_OK) {
-    status = merge_into(&m, output, inputs, options, report, err);
+    status = merge_into(&m, &file, inputs, options, report, err);
     mno_lock_release(&lock);
   }
+  mno_output_free(&file);
   mno_plan_of_result_free(m.plan);
   for (size_t i = 0; i < count; i++) mno_result_free(m.input[i]);
   free(m.owner);
