@@ -1,6 +1,7 @@
 /* Shards into one file. */
 #define _GNU_SOURCE
 #include "core/memory.h"
+#include "store/additions.h"
 #include "store/lock.h"
 #include "store/output.h"
 #include "store/publish.h"
@@ -231,9 +232,39 @@ static mno_status import_all(const merge *m, mno_layout *layout, mno_error *err)
   return status;
 }
 
-static mno_status write_output(const merge *m, const mno_output *output, const char *command, mno_error *err) {
+static void add_note(mno_merge_report *report, const char *format, ...) {
+  size_t used = strlen(report->note);
+  va_list args;
+  va_start(args, format);
+  if (used && used + 1 < sizeof report->note) report->note[used++] = '\n';
+  vsnprintf(report->note + used, sizeof report->note - used, format, args);
+  va_end(args);
+}
+
+/* The output is a copy of the first input, with what was added to it; what was added to others stays there. */
+static void name_left(const merge *m, size_t i, mno_layout *layout, mno_merge_report *report) {
+  mno_names names;
+  mno_additions_list(m->input[i], layout, m->plan, &names);
+  if (names.count)
+    add_note(report, "what was added to %.300s is not in the output (only additions to the first file are): %s",
+             m->input[i]->path, names.text);
+}
+
+/* The output that is replaced may have additions as well. */
+static void name_dropped(const merge *m, const mno_output *output, mno_layout *layout, mno_merge_report *report) {
+  mno_error why;
+  mno_result *before = NULL;
+  mno_names names = {0};
+  if (mno_result_open(output->path, &before, &why) == MNO_OK) mno_additions_list(before, layout, m->plan, &names);
+  if (names.count) add_note(report, "%s is made anew, without what was added to it: %s", output->shown, names.text);
+  mno_result_free(before);
+}
+
+static mno_status write_output(const merge *m, const mno_output *output, const char *command, mno_merge_report *report,
+                               mno_error *err) {
   const char *path = output->path;
-  unsigned lost;
+  unsigned lost = 0;
+  size_t others = mno_output_other_names(output);
   char *fresh = NULL, *backend = join(m, "backend", "; "), *device = join(m, "device", "; ");
   char *before = join(m, "history", "\n"), *history = NULL, when[32];
   time_t now = time(NULL);
@@ -255,9 +286,16 @@ static mno_status write_output(const merge *m, const mno_output *output, const c
   if (status == MNO_OK) status = mno_layout_open(fresh, m->plan, &layout, err);
   if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);
   if (status == MNO_OK) status = import_all(m, layout, err);
+  for (size_t i = 1; i < m->count && status == MNO_OK; i++) name_left(m, i, layout, report);
+  if (status == MNO_OK && access(path, F_OK) == 0) name_dropped(m, output, layout, report);
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
   if (status == MNO_OK) status = mno_output_publish(fresh, path, path, &lost, err);
+  char what[80];
+  mno_output_lost(lost, what, sizeof what);
+  if (status == MNO_OK && lost) add_note(report, "the %s of %s could not be kept", what, output->shown);
+  if (status == MNO_OK && others)
+    add_note(report, "%s had other names (hard links); they keep its content of before", output->shown);
   if (status != MNO_OK && fresh) unlink(fresh);
   free(fresh);
   free(backend);
@@ -294,7 +332,7 @@ static mno_status merge_into(merge *m, const mno_output *output, const char *con
   for (size_t row = 0; row < report->instances; row++) report->missing += m->owner[row] == SIZE_MAX;
   report->there = report->instances - report->missing;
   if (report->missing && !options->partial) return report_missing(m, report->missing, err);
-  return write_output(m, output, options->command, err);
+  return write_output(m, output, options->command, report, err);
 }
 
 mno_status mno_merge(const char *output, const char *const *inputs, size_t count, const mno_merge_options *options,

@@ -2,6 +2,7 @@
 #include "store/recover.h"
 
 #include "core/memory.h"
+#include "store/additions.h"
 #include "store/compare.h"
 #include "store/output.h"
 #include "store/publish.h"
@@ -309,6 +310,28 @@ static mno_status count_shard(const mno_plan *plan, mno_stamp *stamp, mno_error 
   return status;
 }
 
+static void note_names(mno_store_files *files, const char *words, const mno_names *names) {
+  if (names->count) note(files, "%s %s: %s", files->shown, words, names->text);
+}
+
+static void keep_additions(mno_store_files *files, const mno_plan *plan, const found *f, mno_layout *layout) {
+  mno_names left;
+  mno_additions_copy(f->base, layout, plan, &left);
+  note_names(files, "loses what could not be brought into its new version", &left);
+}
+
+/* A run that begins anew says what it will not keep of the file before, if that can be read. */
+static void name_dropped(mno_store_files *files, const mno_plan *plan, mno_layout *layout) {
+  mno_error why;
+  mno_result *before = NULL;
+  mno_names names;
+  if (mno_result_open(files->path, &before, &why) == MNO_OK) {
+    mno_additions_list(before, layout, plan, &names);
+    note_names(files, "is made anew, without what was added to it", &names);
+  }
+  mno_result_free(before);
+}
+
 static mno_status make_first(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
                              int8_t *row_status, double *seconds, mno_error *err) {
   const mno_result_file *file = f->base ? f->base->file : NULL;
@@ -339,6 +362,8 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
     if (fd >= 0) close(fd);
     if (status == MNO_OK) status = mno_layout_create(files->fresh, plan, &stamp, &layout, err);
     if (status == MNO_OK && f->base) status = import_base(layout, plan, f, err);
+    if (status == MNO_OK && f->base) keep_additions(files, plan, f, layout);
+    if (status == MNO_OK && files->replaces) name_dropped(files, plan, layout);
   }
   if (status == MNO_OK) status = mno_apply_pending(layout, plan, &f->journal, &f->pending, row_status, seconds, err);
   if (status == MNO_OK) status = mno_layout_tables(layout, row_status, seconds, err);
