@@ -126,7 +126,8 @@ static void take_attributes(walk *w, hid_t from, hid_t to, const char *where, co
   int count = H5Aget_num_attrs(from);
   for (int i = 0; i < count; i++) {
     if (H5Aget_name_by_idx(from, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i, name, sizeof name, H5P_DEFAULT) < 0) continue;
-    if (is_one_of(name, structure) || (!*where && is_one_of(name, of_some_runs))) continue;
+    if (is_one_of(name, structure) || (w->task == LIST && strcmp(name, "_FillValue") == 0)) continue; /* xarray's */
+    if ((!*where && is_one_of(name, of_some_runs))) continue;
     if (H5Aexists(to, name) > 0) {
       if (words && is_one_of(name, words)) keep_words(w, from, to, name);
     } else if (w->task == LIST || (w->task == COPY && !copy_attribute(from, to, name))) {
@@ -294,6 +295,47 @@ static int type_of(hid_t group, const char *name) {
   return H5Oget_info_by_name(group, name, &info, H5P_DEFAULT) < 0 ? -1 : (int)info.type;
 }
 
+static double *numbers_of(hid_t dataset, size_t *count) {
+  hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+  H5T_class_t class = H5Tget_class(type);
+  hssize_t n = H5Sget_simple_extent_npoints(space);
+  double *value = (class == H5T_FLOAT || class == H5T_INTEGER) && n > 0 ? mno_alloc((size_t)n, sizeof *value) : NULL;
+  *count = n > 0 ? (size_t)n : 0;
+  if (value && H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) < 0) {
+    free(value);
+    value = NULL;
+  }
+  H5Sclose(space);
+  H5Tclose(type);
+  return value;
+}
+
+/* The data of a problem come from the configuration, whatever somebody has written there. */
+static void compare_data(walk *w, hid_t old, hid_t new, const char *path) {
+  size_t n = 0, m = 0;
+  double *was = numbers_of(old, &n), *is = numbers_of(new, &m);
+  if (was && is && (n != m || memcmp(was, is, n * sizeof *was) != 0)) name_it(w, "changed values of %s", path);
+  free(was);
+  free(is);
+}
+
+/* So do the columns that say what a row is. */
+static void compare_rows(walk *w) {
+  const mno_result *r = w->result;
+  const char *changed = NULL;
+  for (size_t i = 0; i < r->instance_count && !changed; i++) {
+    if (w->now[i] == SIZE_MAX) continue;
+    const mno_instance *instance = &w->plan->instance[w->now[i]];
+    const mno_problem *problem = &w->plan->problem[instance->problem];
+    if (r->L[i] != instance->L) changed = "/L";
+    if (r->M[i] != instance->M) changed = "/M";
+    if (r->D[i] != (int64_t)problem->D) changed = "/D";
+    if (r->alpha[i] != problem->alpha) changed = "/alpha";
+    if (r->seed[i] != instance->seed) changed = "/seed";
+  }
+  if (changed) name_it(w, "changed values of %s", changed);
+}
+
 static void walk_group(walk *w, hid_t from, hid_t to, const char *from_path, const char *to_path, int depth);
 
 static void walk_ours(walk *w, hid_t from, hid_t to, const char *name, const char *now, const char *from_path,
@@ -310,6 +352,9 @@ static void walk_ours(walk *w, hid_t from, hid_t to, const char *name, const cha
   if (old >= 0 && new >= 0 && type == H5O_TYPE_GROUP) walk_group(w, old, new, from_path, to_path, depth);
   if (old >= 0 && new >= 0 && type == H5O_TYPE_DATASET && w->task != LEARN)
     take_attributes(w, old, new, from_path, words_of_variable);
+  static const char *const data[] = {"x", "y", "w_embed", "w_unembed", NULL};
+  if (old >= 0 && new >= 0 && type == H5O_TYPE_DATASET && w->task == COPY && depth == 3 && is_one_of(name, data))
+    compare_data(w, old, new, from_path);
   if (old >= 0) H5Oclose(old);
   if (new >= 0) H5Oclose(new);
 }
@@ -486,6 +531,7 @@ static void go(walk *w) {
   }
   if (from >= 0 && to >= 0) walk_group(w, from, to, "", "", 0);
   for (size_t i = 0; i < w->added_count; i++) tie(w, &w->added[i]);
+  if (w->task == COPY) compare_rows(w);
   if (from >= 0) H5Gclose(from);
   if (to >= 0) H5Gclose(to);
   mno_names *names = w->names;

@@ -130,6 +130,26 @@ static mno_status same_row(const merge *m, size_t a, size_t b, size_t row, mno_e
   return status;
 }
 
+/* Is all there that belongs to the rows of a file? A sealed one is as it was written; of another, everything is read once. */
+static mno_status is_whole(const merge *m, size_t i, mno_error *err) {
+  mno_result *input = m->input[i];
+  mno_stored stored[MNO_STORED_MAX];
+  mno_status status = MNO_OK;
+  if (file_of(input)->sealed) return status;
+  if (!file_of(input)->seconds) return mno_fail(err, MNO_ERR_INPUT, "%s: /seconds: is missing", input->path);
+  for (size_t row = 0; row < m->plan->instance_count && status == MNO_OK; row++) {
+    if (mno_result_run_of(input, row) == SIZE_MAX || input->status[row] < 0) continue;
+    size_t fields = mno_stored_fields(m->plan, row, stored);
+    for (size_t f = 0; f < fields && status == MNO_OK; f++) {
+      void *data = mno_alloc(1, stored[f].bytes);
+      status = data ? mno_result_read_rows(input, row, 1, &stored[f], data, err)
+                    : mno_fail_memory(err, stored[f].bytes, "a row");
+      free(data);
+    }
+  }
+  return status;
+}
+
 static mno_status deal(merge *m, mno_error *err) {
   size_t n = m->plan->instance_count;
   m->owner = mno_alloc(n, sizeof *m->owner);
@@ -324,6 +344,7 @@ static mno_status merge_into(merge *m, const mno_output *output, const char *con
     if (status == MNO_OK) status = mno_result_open(inputs[i], &m->input[i], err);
     if (status == MNO_OK && i == 0) status = mno_plan_of_result(m->input[0], &m->plan, err);
     if (status == MNO_OK && i > 0) status = same_sweep(m->input[0], m->input[i], err);
+    if (status == MNO_OK) status = is_whole(m, i, err);
     for (size_t j = 0; j < i && status == MNO_OK; j++) status = same_limits(m->input[j], m->input[i], err);
   }
   if (status == MNO_OK) status = deal(m, err);

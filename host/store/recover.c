@@ -161,6 +161,11 @@ static mno_status open_base(mno_store_files *files, const mno_plan *plan, found 
                    .precision = file->precision,
                    .config = f->base->config,
                    .config_length = strlen(f->base->config)};
+  bool ids = false;
+  for (size_t i = 0; i < f->base->instance_count; i++) ids |= f->base->id[i] != 0;
+  if (!ids)
+    return mno_fail(err, MNO_ERR_INPUT, "%s has no ids (/id), which tell what its rows are; --force begins anew, -o NAME writes "
+                    "another", files->shown);
   return mno_compare(&held, plan, err);
 }
 
@@ -310,6 +315,13 @@ static mno_status count_shard(const mno_plan *plan, mno_stamp *stamp, mno_error 
   return status;
 }
 
+/* What was cut out of the file by hand cannot be imported. */
+static void add_remedy(mno_error *err) {
+  size_t used = strlen(err->message);
+  snprintf(err->message + used, sizeof err->message - used,
+           "\n  another program has changed the file; put back what is missing, or --force begins anew, -o NAME writes another");
+}
+
 static void note_names(mno_store_files *files, const char *words, const mno_names *names) {
   if (names->count) note(files, "%s %s: %s", files->shown, words, names->text);
 }
@@ -362,6 +374,7 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
     if (fd >= 0) close(fd);
     if (status == MNO_OK) status = mno_layout_create(files->fresh, plan, &stamp, &layout, err);
     if (status == MNO_OK && f->base) status = import_base(layout, plan, f, err);
+    if (status == MNO_ERR_INPUT && f->base) add_remedy(err);
     if (status == MNO_OK && f->base) keep_additions(files, plan, f, layout);
     if (status == MNO_OK && files->replaces) name_dropped(files, plan, layout);
   }
