@@ -29,6 +29,7 @@ int mno_command_merge(int argc, char **argv) {
   mno_status status =
       mno_merge(output, (const char *const *)argv + optind + 1, (size_t)(argc - optind - 1), &how, &report, &err);
   if (status != MNO_OK) return mno_report("merge", status, &err);
+  if (report.note[0]) fprintf(stderr, "note: %s\n", report.note);
   printf("%s: %zu of %zu instances from %d files", output, report.there, report.instances, argc - optind - 1);
   if (report.repeated) printf(", %zu of them in several files with equal content", report.repeated);
   if (report.missing) printf(", %zu MISSING", report.missing);

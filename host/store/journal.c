@@ -2,6 +2,7 @@
 #include "store/journal.h"
 
 #include "core/memory.h"
+#include "store/output.h"
 
 #define XXH_INLINE_ALL
 #include <errno.h>
@@ -134,8 +135,8 @@ static mno_status put_header(mno_journal *journal, const mno_plan *plan, const c
   return status;
 }
 
-mno_status mno_journal_create(const char *path, const mno_plan *plan, const char *settings, mno_journal *journal,
-                              mno_error *err) {
+mno_status mno_journal_create(const char *path, const mno_plan *plan, const char *settings, const char *like,
+                              const mno_file_mark *replaces, mno_journal *journal, mno_error *err) {
   *journal = (mno_journal){.fd = -1};
   char *fresh = NULL;
   mno_status status = MNO_OK;
@@ -144,14 +145,20 @@ mno_status mno_journal_create(const char *path, const mno_plan *plan, const char
     status = mno_fail_memory(err, strlen(path), "a path");
   }
   if (status == MNO_OK) {
-    journal->fd = open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
-    if (journal->fd < 0) status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));
+    journal->fd = mno_output_aside(fresh, like);
+    if (journal->fd < 0 || fcntl(journal->fd, F_SETFL, O_APPEND) != 0) status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));
   }
+  if (status == MNO_OK) mno_output_match(journal->fd, like);
   /* The magic is written first and by itself, so that every entry's offset is known when its sum is taken. */
   if (status == MNO_OK && !write_all(journal->fd, magic, sizeof magic))
     status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(errno));
   journal->end = sizeof magic;
   if (status == MNO_OK) status = put_header(journal, plan, settings, err);
+  if (status == MNO_OK && replaces) {
+    status = mno_journal_begin(journal, MNO_ENTRY_REPLACES, err);
+    if (status == MNO_OK) status = mno_journal_put(journal, replaces, sizeof *replaces, err);
+    if (status == MNO_OK) mno_journal_end(journal);
+  }
   if (status == MNO_OK) status = mno_journal_flush(journal, err);
   if (status == MNO_OK && rename(fresh, path) != 0)
     status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));

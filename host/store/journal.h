@@ -14,6 +14,7 @@
 #include "meanode/plan.h"
 #include "meanode/record.h"
 #include "meanode/status.h"
+#include "store/seal.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,7 +22,7 @@
 
 enum { MNO_JOURNAL_FORMAT = 2 };
 
-typedef enum mno_entry_kind { MNO_ENTRY_HEADER = 1, MNO_ENTRY_LIMIT = 2, MNO_ENTRY_RECORD = 3 } mno_entry_kind;
+typedef enum mno_entry_kind { MNO_ENTRY_HEADER = 1, MNO_ENTRY_LIMIT = 2, MNO_ENTRY_RECORD = 3, MNO_ENTRY_REPLACES = 4 } mno_entry_kind;
 
 /* ---- Writing. Entries are collected in memory and reach the disk together, in blocks. */
 
@@ -35,9 +36,10 @@ typedef struct mno_journal {
 } mno_journal;
 
 /* Starts a journal with the plan's header, atomically in place of an older one, on disk when it returns. settings: what
- * else decides the content of rows (mno_settings). */
-mno_status mno_journal_create(const char *path, const mno_plan *plan, const char *settings, mno_journal *journal,
-                              mno_error *err);
+ * else decides the content of rows (mno_settings). like: the file whose mode and owner it gets, or NULL.
+ * replaces: the result file of an earlier run that stays in its place until this run has published, or NULL. */
+mno_status mno_journal_create(const char *path, const mno_plan *plan, const char *settings, const char *like,
+                              const mno_file_mark *replaces, mno_journal *journal, mno_error *err);
 
 /* One entry: begin, put any number of times, end. MNO_ERR_MEMORY leaves the journal as it was before begin. */
 mno_status mno_journal_begin(mno_journal *journal, mno_entry_kind kind, mno_error *err);
@@ -107,6 +109,9 @@ typedef struct mno_journal_header {
 } mno_journal_header;
 
 bool mno_journal_header_decode(const mno_entry *entry, mno_journal_header *header);
+
+/* Is it the result file with this mark that the journal's run replaces, and has not yet? */
+bool mno_journal_replaces(const mno_entry *entry, const mno_file_mark *mark);
 
 /* A record, decoded; field i of mno_stored is at data[i]. */
 enum { MNO_STORED_MAX = 64 };

@@ -26,6 +26,8 @@ static const char row_coordinates[] = "L M D alpha seed data_seed problem id dra
 
 void mno_problem_name(size_t problem, char name[32]) { snprintf(name, 32, "problem_%04zu", problem); }
 
+hid_t mno_layout_file(const mno_layout *layout) { return layout->file; }
+
 static mno_status failed(const mno_layout *layout, const char *object, mno_error *err) {
   char reason[512];
   mno_h5_reason(reason, sizeof reason);
@@ -210,20 +212,23 @@ static bool make_attributes(hid_t file, const mno_plan *plan, const mno_stamp *s
   snprintf(source, sizeof source, "meanode %s, commit %s, %s", mno_version(), mno_git_commit(), mno_build());
   const struct {
     const char *name, *text;
+    bool once; /* the user may have put it otherwise since */
   } attribute[] = {
-      {"title", "Finite ResNets against their infinite-depth limit"},
-      {"Conventions", "CF-1.8"},
-      {"source", source},
-      {"history", stamp->history},
-      {"references", "L. Chizat, The Hidden Width of Deep ResNets, arXiv 2509.10167"},
-      {"backend", stamp->backend},
-      {"device", stamp->device},
-      {"precision", mno_precision_name(plan->precision)},
-      {"generator", "Philox4x32-10 (Random123), key = seed, counter = (coordinate / 4, unit, layer, tensor), Box-Muller"},
-      {"settings", stamp->settings},
+      {"title", "Finite ResNets against their infinite-depth limit", true},
+      {"Conventions", "CF-1.8", true},
+      {"source", source, false},
+      {"history", stamp->history, false},
+      {"references", "L. Chizat, The Hidden Width of Deep ResNets, arXiv 2509.10167", true},
+      {"backend", stamp->backend, false},
+      {"device", stamp->device, false},
+      {"precision", mno_precision_name(plan->precision), false},
+      {"generator", "Philox4x32-10 (Random123), key = seed, counter = (coordinate / 4, unit, layer, tensor), Box-Muller", false},
+      {"settings", stamp->settings, false},
   };
-  for (size_t i = 0; i < sizeof attribute / sizeof *attribute; i++)
+  for (size_t i = 0; i < sizeof attribute / sizeof *attribute; i++) {
+    if (attribute[i].once && H5Aexists(file, attribute[i].name) > 0) continue;
     if (!mno_h5_text(file, attribute[i].name, attribute[i].text ? attribute[i].text : "")) return false;
+  }
   int32_t format = MNO_RESULT_FORMAT, shard[3] = {stamp->shard, stamp->shards, (int32_t)stamp->shard_instances};
   return mno_h5_number(file, "meanode_format", H5T_NATIVE_INT32, &format, 0) &&
          (stamp->shards > 1 || H5Aexists(file, "shard") <= 0 || H5Adelete(file, "shard") >= 0) &&

@@ -5,6 +5,7 @@
 #include "meanode/limit.h"
 #include "meanode/plan.h"
 #include "meanode/store.h"
+#include "store/h5.h"
 #include "store/journal.h"
 
 #include <stdbool.h>
@@ -49,6 +50,9 @@ mno_status mno_layout_flush(mno_layout *layout, mno_error *err);
 
 /* Closes; on failure the file is worthless. */
 mno_status mno_layout_close(mno_layout *layout, mno_error *err);
+
+/* The open file. */
+hid_t mno_layout_file(const mno_layout *layout);
 
 /* "problem_0003" */
 void mno_problem_name(size_t problem, char name[32]);

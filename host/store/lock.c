@@ -2,6 +2,7 @@
 #include "store/lock.h"
 
 #include "core/memory.h"
+#include "store/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,6 +58,17 @@ static mno_status refuse(const char *path, const char *text, mno_error *err) {
                   pid, host);
 }
 
+static mno_status cannot_make(const char *name, const char *shown, int why, mno_error *err) {
+  struct stat about;
+  if (why == ELOOP) return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s is a link; it must not be", shown, name);
+  if (why == EACCES && lstat(name, &about) == 0)
+    return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s is there and belongs to another user (%u)", shown, name,
+                    (unsigned)about.st_uid);
+  if (why == EACCES || why == EROFS)
+    return mno_fail(err, MNO_ERR_IO, "cannot write %s: its folder takes no new files (%s: %s)", shown, name, strerror(why));
+  return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s: %s", shown, name, strerror(why));
+}
+
 /* Has the owner named in the file gone? Called with flock held, or on a file system without it. */
 static bool stale(int fd, bool locked) {
   char own[128] = "unknown", host[128], text[TEXT], now[TEXT];
@@ -74,15 +86,15 @@ static bool stale(int fd, bool locked) {
   return true;
 }
 
-mno_status mno_lock_take(const char *path, mno_lock *lock, mno_error *err) {
+mno_status mno_lock_take(const char *path, const char *shown, mno_lock *lock, mno_error *err) {
   *lock = (mno_lock){.fd = -1};
   char *name, text[TEXT];
   if (asprintf(&name, "%s.lock", path) < 0) return mno_fail_memory(err, strlen(path), "a path");
   for (int attempt = 0; attempt < 20; attempt++) {
     struct stat here, there;
-    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, stat(path, &there) == 0 ? 0600 : 0666);
     if (fd < 0) {
-      mno_status status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s: %s", path, name, strerror(errno));
+      mno_status status = cannot_make(name, shown, errno, err);
       free(name);
       return status;
     }
@@ -95,7 +107,7 @@ mno_status mno_lock_take(const char *path, mno_lock *lock, mno_error *err) {
       read_text(fd, text);
       close(fd);
       free(name);
-      return refuse(path, text, err);
+      return refuse(shown, text, err);
     }
     /* The owner before may have removed the file between open and flock: then this lock is on nothing. */
     if (fstat(fd, &here) != 0 || stat(name, &there) != 0 || here.st_ino != there.st_ino || here.st_dev != there.st_dev) {
@@ -103,13 +115,14 @@ mno_status mno_lock_take(const char *path, mno_lock *lock, mno_error *err) {
       continue;
     }
     *lock = (mno_lock){.path = name, .fd = fd};
+    mno_output_match(fd, path);
     if (write_text(lock)) return MNO_OK;
     mno_status status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", name, strerror(errno));
     mno_lock_release(lock);
     return status;
   }
   free(name);
-  return mno_fail(err, MNO_ERR_IO, "cannot lock %s: other runs come and go", path);
+  return mno_fail(err, MNO_ERR_IO, "cannot lock %s: other runs come and go", shown);
 }
 
 bool mno_lock_owner(const char *path, char *owner, size_t size) {

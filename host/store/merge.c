@@ -1,7 +1,9 @@
 /* Shards into one file. */
 #define _GNU_SOURCE
 #include "core/memory.h"
+#include "store/additions.h"
 #include "store/lock.h"
+#include "store/output.h"
 #include "store/publish.h"
 #include "store/read.h"
 
@@ -128,6 +130,26 @@ static mno_status same_row(const merge *m, size_t a, size_t b, size_t row, mno_e
   return status;
 }
 
+/* Is all there that belongs to the rows of a file? A sealed one is as it was written; of another, everything is read once. */
+static mno_status is_whole(const merge *m, size_t i, mno_error *err) {
+  mno_result *input = m->input[i];
+  mno_stored stored[MNO_STORED_MAX];
+  mno_status status = MNO_OK;
+  if (file_of(input)->sealed) return status;
+  if (!file_of(input)->seconds) return mno_fail(err, MNO_ERR_INPUT, "%s: /seconds: is missing", input->path);
+  for (size_t row = 0; row < m->plan->instance_count && status == MNO_OK; row++) {
+    if (mno_result_run_of(input, row) == SIZE_MAX || input->status[row] < 0) continue;
+    size_t fields = mno_stored_fields(m->plan, row, stored);
+    for (size_t f = 0; f < fields && status == MNO_OK; f++) {
+      void *data = mno_alloc(1, stored[f].bytes);
+      status = data ? mno_result_read_rows(input, row, 1, &stored[f], data, err)
+                    : mno_fail_memory(err, stored[f].bytes, "a row");
+      free(data);
+    }
+  }
+  return status;
+}
+
 static mno_status deal(merge *m, mno_error *err) {
   size_t n = m->plan->instance_count;
   m->owner = mno_alloc(n, sizeof *m->owner);
@@ -230,7 +252,39 @@ static mno_status import_all(const merge *m, mno_layout *layout, mno_error *err)
   return status;
 }
 
-static mno_status write_output(const merge *m, const char *path, const char *command, mno_error *err) {
+static void add_note(mno_merge_report *report, const char *format, ...) {
+  size_t used = strlen(report->note);
+  va_list args;
+  va_start(args, format);
+  if (used && used + 1 < sizeof report->note) report->note[used++] = '\n';
+  vsnprintf(report->note + used, sizeof report->note - used, format, args);
+  va_end(args);
+}
+
+/* The output is a copy of the first input, with what was added to it; what was added to others stays there. */
+static void name_left(const merge *m, size_t i, mno_layout *layout, mno_merge_report *report) {
+  mno_names names;
+  mno_additions_list(m->input[i], layout, m->plan, &names);
+  if (names.count)
+    add_note(report, "what was added to %.300s is not in the output (only additions to the first file are): %s",
+             m->input[i]->path, names.text);
+}
+
+/* The output that is replaced may have additions as well. */
+static void name_dropped(const merge *m, const mno_output *output, mno_layout *layout, mno_merge_report *report) {
+  mno_error why;
+  mno_result *before = NULL;
+  mno_names names = {0};
+  if (mno_result_open(output->path, &before, &why) == MNO_OK) mno_additions_list(before, layout, m->plan, &names);
+  if (names.count) add_note(report, "%s is made anew, without what was added to it: %s", output->shown, names.text);
+  mno_result_free(before);
+}
+
+static mno_status write_output(const merge *m, const mno_output *output, const char *command, mno_merge_report *report,
+                               mno_error *err) {
+  const char *path = output->path;
+  unsigned lost = 0;
+  size_t others = mno_output_other_names(output);
   char *fresh = NULL, *backend = join(m, "backend", "; "), *device = join(m, "device", "; ");
   char *before = join(m, "history", "\n"), *history = NULL, when[32];
   time_t now = time(NULL);
@@ -247,14 +301,21 @@ static mno_status write_output(const merge *m, const char *path, const char *com
   int fd = open(m->input[0]->path, O_RDONLY | O_CLOEXEC);
   if (status == MNO_OK && fd < 0)
     status = mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", m->input[0]->path, strerror(errno));
-  if (status == MNO_OK) status = mno_copy_unsealed(fd, file_of(m->input[0])->sealed, fresh, err);
+  if (status == MNO_OK) status = mno_copy_unsealed(fd, file_of(m->input[0])->sealed, fresh, path, err);
   if (fd >= 0) close(fd);
   if (status == MNO_OK) status = mno_layout_open(fresh, m->plan, &layout, err);
   if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);
   if (status == MNO_OK) status = import_all(m, layout, err);
+  for (size_t i = 1; i < m->count && status == MNO_OK; i++) name_left(m, i, layout, report);
+  if (status == MNO_OK && access(path, F_OK) == 0) name_dropped(m, output, layout, report);
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
-  if (status == MNO_OK) status = mno_finish_file(fresh, path, err);
+  if (status == MNO_OK) status = mno_output_publish(fresh, path, path, &lost, err);
+  char what[80];
+  mno_output_lost(lost, what, sizeof what);
+  if (status == MNO_OK && lost) add_note(report, "the %s of %s could not be kept", what, output->shown);
+  if (status == MNO_OK && others)
+    add_note(report, "%s had other names (hard links); they keep its content of before", output->shown);
   if (status != MNO_OK && fresh) unlink(fresh);
   free(fresh);
   free(backend);
@@ -264,18 +325,18 @@ static mno_status write_output(const merge *m, const char *path, const char *com
   return status;
 }
 
-static mno_status check_output(const char *output, const char *const *inputs, size_t count, bool force, mno_error *err) {
+static mno_status check_output(const mno_output *output, const char *const *inputs, size_t count, bool force,
+                               mno_error *err) {
   struct stat out, in;
-  if (stat(output, &out) != 0) return MNO_OK;
-  if (!S_ISREG(out.st_mode))
-    return mno_fail(err, MNO_ERR_IO, "cannot write %s: it is not a regular file; results need one", output);
+  if (stat(output->path, &out) != 0) return MNO_OK;
   for (size_t i = 0; i < count; i++)
     if (stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
-      return mno_fail(err, MNO_ERR_USAGE, "%s is both the output and an input", output);
-  return force ? MNO_OK : mno_fail(err, MNO_ERR_USAGE, "%s exists; --force replaces it", output);
+      return mno_fail(err, MNO_ERR_USAGE, "%s is both the output and an input", output->shown);
+  if (!force) return mno_fail(err, MNO_ERR_USAGE, "%s exists; --force replaces it", output->shown);
+  return mno_output_may_replace(output, err);
 }
 
-static mno_status merge_into(merge *m, const char *output, const char *const *inputs, const mno_merge_options *options,
+static mno_status merge_into(merge *m, const mno_output *output, const char *const *inputs, const mno_merge_options *options,
                              mno_merge_report *report, mno_error *err) {
   mno_status status = check_output(output, inputs, m->count, options->force, err);
   for (size_t i = 0; i < m->count && status == MNO_OK; i++) {
@@ -283,6 +344,7 @@ static mno_status merge_into(merge *m, const char *output, const char *const *in
     if (status == MNO_OK) status = mno_result_open(inputs[i], &m->input[i], err);
     if (status == MNO_OK && i == 0) status = mno_plan_of_result(m->input[0], &m->plan, err);
     if (status == MNO_OK && i > 0) status = same_sweep(m->input[0], m->input[i], err);
+    if (status == MNO_OK) status = is_whole(m, i, err);
     for (size_t j = 0; j < i && status == MNO_OK; j++) status = same_limits(m->input[j], m->input[i], err);
   }
   if (status == MNO_OK) status = deal(m, err);
@@ -291,7 +353,7 @@ static mno_status merge_into(merge *m, const char *output, const char *const *in
   for (size_t row = 0; row < report->instances; row++) report->missing += m->owner[row] == SIZE_MAX;
   report->there = report->instances - report->missing;
   if (report->missing && !options->partial) return report_missing(m, report->missing, err);
-  return write_output(m, output, options->command, err);
+  return write_output(m, output, options->command, report, err);
 }
 
 mno_status mno_merge(const char *output, const char *const *inputs, size_t count, const mno_merge_options *options,
@@ -301,11 +363,14 @@ mno_status mno_merge(const char *output, const char *const *inputs, size_t count
   merge m = {.count = count, .input = mno_alloc(count, sizeof(mno_result *))};
   if (!m.input) return mno_fail_memory(err, count * sizeof(mno_result *), "the files to merge");
   mno_lock lock;
-  mno_status status = mno_lock_take(output, &lock, err);
+  mno_output file = {0};
+  mno_status status = mno_output_find(output, &file, err);
+  if (status == MNO_OK) status = mno_lock_take(file.path, file.shown, &lock, err);
   if (status == MNO_OK) {
-    status = merge_into(&m, output, inputs, options, report, err);
+    status = merge_into(&m, &file, inputs, options, report, err);
     mno_lock_release(&lock);
   }
+  mno_output_free(&file);
   mno_plan_of_result_free(m.plan);
   for (size_t i = 0; i < count; i++) mno_result_free(m.input[i]);
   free(m.owner);

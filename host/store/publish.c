@@ -2,11 +2,11 @@
 #include "store/publish.h"
 
 #include "core/memory.h"
+#include "store/output.h"
 #include "store/seal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,11 +70,11 @@ static mno_status cannot_write(const char *path, int why, mno_error *err) {
   return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(why));
 }
 
-mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_error *err) {
+mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, const char *like, mno_error *err) {
   struct stat about;
   if (fstat(fd, &about) != 0) return mno_fail(err, MNO_ERR_IO, "cannot read the result file: %s", strerror(errno));
   off_t length = about.st_size - (sealed ? MNO_SEAL_SIZE : 0), offset = 0;
-  int copy = open(to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  int copy = mno_output_aside(to, like);
   if (copy < 0) return cannot_write(to, errno, err);
   mno_status status = MNO_OK;
   if (ioctl(copy, FICLONE, fd) == 0) { /* shares the blocks where the file system can */
@@ -100,25 +100,6 @@ mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_error *err
   }
   if (close(copy) != 0 && status == MNO_OK) status = cannot_write(to, errno, err);
   return status;
-}
-
-void mno_sync_folder(const char *path) {
-  char *copy = strdup(path);
-  if (!copy) return;
-  int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {
-    fsync(folder);
-    close(folder);
-  }
-  free(copy);
-}
-
-mno_status mno_finish_file(const char *from, const char *to, mno_error *err) {
-  mno_status status = mno_seal_write(from, err);
-  if (status != MNO_OK) return status;
-  if (rename(from, to) != 0) return cannot_write(to, errno, err);
-  mno_sync_folder(to);
-  return MNO_OK;
 }
 
 /* ---- Blocks of rows: one buffer per stored field */

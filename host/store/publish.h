@@ -1,5 +1,4 @@
-/* The parts of publishing: copying a result file, bringing rows of a journal or of another file into it, sealing it and
- * renaming it over the one before. */
+/* The parts of publishing: copying a result file, bringing rows of a journal or of another file into it. */
 #ifndef MNO_STORE_PUBLISH_H
 #define MNO_STORE_PUBLISH_H
 
@@ -29,8 +28,8 @@ mno_status mno_pending_limit(mno_pending *pending, size_t problem, uint64_t offs
 mno_status mno_pending_move(mno_pending *from, mno_pending *to, mno_error *err); /* to receives all, from is empty */
 void mno_pending_free(mno_pending *pending);
 
-/* A copy of the result file open as fd, without its seal if it has one. */
-mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_error *err);
+/* A copy of the result file open as fd, without its seal if it has one; readable to nobody who may not read `like`. */
+mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, const char *like, mno_error *err);
 
 /* Writes what is pending in a journal into an open file; status and seconds [instance_count] receive those of its rows. */
 mno_status mno_apply_pending(mno_layout *layout, const mno_plan *plan, mno_journal_reader *journal, mno_pending *pending,
@@ -39,11 +38,5 @@ mno_status mno_apply_pending(mno_layout *layout, const mno_plan *plan, mno_journ
 /* Copies rows between files: row i of the plan comes from row source[i] of the result, SIZE_MAX: not from there. */
 mno_status mno_import_rows(mno_layout *layout, const mno_plan *plan, mno_result *result, const size_t *source,
                            mno_error *err);
-
-/* Waits until the folder of a file, and with it the file's name, is on disk; best effort: not every file system can. */
-void mno_sync_folder(const char *path);
-
-/* Seals the finished file `from`, renames it to `to` and waits until the folder is on disk. */
-mno_status mno_finish_file(const char *from, const char *to, mno_error *err);
 
 #endif

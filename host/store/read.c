@@ -2,7 +2,9 @@
 #include "store/read.h"
 
 #include "core/memory.h"
+#include "store/in_use.h"
 #include "store/layout.h"
+#include "store/output.h"
 #include "store/probe.h"
 #include "store/seal.h"
 
@@ -500,8 +502,10 @@ static mno_status read_all(const char *path, mno_error *err) {
 
 /* Is there a journal that knows more than this file? Adds a hint to the message. */
 static mno_status with_hint(const char *path, mno_status status, mno_error *err) {
-  char *journal;
-  if (!err || asprintf(&journal, "%s.journal", path) < 0) return status;
+  char *file = err ? mno_output_follow(path) : NULL, *journal = NULL;
+  if (!file || asprintf(&journal, "%s.journal", file) < 0) journal = NULL;
+  free(file);
+  if (!journal) return status;
   if (access(journal, F_OK) == 0) {
     size_t length = strlen(err->message);
     snprintf(err->message + length, sizeof err->message - length,
@@ -516,6 +520,7 @@ mno_status mno_result_open(const char *path, mno_result **result, mno_error *err
   mno_error inner = {0};
   *result = NULL;
   mno_status status = mno_seal_check(path, &seal, &inner);
+  if (status == MNO_OK && seal != MNO_SEALED) status = mno_in_use(path, &inner);
   if (status == MNO_OK && seal == MNO_SEAL_BROKEN)
     status =
         mno_fail(&inner, MNO_ERR_INPUT, "%s is damaged: its content does not match the checksum it was written with", path);

@@ -2,8 +2,11 @@
 #include "store/recover.h"
 
 #include "core/memory.h"
+#include "store/additions.h"
 #include "store/compare.h"
+#include "store/output.h"
 #include "store/publish.h"
+#include "store/in_use.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +33,7 @@ void mno_files_close(mno_store_files *files) {
   free(files->path);
   free(files->journal);
   free(files->fresh);
+  free(files->shown);
   mno_files_init(files);
 }
 
@@ -55,7 +59,7 @@ mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *
            errno != EOPNOTSUPP && errno != ENOSYS)
     why = errno;
   if (fd >= 0) close(fd);
-  return why ? mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->path, strerror(why)) : MNO_OK;
+  return why ? mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->shown, strerror(why)) : MNO_OK;
 }
 
 void mno_files_write_out(const mno_store_files *files) {
@@ -77,17 +81,39 @@ bool mno_files_journal_is_there(const mno_store_files *files, const mno_journal 
 
 bool mno_files_published_is_there(const mno_store_files *files) { return is_there(files->published, files->path); }
 
+/* The file whose mode, owner and attributes the next version gets: the one in place, or, if somebody has removed it, the
+ * one that was there. */
+const char *mno_files_like(const mno_store_files *files, char room[MNO_FILES_LIKE]) {
+  if (files->published < 0 || access(files->path, F_OK) == 0) return files->path;
+  snprintf(room, MNO_FILES_LIKE, "/proc/self/fd/%d", files->published);
+  return room;
+}
+
+static mno_status open_published(mno_store_files *files, const char *path, mno_error *err) {
+  if (files->published >= 0) close(files->published);
+  files->published = open(path, O_RDONLY | O_CLOEXEC);
+  if (files->published < 0) return mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", path, strerror(errno));
+  return MNO_OK;
+}
+
 mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
   struct stat about;
+  char room[MNO_FILES_LIKE];
   if (stat(files->fresh, &about) != 0 || truncate(files->fresh, about.st_size) != 0) /* gives back what was reserved */
-    return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->path, strerror(errno));
+    return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->shown, strerror(errno));
   mno_files_write_out(files); /* while its checksum is taken */
-  mno_status status = mno_finish_file(files->fresh, files->path, err);
+  mno_status status = mno_output_publish(files->fresh, files->path, mno_files_like(files, room), &files->lost, err);
   if (status != MNO_OK) return status;
-  if (files->published >= 0) close(files->published);
-  files->published = open(files->path, O_RDONLY | O_CLOEXEC);
-  if (files->published < 0) return mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", files->path, strerror(errno));
-  return MNO_OK;
+  files->replaces = false;
+  return open_published(files, files->path, err);
+}
+
+/* The first version of a run that begins anew beside an earlier one's file: complete, but without a name. */
+static mno_status keep_aside(mno_store_files *files, mno_error *err) {
+  mno_status status = mno_seal_write(files->fresh, err);
+  if (status == MNO_OK) status = open_published(files, files->fresh, err);
+  if (status == MNO_OK) unlink(files->fresh);
+  return status;
 }
 
 void mno_files_done(mno_store_files *files) { unlink(files->journal); }
@@ -113,7 +139,9 @@ static void forget(found *f) {
 
 static mno_status open_base(mno_store_files *files, const mno_plan *plan, found *f, mno_error *err) {
   mno_error why = {0};
-  mno_status status = mno_result_open(files->path, &f->base, &why);
+  mno_status status = mno_in_use(files->path, err); /* what is written there now would be lost */
+  if (status != MNO_OK) return status;
+  status = mno_result_open(files->path, &f->base, &why);
   if (status != MNO_OK) {
     if (status == MNO_ERR_MEMORY) return mno_fail(err, status, "%s", why.message);
     if (!f->journal_there)
@@ -126,13 +154,18 @@ static mno_status open_base(mno_store_files *files, const mno_plan *plan, found 
     return MNO_OK;
   }
   mno_result_file *file = f->base->file;
-  mno_held held = {.name = files->path,
+  mno_held held = {.name = files->shown,
                    .instance_count = f->base->instance_count,
                    .id = f->base->id,
                    .settings = file->settings,
                    .precision = file->precision,
                    .config = f->base->config,
                    .config_length = strlen(f->base->config)};
+  bool ids = false;
+  for (size_t i = 0; i < f->base->instance_count; i++) ids |= f->base->id[i] != 0;
+  if (!ids)
+    return mno_fail(err, MNO_ERR_INPUT, "%s has no ids (/id), which tell what its rows are; --force begins anew, -o NAME writes "
+                    "another", files->shown);
   return mno_compare(&held, plan, err);
 }
 
@@ -202,13 +235,21 @@ static mno_status take_entry(mno_store_files *files, const mno_plan *plan, const
   return mno_pending_row(&f->pending, row, entry->offset, err);
 }
 
+/* A run with --force was to replace the file and did not come to it: the file is whole. */
+static void add_way_back(const mno_store_files *files, mno_error *err) {
+  size_t used = strlen(err->message);
+  snprintf(err->message + used, sizeof err->message - used,
+           "\n  %s is still the whole file of the run before that one; to go on from it, remove %s", files->shown,
+           files->journal);
+}
+
 static mno_status read_journal(mno_store_files *files, const mno_plan *plan, const mno_rows *rows, found *f, int8_t *status,
                                double *seconds, mno_limit **first, mno_error *err) {
   bool missing, more = true;
   mno_error why = {0};
   mno_status done = mno_journal_open(files->journal, &f->journal, &missing, &why);
   if (done == MNO_ERR_INPUT && f->base) {
-    note(files, "%s; only what is in %s is kept", why.message, files->path);
+    note(files, "%s; only what is in %s is kept", why.message, files->shown);
     return MNO_OK;
   }
   if (done != MNO_OK) return mno_fail(err, done, "%s", why.message);
@@ -227,6 +268,7 @@ static mno_status read_journal(mno_store_files *files, const mno_plan *plan, con
                        .config = header.config,
                        .config_length = header.config_length};
       done = settings ? mno_compare(&held, plan, err) : mno_fail_memory(err, header.settings_length, "the settings");
+      if (done == MNO_ERR_INPUT && files->replaces) add_way_back(files, err);
       free(settings);
     } else {
       done = take_entry(files, plan, rows, f, &entry, status, seconds, first, &foreign, err);
@@ -273,6 +315,35 @@ static mno_status count_shard(const mno_plan *plan, mno_stamp *stamp, mno_error 
   return status;
 }
 
+/* What was cut out of the file by hand cannot be imported. */
+static void add_remedy(mno_error *err) {
+  size_t used = strlen(err->message);
+  snprintf(err->message + used, sizeof err->message - used,
+           "\n  another program has changed the file; put back what is missing, or --force begins anew, -o NAME writes another");
+}
+
+static void note_names(mno_store_files *files, const char *words, const mno_names *names) {
+  if (names->count) note(files, "%s %s: %s", files->shown, words, names->text);
+}
+
+static void keep_additions(mno_store_files *files, const mno_plan *plan, const found *f, mno_layout *layout) {
+  mno_names left;
+  mno_additions_copy(f->base, layout, plan, &left);
+  note_names(files, "loses what could not be brought into its new version", &left);
+}
+
+/* A run that begins anew says what it will not keep of the file before, if that can be read. */
+static void name_dropped(mno_store_files *files, const mno_plan *plan, mno_layout *layout) {
+  mno_error why;
+  mno_result *before = NULL;
+  mno_names names;
+  if (mno_result_open(files->path, &before, &why) == MNO_OK) {
+    mno_additions_list(before, layout, plan, &names);
+    note_names(files, "is made anew, without what was added to it", &names);
+  }
+  mno_result_free(before);
+}
+
 static mno_status make_first(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
                              int8_t *row_status, double *seconds, mno_error *err) {
   const mno_result_file *file = f->base ? f->base->file : NULL;
@@ -293,19 +364,25 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
   if (f->base && f->same_rows && file->sealed) {
     int fd = open(files->path, O_RDONLY | O_CLOEXEC);
     status = fd < 0 ? mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", files->path, strerror(errno))
-                    : mno_copy_unsealed(fd, true, files->fresh, err);
+                    : mno_copy_unsealed(fd, true, files->fresh, files->path, err);
     if (fd >= 0) close(fd);
     if (status == MNO_OK) status = mno_layout_open(files->fresh, plan, &layout, err);
     if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);
   } else {
-    status = mno_layout_create(files->fresh, plan, &stamp, &layout, err);
+    int fd = mno_output_aside(files->fresh, files->path); /* HDF5 would make it for everybody to read */
+    status = fd < 0 ? mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->shown, strerror(errno)) : MNO_OK;
+    if (fd >= 0) close(fd);
+    if (status == MNO_OK) status = mno_layout_create(files->fresh, plan, &stamp, &layout, err);
     if (status == MNO_OK && f->base) status = import_base(layout, plan, f, err);
+    if (status == MNO_ERR_INPUT && f->base) add_remedy(err);
+    if (status == MNO_OK && f->base) keep_additions(files, plan, f, layout);
+    if (status == MNO_OK && files->replaces) name_dropped(files, plan, layout);
   }
   if (status == MNO_OK) status = mno_apply_pending(layout, plan, &f->journal, &f->pending, row_status, seconds, err);
   if (status == MNO_OK) status = mno_layout_tables(layout, row_status, seconds, err);
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
-  if (status == MNO_OK) status = mno_files_replace(files, err);
+  if (status == MNO_OK) status = files->replaces ? keep_aside(files, err) : mno_files_replace(files, err);
   if (status != MNO_OK) unlink(files->fresh);
   free(history);
   return status;
@@ -313,18 +390,29 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
 
 /* ---- Opening */
 
-/* Names of the files; a link is followed, so that renaming replaces what it points to. */
-static mno_status name_files(mno_store_files *files, const char *path, bool *there, mno_error *err) {
-  struct stat about;
-  *there = stat(path, &about) == 0;
-  if (!*there && errno != ENOENT) return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(errno));
-  if (*there && !S_ISREG(about.st_mode))
-    return mno_fail(err, MNO_ERR_IO, "cannot write %s: it is not a regular file; results need one", path);
-  files->path = *there ? realpath(path, NULL) : strdup(path);
-  if (!files->path || asprintf(&files->journal, "%s.journal", files->path) < 0 ||
+static mno_status name_files(mno_store_files *files, const char *path, mno_output *output, mno_error *err) {
+  mno_status status = mno_output_find(path, output, err);
+  if (status != MNO_OK) return status;
+  files->path = strdup(output->path);
+  files->shown = strdup(output->shown);
+  if (!files->path || !files->shown || asprintf(&files->journal, "%s.journal", files->path) < 0 ||
       asprintf(&files->fresh, "%s.new", files->path) < 0)
     return mno_fail_memory(err, strlen(path), "a path");
   return MNO_OK;
+}
+
+/* Is the file in place still that of an earlier run, which the journal's run replaces when it ends? */
+static bool is_replaced(const mno_store_files *files) {
+  mno_journal_reader reader;
+  mno_entry entry;
+  mno_file_mark mark;
+  mno_error err;
+  bool missing, more, is = false;
+  if (!mno_file_mark_of(files->path, &mark) || mno_journal_open(files->journal, &reader, &missing, &err) != MNO_OK) return false;
+  for (int i = 0; i < 2 && !is && mno_journal_next(&reader, &entry, &more, &err) == MNO_OK && more; i++)
+    is = mno_journal_replaces(&entry, &mark);
+  mno_journal_reader_close(&reader);
+  return is;
 }
 
 static mno_status look(mno_store_files *files, const mno_plan *plan, found *f, bool file_there, int8_t *status,
@@ -350,11 +438,10 @@ static mno_status look(mno_store_files *files, const mno_plan *plan, found *f, b
   return done;
 }
 
-mno_status mno_files_open(mno_store_files *files, const char *path, const mno_plan *plan, const mno_provenance *provenance,
-                          mno_open_mode mode, int8_t *status, double *seconds, mno_limit **first, mno_error *err) {
-  bool file_there;
-  mno_status done = name_files(files, path, &file_there, err);
-  if (done != MNO_OK) return done;
+/* With the lock held. */
+static mno_status open_locked(mno_store_files *files, const mno_output *output, const mno_plan *plan,
+                              const mno_provenance *provenance, mno_open_mode mode, int8_t *status, double *seconds,
+                              mno_limit **first, mno_error *err) {
   for (size_t i = 0; i < plan->instance_count; i++) {
     status[i] = MNO_STATUS_MISSING;
     seconds[i] = NAN;
@@ -363,18 +450,45 @@ mno_status mno_files_open(mno_store_files *files, const char *path, const mno_pl
   files->limit = mno_alloc(plan->problem_count * MNO_LIMIT_KINDS, sizeof(mno_limit *));
   if (!files->settings || !files->limit) return mno_fail_memory(err, 256, "the settings");
   files->limits = plan->problem_count * MNO_LIMIT_KINDS;
-  done = mno_lock_take(files->path, &files->lock, err);
-  if (done != MNO_OK) return done;
 
   found f = {.journal = {.fd = -1}};
-  file_there = access(files->path, F_OK) == 0;
+  bool file_there = access(files->path, F_OK) == 0;
   f.journal_there = access(files->journal, F_OK) == 0;
   if (mode == MNO_CREATE && (file_there || f.journal_there))
     return mno_fail(err, MNO_ERR_USAGE, "%s exists; --resume continues it, --force replaces it, -o NAME writes another",
-                    file_there ? files->path : files->journal);
-  if (mode == MNO_FORCE) file_there = f.journal_there = false;
+                    file_there ? files->shown : files->journal);
+  mno_status done = mno_output_may_replace(output, err);
+  if (done != MNO_OK) return done;
+  size_t others = mno_output_other_names(output);
+  if (others)
+    note(files, "%s has %zu other name%s (hard links); the results take this one, and what has the other%s keeps its content",
+         files->shown, others, others == 1 ? "" : "s", others == 1 ? "" : "s");
+  if (mode == MNO_FORCE) {
+    files->replaces = file_there && mno_file_mark_of(files->path, &files->replaced);
+    if (f.journal_there) note(files, "%s, of an earlier run, is dropped with what was not yet in its file", files->journal);
+    file_there = f.journal_there = false;
+  } else if (file_there && f.journal_there && is_replaced(files)) {
+    files->replaces = true;
+    file_there = false;
+  }
   done = look(files, plan, &f, file_there, status, seconds, first, err);
+  if (mode != MNO_FORCE) files->replaces = false; /* what the journal holds is published at once */
   if (done == MNO_OK) done = make_first(files, plan, provenance, &f, status, seconds, err);
+  if (done == MNO_OK && files->lost) {
+    char what[80];
+    mno_output_lost(files->lost, what, sizeof what);
+    note(files, "the %s of %s could not be kept", what, files->shown);
+  }
   forget(&f);
+  return done;
+}
+
+mno_status mno_files_open(mno_store_files *files, const char *path, const mno_plan *plan, const mno_provenance *provenance,
+                          mno_open_mode mode, int8_t *status, double *seconds, mno_limit **first, mno_error *err) {
+  mno_output output = {0};
+  mno_status done = name_files(files, path, &output, err);
+  if (done == MNO_OK) done = mno_lock_take(files->path, files->shown, &files->lock, err);
+  if (done == MNO_OK) done = open_locked(files, &output, plan, provenance, mode, status, seconds, first, err);
+  mno_output_free(&output);
   return done;
 }

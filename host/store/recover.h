@@ -6,17 +6,22 @@
 #include "meanode/store.h"
 #include "store/journal.h"
 #include "store/lock.h"
+#include "store/seal.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 typedef struct mno_store_files {
-  char *path, *journal, *fresh; /* OUT.h5, OUT.h5.journal, OUT.h5.new */
+  char *path, *journal, *fresh; /* OUT.h5, OUT.h5.journal, OUT.h5.new; links are followed */
+  char *shown;                  /* OUT.h5 as the user wrote it, for messages */
   mno_lock lock;
   int published;     /* the result file's present version; survives its removal */
+  bool replaces;     /* the file in place is an earlier run's and stays there until this one ends; published has no name */
+  mno_file_mark replaced; /* of that file */
   char *settings;    /* of the plan */
   mno_limit **limit; /* [problem_count][MNO_LIMIT_KINDS] found in the file, or NULL */
   size_t limits;
+  unsigned lost;   /* MNO_LOST_*: what of the file in place its next version could not keep */
   char note[1024]; /* what was found that a person should know; empty if nothing */
 } mno_store_files;
 
@@ -36,6 +41,10 @@ void mno_files_write_out(const mno_store_files *files);
 /* Is what is written still what is found under its name? */
 bool mno_files_journal_is_there(const mno_store_files *files, const mno_journal *journal);
 bool mno_files_published_is_there(const mno_store_files *files);
+
+/* The file whose mode, owner and attributes the next version gets; room may hold its name. */
+enum { MNO_FILES_LIKE = 32 };
+const char *mno_files_like(const mno_store_files *files, char room[MNO_FILES_LIKE]);
 
 /* Seals the fresh file and publishes it. */
 mno_status mno_files_replace(mno_store_files *files, mno_error *err);

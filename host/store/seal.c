@@ -59,6 +59,17 @@ static mno_status open_file(const char *path, int flags, int *fd, uint64_t *size
   return MNO_OK;
 }
 
+bool mno_file_mark_of(const char *path, mno_file_mark *mark) {
+  int fd;
+  mno_error err;
+  *mark = (mno_file_mark){0};
+  if (open_file(path, O_RDONLY, &fd, &mark->size, &err) != MNO_OK) return false;
+  size_t n = mark->size < MNO_SEAL_SIZE ? (size_t)mark->size : MNO_SEAL_SIZE;
+  bool ok = pread(fd, mark->end, n, (off_t)(mark->size - n)) == (ssize_t)n;
+  close(fd);
+  return ok;
+}
+
 mno_status mno_seal_write(const char *path, mno_error *err) {
   int fd;
   uint64_t size, sum;

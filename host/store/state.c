@@ -3,7 +3,9 @@
 #include "core/memory.h"
 #include "store/layout.h"
 #include "store/lock.h"
+#include "store/output.h"
 #include "store/read.h"
+#include "store/seal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,10 +26,12 @@ static uint64_t *done_ids(const mno_result *result, size_t *count) {
   return id;
 }
 
-static void count_journal(mno_journal_reader *journal, const uint64_t *known, size_t known_count, mno_result_state *state) {
+/* mark: of the result file. */
+static void count_journal(mno_journal_reader *journal, const mno_file_mark *mark, const uint64_t *known, size_t known_count,
+                          mno_result_state *state) {
   mno_entry entry;
   mno_error err;
-  size_t seen_count = 0, capacity = 0;
+  size_t seen_count = 0, capacity = 0, planned = 0;
   uint64_t *seen = NULL; /* an entry may be there twice after repeated resumes */
   for (bool found = true; found;) {
     if (mno_journal_next(journal, &entry, &found, &err) != MNO_OK) {
@@ -37,7 +41,16 @@ static void count_journal(mno_journal_reader *journal, const uint64_t *known, si
     mno_journal_header header;
     mno_journal_record record;
     if (!found) break;
-    if (mno_journal_header_decode(&entry, &header) && state->instances == 0) state->instances = header.instance_count;
+    if (mno_journal_header_decode(&entry, &header)) {
+      planned = header.instance_count;
+      if (state->instances == 0) state->instances = planned;
+    }
+    if (mno_journal_replaces(&entry, mark)) {
+      *state = (mno_result_state){.instances = planned, .shard_instances = planned};
+      snprintf(state->note, sizeof state->note,
+               "this is the run that was begun with --force; until it ends the file is still that of the run before");
+      known_count = 0;
+    }
     if (!mno_journal_record_decode(&entry, &record)) continue;
     if (known_count && bsearch(&record.id, known, known_count, sizeof *known, by_id)) continue;
     if (seen_count == capacity) {
@@ -60,8 +73,11 @@ mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_err
   *state = (mno_result_state){0};
   mno_error why = {0};
   mno_result *result = NULL;
-  char *name;
-  if (asprintf(&name, "%s.journal", path) < 0) return mno_fail_memory(err, strlen(path), "a path");
+  char *file = mno_output_follow(path), *name; /* journal and lock lie beside what a link leads to */
+  if (!file || asprintf(&name, "%s.journal", file) < 0) {
+    free(file);
+    return mno_fail_memory(err, strlen(path), "a path");
+  }
   uint64_t *known = NULL;
   size_t known_count = 0;
   mno_status status = mno_result_open(path, &result, &why);
@@ -84,14 +100,17 @@ mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_err
   mno_status journal_status = mno_journal_open(name, &journal, &missing, &other);
   if (journal_status == MNO_OK) {
     if (status != MNO_OK) snprintf(state->note, sizeof state->note, "%.500s", why.message);
-    count_journal(&journal, known, known_count, state);
+    mno_file_mark mark;
+    mno_file_mark_of(file, &mark);
+    count_journal(&journal, &mark, known, known_count, state);
     mno_journal_reader_close(&journal);
   } else if (!missing) {
     snprintf(state->note, sizeof state->note, "%.500s", other.message);
   }
   free(known);
   free(name);
-  state->running = mno_lock_owner(path, state->owner, sizeof state->owner);
+  state->running = mno_lock_owner(file, state->owner, sizeof state->owner);
+  free(file);
   if (status == MNO_OK || journal_status == MNO_OK) return MNO_OK;
   return mno_fail(err, status, "%s", why.message);
 }

@@ -2,6 +2,7 @@
 #include "meanode/store.h"
 
 #include "core/memory.h"
+#include "store/output.h"
 #include "store/version.h"
 
 #include <math.h>
@@ -181,7 +182,7 @@ static void *publisher(void *context) {
       gone = true;
       status =
           mno_fail(&error, MNO_ERR_IO, "%s was removed or replaced while the run was writing it; what was finished is in %s",
-                   store->files.journal, store->files.path);
+                   store->files.journal, store->files.shown);
     }
 
     pthread_mutex_lock(&store->lock);
@@ -271,7 +272,9 @@ mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_prov
   pthread_sigmask(SIG_BLOCK, &limit, &before);
   if (status == MNO_OK)
     status = mno_files_open(&made->files, path, plan, provenance, mode, made->status, made->seconds, made->first, err);
-  if (status == MNO_OK) status = mno_journal_create(made->files.journal, plan, made->files.settings, &made->journal, err);
+  if (status == MNO_OK)
+    status = mno_journal_create(made->files.journal, plan, made->files.settings, made->files.path,
+                                made->files.replaces ? &made->files.replaced : NULL, &made->journal, err);
   if (status == MNO_OK) mno_sync_folder(made->files.journal);
   if (status == MNO_OK) memcpy(made->found, made->status, n);
   if (status == MNO_OK) status = mno_version_open(&made->next, &made->files, plan, made->status, made->seconds, err);

@@ -18,7 +18,8 @@ mno_status mno_version_open(mno_version *version, mno_store_files *files, const 
 static mno_status begin(mno_version *version, mno_error *err) {
   double start = mno_now();
   const char *fresh = version->files->fresh;
-  mno_status status = mno_copy_unsealed(version->files->published, true, fresh, err);
+  char room[MNO_FILES_LIKE];
+  mno_status status = mno_copy_unsealed(version->files->published, true, fresh, mno_files_like(version->files, room), err);
   if (status == MNO_OK) status = mno_layout_open(fresh, version->plan, &version->layout, err);
   if (status != MNO_OK) unlink(fresh);
   version->cost = mno_now() - start;
@@ -40,6 +41,7 @@ mno_status mno_version_add(mno_version *version, mno_pending *pending, uint64_t 
 }
 
 bool mno_version_is_due(const mno_version *version) {
+  if (version->files->replaces) return false; /* not over a whole file of an earlier run */
   double wait = version->cost / share;
   return version->layout && mno_now() - version->began >= (wait < least_seconds ? least_seconds : wait);
 }

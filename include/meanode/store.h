@@ -75,6 +75,7 @@ typedef struct mno_merge_options {
 typedef struct mno_merge_report {
   size_t instances, there, missing;
   size_t repeated; /* instances in several files; their content was equal */
+  char note[1024]; /* what a person should know: additions of users that were left behind, what could not be kept; or empty */
 } mno_merge_report;
 
 /* Errors: MNO_ERR_USAGE if the output exists or is one of the inputs; MNO_ERR_INPUT for files that do not belong together,

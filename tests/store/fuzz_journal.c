@@ -95,7 +95,7 @@ static char *whole(size_t *size) {
   mno_journal journal;
   mno_limit *limit;
   uint64_t offset;
-  require(mno_journal_create(path, &plan, "settings", &journal, &err) == MNO_OK);
+  require(mno_journal_create(path, &plan, "settings", NULL, NULL, &journal, &err) == MNO_OK);
   require(mno_limit_new(&problem, 2, &limit, &err) == MNO_OK);
   require(mno_journal_put_limit(&journal, problem.id, limit, &offset, &err) == MNO_OK);
   mno_limit_free(limit);
