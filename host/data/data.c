@@ -71,6 +71,8 @@ void mno_data_free(mno_data *data) {
   free(data->y);
   free(data->w_embed);
   free(data->w_unembed);
+  free(data->source);
+  free(data->note);
   free(data);
 }
 

@@ -12,12 +12,17 @@ typedef struct mno_data {
   double *y;         /* [N][d_out] */
   double *w_embed;   /* [D][d_in] or NULL */
   double *w_unembed; /* [D][d_out] or NULL */
+  char *source;      /* kind file: where the data come from; else NULL */
+  char *note;        /* [MNO_DATA_NOTE] how a file was interpreted, for a person; empty or NULL: as it is */
 } mno_data;
+
+enum { MNO_DATA_NOTE = 2048 };
 
 /* Loads or draws the data; seed is one of data.seed.
  *   gaussian  entries of x and y N(0, 1), drawn from the seed; more samples extend fewer
  *   digits    inputs standardised by the mean and deviation of all pixels of all 1797 samples, targets one-hot
- *   file      HDF5 datasets x, y and, when present, w_embed and w_unembed; every model.D must fit them
+ *   file      HDF5 datasets x, y and, when present, w_embed and w_unembed; every model.D must fit them. What attributes say
+ *             of the numbers (packing, missing values, order of MATLAB and Julia) is applied or refused
  * Errors: MNO_ERR_INPUT (a file that is missing, malformed or does not fit; names file and dataset), MNO_ERR_MEMORY. */
 mno_status mno_data_load(const mno_sweep *sweep, uint64_t seed, mno_data **data, mno_error *err);
 void mno_data_free(mno_data *data);

@@ -2,10 +2,11 @@
 #include "store/read.h"
 
 #include "core/memory.h"
+#include "core/probe.h"
 #include "store/layout.h"
-#include "store/probe.h"
 #include "store/seal.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -478,7 +479,7 @@ mno_status mno_result_read_rows(mno_result *result, size_t row, size_t count, co
 }
 
 /* Everything that is ever read of a file, so that a damaged one shows its teeth here. */
-static mno_status read_all(const char *path, mno_error *err) {
+static mno_status read_all(const void *path, mno_error *err) {
   mno_result *result;
   mno_status status = open_result(path, &result, err);
   if (status != MNO_OK) return status;
@@ -509,15 +510,24 @@ static mno_status with_hint(const char *path, mno_status status, mno_error *err)
   return status;
 }
 
+/* What another program has open for writing does not match its checksum either, but is not damaged. */
+static mno_status not_busy(const char *path, mno_error *err) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  const char *busy = fd >= 0 ? mno_h5_busy(fd) : NULL;
+  if (fd >= 0) close(fd);
+  return busy ? mno_fail(err, MNO_ERR_INPUT, "%s is %s", path, busy) : MNO_OK;
+}
+
 mno_status mno_result_open(const char *path, mno_result **result, mno_error *err) {
   mno_seal seal;
   mno_error inner = {0};
   *result = NULL;
   mno_status status = mno_seal_check(path, &seal, &inner);
+  if (status == MNO_OK && seal != MNO_SEALED) status = not_busy(path, &inner);
   if (status == MNO_OK && seal == MNO_SEAL_BROKEN)
     status =
         mno_fail(&inner, MNO_ERR_INPUT, "%s is damaged: its content does not match the checksum it was written with", path);
-  if (status == MNO_OK && seal == MNO_UNSEALED) status = mno_probe(read_all, path, &inner);
+  if (status == MNO_OK && seal == MNO_UNSEALED) status = mno_probe(read_all, path, path, &inner);
   if (status == MNO_OK) status = open_result(path, result, &inner);
   if (status == MNO_OK) {
     ((mno_result_file *)(*result)->file)->sealed = seal == MNO_SEALED;
