@@ -56,7 +56,7 @@ mno_status mno_data_load(const mno_sweep *sweep, uint64_t seed, mno_data **data,
   if (!made) return mno_fail_memory(err, sizeof *made, "the data");
   mno_status status = sweep->data.kind == MNO_DATA_GAUSSIAN ? mno_data_gaussian(sweep, seed, made, err)
                       : sweep->data.kind == MNO_DATA_DIGITS ? mno_data_digits(sweep, made, err)
-                                                            : mno_data_file(sweep, made, err);
+                                                            : mno_data_file(sweep, NULL, made, err);
   if (status == MNO_OK && sweep->training.loss == MNO_CROSS_ENTROPY) status = check_probabilities(sweep, made, err);
   if (status == MNO_OK)
     *data = made;

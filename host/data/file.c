@@ -30,10 +30,10 @@ static bool same_file(const struct stat *a, const char *path) {
   return stat(path, &b) == 0 && a->st_dev == b.st_dev && a->st_ino == b.st_ino;
 }
 
-bool mno_data_reads(const mno_sweep *sweep, const char *path) {
+bool mno_data_reads(const mno_sweep *sweep, const char *source, const char *path) {
   struct stat information;
   if (stat(path, &information) != 0) return false;
-  if (same_file(&information, sweep->path)) return true;
+  if (same_file(&information, sweep->path) || (source && same_file(&information, source))) return true;
   char *data = sweep->data.path ? resolve(sweep->path, sweep->data.path) : NULL;
   bool same = data && same_file(&information, data);
   free(data);
@@ -79,8 +79,7 @@ static mno_status read_sets(const mno_data_reader *r, mno_data_matrix set[SETS])
   mno_status status = MNO_OK;
   for (int i = 0; i < SETS && status == MNO_OK; i++)
     status = mno_data_read_matrix(r, &set[i], i <= Y_SET, i <= Y_SET ? wanted : 0);
-  if (status == MNO_OK)
-    status = mno_data_check_dimensions(r, &set[X_SET], &set[Y_SET], &set[W_EMBED], &set[W_UNEMBED]);
+  if (status == MNO_OK) status = mno_data_check_dimensions(r, &set[X_SET], &set[Y_SET], &set[W_EMBED], &set[W_UNEMBED]);
   if (status == MNO_OK) status = check_samples(r, &set[X_SET], &set[Y_SET]);
   if (status == MNO_OK) status = check_embedding(r, &set[W_EMBED], &set[X_SET]);
   if (status == MNO_OK) status = check_embedding(r, &set[W_UNEMBED], &set[Y_SET]);
@@ -121,9 +120,10 @@ static mno_status attempt(const void *context, mno_error *err) {
   return read_file(&r, &data);
 }
 
-mno_status mno_data_file(const mno_sweep *sweep, mno_data *data, mno_error *err) {
+mno_status mno_data_file(const mno_sweep *sweep, const char *path, mno_data *data, mno_error *err) {
   mno_error why = {0};
-  mno_data_reader r = {.sweep = sweep, .file = -1, .path = resolve(sweep->path, sweep->data.path), .err = &why};
+  mno_data_reader r = {.sweep = sweep, .file = -1, .err = &why};
+  r.path = path ? strdup(path) : resolve(sweep->path, sweep->data.path);
   r.note = data->note = mno_alloc(MNO_DATA_NOTE, 1);
   if (!r.path || !r.note) {
     free(r.path);

@@ -66,7 +66,8 @@ static bool contains(const unsigned char *bytes, size_t length, const char *word
 }
 
 static const char *kind_of_zip(const unsigned char *bytes, size_t length) {
-  if (contains(bytes, length, ".npy")) return "a NumPy archive (.npz); write HDF5 with h5py: f[\"x\"] = numpy.load(...)[\"x\"]";
+  if (contains(bytes, length, ".npy"))
+    return "a NumPy archive (.npz); write HDF5 with h5py: f[\"x\"] = numpy.load(...)[\"x\"]";
   if (contains(bytes, length, "data.pkl")) return "a PyTorch file; load it with torch.load and write x and y with h5py";
   if (contains(bytes, length, "[Content_Types].xml"))
     return "an Excel (or other Office) document; read it with pandas and write x and y with h5py";

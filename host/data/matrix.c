@@ -21,12 +21,14 @@ static mno_status refuse_group(const mno_data_reader *r, const char *name, hid_t
   else if (class)
     status = MNO_DATA_FAIL(r, "\"%s\" is of MATLAB's class %s, not an array of numbers", name, class);
   else if (encoding)
-    status = MNO_DATA_FAIL(r, "\"%s\" is a group (%s of AnnData?), not a dataset; store it as a plain array", name, encoding);
+    status =
+        MNO_DATA_FAIL(r, "\"%s\" is a group (%s of AnnData?), not a dataset; store it as a plain array", name, encoding);
   else if (H5Aexists(group, "OCTAVE_NEW_FORMAT") > 0 || H5Lexists(group, "value", H5P_DEFAULT) > 0)
-    status = MNO_DATA_FAIL(r,
-                           "\"%s\" is a group (a variable of Octave?), not a dataset: its numbers are in \"%s/value\", stored "
-                           "columns first; copy them to \"%s\" with h5py",
-                           name, name, name);
+    status =
+        MNO_DATA_FAIL(r,
+                      "\"%s\" is a group (a variable of Octave?), not a dataset: its numbers are in \"%s/value\", stored "
+                      "columns first; copy them to \"%s\" with h5py",
+                      name, name, name);
   else if (H5Aexists(group, "pandas_type") > 0 || H5Lexists(group, "block0_values", H5P_DEFAULT) > 0)
     status = MNO_DATA_FAIL(r,
                            "\"%s\" is a group (a table of pandas.to_hdf?), not a dataset: its numbers are in "
@@ -79,7 +81,8 @@ static mno_status check_shape(const mno_data_reader *r, const mno_data_matrix *m
   hsize_t all[H5S_MAX_RANK] = {0};
   const char *name = m->name;
   if (H5Sget_simple_extent_type(space) == H5S_NULL)
-    return MNO_DATA_FAIL(r, "dataset \"%s\" holds nothing (an empty dataspace); it needs two dimensions, %s", name, m->shape);
+    return MNO_DATA_FAIL(r, "dataset \"%s\" holds nothing (an empty dataspace); it needs two dimensions, %s", name,
+                         m->shape);
   int rank = H5Sget_simple_extent_dims(space, all, NULL);
   char text[512] = "";
   for (int i = 0; i < rank && i < 16; i++)
@@ -89,8 +92,8 @@ static mno_status check_shape(const mno_data_reader *r, const mno_data_matrix *m
                          "dataset \"%s\" has 1 dimension; it needs two, %s: for one number a sample store %s.reshape(-1, 1)",
                          name, m->shape, name);
   if (rank > 2)
-    return MNO_DATA_FAIL(r, "dataset \"%s\" has %d dimensions (%s); it needs two, %s: store %s.reshape(%llu, -1)", name, rank,
-                         text, m->shape, name, all[swap ? rank - 1 : 0]);
+    return MNO_DATA_FAIL(r, "dataset \"%s\" has %d dimensions (%s); it needs two, %s: store %s.reshape(%llu, -1)", name,
+                         rank, text, m->shape, name, all[swap ? rank - 1 : 0]);
   if (rank != 2) return MNO_DATA_FAIL(r, "dataset \"%s\" is one number; it needs two dimensions, %s", name, m->shape);
   shape[0] = all[swap];
   shape[1] = all[!swap];
@@ -204,10 +207,11 @@ static mno_status read_set(const mno_data_reader *r, mno_data_matrix *m, hid_t s
   if (status == MNO_OK) status = read_values(r, m, set, space, type, swap, &changed);
   if (status == MNO_OK) status = mno_data_apply_meaning(r, &meaning, m);
   if (status == MNO_OK && changed < m->rows * m->columns)
-    status = MNO_DATA_FAIL(r,
-                           "dataset \"%s\" holds a number in row %zu, column %zu that changes when it becomes a float64 (%.17g); "
-                           "store it as float64",
-                           m->name, changed / m->columns, changed % m->columns, m->values[changed]);
+    status =
+        MNO_DATA_FAIL(r,
+                      "dataset \"%s\" holds a number in row %zu, column %zu that changes when it becomes a float64 (%.17g); "
+                      "store it as float64",
+                      m->name, changed / m->columns, changed % m->columns, m->values[changed]);
   if (status == MNO_OK && !swap) mno_data_dimensions(set, m->dimension);
   return status;
 }

@@ -1,5 +1,6 @@
 /* What the attributes of a dataset say of its numbers: netCDF's packing, missing values and valid ranges (CF, NUG), the
- * classes of MATLAB, the marks of R, and names of dimensions. What is known is applied; what cannot be is refused by name. */
+ * classes of MATLAB, the marks of R, and names of dimensions. What is known is applied; what cannot be is refused by name.
+ */
 #include "data/reader.h"
 
 #include "core/memory.h"
@@ -87,8 +88,9 @@ static mno_status read_numbers(const mno_data_reader *r, const char *set_name, h
     status = MNO_DATA_FAIL(r, "attribute %s of dataset \"%s\" is %s, not a number; correct it or remove it", name, set_name,
                            class == H5T_STRING ? "text" : "of another type");
   else if (points < 1 || points > (hssize_t)most)
-    status = MNO_DATA_FAIL(r, "attribute %s of dataset \"%s\" holds %lld numbers; %s%zu can be used; correct it or remove it",
-                           name, set_name, (long long)points, most > 2 ? "at most " : "", most);
+    status =
+        MNO_DATA_FAIL(r, "attribute %s of dataset \"%s\" holds %lld numbers; %s%zu can be used; correct it or remove it",
+                      name, set_name, (long long)points, most > 2 ? "at most " : "", most);
   else if (H5Aread(attribute, H5T_NATIVE_DOUBLE, out->value) < 0)
     status = MNO_DATA_FAIL(r, "attribute %s of dataset \"%s\" cannot be read; is the file damaged?", name, set_name);
   if (status == MNO_OK) {
@@ -139,8 +141,8 @@ static mno_status read_sign(const mno_data_reader *r, const char *name, hid_t se
   bool yes = text && strcasecmp(text, "true") == 0, no = text && strcasecmp(text, "false") == 0;
   free(text);
   if (!yes && !no)
-    return MNO_DATA_FAIL(r, "attribute _Unsigned of dataset \"%s\" is neither \"true\" nor \"false\"; correct it or remove it",
-                         name);
+    return MNO_DATA_FAIL(
+        r, "attribute _Unsigned of dataset \"%s\" is neither \"true\" nor \"false\"; correct it or remove it", name);
   if (H5Tget_class(type) != H5T_INTEGER) return MNO_OK;
   bool has_sign = H5Tget_sign(type) == H5T_SGN_2;
   if ((yes && !has_sign) || (no && has_sign)) return MNO_OK;
@@ -220,12 +222,12 @@ static bool is_one_of(const char *text, const char *const *words, size_t count) 
 }
 
 static mno_status read_matlab(const mno_data_reader *r, const char *name, hid_t set, mno_data_meaning *m) {
-  static const char *const numeric[] = {"double", "single", "int8",   "uint8",  "int16",
+  static const char *const numeric[] = {"double", "single", "int8",   "uint8", "int16",
                                         "uint16", "int32",  "uint32", "int64", "uint64"};
   if (H5Aexists(set, "MATLAB_class") <= 0) return MNO_OK;
   char *class = mno_data_matlab_class(set);
-  bool known = class && H5Aexists(set, "MATLAB_object_decode") <= 0 &&
-               is_one_of(class, numeric, sizeof numeric / sizeof *numeric);
+  bool known =
+      class && H5Aexists(set, "MATLAB_object_decode") <= 0 && is_one_of(class, numeric, sizeof numeric / sizeof *numeric);
   mno_status status = MNO_OK;
   if (!known)
     status = MNO_DATA_FAIL(r, "\"%s\" is of MATLAB's class %s, not an array of numbers; in MATLAB: %s = double(%s)", name,
@@ -244,7 +246,8 @@ static mno_status read_matlab(const mno_data_reader *r, const char *name, hid_t 
 static void read_r(const mno_data_reader *r, hid_t set, hid_t type, mno_data_meaning *m) {
   if (H5Aexists(set, "rhdf5-NA.OK") <= 0) return;
   if (H5Tget_class(type) == H5T_INTEGER) add_missing(m, "R (NA)", -0x1p31);
-  mno_data_note(r, "%s was written by R (rhdf5), which stores columns first unless native = TRUE: check that samples are rows",
+  mno_data_note(r,
+                "%s was written by R (rhdf5), which stores columns first unless native = TRUE: check that samples are rows",
                 r->path);
 }
 
@@ -259,10 +262,11 @@ static mno_status refuse_others(const mno_data_reader *r, const char *name, hid_
     if (H5Aget_name_by_idx(set, ".", H5_INDEX_NAME, H5_ITER_INC, i, attribute, sizeof attribute, H5P_DEFAULT) < 0) continue;
     for (size_t k = 0; k < sizeof near / sizeof *near; k++)
       if (strcasecmp(attribute, near[k]) == 0 && (k >= 8 || strcmp(attribute, near[k]) != 0))
-        return MNO_DATA_FAIL(r,
-                             "dataset \"%s\" has the attribute %s, which is not one of netCDF's, but looks like %s; name it so "
-                             "to have it applied, or remove it",
-                             name, attribute, near[k < 8 ? k : 2]);
+        return MNO_DATA_FAIL(
+            r,
+            "dataset \"%s\" has the attribute %s, which is not one of netCDF's, but looks like %s; name it so "
+            "to have it applied, or remove it",
+            name, attribute, near[k < 8 ? k : 2]);
     static const char *const loose[] = {"scale", "offset", "slope", "intercept", "flag_values", "flag_meanings"};
     for (size_t k = 0; k < sizeof loose / sizeof *loose; k++)
       if (strcasecmp(attribute, loose[k]) == 0)
@@ -296,7 +300,8 @@ mno_status mno_data_read_meaning(const mno_data_reader *r, const char *name, hid
   }
   H5Tclose(type);
   if (status == MNO_OK && r->columns_first)
-    mno_data_note(r, "%s was written by Julia, which stores columns first: its arrays are taken as Julia shows them", r->path);
+    mno_data_note(r, "%s was written by Julia, which stores columns first: its arrays are taken as Julia shows them",
+                  r->path);
   return status;
 }
 
@@ -305,7 +310,8 @@ mno_status mno_data_read_meaning(const mno_data_reader *r, const char *name, hid
 /* "row 2, column 0", as the matrix counts them */
 static mno_status refuse(const mno_data_reader *r, const mno_data_matrix *matrix, size_t i, double value, const char *why,
                          const char *by) {
-  return MNO_DATA_FAIL(r, "dataset \"%s\" holds %.17g in row %zu, column %zu, which %s %s; leave such samples out or fill them",
+  return MNO_DATA_FAIL(r,
+                       "dataset \"%s\" holds %.17g in row %zu, column %zu, which %s %s; leave such samples out or fill them",
                        matrix->name, value, i / matrix->columns, i % matrix->columns, why, by);
 }
 
@@ -360,17 +366,18 @@ void mno_data_dimensions(hid_t set, char dimension[2][64]) {
 static bool same(const char *a, const char *b) { return a[0] && strcmp(a, b) == 0; }
 
 static mno_status contradict(const mno_data_reader *r, const mno_data_matrix *m, const mno_data_matrix *other) {
-  return MNO_DATA_FAIL(r,
-                       "the dimensions of dataset \"%s\" are named (%s, %s)%s%s%s%s%s; it is read as %s: is it transposed? Store "
-                       "it the other way round (xarray: .transpose(), h5py: .T)",
-                       m->name, m->dimension[0], m->dimension[1], other ? ", those of \"" : "", other ? other->name : "",
-                       other ? "\" (" : "", other ? other->dimension[0] : "", other ? ", ...)" : "", m->shape);
+  return MNO_DATA_FAIL(
+      r,
+      "the dimensions of dataset \"%s\" are named (%s, %s)%s%s%s%s%s; it is read as %s: is it transposed? Store "
+      "it the other way round (xarray: .transpose(), h5py: .T)",
+      m->name, m->dimension[0], m->dimension[1], other ? ", those of \"" : "", other ? other->name : "", other ? "\" (" : "",
+      other ? other->dimension[0] : "", other ? ", ...)" : "", m->shape);
 }
 
 /* Dimensions called features first and samples second need no other dataset to contradict. */
 static bool named_backwards(const mno_data_matrix *m) {
   static const char *const samples[] = {"sample", "samples", "obs", "observation", "observations"};
-  static const char *const features[] = {"input",   "inputs",  "feature", "features", "target",
+  static const char *const features[] = {"input",   "inputs", "feature", "features", "target",
                                          "targets", "output", "outputs", "variable", "variables"};
   bool first = false, second = false;
   for (size_t i = 0; i < sizeof features / sizeof *features; i++) first |= strcasecmp(m->dimension[0], features[i]) == 0;

@@ -16,7 +16,7 @@ typedef struct mno_data_reader {
   char *path; /* of the data file */
   hid_t file;
   bool columns_first; /* everything in the file is stored so */
-  char *note; /* [MNO_DATA_NOTE] what was interpreted, for a person */
+  char *note;         /* [MNO_DATA_NOTE] what was interpreted, for a person */
   mno_error *err;
 } mno_data_reader;
 
@@ -49,12 +49,12 @@ enum { MNO_DATA_MISSING = 64 };
 
 /* What the attributes of a dataset say of its numbers. */
 typedef struct mno_data_meaning {
-  bool transposed;         /* the writer stores columns first */
-  bool packed;             /* value = scale * number + offset */
-  double scale, offset;    /* */
-  double wrap;             /* added to negative numbers: _Unsigned; 0: nothing */
-  double sign_wrap;        /* subtracted from numbers of at least half of it: _Unsigned = false; 0: nothing */
-  size_t missing_count;    /* numbers that stand for "missing" */
+  bool transposed;      /* the writer stores columns first */
+  bool packed;          /* value = scale * number + offset */
+  double scale, offset; /* */
+  double wrap;          /* added to negative numbers: _Unsigned; 0: nothing */
+  double sign_wrap;     /* subtracted from numbers of at least half of it: _Unsigned = false; 0: nothing */
+  size_t missing_count; /* numbers that stand for "missing" */
   double missing[MNO_DATA_MISSING];
   const char *missing_by[MNO_DATA_MISSING]; /* the attribute that says so */
   double least, most;                       /* valid range */

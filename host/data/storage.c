@@ -47,7 +47,11 @@ static mno_status check_filters(const mno_data_reader *r, const char *name, hid_
     return MNO_DATA_FAIL(r,
                          "dataset \"%s\" is compressed with %s (filter %d), which this HDF5 cannot unpack; write it with "
                          "compression=\"gzip\", or convert it where the filter is installed: h5repack -f GZIP=6 OLD NEW",
-                         name, known ? known : *given ? given : "an unknown filter", (int)id);
+                         name,
+                         known    ? known
+                         : *given ? given
+                                  : "an unknown filter",
+                         (int)id);
   }
   return MNO_OK;
 }
@@ -56,10 +60,11 @@ static mno_status check_filters(const mno_data_reader *r, const char *name, hid_
 
 static mno_status unwritten(const mno_data_reader *r, const char *name, const hsize_t *at) {
   if (!at) return MNO_DATA_FAIL(r, "dataset \"%s\" was created, but never written", name);
-  return MNO_DATA_FAIL(r,
-                       "dataset \"%s\" was created, but never fully written: nothing is stored from row %llu, column %llu on "
-                       "(counted as the file has them)",
-                       name, at[0], at[1]);
+  return MNO_DATA_FAIL(
+      r,
+      "dataset \"%s\" was created, but never fully written: nothing is stored from row %llu, column %llu on "
+      "(counted as the file has them)",
+      name, at[0], at[1]);
 }
 
 static mno_status check_chunks(const mno_data_reader *r, const char *name, hid_t set, hid_t create, int rank,
@@ -108,10 +113,11 @@ static mno_status check_external(const mno_data_reader *r, const char *name, hid
     hsize_t bytes = 0;
     if (H5Pget_external(create, (unsigned)i, sizeof file - 1, file, &offset, &bytes) < 0) return MNO_OK;
     if (!regular(file, &size))
-      return MNO_DATA_FAIL(r,
-                           "the numbers of dataset \"%s\" are in another file, %s, which is not there (it is looked for from "
-                           "the working folder); put them into the file itself: h5repack OLD NEW where both are",
-                           name, file);
+      return MNO_DATA_FAIL(
+          r,
+          "the numbers of dataset \"%s\" are in another file, %s, which is not there (it is looked for from "
+          "the working folder); put them into the file itself: h5repack OLD NEW where both are",
+          name, file);
     if (bytes != H5F_UNLIMITED && (hsize_t)size < (hsize_t)offset + bytes)
       return MNO_DATA_FAIL(r, "the numbers of dataset \"%s\" are in another file, %s, which is too short", name, file);
   }
@@ -157,8 +163,7 @@ static mno_status check_source(const mno_data_reader *r, const char *name, hid_t
   return status;
 }
 
-static mno_status check_virtual(const mno_data_reader *r, const char *name, hid_t file, hid_t set, hid_t create,
-                                int depth) {
+static mno_status check_virtual(const mno_data_reader *r, const char *name, hid_t file, hid_t set, hid_t create, int depth) {
   size_t count = 0;
   hssize_t mapped = 0;
   if (H5Pget_virtual_count(create, &count) < 0 || depth > DEEPEST)

@@ -132,7 +132,8 @@ static mno_status open_base(mno_store_files *files, const mno_plan *plan, found 
                    .settings = file->settings,
                    .precision = file->precision,
                    .config = f->base->config,
-                   .config_length = strlen(f->base->config)};
+                   .config_length = strlen(f->base->config),
+                   .result = f->base};
   return mno_compare(&held, plan, err);
 }
 
