@@ -126,7 +126,7 @@ static mno_status check_external(const mno_data_reader *r, const char *name, hid
 
 /* Where a virtual dataset takes a part from: is it there, and as large as the part? */
 static mno_status check_source(const mno_data_reader *r, const char *name, hid_t file, const char *where, const char *from,
-                               hid_t part, int depth) {
+                               hid_t part, hssize_t points, int depth) {
   off_t size;
   hid_t source = file, set = H5I_INVALID_HID;
   if (strcmp(where, ".") != 0) {
@@ -150,9 +150,12 @@ static mno_status check_source(const mno_data_reader *r, const char *name, hid_t
   } else {
     hid_t space = H5Dget_space(set);
     int rank = H5Sget_simple_extent_ndims(space);
-    bool fits = rank == H5Sget_simple_extent_ndims(part) && H5Sget_simple_extent_dims(space, shape, NULL) >= 0;
-    if (fits && H5Sget_select_type(part) != H5S_SEL_ALL && H5Sget_select_bounds(part, low, high) >= 0)
-      for (int i = 0; i < rank; i++) fits = fits && high[i] < shape[i];
+    bool fits = H5Sget_simple_extent_dims(space, shape, NULL) >= 0;
+    if (H5Sget_select_type(part) == H5S_SEL_ALL) /* such a part has no extent of its own */
+      fits = fits && H5Sget_simple_extent_npoints(space) >= points;
+    else
+      fits = fits && rank == H5Sget_simple_extent_ndims(part) && H5Sget_select_bounds(part, low, high) >= 0;
+    for (int i = 0; fits && H5Sget_select_type(part) != H5S_SEL_ALL && i < rank; i++) fits = high[i] < shape[i];
     H5Sclose(space);
     if (!fits)
       status = MNO_DATA_FAIL(r, "the virtual dataset \"%s\" takes more from \"%s\" of %s than there is", name, from, where);
@@ -182,7 +185,7 @@ static mno_status check_virtual(const mno_data_reader *r, const char *name, hid_
                              "with h5py",
                              name);
     else
-      status = check_source(r, name, file, where, from, part, depth);
+      status = check_source(r, name, file, where, from, part, points, depth);
     if (part >= 0) H5Sclose(part);
     if (place >= 0) H5Sclose(place);
     if (status != MNO_OK) return status;
