@@ -145,6 +145,14 @@ static void print_what(const mno_plan *plan) {
          plan->path ? ", path" : "", plan->features ? ", features" : "");
 }
 
+void mno_print_note(const mno_plan *plan) {
+  for (const char *at = plan->note ? plan->note : ""; *at;) {
+    size_t length = strcspn(at, "\n");
+    fprintf(stderr, "note: %.*s\n", (int)length, at);
+    at += length + (at[length] == '\n');
+  }
+}
+
 mno_status mno_print_plan(const mno_plan *plan, const char *backend_name, int threads, mno_error *err) {
   const mno_backend *backend = NULL;
   char device[256] = "";
@@ -218,6 +226,7 @@ int mno_command_check(int argc, char **argv) {
   mno_plan *plan = NULL;
   mno_status status = mno_sweep_load(argv[optind], &sweep, &err);
   if (status == MNO_OK) status = mno_plan_build(sweep, precision, &plan, &err);
+  if (status == MNO_OK) mno_print_note(plan);
   if (status == MNO_OK) status = mno_limit_check(plan, &err);
   if (status == MNO_OK) status = mno_print_plan(plan, backend, (int)threads, &err);
   int code = status == MNO_OK ? 0 : mno_report("check", status, &err);

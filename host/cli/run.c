@@ -240,8 +240,8 @@ static int dry_run(const run_arguments *arguments) {
   return mno_command_check(argc, argv);
 }
 
-/* The configuration and precision of the run behind a result file. */
-static mno_status load_from(run_arguments *arguments, mno_sweep **sweep, mno_error *err) {
+/* The configuration, precision and data (if they were read from a file) of the run behind a result file. */
+static mno_status load_from(run_arguments *arguments, mno_sweep **sweep, mno_held_data **held, mno_error *err) {
   mno_result *result;
   mno_status status = mno_result_open(arguments->from, &result, err);
   if (status != MNO_OK) return status;
@@ -252,6 +252,7 @@ static mno_status load_from(run_arguments *arguments, mno_sweep **sweep, mno_err
     status = mno_fail(err, MNO_ERR_INPUT, "%s holds no configuration", arguments->from);
   else
     status = mno_sweep_parse(result->config, strlen(result->config), arguments->from, sweep, err);
+  if (status == MNO_OK && (*sweep)->data.kind == MNO_DATA_FILE) status = mno_result_held_data(result, held, err);
   mno_result_free(result);
   return status;
 }
@@ -271,10 +272,13 @@ int mno_command_run(int argc, char **argv) {
   mno_error err = {0};
   mno_sweep *sweep = NULL;
   mno_plan *plan = NULL;
+  mno_held_data *held = NULL;
   char *command = join(argc, argv);
   arguments.options.command = command;
-  mno_status status = arguments.from ? load_from(&arguments, &sweep, &err) : mno_sweep_load(arguments.config, &sweep, &err);
-  if (status == MNO_OK) status = mno_plan_build(sweep, arguments.precision, &plan, &err);
+  mno_status status = arguments.from ? load_from(&arguments, &sweep, &held, &err) : mno_sweep_load(arguments.config, &sweep, &err);
+  if (status == MNO_OK) status = mno_plan_build_held(sweep, arguments.precision, held, &plan, &err);
+  mno_held_data_free(held);
+  if (status == MNO_OK && mno_mpi_rank() == 0) mno_print_note(plan);
   if (status == MNO_OK) status = mno_mpi_launched() ? run_ranks(&arguments, plan, &err) : run_plan(&arguments, plan, &err);
   code = mno_status_exit_code(status);
   if (status != MNO_OK && status != MNO_DIVERGED && mno_mpi_rank() == 0) code = mno_report("run", status, &err);

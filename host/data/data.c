@@ -57,7 +57,7 @@ mno_status mno_data_load(const mno_sweep *sweep, uint64_t seed, mno_data **data,
   if (!made) return mno_fail_memory(err, sizeof *made, "the data");
   mno_status status = sweep->data.kind == MNO_DATA_GAUSSIAN ? mno_data_gaussian(sweep, seed, made, err)
                       : sweep->data.kind == MNO_DATA_DIGITS ? mno_data_digits(sweep, made, err)
-                                                            : mno_data_file(sweep, made, err);
+                                                            : mno_data_file(sweep, NULL, made, err);
   if (status == MNO_OK && sweep->training.loss == MNO_CROSS_ENTROPY) status = check_probabilities(sweep, made, err);
   if (status == MNO_OK)
     *data = made;
@@ -72,6 +72,8 @@ void mno_data_free(mno_data *data) {
   free(data->y);
   free(data->w_embed);
   free(data->w_unembed);
+  free(data->source);
+  free(data->note);
   free(data);
 }
 

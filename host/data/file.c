@@ -1,24 +1,17 @@
-#include "data/data.h"
+/* Data from an HDF5 file that others wrote. */
+#define _GNU_SOURCE
+#include "data/reader.h"
 
 #include "core/memory.h"
+#include "core/probe.h"
 
-#include <errno.h>
-#include <hdf5.h>
 #include <inttypes.h>
-#include <math.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-enum { LARGEST = 1000000 }; /* samples, inputs, targets, D */
-
-typedef struct reader {
-  const mno_sweep *sweep;
-  hid_t file;
-  char *path;
-  mno_error *err;
-} reader;
+#include <unistd.h>
 
 /* A path of the configuration, relative to the configuration's folder; free() it. */
 static char *resolve(const char *config, const char *path) {
@@ -37,134 +30,116 @@ static bool same_file(const struct stat *a, const char *path) {
   return stat(path, &b) == 0 && a->st_dev == b.st_dev && a->st_ino == b.st_ino;
 }
 
-bool mno_data_reads(const mno_sweep *sweep, const char *path) {
+bool mno_data_reads(const mno_sweep *sweep, const char *source, const char *path) {
   struct stat information;
   if (stat(path, &information) != 0) return false;
-  if (same_file(&information, sweep->path)) return true;
+  if (same_file(&information, sweep->path) || (source && same_file(&information, source))) return true;
   char *data = sweep->data.path ? resolve(sweep->path, sweep->data.path) : NULL;
   bool same = data && same_file(&information, data);
   free(data);
   return same;
 }
 
-#define FAIL(r, format, ...)                                                                                                \
-  mno_sweep_fail((r)->sweep, (r)->sweep->data.path_mark, (r)->err, "%s: " format, (r)->path, __VA_ARGS__)
+/* ---- Do the datasets fit each other? */
 
-static mno_status too_large(const reader *r, const char *name, size_t bytes) {
-  char what[4096];
-  snprintf(what, sizeof what, "%s: dataset \"%s\"", r->path, name);
-  return mno_fail_too_large(r->sweep, r->sweep->data.path_mark, bytes, what, "use fewer data.samples", r->err);
+static const char writers[] = "transposed? MATLAB, Julia, R and Fortran write columns first";
+
+static mno_status check_samples(const mno_data_reader *r, const mno_data_matrix *x, const mno_data_matrix *y) {
+  if (x->rows == y->rows) return MNO_OK;
+  const char *hint = x->columns == y->columns ? "; their columns agree: both "
+                     : x->columns == y->rows  ? "; the columns of \"x\" agree with them: is \"x\" "
+                     : x->rows == y->columns  ? "; the columns of \"y\" agree: is \"y\" "
+                                              : NULL;
+  return MNO_DATA_FAIL(r, "dataset \"x\" has %zu rows, but \"y\" has %zu%s%s", x->rows, y->rows, hint ? hint : "",
+                       hint ? writers : "");
 }
 
-/* Reads at most rows_wanted rows (0: all) of a two-dimensional dataset of numbers; dims receives its shape. */
-static mno_status read_open(const reader *r, hid_t set, const char *name, const char *shape, hsize_t rows_wanted,
-                            hsize_t dims[2], double **values) {
-  hid_t space = H5Dget_space(set), type = H5Dget_type(set);
-  int rank = space < 0 ? -1 : H5Sget_simple_extent_ndims(space);
-  H5T_class_t class = type < 0 ? H5T_NO_CLASS : H5Tget_class(type);
-  mno_status status = MNO_OK;
-  if (type >= 0) H5Tclose(type);
-  if (rank != 2)
-    status = FAIL(r, "dataset \"%s\" has %d dimensions; it needs two, %s", name, rank < 0 ? 0 : rank, shape);
-  else if (class != H5T_FLOAT && class != H5T_INTEGER)
-    status = FAIL(r, "dataset \"%s\" holds no real numbers; store it as float64", name);
-  if (status == MNO_OK) {
-    H5Sget_simple_extent_dims(space, dims, NULL);
-    if (dims[0] < 1 || dims[1] < 1 || dims[1] > LARGEST || (dims[0] > LARGEST && !rows_wanted))
-      status = FAIL(r, "dataset \"%s\" has shape (%llu, %llu); accepted: %s, each from 1 to %d", name, dims[0], dims[1],
-                    shape, LARGEST);
-    else if (rows_wanted && dims[0] < rows_wanted)
-      status = mno_sweep_fail(r->sweep, r->sweep->data.samples_mark, r->err,
-                              "%s: dataset \"%s\" has %llu samples, fewer than data.samples = %llu", r->path, name, dims[0],
-                              rows_wanted);
-  }
-  if (status == MNO_OK) {
-    hsize_t count[2] = {rows_wanted ? rows_wanted : dims[0], dims[1]}, start[2] = {0, 0};
-    size_t total = (size_t)(count[0] * count[1]), bytes = total * sizeof(double); /* each is at most 10^6 */
-    if (bytes > mno_memory_available()) status = too_large(r, name, bytes);
-    double *v = status == MNO_OK ? mno_alloc(total, sizeof(double)) : NULL;
-    if (status == MNO_OK && !v) status = mno_fail_memory(r->err, bytes, name);
-    if (v) {
-      hid_t memory = H5Screate_simple(2, count, NULL);
-      if (memory < 0 || H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
-          H5Dread(set, H5T_NATIVE_DOUBLE, memory, space, H5P_DEFAULT, v) < 0)
-        status = FAIL(r, "dataset \"%s\" cannot be read; is the file damaged?", name);
-      if (memory >= 0) H5Sclose(memory);
-      for (size_t i = 0; i < total && status == MNO_OK; i++)
-        if (!isfinite(v[i]))
-          status = FAIL(r, "dataset \"%s\" holds %s in row %zu, column %zu", name, isnan(v[i]) ? "nan" : "infinity",
-                        i / (size_t)count[1], i % (size_t)count[1]);
-      dims[0] = count[0];
-    }
-    if (status == MNO_OK)
-      *values = v;
-    else
-      free(v);
-  }
-  if (space >= 0) H5Sclose(space);
-  return status;
-}
-
-/* As read_open, by name; a missing dataset is an error if required, else leaves *values NULL. */
-static mno_status read_matrix(const reader *r, const char *name, const char *shape, bool required, hsize_t rows_wanted,
-                              hsize_t dims[2], double **values) {
-  if (H5Lexists(r->file, name, H5P_DEFAULT) <= 0)
-    return required ? FAIL(r, "there is no dataset \"%s\" %s", name, shape) : MNO_OK;
-  hid_t set = H5Dopen2(r->file, name, H5P_DEFAULT);
-  if (set < 0) return FAIL(r, "\"%s\" is not a dataset that can be opened", name);
-  mno_status status = read_open(r, set, name, shape, rows_wanted, dims, values);
-  H5Dclose(set);
-  return status;
-}
-
-/* An embedding read from the file fits the data and every model.D. */
-static mno_status check_embedding(const reader *r, const char *name, const char *other, const hsize_t dims[2],
-                                  size_t width) {
+/* An embedding fits the data and every model.D. */
+static mno_status check_embedding(const mno_data_reader *r, const mno_data_matrix *w, const mno_data_matrix *data) {
   const mno_integers *D = &r->sweep->model.D;
-  if (dims[1] != width) return FAIL(r, "dataset \"%s\" has %llu columns, but \"%s\" has %zu", name, dims[1], other, width);
+  if (!w->there) return MNO_OK;
+  if (w->columns != data->columns)
+    return MNO_DATA_FAIL(r, "dataset \"%s\" has %zu columns, but \"%s\" has %zu%s%s", w->name, w->columns, data->name,
+                         data->columns, w->rows == data->columns ? "; its rows agree: " : "",
+                         w->rows == data->columns ? writers : "");
   for (size_t i = 0; i < D->count; i++)
-    if ((hsize_t)D->value[i] != dims[0])
+    if ((size_t)D->value[i] != w->rows)
       return mno_sweep_fail(r->sweep, D->mark[i], r->err,
-                            "model.D is %" PRId64 ", but dataset \"%s\" of %s has %llu rows; they must be equal",
-                            D->value[i], name, r->path, dims[0]);
+                            "model.D is %" PRId64 ", but dataset \"%s\" of %s has %zu rows; they must be equal", D->value[i],
+                            w->name, r->path, w->rows);
   return MNO_OK;
 }
 
-static mno_status read_all(const reader *r, mno_data *data) {
-  hsize_t x[2], y[2], w[2], wanted = (hsize_t)r->sweep->data.samples;
-  mno_status status = read_matrix(r, "x", "(samples, inputs)", true, wanted, x, &data->x);
-  if (status == MNO_OK) status = read_matrix(r, "y", "(samples, targets)", true, wanted, y, &data->y);
-  if (status != MNO_OK) return status;
-  if (x[0] != y[0]) return FAIL(r, "dataset \"x\" has %llu rows, but \"y\" has %llu", x[0], y[0]);
-  data->N = (size_t)x[0];
-  data->d_in = (size_t)x[1];
-  data->d_out = (size_t)y[1];
-  status = read_matrix(r, "w_embed", "(D, inputs)", false, 0, w, &data->w_embed);
-  if (status == MNO_OK && data->w_embed) status = check_embedding(r, "w_embed", "x", w, data->d_in);
-  if (status == MNO_OK) status = read_matrix(r, "w_unembed", "(D, targets)", false, 0, w, &data->w_unembed);
-  if (status == MNO_OK && data->w_unembed) status = check_embedding(r, "w_unembed", "y", w, data->d_out);
+/* ---- Reading */
+
+enum { X_SET, Y_SET, W_EMBED, W_UNEMBED, SETS };
+
+static mno_status read_sets(const mno_data_reader *r, mno_data_matrix set[SETS]) {
+  size_t wanted = (size_t)r->sweep->data.samples;
+  mno_status status = MNO_OK;
+  for (int i = 0; i < SETS && status == MNO_OK; i++)
+    status = mno_data_read_matrix(r, &set[i], i <= Y_SET, i <= Y_SET ? wanted : 0);
+  if (status == MNO_OK) status = mno_data_check_dimensions(r, &set[X_SET], &set[Y_SET], &set[W_EMBED], &set[W_UNEMBED]);
+  if (status == MNO_OK) status = check_samples(r, &set[X_SET], &set[Y_SET]);
+  if (status == MNO_OK) status = check_embedding(r, &set[W_EMBED], &set[X_SET]);
+  if (status == MNO_OK) status = check_embedding(r, &set[W_UNEMBED], &set[Y_SET]);
   return status;
 }
 
-mno_status mno_data_file(const mno_sweep *sweep, mno_data *data, mno_error *err) {
-  reader r = {.sweep = sweep, .file = -1, .path = resolve(sweep->path, sweep->data.path), .err = err};
-  if (!r.path) return mno_fail_memory(err, strlen(sweep->path), "a path");
-  H5E_auto2_t print;
-  void *print_data;
-  H5Eget_auto2(H5E_DEFAULT, &print, &print_data); /* HDF5's own account of an error is for programmers */
-  H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-  struct stat information;
-  mno_status status;
-  if (stat(r.path, &information) != 0)
-    status = FAIL(&r, "%s", strerror(errno));
-  else if (!S_ISREG(information.st_mode))
-    status = FAIL(&r, "%s", "not a file");
-  else if ((r.file = H5Fopen(r.path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
-    status = FAIL(&r, "%s", "not an HDF5 file, damaged, or not readable");
-  else
-    status = read_all(&r, data);
-  if (r.file >= 0) H5Fclose(r.file);
-  H5Eset_auto2(H5E_DEFAULT, print, print_data);
-  free(r.path);
+/* Opens and reads; what was read stays in data. */
+static mno_status read_file(mno_data_reader *r, mno_data *data) {
+  mno_data_matrix set[SETS] = {{.name = "x", .shape = "(samples, inputs)"},
+                               {.name = "y", .shape = "(samples, targets)"},
+                               {.name = "w_embed", .shape = "(D, inputs)"},
+                               {.name = "w_unembed", .shape = "(D, targets)"}};
+  char reason[512];
+  mno_h5_lock();
+  hid_t access = mno_h5_access();
+  r->file = H5Fopen(r->path, H5F_ACC_RDONLY, access);
+  mno_status status = r->file < 0 ? MNO_DATA_FAIL(r, "an HDF5 file that is damaged or cannot be read: %s",
+                                                  mno_h5_reason(reason, sizeof reason))
+                                  : read_sets(r, set);
+  if (r->file >= 0) H5Fclose(r->file);
+  H5Pclose(access);
+  mno_h5_unlock();
+  data->x = set[X_SET].values;
+  data->y = set[Y_SET].values;
+  data->w_embed = set[W_EMBED].values;
+  data->w_unembed = set[W_UNEMBED].values;
+  data->N = set[X_SET].rows;
+  data->d_in = set[X_SET].columns;
+  data->d_out = set[Y_SET].columns;
   return status;
+}
+
+/* HDF5 crashes and hangs on some damaged files: a process apart tries first. */
+static mno_status attempt(const void *context, mno_error *err) {
+  mno_data_reader r = *(const mno_data_reader *)context;
+  mno_data data = {0};
+  r.err = err;
+  return read_file(&r, &data);
+}
+
+mno_status mno_data_file(const mno_sweep *sweep, const char *path, mno_data *data, mno_error *err) {
+  mno_error why = {0};
+  mno_data_reader r = {.sweep = sweep, .file = -1, .err = &why};
+  r.path = path ? strdup(path) : resolve(sweep->path, sweep->data.path);
+  r.note = data->note = mno_alloc(MNO_DATA_NOTE, 1);
+  if (!r.path || !r.note) {
+    free(r.path);
+    return mno_fail_memory(err, strlen(sweep->path), "a path");
+  }
+  int fd = -1;
+  mno_status status = mno_data_examine(&r, &fd);
+  if (status == MNO_OK) {
+    status = mno_probe(attempt, &r, r.path, &why);
+    size_t length = strlen(r.path); /* a message that begins with the file is the probe's own */
+    if (status == MNO_ERR_INPUT && strncmp(why.message, r.path, length) == 0 && why.message[length] == ' ')
+      status = MNO_DATA_FAIL(&r, "%s", "damaged: the HDF5 library cannot read it; copy or write it again");
+  }
+  if (status == MNO_OK) status = read_file(&r, data);
+  if (fd >= 0) close(fd);
+  data->source = realpath(r.path, NULL);
+  free(r.path);
+  return status == MNO_OK ? MNO_OK : mno_fail(err, status, "%s", why.message);
 }

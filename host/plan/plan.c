@@ -2,6 +2,7 @@
 
 #include "core/memory.h"
 #include "data/data.h"
+#include "plan/held.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -28,6 +29,9 @@ void mno_plan_free(mno_plan *plan) {
   free(plan->problem);
   free(plan->instance);
   free(plan->step);
+  free(plan->data_source);
+  free(plan->data_taken_from);
+  free(plan->note);
   free(plan);
 }
 
@@ -112,7 +116,8 @@ static mno_status check_joint(const mno_sweep *sweep, const mno_data *data, mno_
 }
 
 /* The problems of one draw of data and embeddings, appended; takes x and y out of data. */
-static mno_status add_problems(mno_plan *plan, const mno_sweep *sweep, uint64_t seed, mno_data *data, mno_error *err) {
+static mno_status add_problems(mno_plan *plan, const mno_sweep *sweep, uint64_t seed, const mno_held_data *held,
+                               mno_data *data, mno_error *err) {
   size_t alphas = sweep->model.alpha.count, count = sweep->model.D.count * alphas;
   double *x = data->x, *y = data->y;
   data->x = data->y = NULL;
@@ -142,15 +147,29 @@ static mno_status add_problems(mno_plan *plan, const mno_sweep *sweep, uint64_t 
       problem->w_unembed = mno_alloc(D * data->d_out, sizeof(double));
       if (!problem->w_embed || !problem->w_unembed)
         return mno_fail_memory(err, D * (data->d_in + data->d_out) * sizeof(double), "the set of embeddings W_E, W_U");
-      mno_data_embed(data, seed, D, problem->w_embed, problem->w_unembed);
+      if (!held)
+        mno_data_embed(data, seed, D, problem->w_embed, problem->w_unembed);
+      else if (!mno_held_embed(held, seed, D, problem->w_embed, problem->w_unembed))
+        return mno_fail(err, MNO_ERR_INPUT, "%s holds no embeddings for D = %zu and data.seed = %" PRIu64, held->taken_from,
+                        D, seed);
     }
     problem->id = mno_problem_id(problem);
   }
   return MNO_OK;
 }
 
+/* Where the data come from and what is to be said of them moves from data to the plan. */
+static void take_origin(mno_plan *plan, const mno_held_data *held, mno_data *data) {
+  plan->data_source = data->source;
+  data->source = NULL;
+  if (held) plan->data_taken_from = strdup(held->taken_from);
+  if (!data->note || !data->note[0]) return;
+  plan->note = data->note;
+  data->note = NULL;
+}
+
 /* A block of problems (every D with every alpha) for each of data.seed. */
-static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, mno_error *err) {
+static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, const mno_held_data *held, mno_error *err) {
   const mno_integers *seed = &sweep->data.seed;
   size_t block = product(sweep->model.D.count, sweep->model.alpha.count), count = product(block, seed->count);
   plan->problem = mno_alloc(count, sizeof *plan->problem);
@@ -158,10 +177,11 @@ static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, mno_erro
   mno_status status = MNO_OK;
   for (size_t s = 0; s < seed->count && status == MNO_OK; s++) {
     mno_data *data = NULL;
-    status = mno_data_load(sweep, (uint64_t)seed->value[s], &data, err);
+    status = held ? mno_held_load(held, &data, err) : mno_data_load(sweep, (uint64_t)seed->value[s], &data, err);
     if (status == MNO_OK && s == 0) status = check_sizes(sweep, data, err);
     if (status == MNO_OK && s == 0) status = check_joint(sweep, data, err);
-    if (status == MNO_OK) status = add_problems(plan, sweep, (uint64_t)seed->value[s], data, err);
+    if (status == MNO_OK) status = add_problems(plan, sweep, (uint64_t)seed->value[s], held, data, err);
+    if (status == MNO_OK && s == 0) take_origin(plan, held, data);
     mno_data_free(data);
     if (status == MNO_OK && s > 0 && plan->problem[s * block].id == plan->problem[0].id)
       status = mno_sweep_fail(sweep, seed->mark[s], err,
@@ -266,6 +286,12 @@ static mno_status make_instances(mno_plan *plan, mno_error *err) {
 }
 
 mno_status mno_plan_build(const mno_sweep *sweep, mno_precision precision, mno_plan **plan, mno_error *err) {
+  return mno_plan_build_held(sweep, precision, NULL, plan, err);
+}
+
+mno_status mno_plan_build_held(const mno_sweep *sweep, mno_precision precision, const mno_held_data *held, mno_plan **plan,
+                               mno_error *err) {
+  if (sweep->data.kind != MNO_DATA_FILE) held = NULL;
   mno_status status = check_diagnostics(sweep, err);
   if (status == MNO_OK) status = check_pairs(sweep, err);
   if (status != MNO_OK) return status;
@@ -285,7 +311,8 @@ mno_status mno_plan_build(const mno_sweep *sweep, mno_precision precision, mno_p
     memcpy(made->step, sweep->record.step, made->step_count * sizeof *made->step);
   else
     status = mno_fail_memory(err, made->step_count * sizeof *made->step, "the plan");
-  if (status == MNO_OK) status = make_problems(made, sweep, err);
+  if (status == MNO_OK) status = make_problems(made, sweep, held, err);
+  if (status == MNO_OK && held) status = mno_held_check_file(held, made, err);
   if (status == MNO_OK) status = make_instances(made, err);
   if (status == MNO_OK)
     *plan = made;

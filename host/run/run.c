@@ -120,7 +120,7 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
   run_state run = {.plan = plan, .options = options};
   run.backend = options->use;
   mno_status status = MNO_OK;
-  if (options->mode == MNO_FORCE && mno_data_reads(plan->sweep, options->output))
+  if (options->mode == MNO_FORCE && mno_data_reads(plan->sweep, plan->data_source, options->output))
     return mno_fail(err, MNO_ERR_USAGE, "%s is what this run is read from (configuration or data); choose another output",
                     options->output);
   if (!run.backend) status = mno_backend_find(options->backend ? options->backend : "auto", &run.backend, err);

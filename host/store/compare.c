@@ -140,8 +140,80 @@ static void show_lines(const char *old_text, size_t old_length, const char *new_
   free(b.line);
 }
 
-mno_status mno_compare(const mno_held *held, const mno_plan *plan, mno_error *err) {
+/* ---- Data files that changed */
+
+/* Both configurations read the same part of the same file. */
+static bool same_file_named(const mno_held *held, const mno_sweep *now) {
+  mno_sweep *then = NULL;
+  if (!now || now->data.kind != MNO_DATA_FILE || !held->config ||
+      mno_sweep_parse(held->config, held->config_length, held->name, &then, NULL) != MNO_OK)
+    return false;
+  bool same = then->data.kind == MNO_DATA_FILE && strcmp(then->data.path, now->data.path) == 0 &&
+              then->data.samples == now->data.samples;
+  mno_sweep_free(then);
+  return same;
+}
+
+/* Which datasets of the data file differ from those of the run; empty if none, or if that is not known. */
+static void data_difference(const mno_held *held, const mno_plan *plan, char text[64]) {
+  text[0] = '\0';
+  for (size_t i = 0; held->result && i < held->result->problem_count && !text[0]; i++) {
+    const mno_result_problem *then = &held->result->problems[i];
+    mno_problem data;
+    for (size_t p = 0; p < plan->problem_count; p++) {
+      const mno_problem *now = &plan->problem[p];
+      if (now->D != then->D || (now->data_seed != then->data_seed && then->data_seed >= 0)) continue;
+      if (mno_result_data(held->result, i, &data, NULL) != MNO_OK) return;
+      mno_problem_difference(now, &data, text);
+      mno_result_data_free(&data);
+      break;
+    }
+  }
+}
+
+/* A sentence about a data file that has changed since the run; false if that is not what happened. */
+static bool data_changed(const mno_held *held, const mno_plan *plan, char *text, size_t size) {
+  char differ[64];
+  if (!same_file_named(held, plan->sweep)) return false;
+  data_difference(held, plan, differ);
+  bool same_text =
+      plan->sweep->text_length == held->config_length && memcmp(plan->sweep->text, held->config, held->config_length) == 0;
+  if (!differ[0] && (held->result || !same_text)) return false;
+  snprintf(text, size,
+           "data file %s has changed since the run%s%s%s; restore it, or go on with the data of the run: meanode "
+           "run --from %s -o %s --resume",
+           plan->data_source ? plan->data_source : plan->sweep->data.path, differ[0] ? ": " : "", differ,
+           !differ[0]            ? ""
+           : strchr(differ, ',') ? " differ"
+                                 : " differs",
+           held->name, held->name);
+  return true;
+}
+
+/* Why the plan does not continue the file: foreign of its instances are not in the plan, or the settings changed. */
+static mno_status refuse(const mno_held *held, const mno_plan *plan, size_t foreign, const char *settings, bool changed,
+                         mno_error *err) {
   message why = {.used = 0};
+  char data[2048];
+  const char *text = plan->sweep ? plan->sweep->text : "";
+  if (held->config) show_lines(held->config, held->config_length, text, plan->sweep ? plan->sweep->text_length : 0, &why);
+  if (foreign && data_changed(held, plan, data, sizeof data))
+    return mno_fail(err, MNO_ERR_INPUT, "%s: %s%s%s", held->name, data,
+                    why.used ? "\nThe configuration differs, too (- file, + now):" : "", why.text);
+  if (changed && why.used == 0) add(&why, "\n  - %s\n  + %s", held->settings, settings);
+  if (why.used == 0) add(&why, "\n  none in the text; was it written by another version of meanode?");
+  if (foreign)
+    return mno_fail(err, MNO_ERR_INPUT,
+                    "%s belongs to another configuration: %zu of its %zu instances are not in this one. A run can be "
+                    "resumed with more seeds or sizes, not with others. Difference (- file, + now):%s",
+                    held->name, foreign, held->instance_count, why.text);
+  return mno_fail(err, MNO_ERR_INPUT,
+                  "%s was started with other settings for what is recorded or for its limits. Difference (- file, + "
+                  "now):%s",
+                  held->name, why.text);
+}
+
+mno_status mno_compare(const mno_held *held, const mno_plan *plan, mno_error *err) {
   if (held->precision && strcmp(held->precision, mno_precision_name(plan->precision)) != 0)
     return mno_fail(err, MNO_ERR_INPUT,
                     "%s holds %s results, this run computes %s; use the same --precision, or another file", held->name,
@@ -153,23 +225,7 @@ mno_status mno_compare(const mno_held *held, const mno_plan *plan, mno_error *er
   for (size_t i = 0; status == MNO_OK && i < held->instance_count; i++)
     foreign += mno_rows_find(&rows, held->id[i]) == SIZE_MAX;
   bool changed = status == MNO_OK && held->settings && strcmp(held->settings, settings) != 0;
-  if (status == MNO_OK && (foreign || changed)) {
-    const char *text = plan->sweep ? plan->sweep->text : "";
-    size_t length = plan->sweep ? plan->sweep->text_length : 0;
-    if (held->config) show_lines(held->config, held->config_length, text, length, &why);
-    if (changed && why.used == 0) add(&why, "\n  - %s\n  + %s", held->settings, settings);
-    if (why.used == 0) add(&why, "\n  the text is the same: a data file it names has changed");
-    if (foreign)
-      status = mno_fail(err, MNO_ERR_INPUT,
-                        "%s belongs to another configuration: %zu of its %zu instances are not in this one. A run can be "
-                        "resumed with more seeds or sizes, not with others. Difference (- file, + now):%s",
-                        held->name, foreign, held->instance_count, why.text);
-    else
-      status = mno_fail(err, MNO_ERR_INPUT,
-                        "%s was started with other settings for what is recorded or for its limits. Difference (- file, + "
-                        "now):%s",
-                        held->name, why.text);
-  }
+  if (status == MNO_OK && (foreign || changed)) status = refuse(held, plan, foreign, settings, changed, err);
   bool largest = false;
   for (size_t i = 0; plan->sweep && i < plan->sweep->limit.count; i++)
     largest |= plan->sweep->limit.kind[i] == MNO_LIMIT_LARGEST;

@@ -3,6 +3,7 @@
 #define MNO_STORE_COMPARE_H
 
 #include "meanode/plan.h"
+#include "meanode/result.h"
 #include "meanode/status.h"
 
 #include <stddef.h>
@@ -20,10 +21,11 @@ typedef struct mno_held {
   const char *settings, *precision;
   const char *config; /* [config_length] */
   size_t config_length;
+  const mno_result *result; /* the file itself, or NULL: then it is not known what its data were */
 } mno_held;
 
-/* MNO_OK if every instance that is held is also in the plan, under the same settings; otherwise MNO_ERR_INPUT with the
- * difference between the configurations, line by line. */
+/* MNO_OK if every instance that is held is also in the plan, under the same settings; otherwise MNO_ERR_INPUT that names a
+ * data file which has changed, and the difference between the configurations, line by line. */
 mno_status mno_compare(const mno_held *held, const mno_plan *plan, mno_error *err);
 
 /* Rows by id. */

@@ -1,7 +1,8 @@
-/* Small helpers over HDF5: one lock for a library that is not thread-safe, readable reasons, scales and attributes. */
+/* Small helpers over HDF5: scales and attributes. */
 #ifndef MNO_STORE_H5_H
 #define MNO_STORE_H5_H
 
+#include "core/h5.h"
 #include "meanode/status.h"
 
 #include <hdf5.h>
@@ -9,21 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Every use of HDF5 that may run beside a store's writer happens between these; the same thread may nest them. */
-void mno_h5_lock(void);
-void mno_h5_unlock(void);
-
-/* HDF5 does not survive a failed allocation: MNO_ERR_MEMORY where there is no room for what one call may need. Before
- * anything that opens, reads or writes. */
-mno_status mno_h5_room(mno_error *err);
-
-/* Why HDF5 first failed since the lock was taken (or since the last question): the innermost cause. */
-const char *mno_h5_reason(char *text, size_t size);
-
-/* A file access list with file locking off (files are replaced, never changed in place) and a format with checksummed
- * metadata. */
-hid_t mno_h5_access(void);
 
 /* Attributes. A failure returns false, with the cause on HDF5's error stack. */
 bool mno_h5_text(hid_t object, const char *name, const char *text);

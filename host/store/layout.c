@@ -229,6 +229,8 @@ static bool make_attributes(hid_t file, const mno_plan *plan, const mno_stamp *s
     if (attribute[i].once && H5Aexists(file, attribute[i].name) > 0) continue;
     if (!mno_h5_text(file, attribute[i].name, attribute[i].text ? attribute[i].text : "")) return false;
   }
+  if (plan->data_source && !mno_h5_text(file, "data_source", plan->data_source)) return false;
+  if (plan->data_taken_from && !mno_h5_text(file, "data_taken_from", plan->data_taken_from)) return false;
   int32_t format = MNO_RESULT_FORMAT, shard[3] = {stamp->shard, stamp->shards, (int32_t)stamp->shard_instances};
   return mno_h5_number(file, "meanode_format", H5T_NATIVE_INT32, &format, 0) &&
          (stamp->shards > 1 || H5Aexists(file, "shard") <= 0 || H5Adelete(file, "shard") >= 0) &&

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 /* The training problem behind a group of a result file, data and embeddings included. */
 #include "core/memory.h"
 #include "meanode/plan.h"
@@ -76,4 +77,40 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
   return mno_fail(err, MNO_ERR_INPUT,
                   "%s: %s does not hold all that defines its problem: it was not written by this meanode", result->path,
                   from->name);
+}
+
+static bool is_held(const mno_held_data *held, const mno_result_problem *problem) {
+  for (size_t i = 0; i < held->count; i++)
+    if (held->problem[i].D == problem->D && held->problem[i].data_seed == problem->data_seed) return true;
+  return false;
+}
+
+mno_status mno_result_held_data(const mno_result *result, mno_held_data **held, mno_error *err) {
+  mno_held_data *made = mno_alloc(1, sizeof *made);
+  if (made) {
+    made->problem = mno_alloc(result->problem_count, sizeof *made->problem);
+    made->taken_from = realpath(result->path, NULL);
+    if (!made->taken_from) made->taken_from = strdup(result->path);
+    made->data_source = mno_result_attribute(result, "data_source");
+  }
+  if (!made || !made->problem || !made->taken_from) {
+    mno_held_data_free(made);
+    return mno_fail_memory(err, result->problem_count * sizeof(mno_problem), "the data of a run");
+  }
+  mno_status status = MNO_OK;
+  for (size_t p = 0; p < result->problem_count && status == MNO_OK; p++) {
+    mno_problem *to = &made->problem[made->count];
+    if (is_held(made, &result->problems[p])) continue;
+    status = mno_result_data(result, p, to, err);
+    if (status != MNO_OK) break;
+    if (made->count++ == 0) continue;
+    free(to->x); /* those of the first problem */
+    free(to->y);
+    to->x = to->y = NULL;
+  }
+  if (status == MNO_OK)
+    *held = made;
+  else
+    mno_held_data_free(made);
+  return status;
 }

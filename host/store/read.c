@@ -2,10 +2,9 @@
 #include "store/read.h"
 
 #include "core/memory.h"
-#include "store/in_use.h"
+#include "core/probe.h"
 #include "store/layout.h"
 #include "store/output.h"
-#include "store/probe.h"
 #include "store/seal.h"
 
 #include <limits.h>
@@ -482,7 +481,7 @@ mno_status mno_result_read_rows(mno_result *result, size_t row, size_t count, co
 }
 
 /* Everything that is ever read of a file, so that a damaged one shows its teeth here. */
-static mno_status read_all(const char *path, mno_error *err) {
+static mno_status read_all(const void *path, mno_error *err) {
   mno_result *result;
   mno_status status = open_result(path, &result, err);
   if (status != MNO_OK) return status;
@@ -520,11 +519,11 @@ mno_status mno_result_open(const char *path, mno_result **result, mno_error *err
   mno_error inner = {0};
   *result = NULL;
   mno_status status = mno_seal_check(path, &seal, &inner);
-  if (status == MNO_OK && seal != MNO_SEALED) status = mno_in_use(path, &inner);
+  if (status == MNO_OK && seal != MNO_SEALED) status = mno_h5_in_use(path, &inner);
   if (status == MNO_OK && seal == MNO_SEAL_BROKEN)
     status =
         mno_fail(&inner, MNO_ERR_INPUT, "%s is damaged: its content does not match the checksum it was written with", path);
-  if (status == MNO_OK && seal == MNO_UNSEALED) status = mno_probe(read_all, path, &inner);
+  if (status == MNO_OK && seal == MNO_UNSEALED) status = mno_probe(read_all, path, path, &inner);
   if (status == MNO_OK) status = open_result(path, result, &inner);
   if (status == MNO_OK) {
     ((mno_result_file *)(*result)->file)->sealed = seal == MNO_SEALED;

@@ -6,7 +6,6 @@
 #include "store/compare.h"
 #include "store/output.h"
 #include "store/publish.h"
-#include "store/in_use.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -139,7 +138,7 @@ static void forget(found *f) {
 
 static mno_status open_base(mno_store_files *files, const mno_plan *plan, found *f, mno_error *err) {
   mno_error why = {0};
-  mno_status status = mno_in_use(files->path, err); /* what is written there now would be lost */
+  mno_status status = mno_h5_in_use(files->path, err); /* what is written there now would be lost */
   if (status != MNO_OK) return status;
   status = mno_result_open(files->path, &f->base, &why);
   if (status != MNO_OK) {
@@ -160,7 +159,8 @@ static mno_status open_base(mno_store_files *files, const mno_plan *plan, found 
                    .settings = file->settings,
                    .precision = file->precision,
                    .config = f->base->config,
-                   .config_length = strlen(f->base->config)};
+                   .config_length = strlen(f->base->config),
+                   .result = f->base};
   bool ids = false;
   for (size_t i = 0; i < f->base->instance_count; i++) ids |= f->base->id[i] != 0;
   if (!ids)

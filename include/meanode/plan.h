@@ -72,7 +72,18 @@ typedef struct mno_plan {
   mno_weights weights;
   bool coupling, path, features;
   const mno_sweep *sweep; /* borrowed */
+  char *data_source;      /* data.kind file: the data file, an absolute path; else NULL */
+  char *data_taken_from;  /* the result file that held its data, if they come from there; else NULL */
+  char *note;             /* how the data were understood that a person should know; NULL: nothing to say */
 } mno_plan;
+
+/* Data of a sweep of kind file that are at hand already: a result file holds those of its run (mno_result_held_data). */
+typedef struct mno_held_data {
+  size_t count;
+  mno_problem *problem; /* [count] one for every D and data_seed: w_embed, w_unembed; the first also has x and y */
+  char *data_source;    /* the file that they once came from, or NULL */
+  char *taken_from;     /* who holds them: a path, for messages */
+} mno_held_data;
 
 /* Loads the data, draws the embeddings, multiplies out the sweep: for every D, for every alpha a problem; in it the plain
  * instances, for every L, for every M, for every seed, in the order of the file; then the instances that sweep.pairs adds:
@@ -84,6 +95,16 @@ typedef struct mno_plan {
  * Errors: MNO_ERR_INPUT for unreadable or malformed data (names file and dataset), for duplicates and for what this
  * version cannot compute or what this machine cannot hold; MNO_ERR_MEMORY. The sweep must outlive the plan. */
 mno_status mno_plan_build(const mno_sweep *sweep, mno_precision precision, mno_plan **plan, mno_error *err);
+
+/* The same with the data of a sweep of kind file held by somebody else, so that the data file need not be there; if it is,
+ * and differs, plan->note says so. held NULL, or a sweep of another kind: as mno_plan_build. */
+mno_status mno_plan_build_held(const mno_sweep *sweep, mno_precision precision, const mno_held_data *held, mno_plan **plan,
+                               mno_error *err);
+
+void mno_held_data_free(mno_held_data *held);
+
+/* Which of "x", "y", "w_embed", "w_unembed" differ between two problems, as a list in text; empty if none. */
+void mno_problem_difference(const mno_problem *a, const mno_problem *b, char text[64]);
 
 void mno_plan_free(mno_plan *plan);
 

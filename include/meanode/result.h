@@ -65,6 +65,10 @@ mno_status mno_result_embedding(mno_result *result, size_t problem, size_t step_
 mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem *data, mno_error *err);
 void mno_result_data_free(mno_problem *data);
 
+/* The data of a run whose configuration says data.kind: file, for mno_plan_build_held; mno_held_data_free frees them.
+ * Errors: as mno_result_data. */
+mno_status mno_result_held_data(const mno_result *result, mno_held_data **held, mno_error *err);
+
 /* A text attribute of the file (title, source, history, references, backend, device, precision, generator); the caller
  * frees it. NULL if it is not there. */
 char *mno_result_attribute(const mno_result *result, const char *name);

@@ -198,11 +198,11 @@ static void bad_files(void **state) {
   hid_t file = file_with(Y);
   H5Gclose(H5Gcreate2(file, "x", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
   H5Fclose(file);
-  assert_refused(plain, "", place, "\"x\" is not a dataset");
+  assert_refused(plain, "", place, "\"x\" is a group, not a dataset");
   file = file_with(X);
   write_set(file, "y", 1, 3, 1, H5T_NATIVE_DOUBLE, table);
   H5Fclose(file);
-  assert_refused(plain, "", place, "dataset \"y\" has 1 dimensions; it needs two");
+  assert_refused(plain, "", place, "dataset \"y\" has 1 dimension; it needs two");
   file = file_with(Y);
   write_set(file, "x", 2, 2, 4, H5T_NATIVE_DOUBLE, table);
   H5Fclose(file);

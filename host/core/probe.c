@@ -1,9 +1,12 @@
 #define _GNU_SOURCE
-#include "store/probe.h"
+#include "core/probe.h"
+
+#include "core/h5.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -16,7 +19,18 @@ static rlim_t patience(const char *path) {
   return 2 + (stat(path, &about) == 0 ? (rlim_t)(about.st_size >> 26) : 0);
 }
 
-static _Noreturn void child(mno_status (*attempt)(const char *path, mno_error *err), const char *path, int out) {
+static bool inside;
+
+void mno_probe_expect(size_t bytes) {
+  struct rlimit limit;
+  if (!inside || getrlimit(RLIMIT_CPU, &limit) != 0) return;
+  limit.rlim_cur += bytes >> 24;
+  setrlimit(RLIMIT_CPU, &limit);
+}
+
+static _Noreturn void child(mno_status (*attempt)(const void *context, mno_error *err), const void *context,
+                            const char *path, int out) {
+  inside = true;
   int nowhere = open("/dev/null", O_RDWR);
   if (nowhere >= 0) dup2(nowhere, 2); /* reports of a crash are no news for the user */
   for (int s = 1; s < 32; s++) signal(s, SIG_DFL);
@@ -24,9 +38,13 @@ static _Noreturn void child(mno_status (*attempt)(const char *path, mno_error *e
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-  setrlimit(RLIMIT_CPU, &(struct rlimit){patience(path), patience(path) + 1});
+  struct rlimit time;
+  if (getrlimit(RLIMIT_CPU, &time) == 0 && time.rlim_cur > patience(path)) { /* RLIM_INFINITY is the largest */
+    time.rlim_cur = patience(path);
+    setrlimit(RLIMIT_CPU, &time);
+  }
   mno_error error = {0};
-  mno_status status = attempt(path, &error);
+  mno_status status = attempt(context, &error);
   error.status = status;
   const char *from = (const char *)&error;
   for (size_t left = sizeof error; left;) {
@@ -38,17 +56,18 @@ static _Noreturn void child(mno_status (*attempt)(const char *path, mno_error *e
   _exit(0);
 }
 
-mno_status mno_probe(mno_status (*attempt)(const char *path, mno_error *err), const char *path, mno_error *err) {
+mno_status mno_probe(mno_status (*attempt)(const void *context, mno_error *err), const void *context, const char *path,
+                     mno_error *err) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return mno_fail(err, MNO_ERR_INTERNAL, "cannot make a pipe: %s", strerror(errno));
-  pid_t pid = fork();
+  pid_t pid = mno_h5_fork();
   if (pid < 0) {
     int why = errno;
     close(ends[0]);
     close(ends[1]);
     return mno_fail(err, MNO_ERR_INTERNAL, "cannot start a process to check %s: %s", path, strerror(why));
   }
-  if (pid == 0) child(attempt, path, ends[1]);
+  if (pid == 0) child(attempt, context, path, ends[1]);
   close(ends[1]);
   mno_error answer = {0};
   char *to = (char *)&answer;

@@ -1,0 +1,50 @@
+/* HDF5 as the whole program uses it: one lock for a library that is not thread-safe, readable reasons, and what can be said
+ * of a file before HDF5 opens it. */
+#ifndef MNO_CORE_H5_H
+#define MNO_CORE_H5_H
+
+#include "meanode/status.h"
+
+#include <hdf5.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Every use of HDF5 happens between these; the same thread may nest them. In between HDF5 prints nothing; afterwards its
+ * reports of errors are those of the host program again. */
+void mno_h5_lock(void);
+void mno_h5_unlock(void);
+
+/* fork() at a moment when no other thread is inside HDF5, so that the child can use it. */
+pid_t mno_h5_fork(void);
+
+/* HDF5 does not survive a failed allocation: MNO_ERR_MEMORY where there is no room for what one call may need. Before
+ * anything that opens, reads or writes. */
+mno_status mno_h5_room(mno_error *err);
+
+/* Why HDF5 first failed since the lock was taken (or since the last question): the innermost cause. */
+const char *mno_h5_reason(char *text, size_t size);
+
+/* A file access list with file locking off (files are replaced, never changed in place) and a format with checksummed
+ * metadata. */
+hid_t mno_h5_access(void);
+
+/* The head of an HDF5 file, behind a user block if there is one. */
+typedef struct mno_h5_head {
+  off_t at;      /* where the superblock starts */
+  int version;   /* of the superblock */
+  bool writing;  /* marked as open for writing (versions that have such marks) */
+  uint64_t size; /* bytes that the file must have; 0: not known */
+} mno_h5_head;
+
+/* false: there is no HDF5 signature. */
+bool mno_h5_read_head(int fd, mno_h5_head *head);
+
+/* Is another program writing the file? Says how in words, with the remedy: "locked by ...". Honours HDF5_USE_FILE_LOCKING. */
+bool mno_h5_busy(int fd, char *why, size_t size);
+
+/* The same by name, as an error MNO_ERR_IO; MNO_OK also for what is not there or no HDF5 file. */
+mno_status mno_h5_in_use(const char *path, mno_error *err);
+
+#endif

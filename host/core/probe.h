@@ -1,0 +1,17 @@
+/* Reading a file of unknown origin: HDF5 may crash or hang on damaged metadata, so a child process tries it first. */
+#ifndef MNO_CORE_PROBE_H
+#define MNO_CORE_PROBE_H
+
+#include "meanode/status.h"
+
+#include <stddef.h>
+
+/* Runs attempt(context), which reads the file of this path, in a child process and returns its status and message; a child
+ * that dies or takes too long gives MNO_ERR_INPUT. */
+mno_status mno_probe(mno_status (*attempt)(const void *context, mno_error *err), const void *context, const char *path,
+                     mno_error *err);
+
+/* Inside an attempt: so many bytes of numbers are going to be read, which takes its time. Elsewhere: nothing. */
+void mno_probe_expect(size_t bytes);
+
+#endif

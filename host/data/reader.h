@@ -1,0 +1,89 @@
+/* Reading a data file: what its parts share.
+ *
+ *   file.c     the datasets x, y, w_embed, w_unembed, and whether they fit each other
+ *   kind.c     opening it, or saying what the file is instead
+ *   matrix.c   one dataset -> doubles
+ *   meaning.c  what attributes, fill values and dimension names say of the numbers
+ *   storage.c  whether the numbers are there at all: allocation, filters, files beside it */
+#ifndef MNO_DATA_READER_H
+#define MNO_DATA_READER_H
+
+#include "core/h5.h"
+#include "data/data.h"
+
+typedef struct mno_data_reader {
+  const mno_sweep *sweep;
+  char *path; /* of the data file */
+  hid_t file;
+  bool columns_first; /* everything in the file is stored so */
+  char *note;         /* [MNO_DATA_NOTE] what was interpreted, for a person */
+  mno_error *err;
+} mno_data_reader;
+
+/* A configuration error at data.path that begins with the data file's name. */
+#define MNO_DATA_FAIL(r, format, ...)                                                                                       \
+  mno_sweep_fail((r)->sweep, (r)->sweep->data.path_mark, (r)->err, "%s: " format, (r)->path, __VA_ARGS__)
+
+/* Adds to the reader's note; what is there already is not said twice. */
+void mno_data_note(const mno_data_reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* kind.c: opens the path for reading, refusing what is no HDF5 file that can be read now by name. *fd stays open, too. */
+mno_status mno_data_examine(mno_data_reader *r, int *fd);
+
+/* A two-dimensional array of numbers, as its writer meant it. */
+typedef struct mno_data_matrix {
+  const char *name;  /* of the dataset */
+  const char *shape; /* what it should be: "(samples, inputs)" */
+  bool there;
+  size_t rows, columns;
+  double *values;        /* [rows][columns]; NULL unless there */
+  char dimension[2][64]; /* names of rows and columns; empty: not known */
+} mno_data_matrix;
+
+/* matrix.c: reads at most rows_wanted rows (0: all). A dataset that is missing is an error if required. */
+mno_status mno_data_read_matrix(const mno_data_reader *r, mno_data_matrix *matrix, bool required, size_t rows_wanted);
+
+/* meaning.c */
+
+enum { MNO_DATA_MISSING = 64 };
+
+/* What the attributes of a dataset say of its numbers. */
+typedef struct mno_data_meaning {
+  bool transposed;      /* the writer stores columns first */
+  bool packed;          /* value = scale * number + offset */
+  double scale, offset; /* */
+  double wrap;          /* added to negative numbers: _Unsigned; 0: nothing */
+  double sign_wrap;     /* subtracted from numbers of at least half of it: _Unsigned = false; 0: nothing */
+  size_t missing_count; /* numbers that stand for "missing" */
+  double missing[MNO_DATA_MISSING];
+  const char *missing_by[MNO_DATA_MISSING]; /* the attribute that says so */
+  double least, most;                       /* valid range */
+  const char *least_by, *most_by;           /* NULL: no bound */
+  bool range_unpacked;                      /* the range is one of values, not of stored numbers */
+} mno_data_meaning;
+
+mno_status mno_data_read_meaning(const mno_data_reader *r, const char *name, hid_t set, mno_data_meaning *meaning);
+
+/* Refuses numbers that are missing or outside the valid range, unpacks the rest in place. */
+mno_status mno_data_apply_meaning(const mno_data_reader *r, const mno_data_meaning *meaning, mno_data_matrix *matrix);
+
+/* Names of the two dimensions, empty where there are none. */
+void mno_data_dimensions(hid_t set, char dimension[2][64]);
+
+/* Do the names of the dimensions contradict the order (samples, inputs)? Matrices that are not there are skipped. */
+mno_status mno_data_check_dimensions(const mno_data_reader *r, const mno_data_matrix *x, const mno_data_matrix *y,
+                                     const mno_data_matrix *w_embed, const mno_data_matrix *w_unembed);
+
+/* The class that MATLAB gave an object, or NULL; free() it. */
+char *mno_data_matlab_class(hid_t object);
+
+/* A text attribute, or NULL; free() it. */
+char *mno_data_text(hid_t object, const char *name);
+
+/* storage.c: are the first `needed` entries along each dimension on the disk, and can they be read by this HDF5? */
+mno_status mno_data_check_storage(const mno_data_reader *r, const char *name, hid_t set, const hsize_t needed[2]);
+
+/* A link that leads nowhere, in words; false if it leads somewhere. */
+bool mno_data_dangling(hid_t file, const char *name, char *text, size_t size);
+
+#endif

@@ -1,0 +1,117 @@
+#define _GNU_SOURCE
+#include "plan/held.h"
+
+#include "core/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void mno_held_data_free(mno_held_data *held) {
+  if (!held) return;
+  for (size_t i = 0; i < held->count; i++) {
+    free(held->problem[i].x);
+    free(held->problem[i].y);
+    free(held->problem[i].w_embed);
+    free(held->problem[i].w_unembed);
+  }
+  free(held->problem);
+  free(held->data_source);
+  free(held->taken_from);
+  free(held);
+}
+
+static double *copy(const double *from, size_t count) {
+  double *to = mno_alloc(count, sizeof *to);
+  if (to) memcpy(to, from, count * sizeof *to);
+  return to;
+}
+
+mno_status mno_held_load(const mno_held_data *held, mno_data **data, mno_error *err) {
+  const mno_problem *from = &held->problem[0];
+  mno_data *made = mno_alloc(1, sizeof *made);
+  if (made) {
+    *made = (mno_data){.N = from->N,
+                       .d_in = from->d_in,
+                       .d_out = from->d_out,
+                       .x = copy(from->x, from->N * from->d_in),
+                       .y = copy(from->y, from->N * from->d_out),
+                       .source = held->data_source ? strdup(held->data_source) : NULL};
+    *data = made;
+    if (made->x && made->y) return MNO_OK;
+  }
+  return mno_fail_memory(err, from->N * (from->d_in + from->d_out) * sizeof(double), "the data");
+}
+
+static const mno_problem *find(const mno_held_data *held, int64_t seed, size_t D) {
+  for (size_t i = 0; i < held->count; i++)
+    if (held->problem[i].D == D && (held->problem[i].data_seed == seed || held->problem[i].data_seed < 0))
+      return &held->problem[i];
+  return NULL;
+}
+
+bool mno_held_embed(const mno_held_data *held, uint64_t seed, size_t D, double *w_embed, double *w_unembed) {
+  const mno_problem *from = find(held, (int64_t)seed, D);
+  if (!from) return false;
+  memcpy(w_embed, from->w_embed, D * from->d_in * sizeof(double));
+  memcpy(w_unembed, from->w_unembed, D * from->d_out * sizeof(double));
+  return true;
+}
+
+static bool equal(const double *a, const double *b, bool same_shape, size_t count) {
+  return same_shape && memcmp(a, b, count * sizeof(double)) == 0;
+}
+
+void mno_problem_difference(const mno_problem *a, const mno_problem *b, char text[64]) {
+  bool in = a->d_in == b->d_in, out = a->d_out == b->d_out, samples = a->N == b->N, D = a->D == b->D;
+  const struct {
+    const char *name;
+    bool equal;
+  } part[] = {{"x", equal(a->x, b->x, in && samples, a->N * a->d_in)},
+              {"y", equal(a->y, b->y, out && samples, a->N * a->d_out)},
+              {"w_embed", equal(a->w_embed, b->w_embed, in && D, a->D * a->d_in)},
+              {"w_unembed", equal(a->w_unembed, b->w_unembed, out && D, a->D * a->d_out)}};
+  text[0] = '\0';
+  for (size_t i = 0; i < 4; i++)
+    if (!part[i].equal) sprintf(text + strlen(text), "%s%s", text[0] ? ", " : "", part[i].name);
+}
+
+/* What is in the data file now, as a problem of the same D and data.seed. */
+static bool read_now(const mno_plan *plan, mno_data **data, mno_problem *now) {
+  const mno_problem *then = &plan->problem[0];
+  *data = mno_alloc(1, sizeof **data);
+  if (!*data || mno_data_file(plan->sweep, plan->data_source, *data, NULL) != MNO_OK) return false;
+  *now = (mno_problem){.N = (*data)->N,
+                       .d_in = (*data)->d_in,
+                       .d_out = (*data)->d_out,
+                       .D = then->D,
+                       .x = (*data)->x,
+                       .y = (*data)->y,
+                       .w_embed = mno_alloc(then->D * (*data)->d_in, sizeof(double)),
+                       .w_unembed = mno_alloc(then->D * (*data)->d_out, sizeof(double))};
+  if (!now->w_embed || !now->w_unembed) return false;
+  mno_data_embed(*data, (uint64_t)then->data_seed, then->D, now->w_embed, now->w_unembed);
+  return true;
+}
+
+mno_status mno_held_check_file(const mno_held_data *held, mno_plan *plan, mno_error *err) {
+  if (!plan->data_source || access(plan->data_source, F_OK) != 0) return MNO_OK;
+  mno_data *data = NULL;
+  mno_problem now = {0};
+  char differ[64] = "";
+  bool read = read_now(plan, &data, &now);
+  if (read) mno_problem_difference(&plan->problem[0], &now, differ);
+  free(now.w_embed);
+  free(now.w_unembed);
+  mno_data_free(data);
+  if (read && !differ[0]) return MNO_OK;
+  int n = read ? asprintf(&plan->note,
+                          "data file %s has changed since the run: %s differ%s; the data of the run are taken, from %s",
+                          plan->data_source, differ, strchr(differ, ',') ? "" : "s", held->taken_from)
+               : asprintf(&plan->note, "data file %s cannot be used as it is now; the data of the run are taken, from %s",
+                          plan->data_source, held->taken_from);
+  if (n >= 0) return MNO_OK;
+  plan->note = NULL;
+  return mno_fail_memory(err, 1024, "a note");
+}
