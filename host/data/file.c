@@ -1,5 +1,7 @@
+#define _GNU_SOURCE
 #include "data/data.h"
 
+#include "core/h5_error.h"
 #include "core/memory.h"
 
 #include <errno.h>
@@ -10,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { LARGEST = 1000000 }; /* samples, inputs, targets, D */
 
@@ -146,25 +149,35 @@ static mno_status read_all(const reader *r, mno_data *data) {
   return status;
 }
 
+static hid_t open_file(const char *path) {
+  hid_t file;
+  do file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  while (file < 0 && mno_h5_interrupted());
+  return file;
+}
+
+static mno_status unreadable(const reader *r, int why) {
+  return mno_fail(r->err, MNO_ERR_IO, "cannot read %s: %s", r->path, strerror(why));
+}
+
 mno_status mno_data_file(const mno_sweep *sweep, mno_data *data, mno_error *err) {
   reader r = {.sweep = sweep, .file = -1, .path = resolve(sweep->path, sweep->data.path), .err = err};
   if (!r.path) return mno_fail_memory(err, strlen(sweep->path), "a path");
-  H5E_auto2_t print;
-  void *print_data;
-  H5Eget_auto2(H5E_DEFAULT, &print, &print_data); /* HDF5's own account of an error is for programmers */
-  H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+  mno_h5_lock();
   struct stat information;
   mno_status status;
-  if (stat(r.path, &information) != 0)
-    status = FAIL(&r, "%s", strerror(errno));
+  if (TEMP_FAILURE_RETRY(stat(r.path, &information)) != 0)
+    status = errno == ENOENT || errno == ENOTDIR ? FAIL(&r, "%s", strerror(errno)) : unreadable(&r, errno);
   else if (!S_ISREG(information.st_mode))
     status = FAIL(&r, "%s", "not a file");
-  else if ((r.file = H5Fopen(r.path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
+  else if ((r.file = open_file(r.path)) < 0)
     status = FAIL(&r, "%s", "not an HDF5 file, damaged, or not readable");
   else
     status = read_all(&r, data);
+  /* What was taken for damage, or for a dataset that is not there, may be a disk that does not answer. */
+  if (mno_h5_errno()) status = unreadable(&r, mno_h5_errno());
   if (r.file >= 0) H5Fclose(r.file);
-  H5Eset_auto2(H5E_DEFAULT, print, print_data);
+  mno_h5_unlock();
   free(r.path);
   return status;
 }

@@ -1,56 +1,9 @@
 #define _GNU_SOURCE
 #include "store/h5.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-static int depth;       /* under the lock */
-static char first[512]; /* innermost cause of the first failure since the lock was taken */
-
-/* A file that could not be written stays in HDF5's lists after it was closed, and HDF5's clean-up at exit crashes on it.
- * Nothing is left to that clean-up: every file is closed by who opened it. Only before HDF5's first call can it be told. */
-__attribute__((constructor)) static void stay_away_at_exit(void) { H5dont_atexit(); }
-
-static herr_t innermost(unsigned n, const H5E_error2_t *error, void *data) {
-  if (n == 0 && error->desc) snprintf(first, sizeof first, "%s", error->desc);
-  return 0;
-}
-
-/* HDF5 calls this at the end of every failed call; later calls would clear the cause. */
-static herr_t on_failure(hid_t stack, void *data) {
-  if (!first[0]) H5Ewalk2(stack, H5E_WALK_UPWARD, innermost, NULL);
-  return 0;
-}
-
-void mno_h5_lock(void) {
-  pthread_mutex_lock(&lock);
-  if (depth++ > 0) return;
-  H5Eset_auto2(H5E_DEFAULT, on_failure, NULL);
-  first[0] = 0;
-}
-
-void mno_h5_unlock(void) {
-  depth--;
-  pthread_mutex_unlock(&lock);
-}
-
-const char *mno_h5_reason(char *text, size_t size) {
-  snprintf(text, size, "%s", first[0] ? first : "unknown reason");
-  first[0] = 0;
-  /* The driver's messages list buffers and offsets; the system's words are what helps. */
-  char *system = strstr(text, "error message = '");
-  if (system) {
-    system += strlen("error message = '");
-    char *end = strchr(system, '\'');
-    size_t length = end ? (size_t)(end - system) : strlen(system);
-    memmove(text, system, length);
-    text[length] = 0;
-  }
-  return text;
-}
 
 hid_t mno_h5_access(void) {
   hid_t access = H5Pcreate(H5P_FILE_ACCESS);

@@ -1,7 +1,8 @@
-/* Small helpers over HDF5: one lock for a library that is not thread-safe, readable reasons, scales and attributes. */
+/* Small helpers over HDF5: scales and attributes. */
 #ifndef MNO_STORE_H5_H
 #define MNO_STORE_H5_H
 
+#include "core/h5_error.h"
 #include "meanode/status.h"
 
 #include <hdf5.h>
@@ -9,13 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Every use of HDF5 that may run beside a store's writer happens between these; the same thread may nest them. */
-void mno_h5_lock(void);
-void mno_h5_unlock(void);
-
-/* Why HDF5 first failed since the lock was taken (or since the last question): the innermost cause. */
-const char *mno_h5_reason(char *text, size_t size);
 
 /* A file access list with file locking off (files are replaced, never changed in place) and a format with checksummed
  * metadata. */

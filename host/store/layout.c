@@ -31,6 +31,13 @@ static mno_status failed(const mno_layout *layout, const char *object, mno_error
   return mno_fail(err, MNO_ERR_IO, "cannot write %s (%s): %s", layout->path, object, mno_h5_reason(reason, sizeof reason));
 }
 
+/* At the end of what holds the lock: a write may have failed in a call whose failure means something else. */
+static mno_status settle(const mno_layout *layout, mno_status status, mno_error *err) {
+  if (status == MNO_OK && mno_h5_errno()) status = failed(layout, "writing", err);
+  mno_h5_unlock();
+  return status;
+}
+
 static const char *dimension_name(mno_dimension dimension) {
   switch (dimension) {
   case MNO_DIMENSION_STEP: return "step";
@@ -385,7 +392,8 @@ mno_status mno_layout_create(const char *path, const mno_plan *plan, const mno_s
   mno_h5_lock();
   hid_t access = mno_h5_access(), create = H5Pcreate(H5P_FILE_CREATE);
   H5Pset_link_creation_order(create, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
-  made->file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
+  do made->file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
+  while (made->file < 0 && mno_h5_interrupted());
   H5Pclose(create);
   H5Pclose(access);
   if (made->file < 0 || !make_root(made, stamp)) status = failed(made, "root", err);
@@ -397,7 +405,7 @@ mno_status mno_layout_create(const char *path, const mno_plan *plan, const mno_s
     }
   if (status == MNO_OK && !open_fields(made, made->file, MNO_PLACE_TABLE, 0, made->table))
     status = failed(made, "root", err);
-  mno_h5_unlock();
+  status = settle(made, status, err);
   if (status != MNO_OK) {
     mno_layout_close(made, NULL);
     *layout = NULL;
@@ -411,10 +419,11 @@ mno_status mno_layout_open(const char *path, const mno_plan *plan, mno_layout **
   mno_layout *made = *layout;
   mno_h5_lock();
   hid_t access = mno_h5_access();
-  made->file = H5Fopen(path, H5F_ACC_RDWR, access);
+  do made->file = H5Fopen(path, H5F_ACC_RDWR, access);
+  while (made->file < 0 && mno_h5_interrupted());
   H5Pclose(access);
   if (made->file < 0 || !open_fields(made, made->file, MNO_PLACE_TABLE, 0, made->table)) status = failed(made, "root", err);
-  mno_h5_unlock();
+  status = settle(made, status, err);
   if (status != MNO_OK) {
     mno_layout_close(made, NULL);
     *layout = NULL;
@@ -425,8 +434,7 @@ mno_status mno_layout_open(const char *path, const mno_plan *plan, mno_layout **
 mno_status mno_layout_flush(mno_layout *layout, mno_error *err) {
   mno_h5_lock();
   mno_status status = H5Fflush(layout->file, H5F_SCOPE_LOCAL) >= 0 ? MNO_OK : failed(layout, "flushing", err);
-  mno_h5_unlock();
-  return status;
+  return settle(layout, status, err);
 }
 
 mno_status mno_layout_close(mno_layout *layout, mno_error *err) {
@@ -437,7 +445,7 @@ mno_status mno_layout_close(mno_layout *layout, mno_error *err) {
   ok = close_fields(layout->table) && ok;
   if (layout->file >= 0 && H5Fclose(layout->file) < 0) ok = false;
   if (!ok) status = failed(layout, "closing", err);
-  mno_h5_unlock();
+  status = settle(layout, status, err);
   release(layout);
   return status;
 }
@@ -445,8 +453,7 @@ mno_status mno_layout_close(mno_layout *layout, mno_error *err) {
 mno_status mno_layout_stamp(mno_layout *layout, const mno_stamp *stamp, mno_error *err) {
   mno_h5_lock();
   mno_status status = make_attributes(layout->file, layout->plan, stamp) ? MNO_OK : failed(layout, "attributes", err);
-  mno_h5_unlock();
-  return status;
+  return settle(layout, status, err);
 }
 
 /* ---- Rows */
@@ -541,8 +548,7 @@ mno_status mno_layout_rows(mno_layout *layout, size_t row, size_t count, const m
   snprintf(object, sizeof object, "rows %zu to %zu", row, row + count - 1);
   mno_h5_lock();
   mno_status status = write_rows(layout, row, count, stored, fields, data) ? MNO_OK : failed(layout, object, err);
-  mno_h5_unlock();
-  return status;
+  return settle(layout, status, err);
 }
 
 mno_status mno_layout_tables(mno_layout *layout, const int8_t *status, const double *seconds, mno_error *err) {
@@ -559,8 +565,7 @@ mno_status mno_layout_tables(mno_layout *layout, const int8_t *status, const dou
       result = failed(layout, column[i].name, err);
     if (dataset >= 0) H5Dclose(dataset);
   }
-  mno_h5_unlock();
-  return result;
+  return settle(layout, result, err);
 }
 
 /* ---- Limits */
@@ -636,6 +641,5 @@ mno_status mno_layout_limit(mno_layout *layout, size_t p, const mno_limit *limit
   if (group >= 0) H5Gclose(group);
   if (problem >= 0) H5Gclose(problem);
   mno_status status = ok ? MNO_OK : failed(layout, own, err);
-  mno_h5_unlock();
-  return status;
+  return settle(layout, status, err);
 }

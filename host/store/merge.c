@@ -1,5 +1,6 @@
 /* Shards into one file. */
 #define _GNU_SOURCE
+#include "core/file.h"
 #include "core/memory.h"
 #include "store/lock.h"
 #include "store/publish.h"
@@ -244,7 +245,7 @@ static mno_status write_output(const merge *m, const char *path, const char *com
     status = mno_fail_memory(err, 1024, "the history");
   mno_stamp stamp = {.backend = backend, .device = device, .history = history, .settings = file_of(m->input[0])->settings};
   mno_layout *layout = NULL;
-  int fd = open(m->input[0]->path, O_RDONLY | O_CLOEXEC);
+  int fd = TEMP_FAILURE_RETRY(open(m->input[0]->path, O_RDONLY | O_CLOEXEC));
   if (status == MNO_OK && fd < 0)
     status = mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", m->input[0]->path, strerror(errno));
   if (status == MNO_OK) status = mno_copy_unsealed(fd, file_of(m->input[0])->sealed, fresh, err);
@@ -266,12 +267,16 @@ static mno_status write_output(const merge *m, const char *path, const char *com
 
 static mno_status check_output(const char *output, const char *const *inputs, size_t count, bool force, mno_error *err) {
   struct stat out, in;
-  if (stat(output, &out) != 0) return MNO_OK;
+  if (TEMP_FAILURE_RETRY(stat(output, &out)) != 0)
+    return errno == ENOENT ? MNO_OK : mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", output, strerror(errno));
   if (!S_ISREG(out.st_mode))
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: it is not a regular file; results need one", output);
-  for (size_t i = 0; i < count; i++)
-    if (stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+  for (size_t i = 0; i < count; i++) {
+    if (TEMP_FAILURE_RETRY(stat(inputs[i], &in)) != 0)
+      return mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", inputs[i], strerror(errno));
+    if (in.st_dev == out.st_dev && in.st_ino == out.st_ino)
       return mno_fail(err, MNO_ERR_USAGE, "%s is both the output and an input", output);
+  }
   return force ? MNO_OK : mno_fail(err, MNO_ERR_USAGE, "%s exists; --force replaces it", output);
 }
 

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "store/publish.h"
 
+#include "core/file.h"
 #include "core/memory.h"
 #include "store/seal.h"
 
@@ -72,25 +73,24 @@ static mno_status cannot_write(const char *path, int why, mno_error *err) {
 
 mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_error *err) {
   struct stat about;
-  if (fstat(fd, &about) != 0) return mno_fail(err, MNO_ERR_IO, "cannot read the result file: %s", strerror(errno));
+  if (TEMP_FAILURE_RETRY(fstat(fd, &about)) != 0)
+    return mno_fail(err, MNO_ERR_IO, "cannot read the result file: %s", strerror(errno));
   off_t length = about.st_size - (sealed ? MNO_SEAL_SIZE : 0), offset = 0;
-  int copy = open(to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  int copy = TEMP_FAILURE_RETRY(open(to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (copy < 0) return cannot_write(to, errno, err);
   mno_status status = MNO_OK;
   if (ioctl(copy, FICLONE, fd) == 0) { /* shares the blocks where the file system can */
-    if (ftruncate(copy, length) != 0) status = cannot_write(to, errno, err);
+    if (TEMP_FAILURE_RETRY(ftruncate(copy, length)) != 0) status = cannot_write(to, errno, err);
     offset = length;
   }
   while (status == MNO_OK && offset < length) {
     size_t part = length - offset < COPY_PART ? (size_t)(length - offset) : COPY_PART;
-    off_t from = offset;
-    ssize_t n = copy_file_range(fd, &from, copy, NULL, part, 0);
-    if (n < 0 && errno == EINTR) continue;
+    off_t from = offset, where = offset;
+    ssize_t n = TEMP_FAILURE_RETRY(copy_file_range(fd, &from, copy, &where, part, 0));
     if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
       char block[1 << 16];
-      n = pread(fd, block, part < sizeof block ? part : sizeof block, offset);
-      if (n > 0) n = pwrite(copy, block, (size_t)n, offset);
-      if (n > 0 && lseek(copy, offset + n, SEEK_SET) < 0) n = -1;
+      n = TEMP_FAILURE_RETRY(pread(fd, block, part < sizeof block ? part : sizeof block, offset));
+      if (n > 0 && !mno_write_at(copy, block, (size_t)n, (uint64_t)offset)) n = -1;
     }
     if (n <= 0) {
       status = cannot_write(to, n < 0 ? errno : EIO, err);
@@ -98,27 +98,33 @@ mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_error *err
       offset += n;
     }
   }
-  if (close(copy) != 0 && status == MNO_OK) status = cannot_write(to, errno, err);
+  if (close(copy) != 0 && errno != EINTR && status == MNO_OK) /* an interrupted close has closed */
+    status = cannot_write(to, errno, err);
   return status;
 }
 
-void mno_sync_folder(const char *path) {
+mno_status mno_sync_folder(const char *path, mno_error *err) {
   char *copy = strdup(path);
-  if (!copy) return;
-  int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {
-    fsync(folder);
-    close(folder);
-  }
+  if (!copy) return mno_fail_memory(err, strlen(path), "a path");
+  const char *name = dirname(copy);
+  int folder = TEMP_FAILURE_RETRY(open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  /* A folder may be closed to reading, and not every file system syncs folders; that says nothing about the disk. */
+  bool fine = folder < 0 ? errno == EACCES || errno == EPERM
+                         : TEMP_FAILURE_RETRY(fsync(folder)) == 0 || errno == EINVAL || errno == ENOSYS ||
+                               errno == EOPNOTSUPP || errno == EACCES || errno == EPERM;
+  mno_status status = fine ? MNO_OK : mno_fail(err, MNO_ERR_IO, "cannot write the folder %s: %s", name, strerror(errno));
+  if (folder >= 0) close(folder);
   free(copy);
+  return status;
 }
 
 mno_status mno_finish_file(const char *from, const char *to, mno_error *err) {
   mno_status status = mno_seal_write(from, err);
   if (status != MNO_OK) return status;
-  if (rename(from, to) != 0) return cannot_write(to, errno, err);
-  mno_sync_folder(to);
-  return MNO_OK;
+  int fd = TEMP_FAILURE_RETRY(open(from, O_RDONLY | O_CLOEXEC));
+  if (fd < 0 || !mno_rename(fd, from, to)) status = cannot_write(to, errno, err);
+  if (fd >= 0) close(fd);
+  return status == MNO_OK ? mno_sync_folder(to, err) : status;
 }
 
 /* ---- Blocks of rows: one buffer per stored field */

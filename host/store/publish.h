@@ -40,8 +40,8 @@ mno_status mno_apply_pending(mno_layout *layout, const mno_plan *plan, mno_journ
 mno_status mno_import_rows(mno_layout *layout, const mno_plan *plan, mno_result *result, const size_t *source,
                            mno_error *err);
 
-/* Waits until the folder of a file, and with it the file's name, is on disk; best effort: not every file system can. */
-void mno_sync_folder(const char *path);
+/* Waits until the folder of a file, and with it the file's name, is on disk, where the file system can do that. */
+mno_status mno_sync_folder(const char *path, mno_error *err);
 
 /* Seals the finished file `from`, renames it to `to` and waits until the folder is on disk. */
 mno_status mno_finish_file(const char *from, const char *to, mno_error *err);

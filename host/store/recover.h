@@ -33,7 +33,7 @@ mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *
 /* Starts writing the fresh file to the disk, so that less is left to wait for in the end. */
 void mno_files_write_out(const mno_store_files *files);
 
-/* Is what is written still what is found under its name? */
+/* Is what is written still what is found under its name? (See mno_has_name.) */
 bool mno_files_journal_is_there(const mno_store_files *files, const mno_journal *journal);
 bool mno_files_published_is_there(const mno_store_files *files);
 

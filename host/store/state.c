@@ -1,10 +1,12 @@
 /* How far a run is: the file, its journal and its lock, looked at without touching them. */
 #define _GNU_SOURCE
+#include "core/file.h"
 #include "core/memory.h"
 #include "store/layout.h"
 #include "store/lock.h"
 #include "store/read.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +94,8 @@ mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_err
   free(known);
   free(name);
   state->running = mno_lock_owner(path, state->owner, sizeof state->owner);
-  if (status == MNO_OK || journal_status == MNO_OK) return MNO_OK;
+  /* A file that is damaged, or not there yet, is described by its journal; one that cannot be read now is not. */
+  bool described = status == MNO_OK || status == MNO_ERR_INPUT || (!mno_exists(path) && errno == ENOENT);
+  if (status == MNO_OK || (journal_status == MNO_OK && described)) return MNO_OK;
   return mno_fail(err, status, "%s", why.message);
 }

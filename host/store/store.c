@@ -269,7 +269,7 @@ mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_prov
   if (status == MNO_OK)
     status = mno_files_open(&made->files, path, plan, provenance, mode, made->status, made->seconds, made->first, err);
   if (status == MNO_OK) status = mno_journal_create(made->files.journal, plan, made->files.settings, &made->journal, err);
-  if (status == MNO_OK) mno_sync_folder(made->files.journal);
+  if (status == MNO_OK) status = mno_sync_folder(made->files.journal, err);
   if (status == MNO_OK) memcpy(made->found, made->status, n);
   if (status == MNO_OK) status = mno_version_open(&made->next, &made->files, plan, made->status, made->seconds, err);
   if (status == MNO_OK) status = start_threads(made, err);
