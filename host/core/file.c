@@ -51,11 +51,12 @@ bool mno_write_at(int fd, const void *data, size_t bytes, uint64_t offset) {
 
 bool mno_has_name(int fd, const char *path) {
   struct stat ours, there;
-  int named = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
-  if (named < 0) return false;
-  bool same = TEMP_FAILURE_RETRY(fstat(fd, &ours)) == 0 && TEMP_FAILURE_RETRY(fstat(named, &there)) == 0 &&
+  int named = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (named < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ESTALE)) return false;
+  bool same = TEMP_FAILURE_RETRY(fstat(fd, &ours)) == 0 &&
+              TEMP_FAILURE_RETRY(named >= 0 ? fstat(named, &there) : stat(path, &there)) == 0 &&
               ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
-  close(named);
+  if (named >= 0) close(named);
   return same;
 }
 
@@ -66,6 +67,8 @@ bool mno_rename(int fd, const char *from, const char *to) {
   errno = why;
   return done;
 }
+
+void mno_make_way(const char *path) { TEMP_FAILURE_RETRY(unlink(path)); }
 
 bool mno_exists(const char *path) {
   struct stat about;

@@ -22,6 +22,10 @@ bool mno_rename(int fd, const char *from, const char *to);
  * a name had a while ago. */
 bool mno_has_name(int fd, const char *path);
 
+/* Removes what is left of that name, so that a file of that name is a new one: an owner before that is not as dead as it
+ * seemed does not write into it. */
+void mno_make_way(const char *path);
+
 /* Is there something of this name? False with errno ENOENT if not; false with another errno if it cannot be told. */
 bool mno_exists(const char *path);
 

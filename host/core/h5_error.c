@@ -26,14 +26,16 @@ static herr_t innermost(unsigned n, const H5E_error2_t *error, void *data) {
 static herr_t of_system(unsigned n, const H5E_error2_t *error, void *data) {
   const char *number = error->desc ? strstr(error->desc, "errno = ") : NULL;
   if (system_error == 0 && number) system_error = atoi(number + strlen("errno = "));
-  if (system_error == 0 && error->desc && strstr(error->desc, "can't retrieve stat info")) system_error = EIO;
+  if (system_error == 0 && error->desc && strstr(error->desc, "can't retrieve stat info"))
+    system_error = *(int *)data ? *(int *)data : EIO;
   return 0;
 }
 
 /* HDF5 calls this at the end of every failed call; later calls would clear the cause. */
 static herr_t on_failure(hid_t stack, void *data) {
+  int now = errno;
   if (!first[0]) H5Ewalk2(stack, H5E_WALK_UPWARD, innermost, NULL);
-  if (!system_error) H5Ewalk2(stack, H5E_WALK_UPWARD, of_system, NULL);
+  if (!system_error) H5Ewalk2(stack, H5E_WALK_UPWARD, of_system, &now);
   return 0;
 }
 

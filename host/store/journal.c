@@ -88,7 +88,8 @@ void mno_journal_take(mno_journal *journal, mno_journal_block *block) {
 mno_status mno_journal_write(const mno_journal *journal, const mno_journal_block *block, mno_error *err) {
   if (!mno_write_all(journal->fd, block->data, block->used)) {
     int why = errno;
-    if (TEMP_FAILURE_RETRY(ftruncate(journal->fd, (off_t)block->offset)) != 0) why = why ? why : errno; /* a torn tail is found by its sum */
+    if (TEMP_FAILURE_RETRY(ftruncate(journal->fd, (off_t)block->offset)) != 0)
+      why = why ? why : errno; /* a torn tail is found by its sum */
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", journal->path, strerror(why));
   }
   return MNO_OK;
@@ -134,7 +135,8 @@ mno_status mno_journal_create(const char *path, const mno_plan *plan, const char
     status = mno_fail_memory(err, strlen(path), "a path");
   }
   if (status == MNO_OK) {
-    journal->fd = TEMP_FAILURE_RETRY(open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666));
+    mno_make_way(fresh);
+    journal->fd = TEMP_FAILURE_RETRY(open(fresh, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666));
     if (journal->fd < 0) status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));
   }
   /* The magic is written first and by itself, so that every entry's offset is known when its sum is taken. */

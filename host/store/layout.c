@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "store/layout.h"
 
+#include "core/file.h"
 #include "core/memory.h"
 #include "meanode/version.h"
 #include "store/h5.h"
@@ -392,6 +393,7 @@ mno_status mno_layout_create(const char *path, const mno_plan *plan, const mno_s
   mno_h5_lock();
   hid_t access = mno_h5_access(), create = H5Pcreate(H5P_FILE_CREATE);
   H5Pset_link_creation_order(create, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
+  mno_make_way(path);
   do made->file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
   while (made->file < 0 && mno_h5_interrupted());
   H5Pclose(create);

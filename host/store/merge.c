@@ -231,7 +231,7 @@ static mno_status import_all(const merge *m, mno_layout *layout, mno_error *err)
   return status;
 }
 
-static mno_status write_output(const merge *m, const char *path, const char *command, mno_error *err) {
+static mno_status write_output(const merge *m, const char *path, mno_lock *lock, const char *command, mno_error *err) {
   char *fresh = NULL, *backend = join(m, "backend", "; "), *device = join(m, "device", "; ");
   char *before = join(m, "history", "\n"), *history = NULL, when[32];
   time_t now = time(NULL);
@@ -255,6 +255,7 @@ static mno_status write_output(const merge *m, const char *path, const char *com
   if (status == MNO_OK) status = import_all(m, layout, err);
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
+  if (status == MNO_OK) status = mno_lock_check(lock, err);
   if (status == MNO_OK) status = mno_finish_file(fresh, path, err);
   if (status != MNO_OK && fresh) unlink(fresh);
   free(fresh);
@@ -280,8 +281,8 @@ static mno_status check_output(const char *output, const char *const *inputs, si
   return force ? MNO_OK : mno_fail(err, MNO_ERR_USAGE, "%s exists; --force replaces it", output);
 }
 
-static mno_status merge_into(merge *m, const char *output, const char *const *inputs, const mno_merge_options *options,
-                             mno_merge_report *report, mno_error *err) {
+static mno_status merge_into(merge *m, const char *output, mno_lock *lock, const char *const *inputs,
+                             const mno_merge_options *options, mno_merge_report *report, mno_error *err) {
   mno_status status = check_output(output, inputs, m->count, options->force, err);
   for (size_t i = 0; i < m->count && status == MNO_OK; i++) {
     status = ended(inputs[i], err);
@@ -296,7 +297,7 @@ static mno_status merge_into(merge *m, const char *output, const char *const *in
   for (size_t row = 0; row < report->instances; row++) report->missing += m->owner[row] == SIZE_MAX;
   report->there = report->instances - report->missing;
   if (report->missing && !options->partial) return report_missing(m, report->missing, err);
-  return write_output(m, output, options->command, err);
+  return write_output(m, output, lock, options->command, err);
 }
 
 mno_status mno_merge(const char *output, const char *const *inputs, size_t count, const mno_merge_options *options,
@@ -305,11 +306,11 @@ mno_status mno_merge(const char *output, const char *const *inputs, size_t count
   if (count == 0) return mno_fail(err, MNO_ERR_USAGE, "nothing to merge");
   merge m = {.count = count, .input = mno_alloc(count, sizeof(mno_result *))};
   if (!m.input) return mno_fail_memory(err, count * sizeof(mno_result *), "the files to merge");
-  mno_lock lock;
+  mno_lock *lock;
   mno_status status = mno_lock_take(output, &lock, err);
   if (status == MNO_OK) {
-    status = merge_into(&m, output, inputs, options, report, err);
-    mno_lock_release(&lock);
+    status = merge_into(&m, output, lock, inputs, options, report, err);
+    mno_lock_release(lock);
   }
   mno_plan_of_result_free(m.plan);
   for (size_t i = 0; i < count; i++) mno_result_free(m.input[i]);

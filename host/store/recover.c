@@ -17,14 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
-void mno_files_init(mno_store_files *files) {
-  *files = (mno_store_files){.published = -1};
-  files->lock.fd = -1;
-}
+void mno_files_init(mno_store_files *files) { *files = (mno_store_files){.published = -1}; }
 
 void mno_files_close(mno_store_files *files) {
   if (files->published >= 0) close(files->published);
-  mno_lock_release(&files->lock);
+  mno_lock_release(files->lock);
   for (size_t i = 0; i < files->limits; i++) mno_limit_free(files->limit[i]);
   free(files->limit);
   free(files->settings);
@@ -75,11 +72,13 @@ bool mno_files_published_is_there(const mno_store_files *files) { return mno_has
 
 mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
   struct stat about;
+  mno_status status = mno_lock_check(files->lock, err);
+  if (status != MNO_OK) return status;
   if (TEMP_FAILURE_RETRY(stat(files->fresh, &about)) != 0 ||
       TEMP_FAILURE_RETRY(truncate(files->fresh, about.st_size)) != 0) /* gives back what was reserved */
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->path, strerror(errno));
   mno_files_write_out(files); /* while its checksum is taken */
-  mno_status status = mno_finish_file(files->fresh, files->path, err);
+  status = mno_finish_file(files->fresh, files->path, err);
   if (status != MNO_OK) return status;
   if (files->published >= 0) close(files->published);
   files->published = TEMP_FAILURE_RETRY(open(files->path, O_RDONLY | O_CLOEXEC));

@@ -12,10 +12,10 @@
 
 typedef struct mno_store_files {
   char *path, *journal, *fresh; /* OUT.h5, OUT.h5.journal, OUT.h5.new */
-  mno_lock lock;
-  int published;     /* the result file's present version; survives its removal */
-  char *settings;    /* of the plan */
-  mno_limit **limit; /* [problem_count][MNO_LIMIT_KINDS] found in the file, or NULL */
+  mno_lock *lock;               /* NULL until it is taken */
+  int published;                /* the result file's present version; survives its removal */
+  char *settings;               /* of the plan */
+  mno_limit **limit;            /* [problem_count][MNO_LIMIT_KINDS] found in the file, or NULL */
   size_t limits;
   char note[1024]; /* what was found that a person should know; empty if nothing */
 } mno_store_files;
@@ -37,7 +37,7 @@ void mno_files_write_out(const mno_store_files *files);
 bool mno_files_journal_is_there(const mno_store_files *files, const mno_journal *journal);
 bool mno_files_published_is_there(const mno_store_files *files);
 
-/* Seals the fresh file and publishes it. */
+/* Seals the fresh file and publishes it, if the lock is still ours. */
 mno_status mno_files_replace(mno_store_files *files, mno_error *err);
 
 /* Everything is in the published file: removes the journal. */

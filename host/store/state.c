@@ -26,16 +26,14 @@ static uint64_t *done_ids(const mno_result *result, size_t *count) {
   return id;
 }
 
-static void count_journal(mno_journal_reader *journal, const uint64_t *known, size_t known_count, mno_result_state *state) {
+static mno_status count_journal(mno_journal_reader *journal, const uint64_t *known, size_t known_count,
+                                mno_result_state *state, mno_error *err) {
   mno_entry entry;
-  mno_error err;
+  mno_status status = MNO_OK;
   size_t seen_count = 0, capacity = 0;
   uint64_t *seen = NULL; /* an entry may be there twice after repeated resumes */
   for (bool found = true; found;) {
-    if (mno_journal_next(journal, &entry, &found, &err) != MNO_OK) {
-      snprintf(state->note, sizeof state->note, "%.500s", err.message);
-      break;
-    }
+    if ((status = mno_journal_next(journal, &entry, &found, err)) != MNO_OK) break;
     mno_journal_header header;
     mno_journal_record record;
     if (!found) break;
@@ -56,6 +54,7 @@ static void count_journal(mno_journal_reader *journal, const uint64_t *known, si
   if (journal->damaged)
     snprintf(state->note, sizeof state->note, "%.300s is %.250s; what is lost is computed again by --resume", journal->path,
              journal->damage);
+  return status;
 }
 
 mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_error *err) {
@@ -86,7 +85,7 @@ mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_err
   mno_status journal_status = mno_journal_open(name, &journal, &missing, &other);
   if (journal_status == MNO_OK) {
     if (status != MNO_OK) snprintf(state->note, sizeof state->note, "%.500s", why.message);
-    count_journal(&journal, known, known_count, state);
+    journal_status = count_journal(&journal, known, known_count, state, &other);
     mno_journal_reader_close(&journal);
   } else if (!missing) {
     snprintf(state->note, sizeof state->note, "%.500s", other.message);
@@ -96,6 +95,8 @@ mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_err
   state->running = mno_lock_owner(path, state->owner, sizeof state->owner);
   /* A file that is damaged, or not there yet, is described by its journal; one that cannot be read now is not. */
   bool described = status == MNO_OK || status == MNO_ERR_INPUT || (!mno_exists(path) && errno == ENOENT);
+  if (journal_status != MNO_OK && journal_status != MNO_ERR_INPUT && !missing)
+    return mno_fail(err, journal_status, "%s", other.message);
   if (status == MNO_OK || (journal_status == MNO_OK && described)) return MNO_OK;
   return mno_fail(err, status, "%s", why.message);
 }

@@ -81,7 +81,7 @@ static void *writer(void *context) {
   bool over = false;
   pthread_mutex_lock(&store->lock);
   while (!over) {
-    double until = mno_now() + 0.5; /* signs of life */
+    double until = mno_now() + 0.5; /* to look after the lock */
     while (!store->journal.used && !ending(store))
       if (!wait_until(store, &store->condition[FILLED], until)) break;
     /* What comes within a short time goes together. */
@@ -94,7 +94,7 @@ static void *writer(void *context) {
     pthread_cond_broadcast(&store->condition[EMPTIED]);
     pthread_mutex_unlock(&store->lock);
 
-    mno_lock_beat(&store->files.lock);
+    if (status == MNO_OK) status = mno_lock_seen(store->files.lock, &error);
     if (status == MNO_OK) status = mno_journal_write(&store->journal, &block, &error);
     last = mno_now();
 

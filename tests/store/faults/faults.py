@@ -24,7 +24,7 @@ ERRORS = ["EIO", "ENOSPC", "EDQUOT", "ESTALE", "EMFILE", "EACCES", "EROFS", "EAG
 HARMLESS = ["EINTR", "short"]  # to be survived without a word
 PERFECT = {"read", "pread", "write", "pwrite", "copy_file_range"}  # calls that may fall short
 # A signal interrupts these inside of HDF5 only, in threads that block signals; HDF5 does not repeat them.
-HDF5_GIVES_UP = {("open", ".new"), ("ftruncate", ".new"), ("open", ".h5")}
+HDF5_GIVES_UP = {("open", ".new"), ("ftruncate", ".new"), ("close", ".new")}
 
 
 class Command:
@@ -81,6 +81,11 @@ def prepare(template, interpose):
     assert common.counted(template, "half.h5") >= 12, "the killed run left nothing"
 
 
+def measured(text):
+    """What is printed, without what depends on the machine's load."""
+    return [line for line in text.splitlines() if not line.startswith(("backend", "memory", "work"))]
+
+
 def undisturbed(command, template, folder, interpose):
     """Its calls, what it prints, and what its output holds."""
     common.fresh_copy(template, folder)
@@ -89,11 +94,11 @@ def undisturbed(command, template, folder, interpose):
     done = common.run(folder, *command.arguments, interpose=interpose, log=log)
     assert done.returncode == 0, (command.name, done.stderr)
     calls = [tuple(line.split(" ", 1)) for line in log.read_text().splitlines()]
-    return calls, done.stdout, common.contents(folder / command.output) if command.output else None
+    return calls, measured(done.stdout), common.contents(folder / command.output) if command.output else None
 
 
 def end_of(path):
-    return path if not path else "." + path.split(".")[-1] if not path.endswith(".journal.new") else ".journal.new"
+    return "/" if not path else "." + path.split(".")[-1] if not path.endswith(".journal.new") else ".journal.new"
 
 
 def drawn(chooser, calls):
@@ -126,7 +131,7 @@ def judge(command, done, op, end, action, folder, safe, before, template, expect
     if action in HARMLESS and code and (op, end) not in HDF5_GIVES_UP:
         return f"{action} was not survived: {done.stderr.strip()[:300]}"
     if not command.output:
-        return None if code or done.stdout == stdout else f"exit code 0, and another output: {done.stdout[:300]}"
+            return None if code or measured(done.stdout) == stdout else f"exit code 0, and another output: {done.stdout[:300]}"
     output = folder / command.output
     if code == 0 and common.contents(output) != whole:
         return "exit code 0, and another content"
@@ -143,7 +148,7 @@ def judge(command, done, op, end, action, folder, safe, before, template, expect
         if lost:
             return f"{len(lost)} of {len(had)} instances that were on the disk are lost"
     if code and command.arguments[0] == "merge" and common.leftovers(folder, command.output):
-        if op not in ("unlink", "any"):
+        if op != "unlink" and end != ".lock":
             return f"left over: {common.leftovers(folder, command.output)}"
     again = common.run(folder, *command.again)
     if again.returncode:
