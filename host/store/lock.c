@@ -34,6 +34,7 @@ typedef struct owner {
 struct mno_lock {
   char *path, *name; /* of the result, of the lock file */
   int fd;            /* holds the flock */
+  bool shared;       /* perhaps by machines that the flock does not reach */
   owner own;
   unsigned long long beats;
   pthread_t keeper;
@@ -117,13 +118,13 @@ static bool read_named(const char *name, char text[TEXT]) {
   return done;
 }
 
-/* Of one length, so that nothing is left of the text before; synced, so that other machines see it. */
+/* Synced where other machines are to see it. */
 static bool write_text(mno_lock *lock, int fd) {
   char text[TEXT];
   int n = snprintf(text, sizeof text, "host %s process %ld start %llu beat %012llu machine %s token %llx\n", lock->own.host,
                    lock->own.pid, lock->own.start, ++lock->beats, lock->own.machine, lock->own.token);
   return mno_write_at(fd, text, (size_t)n, 0) && TEMP_FAILURE_RETRY(ftruncate(fd, n)) == 0 &&
-         (TEMP_FAILURE_RETRY(fdatasync(fd)) == 0 || errno == EINVAL);
+         (!lock->shared || TEMP_FAILURE_RETRY(fdatasync(fd)) == 0 || errno == EINVAL);
 }
 
 static void forget(mno_lock *lock) {
@@ -181,6 +182,7 @@ static mno_status attempt(mno_lock *lock, bool *again, mno_error *err) {
   if (lock->fd < 0) return cannot(lock, errno, err);
   bool locked = TEMP_FAILURE_RETRY(flock(lock->fd, LOCK_EX | LOCK_NB)) == 0, held = !locked && errno == EWOULDBLOCK;
   bool local = is_local(lock->fd);
+  lock->shared = !(locked && local);
   if (held || !gone(lock, locked, local)) {
     read_text(lock->fd, text);
     parse(text, &found);
@@ -192,7 +194,7 @@ static mno_status attempt(mno_lock *lock, bool *again, mno_error *err) {
     return cannot(lock, errno, err);
   }
   if (!write_text(lock, lock->fd)) return cannot(lock, errno, err);
-  if (locked && local) return MNO_OK;
+  if (!lock->shared) return MNO_OK;
   usleep((useconds_t)(pause_seconds * 1e6));
   if (!read_named(lock->name, text)) return cannot(lock, errno, err);
   if (parse(text, &found) && found.token == lock->own.token) return MNO_OK;
