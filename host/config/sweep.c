@@ -185,7 +185,9 @@ mno_status mno_sweep_parse(const char *text, size_t length, const char *name, mn
 }
 
 mno_status mno_sweep_load(const char *path, mno_sweep **sweep, mno_error *err) {
-  FILE *file = fopen(path, "rb");
+  FILE *file;
+  do file = fopen(path, "rb");
+  while (!file && errno == EINTR);
   if (!file) return mno_fail(err, MNO_ERR_IO, "%s: %s", path, strerror(errno));
   size_t size = MNO_SOURCE_LIMIT + 1;
   char *text = mno_alloc(size, 1);

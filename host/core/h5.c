@@ -18,6 +18,7 @@
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static int depth;       /* under the lock */
 static char first[512]; /* innermost cause of the first failure since the lock was taken */
+static int system_error; /* because of which that call failed, or 0 */
 
 /* How the host program wants to hear of HDF5's errors; under the lock. */
 static struct {
@@ -36,9 +37,20 @@ static herr_t innermost(unsigned n, const H5E_error2_t *error, void *data) {
   return 0;
 }
 
+/* The file driver's messages hold "errno = N"; one of them, before a file is opened, says only what it could not do. */
+static herr_t of_system(unsigned n, const H5E_error2_t *error, void *data) {
+  const char *number = error->desc ? strstr(error->desc, "errno = ") : NULL;
+  if (system_error == 0 && number) system_error = atoi(number + strlen("errno = "));
+  if (system_error == 0 && error->desc && strstr(error->desc, "can't retrieve stat info"))
+    system_error = *(int *)data ? *(int *)data : EIO;
+  return 0;
+}
+
 /* HDF5 calls this at the end of every failed call; later calls would clear the cause. */
 static herr_t on_failure(hid_t stack, void *data) {
+  int now = errno;
   if (!first[0]) H5Ewalk2(stack, H5E_WALK_UPWARD, innermost, NULL);
+  if (!system_error) H5Ewalk2(stack, H5E_WALK_UPWARD, of_system, &now);
   return 0;
 }
 
@@ -52,6 +64,7 @@ void mno_h5_lock(void) {
     H5Eget_auto1(&host.report1, &host.data);
   H5Eset_auto2(H5E_DEFAULT, on_failure, NULL);
   first[0] = 0;
+  system_error = 0;
 }
 
 void mno_h5_unlock(void) {
@@ -86,18 +99,18 @@ mno_status mno_h5_room(mno_error *err) {
   return MNO_OK;
 }
 
-const char *mno_h5_reason(char *text, size_t size) {
-  snprintf(text, size, "%s", first[0] ? first : "unknown reason");
+int mno_h5_errno(void) { return system_error; }
+
+bool mno_h5_interrupted(void) {
+  if (system_error != EINTR) return false;
+  system_error = 0;
   first[0] = 0;
-  /* The driver's messages list buffers and offsets; the system's words are what helps. */
-  char *system = strstr(text, "error message = '");
-  if (system) {
-    system += strlen("error message = '");
-    char *end = strchr(system, '\'');
-    size_t length = end ? (size_t)(end - system) : strlen(system);
-    memmove(text, system, length);
-    text[length] = 0;
-  }
+  return true;
+}
+
+const char *mno_h5_reason(char *text, size_t size) {
+  snprintf(text, size, "%s", system_error ? strerror(system_error) : first[0] ? first : "unknown reason");
+  first[0] = 0;
   return text;
 }
 

@@ -26,6 +26,13 @@ mno_status mno_h5_room(mno_error *err);
 /* Why HDF5 first failed since the lock was taken (or since the last question): the innermost cause. */
 const char *mno_h5_reason(char *text, size_t size);
 
+/* The system's error because of which a call of HDF5 failed since the lock was taken, 0 if there was none: reading or writing
+ * failed, whatever is in the file. Many of HDF5's calls take such a failure for "is not there", so ask in the end. */
+int mno_h5_errno(void);
+
+/* Was the failure a signal that came between? Then it is forgotten, and the call may be tried again. */
+bool mno_h5_interrupted(void);
+
 /* A file access list with file locking off (files are replaced, never changed in place) and a format with checksummed
  * metadata. */
 hid_t mno_h5_access(void);

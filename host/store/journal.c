@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "store/journal.h"
 
+#include "core/file.h"
 #include "core/memory.h"
 #include "store/output.h"
 
@@ -76,17 +77,6 @@ uint64_t mno_journal_end(mno_journal *journal) {
   return offset;
 }
 
-static bool write_all(int fd, const char *data, size_t bytes) {
-  while (bytes) {
-    ssize_t n = write(fd, data, bytes);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return false;
-    data += n;
-    bytes -= (size_t)n;
-  }
-  return true;
-}
-
 void mno_journal_take(mno_journal *journal, mno_journal_block *block) {
   mno_journal_block taken = {journal->buffer, journal->used, journal->capacity, journal->end};
   journal->end += journal->used;
@@ -97,16 +87,17 @@ void mno_journal_take(mno_journal *journal, mno_journal_block *block) {
 }
 
 mno_status mno_journal_write(const mno_journal *journal, const mno_journal_block *block, mno_error *err) {
-  if (!write_all(journal->fd, block->data, block->used)) {
+  if (!mno_write_all(journal->fd, block->data, block->used)) {
     int why = errno;
-    if (ftruncate(journal->fd, (off_t)block->offset) != 0) why = why ? why : errno; /* a torn tail is found by its sum */
+    if (TEMP_FAILURE_RETRY(ftruncate(journal->fd, (off_t)block->offset)) != 0)
+      why = why ? why : errno; /* a torn tail is found by its sum */
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", journal->path, strerror(why));
   }
   return MNO_OK;
 }
 
 mno_status mno_journal_sync(const mno_journal *journal, mno_error *err) {
-  if (fdatasync(journal->fd) == 0) return MNO_OK;
+  if (TEMP_FAILURE_RETRY(fdatasync(journal->fd)) == 0) return MNO_OK;
   return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", journal->path, strerror(errno));
 }
 
@@ -146,11 +137,12 @@ mno_status mno_journal_create(const char *path, const mno_plan *plan, const char
   }
   if (status == MNO_OK) {
     journal->fd = mno_output_aside(fresh, like);
-    if (journal->fd < 0 || fcntl(journal->fd, F_SETFL, O_APPEND) != 0) status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));
+    if (journal->fd < 0 || fcntl(journal->fd, F_SETFL, O_APPEND) != 0)
+      status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));
   }
   if (status == MNO_OK) mno_output_match(journal->fd, like);
   /* The magic is written first and by itself, so that every entry's offset is known when its sum is taken. */
-  if (status == MNO_OK && !write_all(journal->fd, magic, sizeof magic))
+  if (status == MNO_OK && !mno_write_all(journal->fd, magic, sizeof magic))
     status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(errno));
   journal->end = sizeof magic;
   if (status == MNO_OK) status = put_header(journal, plan, settings, err);
@@ -160,7 +152,7 @@ mno_status mno_journal_create(const char *path, const mno_plan *plan, const char
     if (status == MNO_OK) mno_journal_end(journal);
   }
   if (status == MNO_OK) status = mno_journal_flush(journal, err);
-  if (status == MNO_OK && rename(fresh, path) != 0)
+  if (status == MNO_OK && !mno_rename(journal->fd, fresh, path))
     status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));
   if (status != MNO_OK) {
     if (fresh && journal->fd >= 0) unlink(fresh);
@@ -179,30 +171,13 @@ void mno_journal_close(mno_journal *journal) {
 
 /* ---- Reading */
 
-/* Reads exactly bytes at offset; false at the end of the file or on an error (errno, 0 for the end). */
-static bool read_at(int fd, void *data, size_t bytes, uint64_t offset) {
-  char *to = data;
-  while (bytes) {
-    ssize_t n = pread(fd, to, bytes, (off_t)offset);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      if (n == 0) errno = 0;
-      return false;
-    }
-    to += n;
-    offset += (uint64_t)n;
-    bytes -= (size_t)n;
-  }
-  return true;
-}
-
 typedef enum outcome { WHOLE, CUT_OFF, DAMAGED, FAILED } outcome;
 
 /* Reads and checks the entry at an offset; with a whole head, *next is where the entry after it starts. */
 static outcome read_entry(mno_journal_reader *reader, uint64_t offset, mno_entry *entry, uint64_t *next, mno_error *err) {
   head at;
   if (offset > reader->size || reader->size - offset < sizeof at) return CUT_OFF;
-  if (!read_at(reader->fd, &at, sizeof at, offset)) {
+  if (!mno_read_at(reader->fd, &at, sizeof at, offset)) {
     if (errno == 0) return CUT_OFF;
     goto failed;
   }
@@ -222,7 +197,7 @@ static outcome read_entry(mno_journal_reader *reader, uint64_t offset, mno_entry
     reader->buffer = grown;
     reader->capacity = capacity;
   }
-  if (!read_at(reader->fd, reader->buffer, at.length, offset + sizeof at)) {
+  if (!mno_read_at(reader->fd, reader->buffer, at.length, offset + sizeof at)) {
     if (errno == 0) return CUT_OFF;
     goto failed;
   }
@@ -238,16 +213,18 @@ mno_status mno_journal_open(const char *path, mno_journal_reader *reader, bool *
   *reader = (mno_journal_reader){.fd = -1, .next = sizeof magic};
   *missing = false;
   if (!(reader->path = strdup(path))) return mno_fail_memory(err, strlen(path), "a path");
-  reader->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  reader->fd = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat about;
   char start[sizeof magic];
   mno_status status = MNO_OK;
-  if (reader->fd < 0 || fstat(reader->fd, &about) != 0) {
+  if (reader->fd < 0 || TEMP_FAILURE_RETRY(fstat(reader->fd, &about)) != 0) {
     *missing = errno == ENOENT;
     status = mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", path, strerror(errno));
   } else if (!S_ISREG(about.st_mode)) {
     status = mno_fail(err, MNO_ERR_INPUT, "%s is not a regular file", path);
-  } else if (!read_at(reader->fd, start, sizeof start, 0) || memcmp(start, magic, sizeof magic) != 0) {
+  } else if (!mno_read_at(reader->fd, start, sizeof start, 0) && errno != 0) {
+    status = mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", path, strerror(errno));
+  } else if (about.st_size < (off_t)sizeof start || memcmp(start, magic, sizeof magic) != 0) {
     status = mno_fail(err, MNO_ERR_INPUT, "%s is not a journal of meanode", path);
   } else {
     reader->size = (uint64_t)about.st_size;

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "store/layout.h"
 
+#include "core/file.h"
 #include "core/memory.h"
 #include "meanode/version.h"
 #include "store/h5.h"
@@ -33,6 +34,13 @@ static mno_status failed(const mno_layout *layout, const char *object, mno_error
   mno_h5_reason(reason, sizeof reason);
   return mno_fail(err, strstr(reason, "memory allocation failed") ? MNO_ERR_MEMORY : MNO_ERR_IO, "cannot write %s (%s): %s",
                   layout->path, object, reason);
+}
+
+/* At the end of what holds the lock: a write may have failed in a call whose failure means something else. */
+static mno_status settle(const mno_layout *layout, mno_status status, mno_error *err) {
+  if (status == MNO_OK && mno_h5_errno()) status = failed(layout, "writing", err);
+  mno_h5_unlock();
+  return status;
 }
 
 static const char *dimension_name(mno_dimension dimension) {
@@ -396,7 +404,9 @@ mno_status mno_layout_create(const char *path, const mno_plan *plan, const mno_s
   mno_h5_lock();
   hid_t access = mno_h5_access(), create = H5Pcreate(H5P_FILE_CREATE);
   H5Pset_link_creation_order(create, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
-  made->file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
+  mno_make_way(path);
+  do made->file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
+  while (made->file < 0 && mno_h5_interrupted());
   H5Pclose(create);
   H5Pclose(access);
   if (made->file < 0 || !make_root(made, stamp)) status = failed(made, "root", err);
@@ -408,7 +418,7 @@ mno_status mno_layout_create(const char *path, const mno_plan *plan, const mno_s
     }
   if (status == MNO_OK && !open_fields(made, made->file, MNO_PLACE_TABLE, 0, made->table))
     status = failed(made, "root", err);
-  mno_h5_unlock();
+  status = settle(made, status, err);
   if (status != MNO_OK) {
     mno_layout_close(made, NULL);
     *layout = NULL;
@@ -422,10 +432,11 @@ mno_status mno_layout_open(const char *path, const mno_plan *plan, mno_layout **
   mno_layout *made = *layout;
   mno_h5_lock();
   hid_t access = mno_h5_access();
-  made->file = H5Fopen(path, H5F_ACC_RDWR, access);
+  do made->file = H5Fopen(path, H5F_ACC_RDWR, access);
+  while (made->file < 0 && mno_h5_interrupted());
   H5Pclose(access);
   if (made->file < 0 || !open_fields(made, made->file, MNO_PLACE_TABLE, 0, made->table)) status = failed(made, "root", err);
-  mno_h5_unlock();
+  status = settle(made, status, err);
   if (status != MNO_OK) {
     mno_layout_close(made, NULL);
     *layout = NULL;
@@ -436,8 +447,7 @@ mno_status mno_layout_open(const char *path, const mno_plan *plan, mno_layout **
 mno_status mno_layout_flush(mno_layout *layout, mno_error *err) {
   mno_h5_lock();
   mno_status status = H5Fflush(layout->file, H5F_SCOPE_LOCAL) >= 0 ? MNO_OK : failed(layout, "flushing", err);
-  mno_h5_unlock();
-  return status;
+  return settle(layout, status, err);
 }
 
 mno_status mno_layout_close(mno_layout *layout, mno_error *err) {
@@ -448,7 +458,7 @@ mno_status mno_layout_close(mno_layout *layout, mno_error *err) {
   ok = close_fields(layout->table) && ok;
   if (layout->file >= 0 && H5Fclose(layout->file) < 0) ok = false;
   if (!ok) status = failed(layout, "closing", err);
-  mno_h5_unlock();
+  status = settle(layout, status, err);
   release(layout);
   return status;
 }
@@ -456,8 +466,7 @@ mno_status mno_layout_close(mno_layout *layout, mno_error *err) {
 mno_status mno_layout_stamp(mno_layout *layout, const mno_stamp *stamp, mno_error *err) {
   mno_h5_lock();
   mno_status status = make_attributes(layout->file, layout->plan, stamp) ? MNO_OK : failed(layout, "attributes", err);
-  mno_h5_unlock();
-  return status;
+  return settle(layout, status, err);
 }
 
 /* ---- Rows */
@@ -554,8 +563,7 @@ mno_status mno_layout_rows(mno_layout *layout, size_t row, size_t count, const m
   if (status != MNO_OK) return status;
   mno_h5_lock();
   if (!write_rows(layout, row, count, stored, fields, data)) status = failed(layout, object, err);
-  mno_h5_unlock();
-  return status;
+  return settle(layout, status, err);
 }
 
 mno_status mno_layout_tables(mno_layout *layout, const int8_t *status, const double *seconds, mno_error *err) {
@@ -573,8 +581,7 @@ mno_status mno_layout_tables(mno_layout *layout, const int8_t *status, const dou
       result = failed(layout, column[i].name, err);
     if (dataset >= 0) H5Dclose(dataset);
   }
-  mno_h5_unlock();
-  return result;
+  return settle(layout, result, err);
 }
 
 /* ---- Limits */
@@ -652,6 +659,5 @@ mno_status mno_layout_limit(mno_layout *layout, size_t p, const mno_limit *limit
   if (group >= 0) H5Gclose(group);
   if (problem >= 0) H5Gclose(problem);
   if (!ok) status = failed(layout, own, err);
-  mno_h5_unlock();
-  return status;
+  return settle(layout, status, err);
 }

@@ -1,5 +1,6 @@
 /* Shards into one file. */
 #define _GNU_SOURCE
+#include "core/file.h"
 #include "core/memory.h"
 #include "store/additions.h"
 #include "store/lock.h"
@@ -280,8 +281,8 @@ static void name_dropped(const merge *m, const mno_output *output, mno_layout *l
   mno_result_free(before);
 }
 
-static mno_status write_output(const merge *m, const mno_output *output, const char *command, mno_merge_report *report,
-                               mno_error *err) {
+static mno_status write_output(const merge *m, const mno_output *output, mno_lock *lock, const char *command,
+                               mno_merge_report *report, mno_error *err) {
   const char *path = output->path;
   unsigned lost = 0;
   size_t others = mno_output_other_names(output);
@@ -298,7 +299,7 @@ static mno_status write_output(const merge *m, const mno_output *output, const c
     status = mno_fail_memory(err, 1024, "the history");
   mno_stamp stamp = {.backend = backend, .device = device, .history = history, .settings = file_of(m->input[0])->settings};
   mno_layout *layout = NULL;
-  int fd = open(m->input[0]->path, O_RDONLY | O_CLOEXEC);
+  int fd = TEMP_FAILURE_RETRY(open(m->input[0]->path, O_RDONLY | O_CLOEXEC));
   if (status == MNO_OK && fd < 0)
     status = mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", m->input[0]->path, strerror(errno));
   if (status == MNO_OK) status = mno_copy_unsealed(fd, file_of(m->input[0])->sealed, fresh, path, err);
@@ -310,6 +311,7 @@ static mno_status write_output(const merge *m, const mno_output *output, const c
   if (status == MNO_OK && access(path, F_OK) == 0) name_dropped(m, output, layout, report);
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
+  if (status == MNO_OK) status = mno_lock_check(lock, err);
   if (status == MNO_OK) status = mno_output_publish(fresh, path, path, &lost, err);
   char what[80];
   mno_output_lost(lost, what, sizeof what);
@@ -328,16 +330,20 @@ static mno_status write_output(const merge *m, const mno_output *output, const c
 static mno_status check_output(const mno_output *output, const char *const *inputs, size_t count, bool force,
                                mno_error *err) {
   struct stat out, in;
-  if (stat(output->path, &out) != 0) return MNO_OK;
-  for (size_t i = 0; i < count; i++)
-    if (stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+  if (TEMP_FAILURE_RETRY(stat(output->path, &out)) != 0)
+    return errno == ENOENT ? MNO_OK : mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", output->shown, strerror(errno));
+  for (size_t i = 0; i < count; i++) {
+    if (TEMP_FAILURE_RETRY(stat(inputs[i], &in)) != 0)
+      return mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", inputs[i], strerror(errno));
+    if (in.st_dev == out.st_dev && in.st_ino == out.st_ino)
       return mno_fail(err, MNO_ERR_USAGE, "%s is both the output and an input", output->shown);
+  }
   if (!force) return mno_fail(err, MNO_ERR_USAGE, "%s exists; --force replaces it", output->shown);
   return mno_output_may_replace(output, err);
 }
 
-static mno_status merge_into(merge *m, const mno_output *output, const char *const *inputs, const mno_merge_options *options,
-                             mno_merge_report *report, mno_error *err) {
+static mno_status merge_into(merge *m, const mno_output *output, mno_lock *lock, const char *const *inputs,
+                             const mno_merge_options *options, mno_merge_report *report, mno_error *err) {
   mno_status status = check_output(output, inputs, m->count, options->force, err);
   for (size_t i = 0; i < m->count && status == MNO_OK; i++) {
     status = ended(inputs[i], err);
@@ -353,7 +359,7 @@ static mno_status merge_into(merge *m, const mno_output *output, const char *con
   for (size_t row = 0; row < report->instances; row++) report->missing += m->owner[row] == SIZE_MAX;
   report->there = report->instances - report->missing;
   if (report->missing && !options->partial) return report_missing(m, report->missing, err);
-  return write_output(m, output, options->command, report, err);
+  return write_output(m, output, lock, options->command, report, err);
 }
 
 mno_status mno_merge(const char *output, const char *const *inputs, size_t count, const mno_merge_options *options,
@@ -362,13 +368,13 @@ mno_status mno_merge(const char *output, const char *const *inputs, size_t count
   if (count == 0) return mno_fail(err, MNO_ERR_USAGE, "nothing to merge");
   merge m = {.count = count, .input = mno_alloc(count, sizeof(mno_result *))};
   if (!m.input) return mno_fail_memory(err, count * sizeof(mno_result *), "the files to merge");
-  mno_lock lock;
+  mno_lock *lock;
   mno_output file = {0};
   mno_status status = mno_output_find(output, &file, err);
   if (status == MNO_OK) status = mno_lock_take(file.path, file.shown, &lock, err);
   if (status == MNO_OK) {
-    status = merge_into(&m, &file, inputs, options, report, err);
-    mno_lock_release(&lock);
+    status = merge_into(&m, &file, lock, inputs, options, report, err);
+    mno_lock_release(lock);
   }
   mno_output_free(&file);
   mno_plan_of_result_free(m.plan);

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "store/output.h"
 
+#include "core/file.h"
 #include "core/memory.h"
 #include "store/seal.h"
 
@@ -187,8 +188,9 @@ size_t mno_output_other_names(const mno_output *output) {
 
 int mno_output_aside(const char *name, const char *like) {
   struct stat about;
-  unlink(name); /* never written through: it may be a link, or open elsewhere */
-  return open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, like && stat(like, &about) == 0 ? 0600 : 0666);
+  mno_make_way(name); /* never written through: it may be a link, or open elsewhere */
+  mode_t mode = like && TEMP_FAILURE_RETRY(stat(like, &about)) == 0 ? 0600 : 0666;
+  return TEMP_FAILURE_RETRY(open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
 }
 
 /* Security labels are the system's to give. */
@@ -236,25 +238,29 @@ void mno_output_lost(unsigned lost, char *text, size_t size) {
     if (lost >> i & 1 && used < size) used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "", name[i]);
 }
 
-void mno_sync_folder(const char *path) {
+mno_status mno_sync_folder(const char *path, mno_error *err) {
   char *name = folder_of(path);
-  int folder = name ? open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  if (!name) return mno_fail_memory(err, strlen(path), "a path");
+  int folder = TEMP_FAILURE_RETRY(open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  /* A folder may be closed to reading, and not every file system syncs folders; that says nothing about the disk. */
+  bool fine = folder < 0 ? errno == EACCES || errno == EPERM
+                         : TEMP_FAILURE_RETRY(fsync(folder)) == 0 || errno == EINVAL || errno == ENOSYS ||
+                               errno == EOPNOTSUPP || errno == EACCES || errno == EPERM;
+  mno_status status = fine ? MNO_OK : mno_fail(err, MNO_ERR_IO, "cannot write the folder %s: %s", name, strerror(errno));
+  if (folder >= 0) close(folder);
   free(name);
-  if (folder < 0) return;
-  fsync(folder);
-  close(folder);
+  return status;
 }
 
 mno_status mno_output_publish(const char *from, const char *to, const char *like, unsigned *lost, mno_error *err) {
   mno_status status = mno_seal_write(from, err);
   if (status != MNO_OK) return status;
-  int fd = open(from, O_RDONLY | O_CLOEXEC);
+  int fd = TEMP_FAILURE_RETRY(open(from, O_RDONLY | O_CLOEXEC));
   *lost = fd < 0 ? 0 : mno_output_match(fd, like);
-  bool on_disk = fd >= 0 && fsync(fd) == 0;
-  int why = errno;
+  if (fd < 0 || TEMP_FAILURE_RETRY(fsync(fd)) != 0)
+    status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", from, strerror(errno));
+  else if (!mno_rename(fd, from, to))
+    status = mno_fail(err, MNO_ERR_IO, "cannot replace %s: %s", to, strerror(errno));
   if (fd >= 0) close(fd);
-  if (!on_disk) return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", from, strerror(why));
-  if (rename(from, to) != 0) return mno_fail(err, MNO_ERR_IO, "cannot replace %s: %s", to, strerror(errno));
-  mno_sync_folder(to);
-  return MNO_OK;
+  return status == MNO_OK ? mno_sync_folder(to, err) : status;
 }

@@ -48,7 +48,7 @@ void mno_output_lost(unsigned lost, char *text, size_t size);
  * receives what could not be kept. */
 mno_status mno_output_publish(const char *from, const char *to, const char *like, unsigned *lost, mno_error *err);
 
-/* Waits until the folder of a file, and with it the file's name, is on disk; best effort: not every file system can. */
-void mno_sync_folder(const char *path);
+/* Waits until the folder of a file, and with it the file's name, is on disk, where the file system can do that. */
+mno_status mno_sync_folder(const char *path, mno_error *err);
 
 #endif

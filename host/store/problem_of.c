@@ -70,10 +70,12 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
     data->id = mno_problem_id(data);
   }
   if (group >= 0) H5Gclose(group);
+  int why = mno_h5_errno();
   mno_h5_unlock();
   /* The id tells whether something that defines the problem is not in the group, or was changed. */
   if (ok && data->id == from->id) return MNO_OK;
   mno_result_data_free(data);
+  if (why) return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", result->path, strerror(why));
   return mno_fail(err, MNO_ERR_INPUT,
                   "%s: %s does not hold all that defines its problem: it was not written by this meanode", result->path,
                   from->name);

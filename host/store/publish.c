@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "store/publish.h"
 
+#include "core/file.h"
 #include "core/memory.h"
 #include "store/output.h"
 #include "store/seal.h"
@@ -72,25 +73,24 @@ static mno_status cannot_write(const char *path, int why, mno_error *err) {
 
 mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, const char *like, mno_error *err) {
   struct stat about;
-  if (fstat(fd, &about) != 0) return mno_fail(err, MNO_ERR_IO, "cannot read the result file: %s", strerror(errno));
+  if (TEMP_FAILURE_RETRY(fstat(fd, &about)) != 0)
+    return mno_fail(err, MNO_ERR_IO, "cannot read the result file: %s", strerror(errno));
   off_t length = about.st_size - (sealed ? MNO_SEAL_SIZE : 0), offset = 0;
   int copy = mno_output_aside(to, like);
   if (copy < 0) return cannot_write(to, errno, err);
   mno_status status = MNO_OK;
   if (ioctl(copy, FICLONE, fd) == 0) { /* shares the blocks where the file system can */
-    if (ftruncate(copy, length) != 0) status = cannot_write(to, errno, err);
+    if (TEMP_FAILURE_RETRY(ftruncate(copy, length)) != 0) status = cannot_write(to, errno, err);
     offset = length;
   }
   while (status == MNO_OK && offset < length) {
     size_t part = length - offset < COPY_PART ? (size_t)(length - offset) : COPY_PART;
-    off_t from = offset;
-    ssize_t n = copy_file_range(fd, &from, copy, NULL, part, 0);
-    if (n < 0 && errno == EINTR) continue;
+    off_t from = offset, where = offset;
+    ssize_t n = TEMP_FAILURE_RETRY(copy_file_range(fd, &from, copy, &where, part, 0));
     if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
       char block[1 << 16];
-      n = pread(fd, block, part < sizeof block ? part : sizeof block, offset);
-      if (n > 0) n = pwrite(copy, block, (size_t)n, offset);
-      if (n > 0 && lseek(copy, offset + n, SEEK_SET) < 0) n = -1;
+      n = TEMP_FAILURE_RETRY(pread(fd, block, part < sizeof block ? part : sizeof block, offset));
+      if (n > 0 && !mno_write_at(copy, block, (size_t)n, (uint64_t)offset)) n = -1;
     }
     if (n <= 0) {
       status = cannot_write(to, n < 0 ? errno : EIO, err);
@@ -98,7 +98,8 @@ mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, const char *li
       offset += n;
     }
   }
-  if (close(copy) != 0 && status == MNO_OK) status = cannot_write(to, errno, err);
+  if (close(copy) != 0 && errno != EINTR && status == MNO_OK) /* an interrupted close has closed */
+    status = cannot_write(to, errno, err);
   return status;
 }
 

@@ -14,8 +14,20 @@
 #include <string.h>
 #include <unistd.h>
 
+static mno_status unreadable(const mno_result *result, mno_error *err) {
+  return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", result->path, strerror(mno_h5_errno()));
+}
+
 static mno_status damaged(const mno_result *result, const char *object, mno_error *err, const char *what) {
+  if (mno_h5_errno()) return unreadable(result, err);
   return mno_fail(err, MNO_ERR_INPUT, "%s: %s: %s", result->path, object, what);
+}
+
+/* At the end of what holds the lock: an attribute or a link may be missing only because it could not be read. */
+static mno_status settle(const mno_result *result, mno_status status, mno_error *err) {
+  if (status == MNO_OK && mno_h5_errno()) status = unreadable(result, err);
+  mno_h5_unlock();
+  return status;
 }
 
 /* ---- Arrays */
@@ -378,8 +390,10 @@ static mno_status read_problems(mno_result *result, mno_error *err) {
 static mno_status read_file(mno_result *result, mno_error *err) {
   mno_result_file *file = result->file;
   hid_t access = mno_h5_access();
-  file->file = H5Fopen(result->path, H5F_ACC_RDONLY, access);
+  do file->file = H5Fopen(result->path, H5F_ACC_RDONLY, access);
+  while (file->file < 0 && mno_h5_interrupted());
   H5Pclose(access);
+  if (file->file < 0 && mno_h5_errno()) return unreadable(result, err);
   if (file->file < 0) {
     char reason[512];
     mno_h5_reason(reason, sizeof reason);
@@ -416,8 +430,7 @@ static mno_status open_result(const char *path, mno_result **result, mno_error *
   }
   mno_h5_lock();
   mno_status status = mno_h5_room(err);
-  if (status == MNO_OK) status = read_file(made, err);
-  mno_h5_unlock();
+  status = settle(made, status == MNO_OK ? read_file(made, err) : status, err);
   if (status == MNO_OK) {
     *result = made;
   } else {
@@ -476,8 +489,7 @@ mno_status mno_result_read_rows(mno_result *result, size_t row, size_t count, co
   mno_h5_lock();
   mno_status status = mno_h5_room(err);
   if (status == MNO_OK) status = read_rows(result, row, count, stored, data, err);
-  mno_h5_unlock();
-  return status;
+  return settle(result, status, err);
 }
 
 /* Everything that is ever read of a file, so that a damaged one shows its teeth here. */
@@ -627,15 +639,15 @@ bool mno_result_has(const mno_result *result, size_t problem, const char *name) 
 mno_status mno_result_output(mno_result *result, size_t problem, size_t step_index, double *out, mno_error *err) {
   mno_h5_lock();
   mno_status status = mno_h5_room(err);
-  if (status == MNO_OK) status = read_step(result, problem, "output", step_index, result->problems[problem].d_out, out, err);
-  mno_h5_unlock();
-  return status;
+  size_t width = result->problems[problem].d_out;
+  if (status == MNO_OK) status = read_step(result, problem, "output", step_index, width, out, err);
+  return settle(result, status, err);
 }
 
 mno_status mno_result_embedding(mno_result *result, size_t problem, size_t step_index, double *out, mno_error *err) {
   mno_h5_lock();
   mno_status status = mno_h5_room(err);
-  if (status == MNO_OK) status = read_step(result, problem, "embedding", step_index, result->problems[problem].D, out, err);
-  mno_h5_unlock();
-  return status;
+  size_t width = result->problems[problem].D;
+  if (status == MNO_OK) status = read_step(result, problem, "embedding", step_index, width, out, err);
+  return settle(result, status, err);
 }

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "store/recover.h"
 
+#include "core/file.h"
 #include "core/memory.h"
 #include "store/additions.h"
 #include "store/compare.h"
@@ -18,14 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
-void mno_files_init(mno_store_files *files) {
-  *files = (mno_store_files){.published = -1};
-  files->lock.fd = -1;
-}
+void mno_files_init(mno_store_files *files) { *files = (mno_store_files){.published = -1}; }
 
 void mno_files_close(mno_store_files *files) {
   if (files->published >= 0) close(files->published);
-  mno_lock_release(&files->lock);
+  mno_lock_release(files->lock);
   for (size_t i = 0; i < files->limits; i++) mno_limit_free(files->limit[i]);
   free(files->limit);
   free(files->settings);
@@ -49,13 +47,14 @@ static void note(mno_store_files *files, const char *format, ...) {
 /* ---- Publishing */
 
 mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *err) {
-  int fd = open(files->fresh, O_RDWR | O_CLOEXEC);
+  int fd = TEMP_FAILURE_RETRY(open(files->fresh, O_RDWR | O_CLOEXEC));
   struct stat about;
   int why = 0;
-  if (fd < 0 || fstat(fd, &about) != 0)
+  off_t more = (off_t)(bytes + bytes / 8 + (64 << 10));
+  if (fd < 0 || TEMP_FAILURE_RETRY(fstat(fd, &about)) != 0)
     why = errno;
-  else if (fallocate(fd, FALLOC_FL_KEEP_SIZE, about.st_size, (off_t)(bytes + bytes / 8 + (64 << 10))) != 0 &&
-           errno != EOPNOTSUPP && errno != ENOSYS)
+  else if (TEMP_FAILURE_RETRY(fallocate(fd, FALLOC_FL_KEEP_SIZE, about.st_size, more)) != 0 && errno != EOPNOTSUPP &&
+           errno != ENOSYS)
     why = errno;
   if (fd >= 0) close(fd);
   return why ? mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->shown, strerror(why)) : MNO_OK;
@@ -68,29 +67,23 @@ void mno_files_write_out(const mno_store_files *files) {
   close(fd);
 }
 
-static bool is_there(int fd, const char *path) {
-  struct stat open_one, there;
-  return fstat(fd, &open_one) == 0 && stat(path, &there) == 0 && open_one.st_ino == there.st_ino &&
-         open_one.st_dev == there.st_dev;
-}
-
 bool mno_files_journal_is_there(const mno_store_files *files, const mno_journal *journal) {
-  return is_there(journal->fd, files->journal);
+  return mno_has_name(journal->fd, files->journal);
 }
 
-bool mno_files_published_is_there(const mno_store_files *files) { return is_there(files->published, files->path); }
+bool mno_files_published_is_there(const mno_store_files *files) { return mno_has_name(files->published, files->path); }
 
 /* The file whose mode, owner and attributes the next version gets: the one in place, or, if somebody has removed it, the
  * one that was there. */
 const char *mno_files_like(const mno_store_files *files, char room[MNO_FILES_LIKE]) {
-  if (files->published < 0 || access(files->path, F_OK) == 0) return files->path;
+  if (files->published < 0 || mno_exists(files->path)) return files->path;
   snprintf(room, MNO_FILES_LIKE, "/proc/self/fd/%d", files->published);
   return room;
 }
 
 static mno_status open_published(mno_store_files *files, const char *path, mno_error *err) {
   if (files->published >= 0) close(files->published);
-  files->published = open(path, O_RDONLY | O_CLOEXEC);
+  files->published = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
   if (files->published < 0) return mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", path, strerror(errno));
   return MNO_OK;
 }
@@ -98,10 +91,13 @@ static mno_status open_published(mno_store_files *files, const char *path, mno_e
 mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
   struct stat about;
   char room[MNO_FILES_LIKE];
-  if (stat(files->fresh, &about) != 0 || truncate(files->fresh, about.st_size) != 0) /* gives back what was reserved */
+  mno_status status = mno_lock_check(files->lock, err);
+  if (status != MNO_OK) return status;
+  if (TEMP_FAILURE_RETRY(stat(files->fresh, &about)) != 0 ||
+      TEMP_FAILURE_RETRY(truncate(files->fresh, about.st_size)) != 0) /* gives back what was reserved */
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->shown, strerror(errno));
   mno_files_write_out(files); /* while its checksum is taken */
-  mno_status status = mno_output_publish(files->fresh, files->path, mno_files_like(files, room), &files->lost, err);
+  status = mno_output_publish(files->fresh, files->path, mno_files_like(files, room), &files->lost, err);
   if (status != MNO_OK) return status;
   files->replaces = false;
   return open_published(files, files->path, err);
@@ -111,11 +107,11 @@ mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
 static mno_status keep_aside(mno_store_files *files, mno_error *err) {
   mno_status status = mno_seal_write(files->fresh, err);
   if (status == MNO_OK) status = open_published(files, files->fresh, err);
-  if (status == MNO_OK) unlink(files->fresh);
+  if (status == MNO_OK) mno_make_way(files->fresh);
   return status;
 }
 
-void mno_files_done(mno_store_files *files) { unlink(files->journal); }
+void mno_files_done(mno_store_files *files) { TEMP_FAILURE_RETRY(unlink(files->journal)); }
 
 /* ---- What an earlier run left */
 
@@ -142,7 +138,7 @@ static mno_status open_base(mno_store_files *files, const mno_plan *plan, found 
   if (status != MNO_OK) return status;
   status = mno_result_open(files->path, &f->base, &why);
   if (status != MNO_OK) {
-    if (status == MNO_ERR_MEMORY) return mno_fail(err, status, "%s", why.message);
+    if (status != MNO_ERR_INPUT) return mno_fail(err, status, "%s", why.message);
     if (!f->journal_there)
       return mno_fail(err, status,
                       "%s\n  there is no journal to make it again from; --force begins anew, -o NAME writes another",
@@ -362,7 +358,7 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
     return status;
   }
   if (f->base && f->same_rows && file->sealed) {
-    int fd = open(files->path, O_RDONLY | O_CLOEXEC);
+    int fd = TEMP_FAILURE_RETRY(open(files->path, O_RDONLY | O_CLOEXEC));
     status = fd < 0 ? mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", files->path, strerror(errno))
                     : mno_copy_unsealed(fd, true, files->fresh, files->path, err);
     if (fd >= 0) close(fd);
@@ -452,8 +448,12 @@ static mno_status open_locked(mno_store_files *files, const mno_output *output, 
   files->limits = plan->problem_count * MNO_LIMIT_KINDS;
 
   found f = {.journal = {.fd = -1}};
-  bool file_there = access(files->path, F_OK) == 0;
-  f.journal_there = access(files->journal, F_OK) == 0;
+  bool file_there;
+  /* What cannot be asked for now may be there. */
+  if (!(file_there = mno_exists(files->path)) && errno != ENOENT)
+    return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", files->shown, strerror(errno));
+  if (!(f.journal_there = mno_exists(files->journal)) && errno != ENOENT)
+    return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", files->journal, strerror(errno));
   if (mode == MNO_CREATE && (file_there || f.journal_there))
     return mno_fail(err, MNO_ERR_USAGE, "%s exists; --resume continues it, --force replaces it, -o NAME writes another",
                     file_there ? files->shown : files->journal);

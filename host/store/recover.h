@@ -14,12 +14,12 @@
 typedef struct mno_store_files {
   char *path, *journal, *fresh; /* OUT.h5, OUT.h5.journal, OUT.h5.new; links are followed */
   char *shown;                  /* OUT.h5 as the user wrote it, for messages */
-  mno_lock lock;
-  int published;     /* the result file's present version; survives its removal */
-  bool replaces;     /* the file in place is an earlier run's and stays there until this one ends; published has no name */
-  mno_file_mark replaced; /* of that file */
-  char *settings;    /* of the plan */
-  mno_limit **limit; /* [problem_count][MNO_LIMIT_KINDS] found in the file, or NULL */
+  mno_lock *lock;               /* NULL until it is taken */
+  int published;                /* the result file's present version; survives its removal */
+  bool replaces;                /* the file in place is an earlier run's and stays there until this one ends; published has no name */
+  mno_file_mark replaced;       /* of that file */
+  char *settings;               /* of the plan */
+  mno_limit **limit;            /* [problem_count][MNO_LIMIT_KINDS] found in the file, or NULL */
   size_t limits;
   unsigned lost;   /* MNO_LOST_*: what of the file in place its next version could not keep */
   char note[1024]; /* what was found that a person should know; empty if nothing */
@@ -38,7 +38,7 @@ mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *
 /* Starts writing the fresh file to the disk, so that less is left to wait for in the end. */
 void mno_files_write_out(const mno_store_files *files);
 
-/* Is what is written still what is found under its name? */
+/* Is what is written still what is found under its name? (See mno_has_name.) */
 bool mno_files_journal_is_there(const mno_store_files *files, const mno_journal *journal);
 bool mno_files_published_is_there(const mno_store_files *files);
 
@@ -46,7 +46,7 @@ bool mno_files_published_is_there(const mno_store_files *files);
 enum { MNO_FILES_LIKE = 32 };
 const char *mno_files_like(const mno_store_files *files, char room[MNO_FILES_LIKE]);
 
-/* Seals the fresh file and publishes it. */
+/* Seals the fresh file and publishes it, if the lock is still ours. */
 mno_status mno_files_replace(mno_store_files *files, mno_error *err);
 
 /* Everything is in the published file: removes the journal. */

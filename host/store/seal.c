@@ -1,9 +1,12 @@
+#define _GNU_SOURCE
 #include "store/seal.h"
 
+#include "core/file.h"
 #include "core/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,13 +31,11 @@ static mno_status sum_file(int fd, const char *path, uint64_t length, uint64_t *
   if (status == MNO_OK) XXH3_64bits_reset(state);
   for (uint64_t offset = 0; status == MNO_OK && offset < length;) {
     size_t want = length - offset < PART ? (size_t)(length - offset) : PART;
-    ssize_t n = pread(fd, part, want, (off_t)offset);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      status = mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", path, n ? strerror(errno) : "it became shorter");
+    if (mno_read_at(fd, part, want, offset)) {
+      XXH3_64bits_update(state, part, want);
+      offset += want;
     } else {
-      XXH3_64bits_update(state, part, (size_t)n);
-      offset += (uint64_t)n;
+      status = mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", path, errno ? strerror(errno) : "it became shorter");
     }
   }
   if (status == MNO_OK) *sum = XXH3_64bits_digest(state);
@@ -45,8 +46,8 @@ static mno_status sum_file(int fd, const char *path, uint64_t length, uint64_t *
 
 static mno_status open_file(const char *path, int flags, int *fd, uint64_t *size, mno_error *err) {
   struct stat about;
-  *fd = open(path, flags | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused below, not waited for */
-  if (*fd < 0 || fstat(*fd, &about) != 0) {
+  *fd = TEMP_FAILURE_RETRY(open(path, flags | O_CLOEXEC | O_NONBLOCK)); /* a pipe is refused below, not waited for */
+  if (*fd < 0 || TEMP_FAILURE_RETRY(fstat(*fd, &about)) != 0) {
     int why = errno;
     if (*fd >= 0) close(*fd);
     return mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", path, strerror(why));
@@ -79,10 +80,8 @@ mno_status mno_seal_write(const char *path, mno_error *err) {
   if (status == MNO_OK) {
     char text[MNO_SEAL_SIZE + 1];
     write_seal(text, size, sum);
-    ssize_t n = pwrite(fd, text, MNO_SEAL_SIZE, (off_t)size);
-    if (n != MNO_SEAL_SIZE || fsync(fd) != 0)
-      status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path,
-                        n >= 0 && n < MNO_SEAL_SIZE ? strerror(ENOSPC) : strerror(errno));
+    if (!mno_write_at(fd, text, MNO_SEAL_SIZE, size) || TEMP_FAILURE_RETRY(fsync(fd)) != 0)
+      status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(errno));
   }
   close(fd);
   return status;
@@ -96,8 +95,10 @@ mno_status mno_seal_check(const char *path, mno_seal *seal, mno_error *err) {
   char text[MNO_SEAL_SIZE], expected[MNO_SEAL_SIZE + 1];
   static const char start[] = "\nmeanode seal ";
   *seal = MNO_UNSEALED;
-  if (size >= MNO_SEAL_SIZE && pread(fd, text, MNO_SEAL_SIZE, (off_t)(size - MNO_SEAL_SIZE)) == MNO_SEAL_SIZE &&
-      memcmp(text, start, sizeof start - 1) == 0) {
+  bool long_enough = size >= MNO_SEAL_SIZE;
+  if (long_enough && !mno_read_at(fd, text, MNO_SEAL_SIZE, size - MNO_SEAL_SIZE)) {
+    status = mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", path, errno ? strerror(errno) : "it became shorter");
+  } else if (long_enough && memcmp(text, start, sizeof start - 1) == 0) {
     status = sum_file(fd, path, size - MNO_SEAL_SIZE, &sum, err);
     if (status == MNO_OK) {
       write_seal(expected, size - MNO_SEAL_SIZE, sum);

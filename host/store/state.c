@@ -1,5 +1,6 @@
 /* How far a run is: the file, its journal and its lock, looked at without touching them. */
 #define _GNU_SOURCE
+#include "core/file.h"
 #include "core/memory.h"
 #include "store/layout.h"
 #include "store/lock.h"
@@ -7,6 +8,7 @@
 #include "store/read.h"
 #include "store/seal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,17 +29,14 @@ static uint64_t *done_ids(const mno_result *result, size_t *count) {
 }
 
 /* mark: of the result file. */
-static void count_journal(mno_journal_reader *journal, const mno_file_mark *mark, const uint64_t *known, size_t known_count,
-                          mno_result_state *state) {
+static mno_status count_journal(mno_journal_reader *journal, const mno_file_mark *mark, const uint64_t *known,
+                                size_t known_count, mno_result_state *state, mno_error *err) {
   mno_entry entry;
-  mno_error err;
+  mno_status status = MNO_OK;
   size_t seen_count = 0, capacity = 0, planned = 0;
   uint64_t *seen = NULL; /* an entry may be there twice after repeated resumes */
   for (bool found = true; found;) {
-    if (mno_journal_next(journal, &entry, &found, &err) != MNO_OK) {
-      snprintf(state->note, sizeof state->note, "%.500s", err.message);
-      break;
-    }
+    if ((status = mno_journal_next(journal, &entry, &found, err)) != MNO_OK) break;
     mno_journal_header header;
     mno_journal_record record;
     if (!found) break;
@@ -67,6 +66,7 @@ static void count_journal(mno_journal_reader *journal, const mno_file_mark *mark
   if (journal->damaged)
     snprintf(state->note, sizeof state->note, "%.300s is %.250s; what is lost is computed again by --resume", journal->path,
              journal->damage);
+  return status;
 }
 
 mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_error *err) {
@@ -102,7 +102,7 @@ mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_err
     if (status != MNO_OK) snprintf(state->note, sizeof state->note, "%.500s", why.message);
     mno_file_mark mark;
     mno_file_mark_of(file, &mark);
-    count_journal(&journal, &mark, known, known_count, state);
+    journal_status = count_journal(&journal, &mark, known, known_count, state, &other);
     mno_journal_reader_close(&journal);
   } else if (!missing) {
     snprintf(state->note, sizeof state->note, "%.500s", other.message);
@@ -110,7 +110,11 @@ mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_err
   free(known);
   free(name);
   state->running = mno_lock_owner(file, state->owner, sizeof state->owner);
+  /* A file that is damaged, or not there yet, is described by its journal; one that cannot be read now is not. */
+  bool described = status == MNO_OK || status == MNO_ERR_INPUT || (!mno_exists(file) && errno == ENOENT);
   free(file);
-  if (status == MNO_OK || journal_status == MNO_OK) return MNO_OK;
+  if (journal_status != MNO_OK && journal_status != MNO_ERR_INPUT && !missing)
+    return mno_fail(err, journal_status, "%s", other.message);
+  if (status == MNO_OK || (journal_status == MNO_OK && described)) return MNO_OK;
   return mno_fail(err, status, "%s", why.message);
 }

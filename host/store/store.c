@@ -82,7 +82,7 @@ static void *writer(void *context) {
   bool over = false;
   pthread_mutex_lock(&store->lock);
   while (!over) {
-    double until = mno_now() + 0.5; /* signs of life */
+    double until = mno_now() + 0.5; /* to look after the lock */
     while (!store->journal.used && !ending(store))
       if (!wait_until(store, &store->condition[FILLED], until)) break;
     /* What comes within a short time goes together. */
@@ -95,7 +95,7 @@ static void *writer(void *context) {
     pthread_cond_broadcast(&store->condition[EMPTIED]);
     pthread_mutex_unlock(&store->lock);
 
-    mno_lock_beat(&store->files.lock);
+    if (status == MNO_OK) status = mno_lock_seen(store->files.lock, &error);
     if (status == MNO_OK) status = mno_journal_write(&store->journal, &block, &error);
     last = mno_now();
 
@@ -275,7 +275,7 @@ mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_prov
   if (status == MNO_OK)
     status = mno_journal_create(made->files.journal, plan, made->files.settings, made->files.path,
                                 made->files.replaces ? &made->files.replaced : NULL, &made->journal, err);
-  if (status == MNO_OK) mno_sync_folder(made->files.journal);
+  if (status == MNO_OK) status = mno_sync_folder(made->files.journal, err);
   if (status == MNO_OK) memcpy(made->found, made->status, n);
   if (status == MNO_OK) status = mno_version_open(&made->next, &made->files, plan, made->status, made->seconds, err);
   if (status == MNO_OK) status = start_threads(made, err);

@@ -1,0 +1,76 @@
+#define _GNU_SOURCE
+#include "core/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool mno_read_at(int fd, void *data, size_t bytes, uint64_t offset) {
+  char *to = data;
+  while (bytes) {
+    ssize_t n = TEMP_FAILURE_RETRY(pread(fd, to, bytes, (off_t)offset));
+    if (n == 0) errno = 0;
+    if (n <= 0) return false;
+    to += n;
+    offset += (uint64_t)n;
+    bytes -= (size_t)n;
+  }
+  return true;
+}
+
+/* Nothing written and no error: a disk that is full to the last byte. */
+static bool stuck(ssize_t n) {
+  if (n == 0) errno = ENOSPC;
+  return n <= 0;
+}
+
+bool mno_write_all(int fd, const void *data, size_t bytes) {
+  const char *from = data;
+  while (bytes) {
+    ssize_t n = TEMP_FAILURE_RETRY(write(fd, from, bytes));
+    if (stuck(n)) return false;
+    from += n;
+    bytes -= (size_t)n;
+  }
+  return true;
+}
+
+bool mno_write_at(int fd, const void *data, size_t bytes, uint64_t offset) {
+  const char *from = data;
+  while (bytes) {
+    ssize_t n = TEMP_FAILURE_RETRY(pwrite(fd, from, bytes, (off_t)offset));
+    if (stuck(n)) return false;
+    from += n;
+    offset += (uint64_t)n;
+    bytes -= (size_t)n;
+  }
+  return true;
+}
+
+bool mno_has_name(int fd, const char *path) {
+  struct stat ours, there;
+  int named = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (named < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ESTALE)) return false;
+  bool same = TEMP_FAILURE_RETRY(fstat(fd, &ours)) == 0 &&
+              TEMP_FAILURE_RETRY(named >= 0 ? fstat(named, &there) : stat(path, &there)) == 0 &&
+              ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+  if (named >= 0) close(named);
+  return same;
+}
+
+bool mno_rename(int fd, const char *from, const char *to) {
+  if (TEMP_FAILURE_RETRY(rename(from, to)) == 0) return true;
+  int why = errno;
+  bool done = mno_has_name(fd, to);
+  errno = why;
+  return done;
+}
+
+void mno_make_way(const char *path) { TEMP_FAILURE_RETRY(unlink(path)); }
+
+bool mno_exists(const char *path) {
+  struct stat about;
+  return TEMP_FAILURE_RETRY(stat(path, &about)) == 0;
+}

@@ -1,0 +1,217 @@
+"""Commands in which one call to the system fails, falls short or is interrupted: the exit code says the truth, nothing that
+was on the disk is lost, inputs stay as they are, and without the fault --resume ends with the bits of an undisturbed run.
+
+usage: faults.py INTERPOSER [--runs N] [--seed S] [--table FILE] [--only COMMAND] [--keep]
+Each command is run once without a fault to list its calls; then N combinations of command, call and fault are drawn.
+"""
+
+import argparse
+import collections
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import h5py
+import numpy as np
+
+import common
+
+ERRORS = ["EIO", "ENOSPC", "EDQUOT", "ESTALE", "EMFILE", "EACCES", "EROFS", "EAGAIN", "ENOLCK"]
+HARMLESS = ["EINTR", "short"]  # to be survived without a word
+PERFECT = {"read", "pread", "write", "pwrite", "copy_file_range"}  # calls that may fall short
+# A signal interrupts these inside of HDF5 only, in threads that block signals; HDF5 does not repeat them.
+HDF5_GIVES_UP = {("open", ".new"), ("ftruncate", ".new"), ("close", ".new")}
+
+
+class Command:
+    def __init__(self, name, arguments, output=None, again=None, inputs=(), kept=None):
+        self.name, self.arguments, self.output = name, arguments.split(), output
+        self.again = (again or arguments).split()  # what is run without the fault afterwards
+        self.inputs = inputs  # files that nobody may change
+        self.kept = kept  # the output as it was, which stays as a whole until it is replaced
+
+
+RESUME = "run sweep.yaml -o half.h5 --resume --progress none --threads 2"
+COMMANDS = [
+    Command("run", "run sweep.yaml -o out.h5 --progress none --threads 2", "out.h5",
+            "run sweep.yaml -o out.h5 --progress none --threads 2 --resume", ["sweep.yaml"]),
+    Command("resume", RESUME, "half.h5", RESUME),
+    Command("extend", "run more.yaml -o done.h5 --resume --progress none --threads 2", "done.h5"),
+    Command("force", "run sweep.yaml -o old.h5 --force --progress none --threads 2", "old.h5",
+            "run sweep.yaml -o old.h5 --resume --progress none --threads 2", kept="old.h5"),
+    Command("shard", "run sweep.yaml -o out.h5 --shard 1/2 --limits limits.h5 --progress none", "out.h5",
+            "run sweep.yaml -o out.h5 --shard 1/2 --limits limits.h5 --progress none --resume", ["limits.h5"]),
+    Command("from", "run --from done.h5 -o out.h5 --progress none", "out.h5",
+            "run --from done.h5 -o out.h5 --progress none --resume", ["done.h5"]),
+    Command("data", "run data.yaml -o out.h5 --progress none", "out.h5", "run data.yaml -o out.h5 --progress none --resume",
+            ["data.h5"]),
+    Command("merge", "merge out.h5 s0.h5 s1.h5", "out.h5", "merge out.h5 s0.h5 s1.h5 --force", ["s0.h5", "s1.h5"]),
+    Command("merge-force", "merge old.h5 s0.h5 s1.h5 --force", "old.h5", None, ["s0.h5", "s1.h5"], kept="old.h5"),
+    Command("status", "status half.h5", inputs=["half.h5", "half.h5.journal"]),
+    Command("fit", "fit done.h5 --json", inputs=["done.h5"]),
+    Command("info", "info done.h5", inputs=["done.h5"]),
+    Command("check", "check data.yaml", inputs=["data.h5", "data.yaml"]),
+]
+
+
+def prepare(template, interpose):
+    """The files that the commands start from."""
+    template.mkdir()
+    (template / "sweep.yaml").write_text(common.sweep())
+    (template / "more.yaml").write_text(common.sweep(seeds=50))
+    (template / "older.yaml").write_text(common.sweep(seeds=3))
+    (template / "data.yaml").write_text(
+        common.sweep(seeds=5).replace("kind: gaussian, samples: 4, inputs: 3, targets: 2", "kind: file, path: data.h5"))
+    random_numbers = np.random.default_rng(1)
+    with h5py.File(template / "data.h5", "w") as file:
+        for name, shape in {"x": (4, 3), "y": (4, 2), "w_embed": (4, 3)}.items():
+            file[name] = random_numbers.standard_normal(shape)
+    for arguments in ["run sweep.yaml -o done.h5", "run older.yaml -o old.h5", "run sweep.yaml -o limits.h5 --limits-only",
+                      "run sweep.yaml -o s0.h5 --shard 0/2", "run sweep.yaml -o s1.h5 --shard 1/2"]:
+        done = common.run(template, *arguments.split(), "--progress", "none")
+        assert done.returncode == 0, done.stderr
+    shutil.copy(template / "old.h5", template / "half.h5")
+    killed = common.run(template, "run", "sweep.yaml", "-o", "half.h5", "--resume", "--progress", "none", interpose=interpose,
+                        plan="fdatasync@.journal.new 2 killed")
+    assert killed.returncode == -9, killed.stderr
+    assert common.counted(template, "half.h5") >= 12, "the killed run left nothing"
+
+
+def measured(text):
+    """What is printed, without what depends on the machine's load."""
+    return [line for line in text.splitlines() if not line.startswith(("backend", "memory", "work"))]
+
+
+def undisturbed(command, template, folder, interpose):
+    """Its calls, what it prints, and what its output holds."""
+    common.fresh_copy(template, folder)
+    log = folder.parent / "log"
+    log.unlink(missing_ok=True)
+    done = common.run(folder, *command.arguments, interpose=interpose, log=log)
+    assert done.returncode == 0, (command.name, done.stderr)
+    calls = [tuple(line.split(" ", 1)) for line in log.read_text().splitlines()]
+    return calls, measured(done.stdout), common.contents(folder / command.output) if command.output else None
+
+
+def end_of(path):
+    return "/" if not path else "." + path.split(".")[-1] if not path.endswith(".journal.new") else ".journal.new"
+
+
+def drawn(chooser, calls):
+    """A rule: kinds of calls and of files are drawn evenly, then the place, then what happens there."""
+    kinds = collections.defaultdict(int)
+    for op, path in calls:
+        kinds[op, end_of(path)] += 1
+    op, end = chooser.choice(sorted(kinds))
+    n = chooser.randint(1, kinds[op, end])
+    action = chooser.choice(ERRORS + HARMLESS * 2)
+    while action == "short" and op not in PERFECT:
+        action = chooser.choice(ERRORS + HARMLESS)
+    onwards = "+" if action not in HARMLESS and chooser.random() < 0.2 else ""
+    return op, end, f"{op}@{end} {n}{onwards} {action}", action
+
+
+def judge(command, done, op, end, action, folder, safe, before, template, expected):
+    """What is wrong with how the command ended and what it left; None if nothing."""
+    code, told = done.returncode, expected
+    stdout, whole = told
+    if code < 0:
+        return f"died of signal {-code}"
+    if code not in (0, 74):
+        return f"exit code {code}: {done.stderr.strip()[:300]}"
+    if code and not done.stderr.strip():
+        return "no message"
+    for name in command.inputs:
+        if (folder / name).read_bytes() != (template / name).read_bytes():
+            return f"{name} was changed"
+    if action in HARMLESS and code and (op, end) not in HDF5_GIVES_UP:
+        return f"{action} was not survived: {done.stderr.strip()[:300]}"
+    if not command.output:
+            return None if code or measured(done.stdout) == stdout else f"exit code 0, and another output: {done.stdout[:300]}"
+    output = folder / command.output
+    if code == 0 and common.contents(output) != whole:
+        return "exit code 0, and another content"
+    if code and command.kept and output.read_bytes() != (template / command.kept).read_bytes():
+        if command.arguments[0] == "merge" and common.contents(output) != whole:  # whole: its folder was not synced
+            return "the old output was changed"
+        if not common.present(output) <= common.present(template / "done.h5"):
+            return "the output is neither the old one nor the new one"
+    if command.arguments[0] == "run":
+        had = set().union(*[common.journal_ids(path.read_bytes()) for path in safe.iterdir()])
+        if command.kept is None:
+            had |= before
+        lost = had - common.present(output)
+        if lost:
+            return f"{len(lost)} of {len(had)} instances that were on the disk are lost"
+    if code and command.arguments[0] == "merge" and common.leftovers(folder, command.output):
+        if op != "unlink" and end != ".lock":
+            return f"left over: {common.leftovers(folder, command.output)}"
+    again = common.run(folder, *command.again)
+    if again.returncode:
+        return f"without the fault: {again.returncode} {again.stderr.strip()[:300]} (before: {done.stderr.strip()[:200]})"
+    if common.contents(output) != whole:
+        return "without the fault: another content"
+    rest = common.leftovers(folder, command.output)
+    return f"left over: {rest}" if rest else None
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("interposer", type=os.path.abspath)
+    parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--table", type=pathlib.Path)
+    parser.add_argument("--only")
+    parser.add_argument("--plan", help="this rule only")
+    options = parser.parse_args()
+    chooser = random.Random(options.seed)
+    commands = [c for c in COMMANDS if options.only in (None, c.name)]
+    counts, wrong = collections.defaultdict(lambda: [0, 0, 0, 0]), []
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+        template, folder, safe = scratch / "template", scratch / "work", scratch / "safe"
+        prepare(template, options.interposer)
+        known = {c.name: undisturbed(c, template, folder, options.interposer) for c in commands}
+        for i in range(options.runs):
+            command = commands[i % len(commands)]
+            calls, *expected = known[command.name]
+            op, end, plan, action = drawn(chooser, calls)
+            if options.plan:
+                op, _, end = options.plan.split()[0].partition("@")
+                plan, action = options.plan, options.plan.split()[2]
+            common.fresh_copy(template, folder)
+            shutil.rmtree(safe, ignore_errors=True)
+            safe.mkdir()
+            before = common.present(folder / command.output) if command.output else set()
+            try:
+                done = common.run(folder, *command.arguments, interpose=options.interposer, plan=plan, safe=safe, timeout=60)
+                fault = judge(command, done, op, end, action, folder, safe, before, template, expected)
+                code = done.returncode
+            except subprocess.TimeoutExpired:
+                fault, code = "hangs", None
+            for key in ((command.name, "", ""), ("", op, ""), ("", "", action)):
+                row = counts[key]
+                row[0] += 1
+                row[1] += code == 0
+                row[2] += code == 74
+                row[3] += fault is not None
+            if fault:
+                wrong.append(f"{command.name}: {plan}: {fault}")
+                print(wrong[-1], flush=True)
+    lines = ["| command, call or fault | runs | exit 0 | exit 74 | wrong |", "|---|---|---|---|---|"]
+    for position in range(3):
+        for key in sorted(k for k in counts if k[position]):
+            lines.append(f"| {key[position]} | " + " | ".join(map(str, counts[key])) + " |")
+    print("\n".join(lines))
+    if options.table:
+        options.table.write_text("\n".join(lines) + "\n")
+    print(f"{options.runs} runs, {len(wrong)} wrong")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
