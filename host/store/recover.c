@@ -111,7 +111,8 @@ static void forget(found *f) {
   free(f->source);
 }
 
-static mno_status open_base(mno_store_files *files, const mno_plan *plan, found *f, mno_error *err) {
+static mno_status open_base(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
+                            mno_error *err) {
   mno_error why = {0};
   mno_status status = mno_result_open(files->path, &f->base, &why);
   if (status != MNO_OK) {
@@ -133,7 +134,12 @@ static mno_status open_base(mno_store_files *files, const mno_plan *plan, found 
                    .precision = file->precision,
                    .config = f->base->config,
                    .config_length = strlen(f->base->config)};
-  return mno_compare(&held, plan, err);
+  status = mno_compare(&held, plan, err);
+  if (status != MNO_OK || !provenance) return status;
+  bool begun = false;
+  for (size_t i = 0; i < f->base->instance_count; i++) begun |= f->base->status[i] != MNO_STATUS_MISSING;
+  return mno_compare_share(&(mno_share){file->shard, file->shards}, &(mno_share){provenance->shard, provenance->shards},
+                           files->path, begun, err);
 }
 
 static mno_status map_rows(const mno_plan *plan, const mno_rows *rows, found *f, mno_error *err) {
@@ -327,11 +333,11 @@ static mno_status name_files(mno_store_files *files, const char *path, bool *the
   return MNO_OK;
 }
 
-static mno_status look(mno_store_files *files, const mno_plan *plan, found *f, bool file_there, int8_t *status,
-                       double *seconds, mno_limit **first, mno_error *err) {
+static mno_status look(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
+                       bool file_there, int8_t *status, double *seconds, mno_limit **first, mno_error *err) {
   mno_rows rows = {0};
   mno_status done = mno_rows_of(plan, &rows, err);
-  if (done == MNO_OK && file_there) done = open_base(files, plan, f, err);
+  if (done == MNO_OK && file_there) done = open_base(files, plan, provenance, f, err);
   if (done == MNO_OK) done = map_rows(plan, &rows, f, err);
   for (size_t i = 0; done == MNO_OK && i < plan->instance_count; i++) {
     if (f->source[i] == SIZE_MAX) continue;
@@ -373,7 +379,7 @@ mno_status mno_files_open(mno_store_files *files, const char *path, const mno_pl
     return mno_fail(err, MNO_ERR_USAGE, "%s exists; --resume continues it, --force replaces it, -o NAME writes another",
                     file_there ? files->path : files->journal);
   if (mode == MNO_FORCE) file_there = f.journal_there = false;
-  done = look(files, plan, &f, file_there, status, seconds, first, err);
+  done = look(files, plan, provenance, &f, file_there, status, seconds, first, err);
   if (done == MNO_OK) done = make_first(files, plan, provenance, &f, status, seconds, err);
   forget(&f);
   return done;

@@ -215,6 +215,13 @@ def catch_signals():
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
 
 
+def plain_streams():
+    """A name that is no UTF-8 is printed as it is, as the program itself does."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="surrogateescape")
+
+
 def ended(code):
     """The code, once all that was printed is out."""
     try:
@@ -235,6 +242,7 @@ def start():
     """Run the command and leave; without a traceback for what a person, a disk or a package does."""
     try:
         catch_signals()
+        plain_streams()
         arrange_path()
         arrange_environment()
         import_matplotlib()

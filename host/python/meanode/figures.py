@@ -57,7 +57,7 @@ def draw(source, output=None, kind=None, step=None, quantity="output", problem=0
             raise reading.FileProblem(f"{results.meanode.path}: damaged, or not what this figure needs: {type(problem_).__name__}: "
                                       f"{problem_}") from problem_
         if output is not None:
-            writing.write(output, drawn(fig, os.path.splitext(os.fspath(output))[1][1:].lower(), dpi))
+            writing.write(output, drawn(fig, os.fspath(output).rpartition(".")[2].lower(), dpi))
     return fig
 
 
