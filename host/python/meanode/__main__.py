@@ -5,6 +5,7 @@ environment, and the user's settings, when they are."""
 
 import argparse
 import difflib
+import importlib.util
 import os
 import signal
 import site
@@ -66,10 +67,11 @@ def main(arguments=None):
     except MemoryError:
         raise
     except ImportError as missing:
-        name = (missing.name or "").split(".")[0]
-        package = PACKAGES.get(name, "python3-matplotlib python3-xarray python3-h5netcdf python3-scipy")
-        lack = f"lacks {name}" if isinstance(missing, ModuleNotFoundError) else f"cannot load {name or 'a package'} ({first_line(missing)})"
-        say(f"meanode: {sys.executable} {lack}: apt-get install {package}, or set MEANODE_PYTHON to an interpreter that has it")
+        lacking = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+        why = f"lacks {', '.join(lacking)}" if lacking else f"cannot load {missing.name or 'a package'} ({first_line(missing)})"
+        install = " ".join(PACKAGES[name] for name in lacking or ("matplotlib", "xarray", "h5netcdf", "scipy"))
+        say(f"meanode: {sys.executable} {why}: apt-get install {install}, or set MEANODE_PYTHON to an interpreter that has "
+            f"{'them' if len(lacking) > 1 else 'it'}")
         return EXIT_UNAVAILABLE
     except Exception as broken:  # a package that does not fit the interpreter or another package
         say(f"meanode: {sys.executable} has packages that do not work ({type(broken).__name__}: {first_line(broken)}): install "
