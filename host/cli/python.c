@@ -76,6 +76,7 @@ int mno_exec_python(int argc, char **argv) {
   sigemptyset(&held);
   sigaddset(&held, SIGINT);
   sigaddset(&held, SIGTERM);
+  sigaddset(&held, SIGHUP);
   sigprocmask(SIG_BLOCK, &held, &before);
   execvp(python, arguments);
   int why = errno;

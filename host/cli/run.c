@@ -123,6 +123,7 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
   arguments->config = arguments->from ? NULL : argv[optind];
   if (arguments->from && arguments->dry_run) return mno_usage("run", "--dry-run needs a configuration file, not --from");
   arguments->options.mode = resume ? MNO_RESUME : force ? MNO_FORCE : MNO_CREATE;
+  if (arguments->output && !arguments->output[0]) return mno_usage("run", "an output needs a name, not \"\"");
   if (!arguments->output && arguments->from) return mno_usage("run", "--from needs an output: -o OUT.h5");
   mno_error err = {0};
   if (shard && mno_shard_parse(shard, arguments->output, &arguments->options.shard, &arguments->options.shards, &err) != MNO_OK)
@@ -194,8 +195,8 @@ static mno_status run_ranks(run_arguments *arguments, const mno_plan *plan, mno_
 /* The check command on the same configuration with the same options. */
 static int dry_run(const run_arguments *arguments) {
   char threads[16];
-  char *argv[9] = {"check", (char *)arguments->config, "--precision", (char *)mno_precision_name(arguments->precision)};
-  int argc = 4;
+  char *argv[10] = {"check", "--precision", (char *)mno_precision_name(arguments->precision)};
+  int argc = 3;
   if (arguments->options.backend) {
     argv[argc++] = "--backend";
     argv[argc++] = (char *)arguments->options.backend;
@@ -205,6 +206,8 @@ static int dry_run(const run_arguments *arguments) {
     argv[argc++] = "--threads";
     argv[argc++] = threads;
   }
+  argv[argc++] = "--";
+  argv[argc++] = (char *)arguments->config;
   return mno_command_check(argc, argv);
 }
 

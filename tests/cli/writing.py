@@ -232,7 +232,7 @@ class Commands(WithResults):
     def test_interrupted(self):
         """Wherever it is: no traceback, nothing left, the old figure whole; or it was done before."""
         target = self.folder / "f.png"
-        for number, delay in ((signal.SIGINT, 0.0), (signal.SIGTERM, 0.2), (signal.SIGINT, 0.6)):
+        for number, delay in ((signal.SIGINT, 0.0), (signal.SIGTERM, 0.2), (signal.SIGHUP, 0.6)):
             target.write_bytes(OLD)
             running = subprocess.Popen([BINARY, "plot", self.results, "-o", target, "--dpi", "20"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             time.sleep(delay)

@@ -210,11 +210,12 @@ on_signal.happened = False
 
 
 def catch_signals():
-    """SIGINT and SIGTERM, which the program held back until now, end the command tidily."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """These signals, which the program held back until now, end the command tidily."""
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in ends:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, on_signal)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
 
 
 def plain_streams():
