@@ -28,6 +28,9 @@ int mno_usage_option(const char *command, int option, char **argv);
 /* Says on standard error what a person should know of a plan's data. */
 void mno_print_note(const mno_plan *plan);
 
+/* For commands that take files and no option but --help: leaves optind at the first file and returns -1, or an exit code. */
+int mno_only_files(const char *command, int argc, char **argv);
+
 /* Prints what a plan would compute on a backend ("auto" or NULL: the best one), and what it would take.
  * MNO_ERR_INPUT if it does not fit. threads 0: one per core. */
 mno_status mno_print_plan(const mno_plan *plan, const char *backend, int threads, mno_error *err);

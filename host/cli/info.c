@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,10 +68,10 @@ static int print_file(const char *path) {
 }
 
 int mno_command_info(int argc, char **argv) {
-  if (mno_asks_help(argc, argv)) return mno_help("info");
-  if (argc >= 2 && argv[1][0] == '-') return mno_usage("info", "unknown option %s", argv[1]);
-  if (argc > 2) return mno_usage("info", "one result file at a time, not also %s", argv[2]);
-  if (argc == 2) return print_file(argv[1]);
+  int code = mno_only_files("info", argc, argv);
+  if (code >= 0) return code;
+  if (argc - optind > 1) return mno_usage("info", "one result file at a time, not also %s", argv[optind + 1]);
+  if (optind < argc) return print_file(argv[optind]);
   print_machine();
   return 0;
 }

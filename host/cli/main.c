@@ -92,7 +92,7 @@ int mno_help(const char *command) {
 }
 
 bool mno_asks_help(int argc, char **argv) {
-  for (int i = 1; i < argc; i++)
+  for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
     if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
   return false;
 }
@@ -113,6 +113,15 @@ int mno_usage_option(const char *command, int option, char **argv) {
   if (option == ':') return mno_usage(command, "option %s needs a value", given);
   if (strncmp(given, "--", 2) == 0) return mno_usage(command, "unknown option %s", given);
   return mno_usage(command, "unknown option -%c", optopt);
+}
+
+int mno_only_files(const char *command, int argc, char **argv) {
+  static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+  optind = 1;
+  opterr = 0;
+  for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;)
+    return option == 'h' ? mno_help(command) : mno_usage_option(command, option, argv);
+  return -1;
 }
 
 static void help(FILE *out) {
@@ -152,6 +161,7 @@ static int help_on(int argc, char **argv) {
 }
 
 static int dispatch(int argc, char **argv) {
+  unsetenv("POSIXLY_CORRECT"); /* options may follow file names, whatever a system's other programs are told */
   if (argc < 2) {
     help(stderr);
     return mno_status_exit_code(MNO_ERR_USAGE);

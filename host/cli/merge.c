@@ -23,6 +23,7 @@ int mno_command_merge(int argc, char **argv) {
     default: return mno_usage_option("merge", option, argv);
     }
   if (argc - optind < 2) return mno_usage("merge", "an output and at least one input, please");
+  if (!argv[optind][0]) return mno_usage("merge", "an output needs a name, not \"\"");
   mno_error err = {0};
   mno_merge_report report;
   const char *output = argv[optind];

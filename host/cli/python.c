@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,30 +37,54 @@ static int find_module(const char *own, char found[PATH_MAX]) {
   return has_module(found);
 }
 
+/* For a module that is installed as a Python package only: found without importing it, started as a file like any other. */
+static const char by_name[] =
+    "import importlib.util, os, runpy, site, sys\n"
+    "sys.path.append(site.getusersitepackages())\n"
+    "found = importlib.util.find_spec('meanode')\n"
+    "if found is None:\n"
+    "  sys.stderr.write('meanode: there is no Python module meanode beside the program (../share/meanode/python), in the source "
+    "tree it was built from, or in ' + sys.executable + ': cmake --install puts it there\\n')\n"
+    "  sys.exit(69)\n"
+    "runpy.run_path(os.path.join(found.submodule_search_locations[0], '__main__.py'), run_name='__main__')\n";
+
+/* Isolated: neither the working folder nor PYTHONPATH, PYTHONHOME or any other of Python's variables decides what is imported and
+ * how it behaves; the module adds the user's own packages after those of the interpreter. */
 int mno_exec_python(int argc, char **argv) {
-  char own[PATH_MAX], binary[PATH_MAX], module[PATH_MAX], path[2 * PATH_MAX + 2];
+  char own[PATH_MAX], binary[PATH_MAX], module[PATH_MAX], file[PATH_MAX + 32];
   own_folder(own, binary);
-  const char *python = getenv("MEANODE_PYTHON"), *before = getenv("PYTHONPATH");
+  const char *python = getenv("MEANODE_PYTHON"), *no_cache = getenv("PYTHONDONTWRITEBYTECODE");
   if (!python || !python[0]) python = access(MNO_PYTHON_DEFAULT, X_OK) == 0 ? MNO_PYTHON_DEFAULT : "python3";
-  if (find_module(own, module)) {
-    snprintf(path, sizeof path, "%s%s%s", module, before && before[0] ? ":" : "", before ? before : "");
-    setenv("PYTHONPATH", path, 1);
-  }
+  bool found = find_module(own, module);
+  snprintf(file, sizeof file, "%s/meanode/__main__.py", module);
   setenv("MEANODE", binary, 1);
 
-  char **arguments = calloc((size_t)argc + 4, sizeof *arguments);
+  char **arguments = calloc((size_t)argc + 8, sizeof *arguments);
   if (!arguments) {
     fprintf(stderr, "meanode %s: out of memory\n", argv[0]);
     return mno_status_exit_code(MNO_ERR_MEMORY);
   }
-  char *head[] = {(char *)python, "-m", "meanode"};
-  memcpy(arguments, head, sizeof head);
-  for (int i = 0; i < argc; i++) arguments[3 + i] = argv[i];
+  int count = 0;
+  const char *head[] = {python, "-I", "-X", "utf8", "-B"};
+  for (int i = 0; i < (no_cache && no_cache[0] ? 5 : 4); i++) arguments[count++] = (char *)head[i];
+  if (!found) arguments[count++] = "-c";
+  arguments[count++] = found ? file : (char *)by_name;
+  for (int i = 0; i < argc; i++) arguments[count++] = argv[i];
+
+  /* Until the module can end tidily an interrupt waits: the interpreter would show where it was. */
+  sigset_t held, before;
+  sigemptyset(&held);
+  sigaddset(&held, SIGINT);
+  sigaddset(&held, SIGTERM);
+  sigaddset(&held, SIGHUP);
+  sigprocmask(SIG_BLOCK, &held, &before);
   execvp(python, arguments);
+  int why = errno;
+  sigprocmask(SIG_SETMASK, &before, NULL);
   fprintf(stderr,
           "meanode %s: cannot start %s: %s. Figures are drawn by Python: apt-get install python3-matplotlib python3-xarray "
           "python3-h5netcdf python3-scipy, or set MEANODE_PYTHON to an interpreter that has them\n",
-          argv[0], python, strerror(errno));
+          argv[0], python, strerror(why));
   free(arguments);
   return mno_status_exit_code(MNO_ERR_BACKEND);
 }

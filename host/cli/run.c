@@ -2,6 +2,7 @@
 
 #include "cli/process.h"
 #include "cli/progress.h"
+#include "cli/shard.h"
 #include "mpi/mpi.h"
 
 #include <getopt.h>
@@ -13,6 +14,7 @@ typedef struct run_arguments {
   const char *config; /* NULL with from */
   const char *from;   /* result file whose run is repeated, or NULL */
   bool precision_given;
+  bool beside; /* the shard is that of a job array, whose other files lie beside the output */
   char *output; /* owned */
   mno_precision precision;
   bool dry_run;
@@ -45,42 +47,6 @@ static char *default_output(const char *config, const mno_run_options *options) 
   return path;
 }
 
-static bool environment_number(const char *name, int *value) {
-  const char *text = getenv(name);
-  char *end;
-  long number = text ? strtol(text, &end, 10) : 0;
-  if (!text || end == text || *end || number < 0 || number > 1000000000) return false;
-  *value = (int)number;
-  return true;
-}
-
-/* "I/N", or "slurm": this task of a job array. Reports what is wrong. */
-static bool parse_shard(const char *text, mno_run_options *options) {
-  if (strcmp(text, "slurm") == 0) {
-    int task, tasks, first = 0, step = 1;
-    if (!environment_number("SLURM_ARRAY_TASK_ID", &task) || !environment_number("SLURM_ARRAY_TASK_COUNT", &tasks)) {
-      mno_usage("run",
-                "--shard slurm: SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT are not set; this is no Slurm job array");
-      return false;
-    }
-    environment_number("SLURM_ARRAY_TASK_MIN", &first);
-    environment_number("SLURM_ARRAY_TASK_STEP", &step);
-    options->shard = (task - first) / (step > 0 ? step : 1);
-    options->shards = tasks;
-  } else {
-    int end = 0;
-    if (sscanf(text, "%9d/%9d%n", &options->shard, &options->shards, &end) != 2 || text[end]) {
-      mno_usage("run", "--shard \"%s\": neither I/N (such as 0/6) nor slurm", text);
-      return false;
-    }
-  }
-  if (options->shards < 1 || options->shard < 0 || options->shard >= options->shards) {
-    mno_usage("run", "shard %d/%d: the first number counts from 0 and is below the second", options->shard, options->shards);
-    return false;
-  }
-  return true;
-}
-
 static char *join(int argc, char **argv) {
   size_t length = sizeof "meanode";
   for (int i = 0; i < argc; i++) length += strlen(argv[i]) + 1;
@@ -111,6 +77,7 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
   static const char *const precisions[] = {[MNO_F64] = "f64", [MNO_F32] = "f32"};
   static const char *const styles[] = {"auto", "bar", "lines", "none"};
   bool resume = false, force = false;
+  const char *shard = NULL;
   optind = 1;
   opterr = 0;
   for (int option; (option = getopt_long(argc, argv, ":o:h", options, NULL)) != -1;) {
@@ -141,9 +108,7 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
       if ((picked = choice("--progress", optarg, styles, 4)) < 0) return 2;
       arguments->progress = (progress_style)picked;
       break;
-    case SHARD:
-      if (!parse_shard(optarg, &arguments->options)) return 2;
-      break;
+    case SHARD: shard = optarg; break;
     case FROM: arguments->from = optarg; break;
     case LIMITS: arguments->options.limits_from = optarg; break;
     case LIMITS_ONLY: arguments->options.limits_only = 1; break;
@@ -159,7 +124,12 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
   arguments->config = arguments->from ? NULL : argv[optind];
   if (arguments->from && arguments->dry_run) return mno_usage("run", "--dry-run needs a configuration file, not --from");
   arguments->options.mode = resume ? MNO_RESUME : force ? MNO_FORCE : MNO_CREATE;
+  if (arguments->output && !arguments->output[0]) return mno_usage("run", "an output needs a name, not \"\"");
   if (!arguments->output && arguments->from) return mno_usage("run", "--from needs an output: -o OUT.h5");
+  mno_error err = {0};
+  if (shard && mno_shard_parse(shard, arguments->output, &arguments->options.shard, &arguments->options.shards, &err) != MNO_OK)
+    return mno_usage("run", "%s", err.message);
+  arguments->beside = shard && strcmp(shard, "slurm") == 0 && arguments->output && !force;
   if (!arguments->output) arguments->output = default_output(arguments->config, &arguments->options);
   return -1;
 }
@@ -226,8 +196,8 @@ static mno_status run_ranks(run_arguments *arguments, const mno_plan *plan, mno_
 /* The check command on the same configuration with the same options. */
 static int dry_run(const run_arguments *arguments) {
   char threads[16];
-  char *argv[9] = {"check", (char *)arguments->config, "--precision", (char *)mno_precision_name(arguments->precision)};
-  int argc = 4;
+  char *argv[10] = {"check", "--precision", (char *)mno_precision_name(arguments->precision)};
+  int argc = 3;
   if (arguments->options.backend) {
     argv[argc++] = "--backend";
     argv[argc++] = (char *)arguments->options.backend;
@@ -237,6 +207,8 @@ static int dry_run(const run_arguments *arguments) {
     argv[argc++] = "--threads";
     argv[argc++] = threads;
   }
+  argv[argc++] = "--";
+  argv[argc++] = (char *)arguments->config;
   return mno_command_check(argc, argv);
 }
 
@@ -279,6 +251,8 @@ int mno_command_run(int argc, char **argv) {
   if (status == MNO_OK) status = mno_plan_build_held(sweep, arguments.precision, held, &plan, &err);
   mno_held_data_free(held);
   if (status == MNO_OK && mno_mpi_rank() == 0) mno_print_note(plan);
+  if (status == MNO_OK && arguments.beside)
+    status = mno_shard_beside(arguments.output, arguments.options.shards, sweep->text, &err);
   if (status == MNO_OK) status = mno_mpi_launched() ? run_ranks(&arguments, plan, &err) : run_plan(&arguments, plan, &err);
   code = mno_status_exit_code(status);
   if (status != MNO_OK && status != MNO_DIVERGED && mno_mpi_rank() == 0) code = mno_report("run", status, &err);

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,14 +29,12 @@ static int print_status(const char *path) {
 }
 
 int mno_command_status(int argc, char **argv) {
-  if (argc < 2) return mno_usage("status", "which result file?");
-  if (mno_asks_help(argc, argv)) return mno_help("status");
-  for (int i = 1; i < argc; i++)
-    if (argv[i][0] == '-') return mno_usage("status", "unknown option %s", argv[i]);
-  int worst = 0;
-  for (int i = 1; i < argc; i++) {
+  int code = mno_only_files("status", argc, argv), worst = 0;
+  if (code >= 0) return code;
+  if (optind == argc) return mno_usage("status", "which result file?");
+  for (int i = optind; i < argc; i++) {
     name_file(argv[i]);
-    int code = print_status(argv[i]);
+    code = print_status(argv[i]);
     if (code > worst) worst = code;
   }
   return worst;

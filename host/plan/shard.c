@@ -48,8 +48,9 @@ mno_status mno_plan_shard(const mno_plan *plan, int shard, int shards, size_t *r
     return mno_fail(err, MNO_ERR_USAGE, "shard %d/%d: the first number counts from 0 and is below the second", shard,
                     shards);
   size_t n = plan->instance_count;
+  size_t loaded = (size_t)shards < n ? (size_t)shards : n; /* more shards than instances: the first n get one each */
   job *jobs = mno_alloc(n, sizeof *jobs);
-  load *heap = mno_alloc((size_t)shards, sizeof *heap);
+  load *heap = mno_alloc(loaded, sizeof *heap);
   if (!jobs || !heap) {
     free(jobs);
     free(heap);
@@ -62,12 +63,12 @@ mno_status mno_plan_shard(const mno_plan *plan, int shard, int shards, size_t *r
     jobs[row] = (job){fixed + mno_instance_flops(&plan->problem[instance->problem], instance), instance->id, row};
   }
   qsort(jobs, n, sizeof *jobs, longest_first);
-  for (int s = 0; s < shards; s++) heap[s].shard = s;
+  for (size_t s = 0; s < loaded; s++) heap[s].shard = (int)s;
   *count = 0;
   for (size_t i = 0; i < n; i++) {
     if (heap[0].shard == shard) rows[(*count)++] = jobs[i].row;
     heap[0].work += jobs[i].work;
-    sift(heap, (size_t)shards);
+    sift(heap, loaded);
   }
   if (*count) qsort(rows, *count, sizeof *rows, by_row);
   free(jobs);

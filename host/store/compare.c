@@ -32,6 +32,25 @@ char *mno_settings(const mno_plan *plan) {
   return text;
 }
 
+/* ---- Shares */
+
+mno_status mno_compare_share(const mno_share *held, const mno_share *run, const char *name, bool begun, mno_error *err) {
+  bool part = held->shards > 1, wants_part = run->shards > 1;
+  if (!part && !(wants_part && begun)) return MNO_OK;
+  if (!part)
+    return mno_fail(err, MNO_ERR_USAGE,
+                    "%s holds instances of the whole sweep, and this run is for shard %d/%d; go on with it without --shard, or "
+                    "give the shard another output",
+                    name, run->shard, run->shards);
+  if (wants_part && held->shard == run->shard && held->shards == run->shards) return MNO_OK;
+  char wanted[64] = "all of it";
+  if (wants_part) snprintf(wanted, sizeof wanted, "shard %d/%d", run->shard, run->shards);
+  return mno_fail(err, MNO_ERR_USAGE,
+                  "%s holds shard %d/%d of the sweep, and this run is for %s; --shard %d/%d goes on with it, another output "
+                  "takes another share (meanode merge joins them)",
+                  name, held->shard, held->shards, wanted, held->shard, held->shards);
+}
+
 /* ---- Rows by id */
 
 static int by_id(const void *a, const void *b) {

@@ -6,6 +6,7 @@
 #include "meanode/result.h"
 #include "meanode/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,15 @@ typedef struct mno_held {
 /* MNO_OK if every instance that is held is also in the plan, under the same settings; otherwise MNO_ERR_INPUT that names a
  * data file which has changed, and the difference between the configurations, line by line. */
 mno_status mno_compare(const mno_held *held, const mno_plan *plan, mno_error *err);
+
+typedef struct mno_share {
+  int shard, shards;
+} mno_share;
+
+/* Does a run for a share of the plan (shard of shards; shards <= 1: all of it) go on with a file that holds another? `begun`: the
+ * file has instances; one of the whole sweep without any, such as one of limits only, may become that of a shard.
+ * MNO_ERR_USAGE, naming the share to ask for. */
+mno_status mno_compare_share(const mno_share *held, const mno_share *run, const char *name, bool begun, mno_error *err);
 
 /* Rows by id. */
 typedef struct mno_rows {

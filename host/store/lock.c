@@ -163,8 +163,9 @@ static int open_file(const mno_lock *lock, int how) {
 
 static mno_status refuse(const char *path, const owner *other, mno_error *err) {
   return mno_fail(err, MNO_ERR_IO,
-                  "%s is being written by another run: process %ld on host %s; wait for it, or choose another output", path,
-                  other->pid, other->host);
+                  "%s is being written by another run: process %ld on host %s; wait for it, or choose another output (tasks of a job "
+                  "array need one each: put the task's number into its name)",
+                  path, other->pid, other->host);
 }
 
 /* Does a flock on this file keep out everybody who can open it? Of others it may be known to this machine only. */

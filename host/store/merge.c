@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "store/additions.h"
 #include "store/lock.h"
+#include "store/missing.h"
 #include "store/output.h"
 #include "store/publish.h"
 #include "store/read.h"
@@ -173,31 +174,6 @@ static mno_status deal(merge *m, mno_error *err) {
   return status;
 }
 
-/* What is missing, shard by shard where the files say what they are. */
-static mno_status report_missing(const merge *m, size_t missing, mno_error *err) {
-  char list[1500] = "";
-  size_t used = 0;
-  const mno_result_file *first = file_of(m->input[0]);
-  for (size_t i = 0; i < m->count; i++) {
-    const mno_result_file *file = file_of(m->input[i]);
-    size_t there = 0;
-    for (size_t row = 0; row < m->plan->instance_count; row++) there += m->input[i]->status[row] >= 0;
-    if (file->shards > 1 && there < file->shard_instances && used < sizeof list - 300)
-      used += (size_t)snprintf(list + used, sizeof list - used, "\n  %.200s (shard %d/%d) lacks %zu", m->input[i]->path,
-                               file->shard, file->shards, file->shard_instances - there);
-  }
-  for (int s = 0; s < first->shards && used < sizeof list - 300; s++) {
-    bool given = false;
-    for (size_t i = 0; i < m->count; i++) given |= file_of(m->input[i])->shard == s;
-    if (!given)
-      used += (size_t)snprintf(list + used, sizeof list - used, "\n  shard %d/%d is not among the files", s, first->shards);
-  }
-  return mno_fail(err, MNO_ERR_INPUT,
-                  "%zu of %zu instances are in none of the files; nothing was written (--partial writes "
-                  "what there is)%s",
-                  missing, m->plan->instance_count, list);
-}
-
 /* ---- The output */
 
 static char *join(const merge *m, const char *attribute, const char *between) {
@@ -358,7 +334,7 @@ static mno_status merge_into(merge *m, const mno_output *output, mno_lock *lock,
   *report = (mno_merge_report){.instances = m->plan->instance_count, .repeated = m->repeated};
   for (size_t row = 0; row < report->instances; row++) report->missing += m->owner[row] == SIZE_MAX;
   report->there = report->instances - report->missing;
-  if (report->missing && !options->partial) return report_missing(m, report->missing, err);
+  if (report->missing && !options->partial) return mno_report_missing(m->input, m->count, report->missing, err);
   return write_output(m, output, lock, options->command, report, err);
 }
 

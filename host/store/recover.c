@@ -132,7 +132,8 @@ static void forget(found *f) {
   free(f->source);
 }
 
-static mno_status open_base(mno_store_files *files, const mno_plan *plan, found *f, mno_error *err) {
+static mno_status open_base(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
+                            mno_error *err) {
   mno_error why = {0};
   mno_status status = mno_h5_in_use(files->path, err); /* what is written there now would be lost */
   if (status != MNO_OK) return status;
@@ -162,7 +163,12 @@ static mno_status open_base(mno_store_files *files, const mno_plan *plan, found 
   if (!ids)
     return mno_fail(err, MNO_ERR_INPUT, "%s has no ids (/id), which tell what its rows are; --force begins anew, -o NAME writes "
                     "another", files->shown);
-  return mno_compare(&held, plan, err);
+  status = mno_compare(&held, plan, err);
+  if (status != MNO_OK || !provenance) return status;
+  bool begun = false;
+  for (size_t i = 0; i < f->base->instance_count; i++) begun |= f->base->status[i] != MNO_STATUS_MISSING;
+  return mno_compare_share(&(mno_share){file->shard, file->shards}, &(mno_share){provenance->shard, provenance->shards},
+                           files->shown, begun, err);
 }
 
 static mno_status map_rows(const mno_plan *plan, const mno_rows *rows, found *f, mno_error *err) {
@@ -411,11 +417,11 @@ static bool is_replaced(const mno_store_files *files) {
   return is;
 }
 
-static mno_status look(mno_store_files *files, const mno_plan *plan, found *f, bool file_there, int8_t *status,
-                       double *seconds, mno_limit **first, mno_error *err) {
+static mno_status look(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
+                       bool file_there, int8_t *status, double *seconds, mno_limit **first, mno_error *err) {
   mno_rows rows = {0};
   mno_status done = mno_rows_of(plan, &rows, err);
-  if (done == MNO_OK && file_there) done = open_base(files, plan, f, err);
+  if (done == MNO_OK && file_there) done = open_base(files, plan, provenance, f, err);
   if (done == MNO_OK) done = map_rows(plan, &rows, f, err);
   for (size_t i = 0; done == MNO_OK && i < plan->instance_count; i++) {
     if (f->source[i] == SIZE_MAX) continue;
@@ -471,7 +477,7 @@ static mno_status open_locked(mno_store_files *files, const mno_output *output, 
     files->replaces = true;
     file_there = false;
   }
-  done = look(files, plan, &f, file_there, status, seconds, first, err);
+  done = look(files, plan, provenance, &f, file_there, status, seconds, first, err);
   if (mode != MNO_FORCE) files->replaces = false; /* what the journal holds is published at once */
   if (done == MNO_OK) done = make_first(files, plan, provenance, &f, status, seconds, err);
   if (done == MNO_OK && files->lost) {

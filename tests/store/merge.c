@@ -124,7 +124,7 @@ static void test_refused(void **state) {
   mno_merge_options options = {0};
   /* One is missing. */
   assert_int_equal(mno_merge(path, input, 2, &options, &report, &err), MNO_ERR_INPUT);
-  assert_non_null(strstr(err.message, "shard 2/3 is not among"));
+  assert_non_null(strstr(err.message, "shard 2 of 3 (counted from 0) is not among the files: meanode run CONFIG.yaml --shard 2/3"));
   assert_false(sample_exists(path, ""));
   options.partial = true;
   assert_ok(mno_merge(path, input, 2, &options, &report, &err));
@@ -168,7 +168,8 @@ static void test_refused(void **state) {
   }
 
   /* A run that has not ended. */
-  store = sample_open(input[1], s.plan, MNO_RESUME);
+  mno_provenance origin = {.backend = "cpu", .device = "a test", .command = "meanode run", .shard = 1, .shards = SHARDS};
+  assert_ok(mno_store_open(input[1], s.plan, &origin, MNO_RESUME, &store, &err));
   assert_int_equal(mno_merge(path, input, SHARDS, &options, &report, &err), MNO_ERR_INPUT);
   assert_non_null(strstr(err.message, "still being written"));
   sample_close(store);

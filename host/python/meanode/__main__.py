@@ -1,16 +1,26 @@
-"""python3 -m meanode plot ...: what `meanode plot` runs."""
+"""What `meanode plot` and `meanode report` run, as a file of its own (host/cli/python.c) or as python3 -m meanode.
+
+Until start() has arranged the process only modules of the standard library may be imported: numpy and matplotlib read the
+environment, and the user's settings, when they are."""
 
 import argparse
 import difflib
+import importlib.util
+import os
+import signal
+import site
 import sys
 
-EXIT_USAGE, EXIT_INPUT, EXIT_UNAVAILABLE, EXIT_IO = 2, 65, 69, 74
+EXIT_INTERNAL, EXIT_USAGE, EXIT_INPUT, EXIT_UNAVAILABLE, EXIT_IO, EXIT_INTERRUPTED = 1, 2, 65, 69, 74, 75
 PACKAGES = {"matplotlib": "python3-matplotlib", "xarray": "python3-xarray", "h5netcdf": "python3-h5netcdf",
             "h5py": "python3-h5py", "scipy": "python3-scipy", "numpy": "python3-numpy", "pandas": "python3-pandas"}
 
 
+# ---- Arguments
+
+
 def count(text):
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal() and len(text) < 19):
         raise argparse.ArgumentTypeError(f'"{text}" is not a number from 0 on')
     return int(text)
 
@@ -43,39 +53,73 @@ def parser(kinds):
     return top
 
 
+# ---- Commands
+
+
+def say(text):
+    if sys.stderr is not None:  # closed: print would take the standard output
+        print(text, file=sys.stderr)
+
+
 def main(arguments=None):
     try:
-        from . import figures, reading  # the heavy imports, so that what is missing can be named
+        from meanode import figures, reading  # the heavy imports, so that what is missing can be named
+    except MemoryError:
+        raise
     except ImportError as missing:
-        name = (missing.name or "").split(".")[0]
-        package = PACKAGES.get(name, "python3-matplotlib python3-xarray python3-h5netcdf")
-        print(f"meanode: {sys.executable} lacks {name or missing}: apt-get install {package}, or set MEANODE_PYTHON to an "
-              "interpreter that has it", file=sys.stderr)
+        lacking = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+        why = f"lacks {', '.join(lacking)}" if lacking else f"cannot load {missing.name or 'a package'} ({first_line(missing)})"
+        install = " ".join(PACKAGES[name] for name in lacking or ("matplotlib", "xarray", "h5netcdf", "scipy"))
+        say(f"meanode: {sys.executable} {why}: apt-get install {install}, or set MEANODE_PYTHON to an interpreter that has "
+            f"{'them' if len(lacking) > 1 else 'it'}")
+        return EXIT_UNAVAILABLE
+    except Exception as broken:  # a package that does not fit the interpreter or another package
+        say(f"meanode: {sys.executable} has packages that do not work ({type(broken).__name__}: {first_line(broken)}): install "
+            "python3-matplotlib python3-xarray python3-h5netcdf python3-scipy again, or set MEANODE_PYTHON to another interpreter")
         return EXIT_UNAVAILABLE
     options = parser(figures.KINDS).parse_args(arguments)
     try:
         return COMMANDS[options.command](options)
     except reading.FileProblem as problem:
-        print(f"meanode {options.command}: {problem}", file=sys.stderr)
+        say(f"meanode {options.command}: {problem}")
         return exit_code(problem)
+    except BrokenPipeError:
+        raise
     except OSError as problem:
-        print(f"meanode {options.command}: {problem}", file=sys.stderr)
+        named = problem.filename is not None and problem.strerror
+        say(f"meanode {options.command}: " + (f"{os.fsdecode(problem.filename)}: {problem.strerror}" if named else str(problem)))
         return EXIT_IO
 
 
+def first_line(problem):
+    """Of a message that may fill a screen."""
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    return lines[0] if lines else type(problem).__name__
+
+
 def exit_code(problem):
-    from .reading import NoSuchFile
+    from meanode.reading import NoSuchFile
 
     return EXIT_IO if isinstance(problem, NoSuchFile) else EXIT_INPUT
 
 
+def same_file(one, other):
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
 def plot(options):
-    from . import figures
+    from meanode import figures
 
     if options.kind is not None and options.kind not in figures.KINDS:
         near = difflib.get_close_matches(options.kind, figures.KINDS, 1)
         hint = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(figures.KINDS)}"
-        print(f'meanode plot: unknown kind "{options.kind}"{hint}', file=sys.stderr)
+        say(f'meanode plot: unknown kind "{options.kind}"{hint}')
+        return EXIT_USAGE
+    if same_file(options.output, options.file):
+        say(f"meanode plot: {options.output} is both the output and the input")
         return EXIT_USAGE
     fig = figures.draw(options.file, options.output, options.kind, step=options.step, quantity=options.quantity,
                        problem=options.problem, dpi=options.dpi)
@@ -85,20 +129,141 @@ def plot(options):
 
 
 def report(options):
-    from .report import write_report
+    from meanode.report import write_report
 
+    if any(same_file(options.output, file) for file in options.files):
+        say(f"meanode report: {options.output} is both the output and an input")
+        return EXIT_USAGE
     problems = write_report(options.files, options.output)
     for problem in problems:
-        print(f"meanode report: {problem}", file=sys.stderr)
+        say(f"meanode report: {problem}")
     drawn = len(options.files) - len(problems)
     if problems:
         page = f"{options.output} holds the other {drawn}" if drawn else f"{options.output} was not written"
-        print(f"meanode report: {len(problems)} of {len(options.files)} files without a figure; {page}", file=sys.stderr)
+        say(f"meanode report: {len(problems)} of {len(options.files)} files without a figure; {page}")
     return max((exit_code(problem) for problem in problems), default=0)
 
 
 COMMANDS = {"plot": plot, "report": report}
 
 
+# ---- The process
+
+
+def arrange_path():
+    """The module itself first; what the user's own folders (PYTHONPATH, pip --user) have comes last, so that it adds packages that the
+    interpreter lacks and replaces none. The working folder is not among them, however it was named."""
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    here = ("", os.curdir)
+    sys.path[:] = [own] + [folder for folder in sys.path if folder not in here and folder != own]
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep) + [site.getusersitepackages()]
+    for folder in given:
+        if os.path.isabs(folder) and os.path.isdir(folder) and not same_file(folder, os.curdir) and folder not in sys.path:
+            sys.path.append(folder)
+
+
+def arrange_environment():
+    """Nothing that libraries read from it may change a figure: not the number of threads of sums, not settings of drawing."""
+    for name in list(os.environ):
+        if name.startswith(("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO_", "BLIS_", "NUMEXPR_", "NPY_", "NUMPY_")):
+            del os.environ[name]
+    for name in ("MPLBACKEND", "SOURCE_DATE_EPOCH"):
+        os.environ.pop(name, None)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    os.environ["MATPLOTLIBRC"] = os.devnull  # instead of the user's; one in the working folder comes before it, see import_matplotlib
+
+
+def import_matplotlib():
+    """From a folder without a matplotlibrc, and quiet about a home that it cannot write its cache of fonts to."""
+    import logging
+    import warnings
+
+    logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    try:
+        here = os.open(os.curdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        here = None
+    os.chdir("/")
+    try:
+        import matplotlib.font_manager  # noqa: F401
+    except Exception:  # main says so
+        pass
+    finally:
+        if here is not None:
+            os.fchdir(here)
+            os.close(here)
+
+
+class Interrupted(KeyboardInterrupt):
+    pass
+
+
+def on_signal(number, frame):
+    signal.signal(number, signal.SIG_IGN)
+    on_signal.happened = True
+    raise Interrupted
+
+
+on_signal.happened = False
+
+
+def catch_signals():
+    """These signals, which the program held back until now, end the command tidily."""
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in ends:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, on_signal)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
+
+
+def plain_streams():
+    """A name that is no UTF-8 is printed as it is, as the program itself does."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="surrogateescape")
+
+
+def ended(code):
+    """The code, once all that was printed is out."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except OSError as problem:
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, sys.stdout.fileno())  # what cannot be told is not told again when the interpreter ends
+        os.close(sink)
+        if isinstance(problem, BrokenPipeError):
+            return code  # the reader has seen enough
+        say(f"meanode: cannot write the standard output: {problem.strerror}")
+        return code or EXIT_IO
+
+
+def start():
+    """Run the command and leave; without a traceback for what a person, a disk or a package does."""
+    try:
+        catch_signals()
+        plain_streams()
+        arrange_path()
+        arrange_environment()
+        import_matplotlib()
+        code = main()
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else EXIT_USAGE if left.code else 0
+    except BrokenPipeError:
+        code = 0
+    except MemoryError:
+        say("meanode: out of memory")
+        code = EXIT_INTERNAL
+    except BaseException:
+        if not on_signal.happened:
+            raise
+        say("meanode: interrupted")
+        code = EXIT_INTERRUPTED
+    sys.exit(ended(code))
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    start()

@@ -1,11 +1,12 @@
 """Kinds of figures, and drawing one of them to a file."""
 
 import collections
+import io
 import os
 
 import numpy
 
-from . import reading, style
+from . import reading, style, writing
 from .authors import draw_authors
 from .chaos import draw_chaos
 from .dimension import draw_dimension
@@ -41,11 +42,13 @@ def default_kind(results):
 def draw(source, output=None, kind=None, step=None, quantity="output", problem=0, dpi=None):
     """Draw one figure; returns it, with .verdicts. source: a path or what meanode.open returned; kind: default_kind if None.
 
-    Raises FileProblem for an unknown kind or suffix, or a file that lacks what the figure needs."""
+    Raises FileProblem for an unknown kind or suffix, or a file that lacks what the figure needs; writing.CannotWrite."""
     if kind is not None and kind not in KINDS:
         raise reading.FileProblem(f'unknown kind "{kind}"; there are {", ".join(KINDS)}')
     if output is not None and not os.fspath(output).lower().endswith(SUFFIXES):
         raise reading.FileProblem(f"{output}: the name must end in .svg, .png or .pdf")
+    if output is not None:
+        writing.target(output)
     results = reading.open(source) if isinstance(source, (str, os.PathLike)) else source
     # Logarithms of zero and the like come out as numbers that are not finite, which no panel shows.
     with style.look(), numpy.errstate(all="ignore"):
@@ -57,6 +60,12 @@ def draw(source, output=None, kind=None, step=None, quantity="output", problem=0
             raise reading.FileProblem(f"{results.meanode.path}: damaged, or not what this figure needs: {type(problem_).__name__}: "
                                       f"{problem_}") from problem_
         if output is not None:
-            metadata = {"Date": None} if os.fspath(output).lower().endswith(".svg") else None
-            fig.savefig(output, dpi=dpi, metadata=metadata)
+            writing.write(output, drawn(fig, os.fspath(output).rpartition(".")[2].lower(), dpi))
     return fig
+
+
+def drawn(fig, form, dpi=None):
+    """The bytes of a file in this form ("svg", "png", "pdf"), the same whenever they are drawn; within style.look()."""
+    file = io.BytesIO()
+    fig.savefig(file, format=form, dpi=dpi, metadata={"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form))
+    return file.getvalue()

@@ -15,9 +15,12 @@ ESTIMATES = ("a", "b", "c", "slope_fluctuation", "slope_fluctuation_L", "slope_f
 
 def binary():
     """The meanode program: $MEANODE, the one this module was installed or built with, or the one on PATH."""
+    named = os.environ.get("MEANODE")
+    if named and not (os.access(named, os.X_OK) and os.path.isfile(named)):
+        raise FileProblem(f"the variable MEANODE names {named}, which is no program; leave it unset to find the one of this module")
     above = dict(enumerate(pathlib.Path(__file__).resolve().parents))
     installed, source = above.get(4), above.get(3)  # PREFIX/share/meanode/python/meanode, SOURCE/host/python/meanode
-    candidates = [os.environ.get("MEANODE"), installed and installed / "bin" / "meanode", source and source / "build" / "meanode",
+    candidates = [named, installed and installed / "bin" / "meanode", source and source / "build" / "meanode",
                   source and source / "build-dev" / "meanode", shutil.which("meanode")]
     for candidate in candidates:
         if candidate and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
@@ -28,14 +31,15 @@ def binary():
 def fit_json(path, steps=None, quantity=None, deterministic=False):
     """What `meanode fit --json` prints, as a dict. path: a file, or what meanode.open returned."""
     file = path if isinstance(path, (str, os.PathLike)) else path.meanode.path
-    command = [binary(), "fit", os.fspath(file), "--json"]
+    command = [binary(), "fit", "--json"]
     if steps is not None:
         command += ["--step", ",".join(str(step) for step in steps)]
     if quantity is not None:
         command += ["--quantity", quantity]
     if deterministic:
         command += ["--deterministic"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command += ["--", os.fspath(file)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="surrogateescape")
     if done.returncode:
         raise FileProblem(done.stderr.strip().removeprefix("meanode fit: ") or f"{command[0]} fit failed with code {done.returncode}")
     return json.loads(done.stdout)

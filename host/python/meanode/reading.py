@@ -58,7 +58,7 @@ class Access:
     def config(self):
         """The configuration text."""
         text = self._root["config"].values.item()
-        return text.decode() if isinstance(text, bytes) else text
+        return text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else str(text)
 
     def _name(self, problem):
         name, names = problem if isinstance(problem, str) else f"problem_{problem:04d}", self.problems

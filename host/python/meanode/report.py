@@ -2,11 +2,10 @@
 
 import datetime
 import html
-import io
 import os
 import re
 
-from . import figures, fitting, reading
+from . import figures, fitting, reading, writing
 from .verdict import number
 from .version import VERSION
 
@@ -23,25 +22,30 @@ pre { background: #f5f5f5; padding: 0.7rem; overflow-x: auto; font-size: 0.8rem 
 
 def write_report(paths, output):
     """Write the page; every file is drawn as the kind that its configuration names. Returns the FileProblems, one for each file without a
-    figure: their messages stand on the page. No page if no file has a figure. Raises FileProblem for a bad output, OSError."""
+    figure: their messages stand on the page. No page if no file has a figure. Raises FileProblem for a bad output, writing.CannotWrite."""
     if not os.fspath(output).lower().endswith((".html", ".htm")):
         raise reading.FileProblem(f"{output}: the name must end in .html")
+    writing.target(output)
     sections, problems = [], []
     for index, path in enumerate(paths):
         try:
             sections.append(section(path, f"f{index}-"))
         except reading.FileProblem as problem:
             problems.append(problem.naming(path))
-            sections.append(f"<h2>{html.escape(os.path.basename(path))}: no figure</h2>\n<p>{html.escape(str(problems[-1]))}</p>")
+            sections.append(f"<h2>{shown(os.path.basename(path))}: no figure</h2>\n<p>{shown(str(problems[-1]))}</p>")
     if len(problems) == len(paths):
         return problems
     page = (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>meanode report</title>\n<style>{STYLE}</style>'
             f"</head><body>\n<h1>meanode report</h1>\n<p class=small>{len(paths)} result "
             f"file{'s' if len(paths) != 1 else ''}; meanode {VERSION}; {datetime.date.today().isoformat()}. Intervals are at 95%.</p>\n"
             + "\n".join(sections) + "\n</body></html>\n")
-    with open(output, "w", encoding="utf-8") as file:
-        file.write(page)
+    writing.write(output, page.encode("utf-8", "backslashreplace"))
     return problems
+
+
+def shown(text):
+    """A name or message on the page."""
+    return html.escape(writing.visible(text))
 
 
 def with_prefix(svg, prefix):
@@ -53,13 +57,11 @@ def section(path, prefix):
     results = reading.open(path)
     kind = figures.default_kind(results)
     fig = figures.draw(results, kind=kind)
-    drawing = io.StringIO()
     with figures.style.look():
-        fig.savefig(drawing, format="svg", metadata={"Date": None})
-    svg = drawing.getvalue()
+        svg = figures.drawn(fig, "svg").decode()
     text = html.escape(results.meanode.config)
     attributes = {name: results.attrs[name] for name in ("source", "backend", "device", "precision") if name in results.attrs}
-    return (f"<h2>{html.escape(os.path.basename(path))}: {html.escape(figures.KINDS[kind].summary)}</h2>\n"
+    return (f"<h2>{shown(os.path.basename(path))}: {html.escape(figures.KINDS[kind].summary)}</h2>\n"
             f"<p class=small>{html.escape('; '.join(f'{k} {v}' for k, v in attributes.items()))}</p>\n"
             + with_prefix(svg[svg.index("<svg"):], prefix) + verdict_table(fig.verdicts) + (constants_table(path) if kind == "law" else "")
             + f"<details><summary>Configuration</summary><pre>{text}</pre></details>")

@@ -50,8 +50,10 @@ SETTINGS = {
 
 @contextlib.contextmanager
 def look():
-    """Within it, matplotlib draws in this style; the caller's settings come back afterwards."""
-    with matplotlib.rc_context(SETTINGS):
+    """Within it, matplotlib draws in this style, whatever the caller's settings are; these come back afterwards."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
         yield
 
 
