@@ -53,6 +53,10 @@ void mno_collocation_weights(const mno_collocation *method, int end, double s, d
   }
 }
 
+void mno_collocation_extend(const mno_collocation *method, double s, double *weight) {
+  for (size_t j = 0; j < method->m; j++) weight[j] = lagrange(method->c, method->m, j, s);
+}
+
 static double square_sum(const double *x, size_t n) {
   double sum = 0;
   for (size_t i = 0; i < n; i++) sum += x[i] * x[i];

@@ -41,6 +41,12 @@ static double error_of_difference(const mno_system *system, size_t few, size_t m
   return (coarser ? 1 : shrinks) / (1 - shrinks);
 }
 
+static int64_t unresolved_step(const mno_system *system, const attempt *a) {
+  mno_system own = *system;
+  own.method = &a->method;
+  return mno_trajectory_unresolved(&own, &a->trajectory);
+}
+
 mno_status mno_refine(const mno_limit_options *options, mno_system system, size_t r, mno_run_trajectory run, void *context,
                       mno_limit **limit, mno_error *err) {
   const mno_problem *problem = system.problem;
@@ -65,9 +71,15 @@ mno_status mno_refine(const mno_limit_options *options, mno_system system, size_
     }
     int64_t failed[2] = {coarse.trajectory.failed, fine.trajectory.failed};
     double worst = failed[0] == failed[1] ? mno_largest(errors.output, problem->K + 1) : INFINITY;
+    int agree = worst <= 0.5 * options->tolerance;
+    int64_t unresolved = agree || !system.pilot ? unresolved_step(&system, fixed ? &coarse : &fine) : -1;
     int late = options->seconds > 0 && 2 * (mno_now() - start) > options->seconds;
-    if (fixed || late || worst <= 0.5 * options->tolerance || mno_node_counts[i + 1] == 0) {
-      const attempt *chosen = fixed ? &coarse : &fine;
+    if (fixed || late || (agree && unresolved < 0) || mno_node_counts[i + 1] == 0) {
+      attempt *chosen = fixed ? &coarse : &fine;
+      if (unresolved >= 0) {
+        mno_trajectory_forget(&chosen->trajectory, (size_t)unresolved, MNO_UNRESOLVED);
+        for (size_t k = (size_t)unresolved; k <= problem->K; k++) errors.output[k] = errors.embedding[k] = NAN;
+      }
       status = mno_average(problem, system.reduction, &chosen->method, &chosen->trajectory, 1, limit, err);
       if (status == MNO_OK) {
         for (size_t k = 1; k <= problem->K; k++) {
@@ -77,12 +89,12 @@ mno_status mno_refine(const mno_limit_options *options, mno_system system, size_
         mno_add_errors(*limit, &errors);
         (*limit)->certified = mno_within(*limit, options->tolerance);
         if ((*limit)->diverged >= 0)
-          snprintf((*limit)->parameters, sizeof(*limit)->parameters, "; no finite solution found");
+          mno_failure_text(chosen->trajectory.failure, chosen->trajectory.failed, (*limit)->parameters);
         else if (!(*limit)->certified && !fixed)
           snprintf((*limit)->parameters, sizeof(*limit)->parameters, "%s",
-                   late                             ? "; stopped at the time budget"
-                   : worst > options->tolerance / 2 ? "; stopped at the largest number of depth nodes"
-                                                    : "");
+                   late     ? "; stopped at the time budget"
+                   : !agree ? "; stopped at the largest number of depth nodes"
+                            : "");
       }
       attempt_free(&coarse);
       attempt_free(&fine);
@@ -107,6 +119,8 @@ void mno_limit_describe(mno_limit *limit, const char *method, const char *format
 }
 
 void mno_limit_end(mno_limit *limit, const char *ended) {
+  char *last = strchr(limit->parameters, ';');
+  if (last) *last = 0;
   size_t used = strlen(limit->parameters);
   snprintf(limit->parameters + used, sizeof limit->parameters - used, "%s", ended);
 }

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
   PILOT_PARTICLES = 512,
@@ -22,7 +23,8 @@ enum {
 static const double single_precision_tolerance = 2e-5; /* rounding of single precision stays well below this */
 static const double solver_share = 0.01;               /* of the tolerance, for the collocation equations */
 static const double depth_share = 0.3;                 /* of the tolerance, for the depth scheme */
-static const double slope = 0.6;                       /* error ~ particles^-slope, assumed when choosing sizes */
+static const char no_solution[] = "; no finite solution found";
+static const double slope = 0.6;        /* error ~ particles^-slope, assumed when choosing sizes */
 static const double helped = 0.7;       /* eight times as many particles for the pilot should do better than this */
 static const double least_slope = 0.15; /* below this, more particles do not help */
 
@@ -86,6 +88,7 @@ static mno_status find_nodes(const mno_problem *problem, const mno_limit_options
   mno_status status = mno_ensemble_budget(options, &budget, &places, err);
   for (; status == MNO_OK; pilot.particles *= 8) {
     mno_system system = mno_system_of(problem, reduction, solver_tolerance(options->tolerance), options->stop);
+    system.pilot = 1;
     status = mno_refine(&pilot.options, system, r, run_pilot, &pilot, depth, err);
     if (status != MNO_OK) break;
     double used = mno_now() - start, worst = mno_largest((*depth)->output_error, problem->K + 1);
@@ -145,20 +148,23 @@ static int next_design(const mno_randomised *s, double sampling, double room, do
   return wanted > (double)count;
 }
 
-/* Where this search ends in steps without a solution: the other one, if it knows more steps. */
+/* Where this search ends in steps without a solution: the other one, if it knows more steps, and why no more. */
 static mno_status try_steep(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
                             double start, mno_limit **limit, mno_error *err) {
   mno_limit *steep;
   double left = options->seconds > 0 ? options->seconds - (mno_now() - start) : 0;
   if (left < 0) return MNO_OK;
   mno_status status = mno_steep_solve(problem, options, reduction, left, &steep, err);
-  if (status == MNO_OK && steep && (steep->diverged < 0 || steep->diverged > (*limit)->diverged)) {
+  if (status != MNO_OK || !steep) return status;
+  if (steep->diverged < 0 || steep->diverged > (*limit)->diverged) {
     mno_limit *other = *limit;
     *limit = steep;
     steep = other;
+  } else {
+    mno_limit_end(*limit, strrchr(steep->parameters, ';'));
   }
   mno_limit_free(steep);
-  return status;
+  return MNO_OK;
 }
 
 mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
@@ -200,7 +206,7 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
     if ((*limit)->certified)
       ended = "";
     else if ((*limit)->diverged >= 0 && (*limit)->diverged == diverged) /* once may be the ensemble's fault */
-      ended = "; no finite solution found";
+      ended = no_solution;
     else if (sampling <= room && depth->diverged >= 0 && (*limit)->diverged < 0)
       ended = "; the depth error is not known at every step";
     else if (sampling <= room && worst >= tolerance)

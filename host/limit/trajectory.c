@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const double largest_gap = 0.5; /* between fields and what their values at the nodes say */
+
 enum { MOST_CORRECTIONS = 30, MEASURE_EVERY = 5 };
 
 mno_status mno_trajectory_new(const mno_problem *problem, size_t r, size_t m, mno_trajectory *trajectory, mno_error *err) {
@@ -29,7 +31,7 @@ void mno_trajectory_free(mno_trajectory *trajectory) {
 
 mno_system mno_system_of(const mno_problem *problem, const mno_reduction *reduction, double tolerance,
                          const atomic_int *stop) {
-  return (mno_system){problem, reduction, NULL, problem->alpha, tolerance, stop};
+  return (mno_system){problem, reduction, NULL, problem->alpha, tolerance, stop, 0};
 }
 
 void mno_trajectory_start(const mno_system *system, mno_trajectory *t) {
@@ -93,13 +95,49 @@ void mno_trajectory_forget(mno_trajectory *t, size_t k, mno_failure failure) {
   t->failure = failure;
 }
 
+/* Is value [r] what the polynomial through the nodes is where weight [m] takes it? size: of the field there. */
+static int follows(const mno_trajectory *t, const double *weight, const double *nodes, const double *value, double size) {
+  double off = 0;
+  for (size_t a = 0; a < t->r; a++) {
+    double sum = 0;
+    for (size_t j = 0; j < t->m; j++) sum += weight[j] * nodes[j * t->N * t->r + a];
+    off += (sum - value[a]) * (sum - value[a]);
+  }
+  return sqrt(off) <= largest_gap * size;
+}
+
+static double length(const double *x, size_t n) {
+  double sum = 0;
+  for (size_t a = 0; a < n; a++) sum += x[a] * x[a];
+  return sqrt(sum);
+}
+
+int64_t mno_trajectory_unresolved(const mno_system *system, const mno_trajectory *t) {
+  size_t r = t->r, field = t->N * r, n = t->m * field, steps = t->failed < 0 ? t->K + 1 : (size_t)t->failed;
+  double *at_0 = mno_alloc(2 * t->m, sizeof(double)), *at_1 = at_0 + t->m;
+  int64_t first = -1;
+  if (!at_0) return 0;
+  mno_collocation_extend(system->method, 0, at_0);
+  mno_collocation_extend(system->method, 1, at_1);
+  for (size_t k = 1; k < steps && first < 0; k++)
+    for (size_t e = 0; e < field && first < 0; e += r) {
+      const double *h = t->h + k * n + e, *b = t->b + k * n + e, *h0 = system->reduction->h0 + e;
+      const double *h1 = t->h1 + k * field + e, *b1 = t->b1 + k * field + e;
+      double size = fmax(length(h0, r), length(h1, r));
+      if (!follows(t, at_0, h, h0, size) || !follows(t, at_1, h, h1, size) || !follows(t, at_1, b, b1, length(b1, r)))
+        first = (int64_t)k;
+    }
+  free(at_0);
+  return first;
+}
+
 const char *mno_failure_text(mno_failure failure, int64_t step, char text[64]) {
   long long k = (long long)step;
   switch (failure) {
   case MNO_SOLVED: text[0] = 0; break;
   case MNO_UNSOLVED: snprintf(text, 64, "; no finite solution found"); break;
-  case MNO_GREW: snprintf(text, 64, "; diverges: the states grow without bound at step %lld", k); break;
-  case MNO_UNRESOLVED: snprintf(text, 64, "; too steep for the depth nodes at step %lld", k); break;
+  case MNO_GREW: snprintf(text, 64, "; its states grow by more than %.0e at step %lld", MNO_LARGEST_GROWTH, k); break;
+  case MNO_UNRESOLVED: snprintf(text, 64, "; it grows or falls too fast for depth nodes at step %lld", k); break;
   }
   return text;
 }

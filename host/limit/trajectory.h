@@ -9,11 +9,13 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#define MNO_LARGEST_GROWTH 1e8 /* of the states over the depth: exp(18), what is left of 16 digits is none */
+
 /* Why a step has no solution. */
 typedef enum mno_failure {
   MNO_SOLVED,
   MNO_UNSOLVED,   /* the iteration finds none */
-  MNO_GREW,       /* the states leave what doubles and depth nodes can follow */
+  MNO_GREW,       /* states grow by more than MNO_LARGEST_GROWTH */
   MNO_UNRESOLVED, /* one was found that the depth nodes do not determine */
 } mno_failure;
 
@@ -37,6 +39,7 @@ typedef struct mno_system {
   double alpha;           /* that of the problem for the Mean ODE, 1 for the Neural Tangent ODE */
   double tolerance;       /* of the solution of the collocation equations */
   const atomic_int *stop; /* may be NULL */
+  int pilot;              /* 1: its differences are the depth error of another limit, its solution is not used */
 } mno_system;
 
 /* Is the activation only piecewise smooth? Then a finite ensemble has a drift with kinks and an adjoint drift with jumps. */
@@ -68,7 +71,12 @@ int mno_trajectory_finish(const mno_system *system, mno_trajectory *trajectory, 
 /* Step k and later ones have no finite solution. */
 void mno_trajectory_forget(mno_trajectory *trajectory, size_t k, mno_failure failure);
 
-/* The same in words, to be put behind the parameters of a limit: "; at step 3 ...". */
+/* The first step whose fields are not determined by their values at the nodes, or -1. At a rate far above the number of
+ * nodes the collocation equations have a solution that is none of the differential equation (states near 0 at the nodes, and
+ * at s = 1 those of s = 0), and it looks the same with more nodes. */
+int64_t mno_trajectory_unresolved(const mno_system *system, const mno_trajectory *trajectory);
+
+/* A failure in words, to be put behind the parameters of a limit: "; at step 3 ...". */
 const char *mno_failure_text(mno_failure failure, int64_t step, char text[64]);
 
 #endif
