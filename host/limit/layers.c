@@ -38,14 +38,14 @@ mno_status mno_layers_train(const mno_problem *problem, const mno_reduction *red
     mno_ensemble_pass(ensemble, h, b + field, NULL, NULL, NULL, NULL, NULL);
   }
   free(h);
-  mno_status status = mno_interrupted(ensemble->stop, err);
-  return status == MNO_OK ? mno_ensemble_check(ensemble, err) : status;
+  return mno_ensemble_check(ensemble, err);
 }
 
 typedef struct nodes {
   const mno_system *system;
   mno_trajectory *trajectory;
   size_t L;
+  size_t known; /* steps */
 } nodes;
 
 static void interpolate(const nodes *to, const double *layers, double *out) {
@@ -66,7 +66,7 @@ static double largest(const double *x, size_t n) {
 }
 
 static int keep(void *context, size_t k, const double *h, const double *b) {
-  const nodes *to = context;
+  nodes *to = context;
   mno_trajectory *t = to->trajectory;
   size_t field = t->N * t->r, all = (to->L + 1) * field;
   if (!(largest(h, all) <= MNO_LARGEST_GROWTH * largest(h, field)) || !isfinite(largest(b, all))) {
@@ -77,11 +77,16 @@ static int keep(void *context, size_t k, const double *h, const double *b) {
   interpolate(to, b, t->b + k * t->m * field);
   memcpy(t->h1 + k * field, h + to->L * field, field * sizeof(double));
   memcpy(t->b1 + k * field, b + to->L * field, field * sizeof(double));
+  to->known = k + 1;
   return 1;
 }
 
 mno_status mno_trajectory_layers(const mno_system *system, mno_ensemble *ensemble, mno_trajectory *t, mno_error *err) {
-  nodes to = {system, t, ensemble->room.m};
+  nodes to = {system, t, ensemble->room.m, 1};
   ensemble->stop = system->stop;
-  return mno_layers_train(system->problem, system->reduction, ensemble, keep, &to, err);
+  mno_trajectory_start(system, t);
+  mno_status status = mno_layers_train(system->problem, system->reduction, ensemble, keep, &to, err);
+  if (status == MNO_OK && mno_stopped(system->stop) && t->failed < 0 && to.known <= t->K)
+    mno_trajectory_forget(t, to.known, MNO_OUT_OF_TIME);
+  return status;
 }

@@ -10,7 +10,7 @@
 typedef int (*mno_layers_sink)(void *context, size_t k, const double *h, const double *b);
 
 /* Trains for K steps, and leaves the particles trained. The ensemble holds the initial units, a node per layer. Errors:
- * MNO_ERR_MEMORY, MNO_INTERRUPTED. */
+ * MNO_ERR_MEMORY, MNO_INTERRUPTED; if the time is up it ends early. */
 mno_status mno_layers_train(const mno_problem *problem, const mno_reduction *reduction, mno_ensemble *ensemble,
                             mno_layers_sink sink, void *context, mno_error *err);
 

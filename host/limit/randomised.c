@@ -75,7 +75,7 @@ static void randomise(void *context, size_t piece, int worker) {
                            : mno_trajectory_particles(&system, &fine, two ? &coarse : NULL, t, err);
   mno_ensemble_free(&fine);
   mno_ensemble_free(&coarse);
-  s->status[index] = status;
+  s->status[index] = mno_trajectory_settle(&system, t, status);
 }
 
 mno_status mno_randomised_new(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
@@ -95,7 +95,19 @@ mno_status mno_randomised_new(const mno_problem *problem, const mno_limit_option
   return status;
 }
 
-/* Randomisations up to number count. */
+/* Drops those that the end of the time cut, if there are others. */
+static void keep_complete(mno_randomised *s) {
+  size_t complete = 0, kept = 0;
+  for (size_t i = 0; i < s->count; i++) complete += !mno_trajectory_is_cut(&s->trajectory[i]);
+  s->cut = complete < s->count && complete < 2;
+  for (size_t i = 0; !s->cut && i < s->count; i++)
+    if (mno_trajectory_is_cut(&s->trajectory[i]))
+      mno_trajectory_free(&s->trajectory[i]);
+    else
+      s->trajectory[kept++] = s->trajectory[i];
+  if (!s->cut) s->count = kept;
+}
+
 mno_status mno_randomised_extend(mno_randomised *s, size_t count, mno_error *err) {
   double start = mno_now();
   const mno_limit_options *options = s->options;
@@ -113,6 +125,7 @@ mno_status mno_randomised_extend(mno_randomised *s, size_t count, mno_error *err
       status = s->status[i];
       if (err) *err = s->error[i];
     }
+  if (status == MNO_OK) keep_complete(s);
   s->seconds += mno_now() - start;
   return status;
 }

@@ -29,6 +29,7 @@ typedef struct mno_randomised {
   size_t memory;              /* bytes of particles that one place may hold */
   int places;
   double seconds; /* of all of them */
+  int cut;        /* the time was up before two were complete */
 } mno_randomised;
 
 /* Errors: MNO_ERR_MEMORY; MNO_ERR_INPUT for a number of particles that the user chose and that is beyond the memory. */
@@ -36,7 +37,8 @@ mno_status mno_randomised_new(const mno_problem *problem, const mno_limit_option
                               mno_design design, mno_randomised *solution, mno_error *err);
 void mno_randomised_free(mno_randomised *solution);
 
-/* Solves randomisations up to number count; those that are there are kept. */
+/* Solves randomisations up to number count; those that are there are kept. Those that the end of the time budget cuts are
+ * dropped if others are complete. */
 mno_status mno_randomised_extend(mno_randomised *solution, size_t count, mno_error *err);
 
 /* Why the first step that failed has no solution: MNO_GREW where all of them grow. */

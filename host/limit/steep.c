@@ -4,6 +4,7 @@
 #include "limit/ensemble.h"
 #include "limit/randomised.h"
 #include "limit/refine.h"
+#include "limit/stop.h"
 
 #include <math.h>
 
@@ -70,7 +71,7 @@ mno_status mno_steep_solve(const mno_problem *problem, const mno_limit_options *
   mno_status status = MNO_OK;
   const char *ended = "";
   char room[64];
-  mno_failure why = MNO_SOLVED; /* the last solution has no more steps */
+  mno_failure why = MNO_SOLVED; /* *limit has no more steps */
   double start = mno_now(), before = start;
   *limit = NULL;
   for (size_t i = 0, most = seconds > 0 ? LEVELS : LEVELS_WITHOUT_BUDGET; i < most && !*ended; i++) {
@@ -82,11 +83,12 @@ mno_status mno_steep_solve(const mno_problem *problem, const mno_limit_options *
     if (status != MNO_OK) break;
     double end = mno_now(), next = NEXT_COSTS * (end - before);
     before = end;
-    if (now && now->diverged >= 0) why = failure;
     if (!now)
       ended = "; stopped at the memory budget";
+    else if (mno_time_is_up(options->stop))
+      ended = "; stopped at the time budget";
     else if (!now->certified && failure == MNO_GREW && *limit && known(now) == known(*limit))
-      ended = "; it grows";
+      ended = mno_failure_text(failure, now->diverged, room);
     else if (seconds > 0 && end - start + next > seconds)
       ended = "; stopped at the time budget";
     else if (i + 1 == most && !now->certified)
@@ -96,6 +98,7 @@ mno_status mno_steep_solve(const mno_problem *problem, const mno_limit_options *
     } else if (now) {
       mno_limit_free(*limit);
       *limit = now;
+      why = failure;
       if (now->certified) break;
     }
   }
