@@ -80,8 +80,8 @@ mno_status mno_trajectory_closure(const mno_system *system, mno_trajectory *t, m
     mno_trajectory_guess(t, k, t->h + k * n);
     double size = mno_collocation_forward(system->method, t->N, r, system->alpha, system->reduction->h0, drift, &c, NULL,
                                           system->tolerance, t->h + k * n, F, J, t->h1 + k * field);
-    if (!isfinite(size) || !mno_trajectory_finish(system, t, k, J, NULL)) mno_trajectory_forget(t, k, MNO_UNSOLVED);
+    if (!isfinite(size) || !mno_trajectory_finish(system, t, k, J, NULL)) mno_trajectory_fail(system, t, k, MNO_UNSOLVED);
   }
   free(block);
-  return mno_interrupted(system->stop, err);
+  return mno_dropped(system->stop, err);
 }

@@ -53,6 +53,10 @@ void mno_collocation_weights(const mno_collocation *method, int end, double s, d
   }
 }
 
+void mno_collocation_extend(const mno_collocation *method, double s, double *weight) {
+  for (size_t j = 0; j < method->m; j++) weight[j] = lagrange(method->c, method->m, j, s);
+}
+
 static double square_sum(const double *x, size_t n) {
   double sum = 0;
   for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
@@ -94,8 +98,9 @@ static int direct(size_t m, size_t N, size_t r, double alpha, const double *K, c
 
 /* Solves x_i = rhs_i + alpha sum_j K_ij T_j x_j for one sample. The iteration of this Volterra equation converges
  * superlinearly unless alpha J is large. work: [2][m][r]. */
-static int linear(size_t m, size_t N, size_t r, double alpha, const double *K, const double *J, int transposed,
-                  const double *rhs, double *x, double *work) {
+static int linear(const mno_collocation *method, size_t N, size_t r, double alpha, const double *K, const double *J,
+                  int transposed, const double *rhs, double *x, double *work) {
+  size_t m = method->m;
   double *y = work, *t = work + m * r, scale = 0, last = INFINITY;
   for (size_t i = 0; i < m; i++) {
     memcpy(y + i * r, rhs + i * N * r, r * sizeof(double));
@@ -103,6 +108,7 @@ static int linear(size_t m, size_t N, size_t r, double alpha, const double *K, c
   }
   if (!isfinite(scale)) return 0;
   for (int sweep = 0; sweep < SWEEPS; sweep++) {
+    if (mno_stopped(method->stop)) return 0;
     for (size_t j = 0; j < m; j++) {
       const double *Jj = J + j * N * r * r;
       for (size_t a = 0; a < r; a++) t[j * r + a] = 0;
@@ -150,8 +156,7 @@ double mno_collocation_forward(const mno_collocation *method, size_t N, size_t r
       }
     int solved = 1;
     for (size_t sample = 0; sample < N && solved; sample++)
-      solved = !mno_stopped(method->stop) &&
-               linear(m, N, r, alpha, method->A, J + sample * r * r, 0, rhs + sample * r, delta + sample * r, work);
+      solved = linear(method, N, r, alpha, method->A, J + sample * r * r, 0, rhs + sample * r, delta + sample * r, work);
     size = solved ? sqrt(square_sum(delta, n) / (square_sum(h, n) + 1e-300)) : NAN;
     if (!isfinite(size)) {
       size = NAN;
@@ -195,8 +200,7 @@ int mno_collocation_backward(const mno_collocation *method, size_t N, size_t r, 
     }
   int solved = 1;
   for (size_t sample = 0; sample < N && solved; sample++)
-    solved = !mno_stopped(method->stop) &&
-             linear(m, N, r, alpha, K, J + sample * r * r, 1, rhs + sample * r, b + sample * r, work);
+    solved = linear(method, N, r, alpha, K, J + sample * r * r, 1, rhs + sample * r, b + sample * r, work);
   free(rhs);
   return solved;
 }

@@ -26,6 +26,9 @@ void mno_collocation_free(mno_collocation *method);
  * value = weight[0] x(end) + sum_j weight[1 + j] x_j. */
 void mno_collocation_weights(const mno_collocation *method, int end, double s, double *weight /* [m + 1] */);
 
+/* The same for the polynomial through the values at the nodes alone. */
+void mno_collocation_extend(const mno_collocation *method, double s, double *weight /* [m] */);
+
 /* The drift F [m][N][r] and its Jacobian J [m][N][r][r] (J[a][b] = dF_a/dh_b) at the fields h [m][N][r]. */
 typedef void (*mno_drift)(void *context, const double *h, double *F, double *J);
 

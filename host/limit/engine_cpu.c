@@ -163,7 +163,8 @@ static void pass_node(void *context, size_t index, int worker) {
                    .F = to(all->F, field),
                    .G = to(all->G, field),
                    .J = to(all->J, field * r),
-                   .scratch = (char *)p->scratch + (size_t)worker * p->scratch_bytes};
+                   .scratch = (char *)p->scratch + (size_t)worker * p->scratch_bytes,
+                   .stop = all->stop};
   p->kernel->run(&pass);
 }
 

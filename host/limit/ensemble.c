@@ -119,6 +119,9 @@ void mno_ensemble_pass(mno_ensemble *ensemble, const double *old_h, const double
 }
 
 mno_status mno_ensemble_check(const mno_ensemble *ensemble, mno_error *err) {
-  if (err && ensemble->fault.status != MNO_OK) *err = ensemble->fault;
+  mno_status status = mno_dropped(ensemble->stop, err);
+  if (status != MNO_OK || ensemble->fault.status == MNO_OK) return status;
+  if (ensemble->fault.status == MNO_INTERRUPTED && mno_time_is_up(ensemble->stop)) return MNO_OK;
+  if (err) *err = ensemble->fault;
   return ensemble->fault.status;
 }

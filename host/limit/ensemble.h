@@ -45,6 +45,7 @@ void mno_ensemble_pass(mno_ensemble *ensemble, const double *old_h, const double
                        double *F, double *G, double *J);
 /* The same over the nodes first .. first + count - 1; arrays [count]... */
 void mno_ensemble_pass_nodes(mno_ensemble *ensemble, const mno_particle_pass *pass);
+/* That the time is up is no failure. */
 mno_status mno_ensemble_check(const mno_ensemble *ensemble, mno_error *err);
 
 #endif

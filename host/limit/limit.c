@@ -4,6 +4,7 @@
 #include "limit/joint.h"
 #include "limit/mean_ode.h"
 #include "limit/tangent_ode.h"
+#include "limit/watch.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -99,19 +100,27 @@ mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *e
 
 void mno_limit_free(mno_limit *limit) { free(limit); }
 
-mno_status mno_limit_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err) {
-  *limit = NULL;
-  double start = mno_now();
-  mno_status status;
+static mno_status solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err) {
   switch (options->kind) {
-  case MNO_LIMIT_MEAN_ODE: status = mno_mean_ode_solve(problem, options, limit, err); break;
-  case MNO_LIMIT_TANGENT_ODE: status = mno_tangent_ode_solve(problem, options, limit, err); break;
-  case MNO_LIMIT_JOINT: status = mno_joint_solve(problem, options, limit, err); break;
+  case MNO_LIMIT_MEAN_ODE: return mno_mean_ode_solve(problem, options, limit, err);
+  case MNO_LIMIT_TANGENT_ODE: return mno_tangent_ode_solve(problem, options, limit, err);
+  case MNO_LIMIT_JOINT: return mno_joint_solve(problem, options, limit, err);
   default:
     return mno_fail(err, MNO_ERR_INPUT,
                     "limit kind %s is an average over networks (mno_limit_largest), not solved from the problem",
                     mno_limit_kind_name(options->kind));
   }
+}
+
+mno_status mno_limit_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err) {
+  *limit = NULL;
+  double start = mno_now();
+  mno_limit_options watched = *options;
+  mno_watch watch;
+  mno_status status = mno_watch_begin(&watch, options->stop, options->seconds, &watched.stop, err);
+  if (status != MNO_OK) return status;
+  status = solve(problem, &watched, limit, err);
+  mno_watch_end(&watch);
   if (status == MNO_OK) {
     (*limit)->kind = options->kind;
     (*limit)->seconds = mno_now() - start;

@@ -59,6 +59,10 @@ mno_status mno_mean_ode_solve(const mno_problem *problem, const mno_limit_option
     if (status == MNO_OK && !*limit && method == MNO_METHOD_QUADRATURE)
       status = mno_fail(err, MNO_ERR_INPUT, "limit method quadrature cannot reach tolerance %g within its budget; use sobol",
                         options->tolerance);
+    if (status == MNO_OK && *limit && (*limit)->diverged >= 0 && method == MNO_METHOD_AUTO) {
+      mno_limit_free(*limit); /* a rule has no more than its points; sampling knows another way */
+      *limit = NULL;
+    }
   }
   if (status == MNO_OK && !*limit) {
     status = mno_sampled_solve(problem, options, &reduction, limit, err);

@@ -7,6 +7,7 @@
 
 #include "meanode/model.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 typedef struct mno_pass {
@@ -19,10 +20,11 @@ typedef struct mno_pass {
   const double *old_h, *old_b; /* [N][r] */
   double step_u, step_v;
   /* evaluation; skipped when h is NULL */
-  const double *h, *b; /* [N][r]; b may be NULL */
-  double *F, *G;       /* [N][r]; G may be NULL */
-  double *J;           /* [N][r][r]; may be NULL; then G is not computed */
-  void *scratch;       /* scratch_bytes(r, N), aligned to 64 bytes */
+  const double *h, *b;    /* [N][r]; b may be NULL */
+  double *F, *G;          /* [N][r]; G may be NULL */
+  double *J;              /* [N][r][r]; may be NULL; then G is not computed */
+  void *scratch;          /* scratch_bytes(r, N), aligned to 64 bytes */
+  const atomic_int *stop; /* nonzero: the rest is left undone, and the results are none; may be NULL */
 } mno_pass;
 
 typedef struct mno_kernel {

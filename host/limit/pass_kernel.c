@@ -4,6 +4,7 @@
 
 #include "cpu/simd.h"
 #include "cpu/vmath.h"
+#include "limit/stop.h"
 
 #include <string.h>
 
@@ -144,7 +145,7 @@ static void flush(vec *sums, size_t count, double *out) {
 INLINE void jacobian(const mno_pass *pass, mno_activation activation, const workspace *w) {
   size_t r = pass->r;
   for (size_t i = 0; i < pass->N; i += PAIR)
-    for (size_t tile = 0; tile < pass->tiles; tile++) {
+    for (size_t tile = 0; tile < pass->tiles && !mno_stopped(pass->stop); tile++) {
       const vec *u = (const vec *)pass->state + tile * 2 * r * TILE, *v = u + r * TILE;
       const vec *weight = (const vec *)pass->weight + tile * TILE;
       vec p[PAIR][TILE], slope[PAIR][TILE];
@@ -209,7 +210,7 @@ static const steps steps_of[] = {
 static void sweep(const mno_pass *pass, const steps *step, const workspace *w) {
   size_t r = pass->r, N = pass->N;
   int updating = pass->old_h != NULL, evaluating = pass->h && !pass->J, adjoint = pass->G != NULL;
-  for (size_t tile = 0; tile < pass->tiles; tile++) {
+  for (size_t tile = 0; tile < pass->tiles && !mno_stopped(pass->stop); tile++) {
     vec *u = (vec *)pass->state + tile * 2 * r * TILE, *v = u + r * TILE;
     const vec *weight = (const vec *)pass->weight + tile * TILE;
     if (updating) step->update(r, N, u, v, w);

@@ -82,7 +82,7 @@ static mno_status run(void *context, const mno_system *system, mno_trajectory *t
   if (status == MNO_OK) status = mno_trajectory_particles(system, &ensemble[0], two ? &ensemble[1] : NULL, t, err);
   for (int i = 0; i < 2; i++) mno_ensemble_free(&ensemble[i]);
   *floor = rule->floor;
-  return status;
+  return mno_trajectory_settle(system, t, status);
 }
 
 mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
@@ -129,11 +129,12 @@ mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_opti
     if (last.h) {
       mno_step_difference(problem, reduction, &last, &now, &errors);
       rule.floor = mno_largest(errors.output, problem->K + 1);
-      found = rule.floor <= wanted && now.failed == last.failed && (size_t)options->particles <= count;
+      found = !mno_stopped(options->stop) && rule.floor <= wanted && now.failed == last.failed &&
+              (size_t)options->particles <= count;
     }
     mno_trajectory_free(&last);
     last = now;
-    if (found) break;
+    if (found || mno_stopped(options->stop)) break;
   }
   mno_trajectory_free(&last);
   mno_step_errors_free(&errors);

@@ -2,8 +2,8 @@
 
 #include "core/memory.h"
 #include "limit/ensemble.h"
+#include "limit/layers.h"
 #include "limit/parallel.h"
-#include "limit/picard.h"
 
 #include <stdlib.h>
 
@@ -31,10 +31,12 @@ size_t mno_randomised_fields(const mno_problem *problem, size_t r, const mno_des
 }
 
 size_t mno_randomised_bytes(const mno_randomised *s, const mno_design *d) {
-  size_t r = s->reduction->r, coarse = mno_coarse_particles(r, d->particles);
+  size_t r = s->reduction->r, coarse = mno_coarse_particles(r, d->particles),
+         fields = mno_randomised_fields(s->problem, r, d);
   const mno_engine *engine = s->options->engine;
+  if (d->layers > 0) return mno_ensemble_bytes(engine, s->problem, r, d->layers, d->particles, d->precision) + fields;
   return mno_ensemble_bytes(engine, s->problem, r, d->nodes, d->particles, d->precision) +
-         mno_ensemble_bytes(engine, s->problem, r, d->nodes, coarse, MNO_F64) + mno_randomised_fields(s->problem, r, d);
+         mno_ensemble_bytes(engine, s->problem, r, d->nodes, coarse, MNO_F64) + fields;
 }
 
 /* A number of particles that the user chose may be beyond the memory: said before anything is computed. A card's engine
@@ -57,9 +59,9 @@ static void randomise(void *context, size_t piece, int worker) {
   mno_error *err = &s->error[index];
   mno_ensemble fine = {0}, coarse = {0};
   const mno_engine *engine = s->options->engine;
-  size_t r = s->reduction->r, small = mno_coarse_particles(r, d->particles);
-  int newton = d->solver == MNO_SOLVER_NEWTON, two = newton && d->particles >= 4 * small;
-  mno_status status = mno_ensemble_new(engine, s->problem, r, d->nodes, d->particles, d->precision, 1, &fine, err);
+  size_t r = s->reduction->r, small = mno_coarse_particles(r, d->particles), places = d->layers > 0 ? d->layers : d->nodes;
+  int two = d->layers == 0 && d->particles >= 4 * small;
+  mno_status status = mno_ensemble_new(engine, s->problem, r, places, d->particles, d->precision, 1, &fine, err);
   fine.stop = s->options->stop;
   if (status == MNO_OK) status = mno_ensemble_draw(&fine, s->reduction, 0, s->options->seed, (uint32_t)index, err);
   if (status == MNO_OK && two) status = mno_ensemble_new(engine, s->problem, r, d->nodes, small, MNO_F64, 1, &coarse, err);
@@ -69,11 +71,11 @@ static void randomise(void *context, size_t piece, int worker) {
   system.method = &s->method;
   mno_trajectory *t = &s->trajectory[index];
   if (status == MNO_OK)
-    status = newton ? mno_trajectory_particles(&system, &fine, two ? &coarse : NULL, t, err)
-                    : mno_trajectory_picard(&system, &fine, t, err);
+    status = d->layers > 0 ? mno_trajectory_layers(&system, &fine, t, err)
+                           : mno_trajectory_particles(&system, &fine, two ? &coarse : NULL, t, err);
   mno_ensemble_free(&fine);
   mno_ensemble_free(&coarse);
-  s->status[index] = status;
+  s->status[index] = mno_trajectory_settle(&system, t, status);
 }
 
 mno_status mno_randomised_new(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
@@ -93,7 +95,19 @@ mno_status mno_randomised_new(const mno_problem *problem, const mno_limit_option
   return status;
 }
 
-/* Randomisations up to number count. */
+/* Drops those that the end of the time cut, if there are others. */
+static void keep_complete(mno_randomised *s) {
+  size_t complete = 0, kept = 0;
+  for (size_t i = 0; i < s->count; i++) complete += !mno_trajectory_is_cut(&s->trajectory[i]);
+  s->cut = complete < s->count && complete < 2;
+  for (size_t i = 0; !s->cut && i < s->count; i++)
+    if (mno_trajectory_is_cut(&s->trajectory[i]))
+      mno_trajectory_free(&s->trajectory[i]);
+    else
+      s->trajectory[kept++] = s->trajectory[i];
+  if (!s->cut) s->count = kept;
+}
+
 mno_status mno_randomised_extend(mno_randomised *s, size_t count, mno_error *err) {
   double start = mno_now();
   const mno_limit_options *options = s->options;
@@ -111,13 +125,17 @@ mno_status mno_randomised_extend(mno_randomised *s, size_t count, mno_error *err
       status = s->status[i];
       if (err) *err = s->error[i];
     }
+  if (status == MNO_OK) keep_complete(s);
   s->seconds += mno_now() - start;
   return status;
 }
 
 mno_failure mno_randomised_failure(const mno_randomised *s) {
   const mno_trajectory *first = NULL;
-  for (size_t i = 0; i < s->count; i++)
+  size_t grew = 0;
+  for (size_t i = 0; i < s->count; i++) {
+    grew += s->trajectory[i].failure == MNO_GREW;
     if (s->trajectory[i].failed >= 0 && (!first || s->trajectory[i].failed < first->failed)) first = &s->trajectory[i];
-  return first ? first->failure : MNO_SOLVED;
+  }
+  return !first ? MNO_SOLVED : grew == s->count ? MNO_GREW : first->failure == MNO_GREW ? MNO_UNSOLVED : first->failure;
 }

@@ -7,18 +7,12 @@
 
 enum { MNO_RANDOMISATIONS = 8, MNO_MOST_RANDOMISATIONS = 64 };
 
-/* How the equations of a step are solved. */
-typedef enum mno_solver {
-  MNO_SOLVER_NEWTON, /* two ensembles, derivatives of their drift (trajectory.h) */
-  MNO_SOLVER_PICARD  /* one ensemble, values of its drift only (picard.h): for drifts that are smooth only on average */
-} mno_solver;
-
 /* One discretisation. */
 typedef struct mno_design {
-  size_t nodes, particles;
+  size_t nodes, particles; /* particles per node, or per layer */
   mno_precision precision;
   double tolerance; /* of the collocation equations */
-  mno_solver solver;
+  size_t layers;    /* not 0: the Euler scheme with so many layers (layers.h), whose fields are read off at the nodes */
 } mno_design;
 
 /* Its solutions on the same nodes. */
@@ -35,6 +29,7 @@ typedef struct mno_randomised {
   size_t memory;              /* bytes of particles that one place may hold */
   int places;
   double seconds; /* of all of them */
+  int cut;        /* the time was up before two were complete */
 } mno_randomised;
 
 /* Errors: MNO_ERR_MEMORY; MNO_ERR_INPUT for a number of particles that the user chose and that is beyond the memory. */
@@ -42,10 +37,11 @@ mno_status mno_randomised_new(const mno_problem *problem, const mno_limit_option
                               mno_design design, mno_randomised *solution, mno_error *err);
 void mno_randomised_free(mno_randomised *solution);
 
-/* Solves randomisations up to number count; those that are there are kept. */
+/* Solves randomisations up to number count; those that are there are kept. Those that the end of the time budget cuts are
+ * dropped if others are complete. */
 mno_status mno_randomised_extend(mno_randomised *solution, size_t count, mno_error *err);
 
-/* Why the first step that failed has no solution. */
+/* Why the first step that failed has no solution: MNO_GREW where all of them grow. */
 mno_failure mno_randomised_failure(const mno_randomised *solution);
 
 /* Bytes of the fields of a randomisation, and of all that it holds while it is computed. */

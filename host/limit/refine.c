@@ -9,6 +9,9 @@
 
 const size_t mno_node_counts[] = {3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 0};
 
+enum { NEXT_COSTS = 1 };
+static const char out_of_time[] = "; stopped at the time budget";
+
 typedef struct attempt {
   mno_collocation method;
   mno_trajectory trajectory;
@@ -27,7 +30,8 @@ static mno_status attempt_run(mno_system system, size_t r, size_t nodes, mno_run
   if (status == MNO_OK) status = mno_trajectory_new(system.problem, r, nodes, &a->trajectory, err);
   a->method.stop = system.stop;
   system.method = &a->method;
-  if (status == MNO_OK) status = run(context, &system, &a->trajectory, &a->floor, err);
+  if (status == MNO_OK)
+    status = mno_trajectory_settle(&system, &a->trajectory, run(context, &system, &a->trajectory, &a->floor, err));
   if (status != MNO_OK) attempt_free(a);
   return status;
 }
@@ -41,49 +45,87 @@ static double error_of_difference(const mno_system *system, size_t few, size_t m
   return (coarser ? 1 : shrinks) / (1 - shrinks);
 }
 
+/* Errors of the finer of two solutions, or of the coarser. */
+static void difference(const mno_system *system, const mno_trajectory *coarse, const mno_trajectory *fine, int coarser,
+                       mno_step_errors *errors) {
+  mno_step_difference(system->problem, system->reduction, coarse, fine, errors);
+  double factor = error_of_difference(system, coarse->m, fine->m, coarser);
+  for (size_t k = 0; k <= system->problem->K; k++) {
+    errors->output[k] *= factor;
+    errors->embedding[k] *= factor;
+  }
+}
+
+static int64_t unresolved_step(const mno_system *system, const attempt *a) {
+  mno_system own = *system;
+  own.method = &a->method;
+  return mno_trajectory_unresolved(&own, &a->trajectory);
+}
+
+/* The limit out of the chosen trajectory and its errors. */
+static mno_status conclude(const mno_limit_options *options, const mno_system *system, const attempt *chosen,
+                           const mno_step_errors *errors, const char *ended, mno_limit **limit, mno_error *err) {
+  const mno_problem *problem = system->problem;
+  const mno_trajectory *path = &chosen->trajectory;
+  mno_status status = mno_average(problem, system->reduction, &chosen->method, path, 1, limit, err);
+  if (status != MNO_OK) return status;
+  for (size_t k = 1; k <= problem->K; k++) {
+    errors->output[k] = hypot(errors->output[k], chosen->floor);
+    errors->embedding[k] = hypot(errors->embedding[k], chosen->floor);
+  }
+  mno_add_errors(*limit, errors);
+  (*limit)->certified = mno_within(*limit, options->tolerance);
+  if ((*limit)->diverged >= 0)
+    mno_failure_text(path->failure, path->failed, (*limit)->parameters);
+  else if (!(*limit)->certified)
+    snprintf((*limit)->parameters, sizeof(*limit)->parameters, "%s", ended);
+  return MNO_OK;
+}
+
+/* Steps that a trajectory has; of two, the one with more has the say. */
+static size_t known(const attempt *a) {
+  return a->trajectory.failed < 0 ? a->trajectory.K + 1 : (size_t)a->trajectory.failed;
+}
+
 mno_status mno_refine(const mno_limit_options *options, mno_system system, size_t r, mno_run_trajectory run, void *context,
                       mno_limit **limit, mno_error *err) {
   const mno_problem *problem = system.problem;
-  double start = mno_now();
-  size_t fixed = options->nodes > 0 ? (size_t)options->nodes : 0;
+  double start = mno_now(), before = start;
+  size_t fixed = options->nodes > 0 ? (size_t)options->nodes : 0, K = problem->K;
   mno_step_errors errors;
   mno_status status = mno_step_errors_new(problem, &errors, err);
   if (status != MNO_OK) return status;
   attempt coarse, fine;
   status = attempt_run(system, r, fixed ? fixed : mno_node_counts[0], run, context, &coarse, err);
+  for (size_t k = 1; k <= K; k++) errors.output[k] = errors.embedding[k] = NAN;
   for (size_t i = 1; status == MNO_OK; i++) {
+    if (mno_trajectory_is_cut(&coarse.trajectory)) {
+      status = conclude(options, &system, &coarse, &errors, out_of_time, limit, err);
+      attempt_free(&coarse);
+      break;
+    }
     status = attempt_run(system, r, fixed ? fixed + 2 : mno_node_counts[i], run, context, &fine, err);
     if (status != MNO_OK) {
       attempt_free(&coarse);
       break;
     }
-    mno_step_difference(problem, system.reduction, &coarse.trajectory, &fine.trajectory, &errors);
-    double factor = error_of_difference(&system, coarse.trajectory.m, fine.trajectory.m, fixed > 0);
-    for (size_t k = 0; k <= problem->K; k++) {
-      errors.output[k] *= factor;
-      errors.embedding[k] *= factor;
-    }
+    int cut = mno_trajectory_is_cut(&fine.trajectory);
+    if (!cut || i == 1) difference(&system, &coarse.trajectory, &fine.trajectory, fixed || cut, &errors);
     int64_t failed[2] = {coarse.trajectory.failed, fine.trajectory.failed};
-    double worst = failed[0] == failed[1] ? mno_largest(errors.output, problem->K + 1) : INFINITY;
-    int late = options->seconds > 0 && 2 * (mno_now() - start) > options->seconds;
-    if (fixed || late || worst <= 0.5 * options->tolerance || mno_node_counts[i + 1] == 0) {
-      const attempt *chosen = fixed ? &coarse : &fine;
-      status = mno_average(problem, system.reduction, &chosen->method, &chosen->trajectory, 1, limit, err);
-      if (status == MNO_OK) {
-        for (size_t k = 1; k <= problem->K; k++) {
-          errors.output[k] = hypot(errors.output[k], chosen->floor);
-          errors.embedding[k] = hypot(errors.embedding[k], chosen->floor);
-        }
-        mno_add_errors(*limit, &errors);
-        (*limit)->certified = mno_within(*limit, options->tolerance);
-        if ((*limit)->diverged >= 0)
-          snprintf((*limit)->parameters, sizeof(*limit)->parameters, "; no finite solution found");
-        else if (!(*limit)->certified && !fixed)
-          snprintf((*limit)->parameters, sizeof(*limit)->parameters, "%s",
-                   late                             ? "; stopped at the time budget"
-                   : worst > options->tolerance / 2 ? "; stopped at the largest number of depth nodes"
-                                                    : "");
+    double worst = failed[0] == failed[1] ? mno_largest(errors.output, K + 1) : INFINITY, now = mno_now();
+    int agree = worst <= 0.5 * options->tolerance && !cut;
+    attempt *chosen = fixed || (cut && known(&coarse) > known(&fine)) ? &coarse : &fine;
+    int64_t unresolved = agree || !system.pilot ? unresolved_step(&system, chosen) : -1;
+    /* the next has more nodes, and there has to be time for what comes after a pilot */
+    int late = cut || (options->seconds > 0 && now - start + NEXT_COSTS * (now - before) > options->seconds);
+    before = now;
+    if (fixed || late || (agree && unresolved < 0) || mno_node_counts[i + 1] == 0) {
+      if (unresolved >= 0) {
+        mno_trajectory_forget(&chosen->trajectory, (size_t)unresolved, MNO_UNRESOLVED);
+        for (size_t k = (size_t)unresolved; k <= K; k++) errors.output[k] = errors.embedding[k] = NAN;
       }
+      const char *ended = late ? out_of_time : agree || fixed ? "" : "; stopped at the largest number of depth nodes";
+      status = conclude(options, &system, chosen, &errors, ended, limit, err);
       attempt_free(&coarse);
       attempt_free(&fine);
       break;
@@ -107,6 +149,9 @@ void mno_limit_describe(mno_limit *limit, const char *method, const char *format
 }
 
 void mno_limit_end(mno_limit *limit, const char *ended) {
+  char *last = strchr(limit->parameters, ';');
+  const char *reason = strchr(ended, ';');
+  if (last) *last = 0;
   size_t used = strlen(limit->parameters);
-  snprintf(limit->parameters + used, sizeof limit->parameters - used, "%s", ended);
+  snprintf(limit->parameters + used, sizeof limit->parameters - used, "%s", reason ? reason : "");
 }

@@ -22,7 +22,8 @@ mno_status mno_refine(const mno_limit_options *options, mno_system system, size_
 /* Sets the method, and puts its parameters before those that there are. */
 void mno_limit_describe(mno_limit *limit, const char *method, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* What ended the search, after the parameters that there are. */
+/* What ended the search ("; stopped at ..."), behind the parameters and in place of what is said so far;
+ * or the parameters of another limit, for what ended that. */
 void mno_limit_end(mno_limit *limit, const char *ended);
 
 #endif

@@ -5,10 +5,13 @@
 #include "limit/randomised.h"
 #include "limit/refine.h"
 #include "limit/steep.h"
+#include "limit/stop.h"
+#include "limit/watch.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
   PILOT_PARTICLES = 512,
@@ -22,7 +25,10 @@ enum {
 static const double single_precision_tolerance = 2e-5; /* rounding of single precision stays well below this */
 static const double solver_share = 0.01;               /* of the tolerance, for the collocation equations */
 static const double depth_share = 0.3;                 /* of the tolerance, for the depth scheme */
-static const double slope = 0.6;                       /* error ~ particles^-slope, assumed when choosing sizes */
+static const double pilot_share = 0.4;                 /* of the time budget */
+static const char no_solution[] = "; no finite solution found";
+static const char out_of_time[] = "; stopped at the time budget";
+static const double slope = 0.6;        /* error ~ particles^-slope, assumed when choosing sizes */
 static const double helped = 0.7;       /* eight times as many particles for the pilot should do better than this */
 static const double least_slope = 0.15; /* below this, more particles do not help */
 
@@ -72,7 +78,7 @@ static double solver_tolerance(double tolerance) { return fmax(solver_share * to
 /* The depth error by a limit whose errors it is. Particles that end on either side of a separatrix, or of the kink of relu,
  * depending on depth make the drift of a small ensemble jump: where nodes do not help, more particles do. */
 static mno_status find_nodes(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
-                             mno_limit **depth, mno_error *err) {
+                             pilot *pilot, mno_limit **depth, mno_error *err) {
   double start = mno_now(), before = INFINITY;
   size_t budget, most = 0, r = reduction->r;
   int places;
@@ -80,21 +86,23 @@ static mno_status find_nodes(const mno_problem *problem, const mno_limit_options
   /* no larger than the ensembles that were asked for */
   size_t largest = options->particles > 0 && options->particles < MOST_PILOT_PARTICLES ? (size_t)options->particles
                                                                                        : MOST_PILOT_PARTICLES;
-  pilot pilot = {.options = *options, .particles = PILOT_PARTICLES, .precision = precision_for(options->tolerance)};
-  pilot.options.tolerance = 2 * depth_share * options->tolerance; /* differences below half of that end the search */
+  *pilot = (struct pilot){.options = *options, .particles = PILOT_PARTICLES, .precision = precision_for(options->tolerance)};
+  pilot->options.tolerance = 2 * depth_share * options->tolerance; /* differences below half of that end the search */
+  pilot->options.seconds = pilot_share * options->seconds;
   for (size_t i = 0; mno_node_counts[i] > 0; i++) most = mno_node_counts[i];
   mno_status status = mno_ensemble_budget(options, &budget, &places, err);
-  for (; status == MNO_OK; pilot.particles *= 8) {
+  for (; status == MNO_OK; pilot->particles *= 8) {
     mno_system system = mno_system_of(problem, reduction, solver_tolerance(options->tolerance), options->stop);
-    status = mno_refine(&pilot.options, system, r, run_pilot, &pilot, depth, err);
+    system.pilot = 1;
+    status = mno_refine(&pilot->options, system, r, run_pilot, pilot, depth, err);
     if (status != MNO_OK) break;
     double used = mno_now() - start, worst = mno_largest((*depth)->output_error, problem->K + 1);
     int again = (*depth)->diverged >= 0 && (*depth)->diverged == diverged; /* once may be the ensemble's fault */
-    if ((*depth)->certified || again ||
+    if ((*depth)->certified || again || mno_stopped(options->stop) ||
         ((*depth)->diverged < 0 && worst > helped * before &&
          (options->nodes > 0 || worst > HOPELESS * options->tolerance)) ||
-        8 * pilot.particles > largest || (options->seconds > 0 && 10 * used > options->seconds) ||
-        mno_ensemble_bytes(options->engine, problem, r, most, 8 * pilot.particles, pilot.precision) > budget)
+        8 * pilot->particles > largest || (options->seconds > 0 && 10 * used > options->seconds) ||
+        mno_ensemble_bytes(options->engine, problem, r, most, 8 * pilot->particles, pilot->precision) > budget)
       break;
     before = (*depth)->diverged < 0 ? worst : INFINITY;
     diverged = (*depth)->diverged;
@@ -130,7 +138,7 @@ static int next_design(const mno_randomised *s, double sampling, double room, do
   }
   *particles = d.particles;
   *randomisations = options->randomisations > 0 ? (size_t)options->randomisations : MNO_RANDOMISATIONS;
-  *ended = "; stopped at the time budget";
+  *ended = out_of_time;
   while (d.particles > before && cost * (double)*randomisations * relative_cost(d.particles, before) > left)
     d.particles /= 2;
   if (d.particles > before) {
@@ -145,19 +153,87 @@ static int next_design(const mno_randomised *s, double sampling, double room, do
   return wanted > (double)count;
 }
 
-/* Where this search ends in steps without a solution: the other one, if it knows more steps. */
+/* Where this search ends in steps without a solution: the other one, if it knows more steps, and why no more. */
 static mno_status try_steep(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
                             double start, mno_limit **limit, mno_error *err) {
   mno_limit *steep;
   double left = options->seconds > 0 ? options->seconds - (mno_now() - start) : 0;
   if (left < 0) return MNO_OK;
   mno_status status = mno_steep_solve(problem, options, reduction, left, &steep, err);
-  if (status == MNO_OK && steep && (steep->diverged < 0 || steep->diverged > (*limit)->diverged)) {
+  if (status != MNO_OK || !steep) return status;
+  if (steep->diverged < 0 || steep->diverged > (*limit)->diverged) {
     mno_limit *other = *limit;
     *limit = steep;
     steep = other;
+  } else {
+    mno_limit_end(*limit, steep->parameters);
   }
   mno_limit_free(steep);
+  return MNO_OK;
+}
+
+/* What is there when the time was up before any sampling: the pilot, whose error is not known. */
+static mno_limit *make_do(mno_limit *depth, const pilot *pilot, const mno_reduction *reduction) {
+  for (size_t k = 1; k <= depth->K; k++) depth->output_error[k] = depth->embedding_error[k] = NAN;
+  for (size_t e = depth->N * depth->d_out; e < (depth->K + 1) * depth->N * depth->d_out; e++) depth->output_stderr[e] = NAN;
+  depth->certified = 0;
+  mno_limit_describe(depth, "sobol", "particles %zu, nodes %zu, randomisations 1, dimension %zu, %s", pilot->particles,
+                     depth->nodes, 2 * reduction->r, mno_precision_name(pilot->precision));
+  mno_limit_end(depth, out_of_time);
+  return depth;
+}
+
+/* Larger and larger designs until the error is within the tolerance; *ended: what ended the search before. */
+static mno_status search(mno_randomised *s, mno_design d, double start, const mno_limit *depth, const char **ended,
+                         mno_limit **limit, mno_error *err) {
+  const mno_problem *problem = s->problem;
+  const mno_limit_options *options = s->options;
+  mno_step_errors depth_errors = {depth->output_error, depth->embedding_error};
+  double tolerance = options->tolerance, worst = mno_largest(depth->output_error, problem->K + 1);
+  size_t randomisations = options->randomisations > 0 ? (size_t)options->randomisations : MNO_RANDOMISATIONS,
+         smallest = d.particles;
+  mno_status status = MNO_OK;
+  char where[32];
+  int64_t diverged = -1;
+  /* What is left for sampling; where the depth alone exceeds the tolerance, sampling need not be much better than it. */
+  double room = worst < tolerance ? sqrt(tolerance * tolerance - worst * worst) : worst / 2, first = 0;
+  for (int searching = 1; searching;) {
+    if (!s->trajectory) status = mno_randomised_new(problem, options, s->reduction, d, s, err);
+    if (status == MNO_OK) status = mno_randomised_extend(s, randomisations, err);
+    if (status == MNO_OK && s->cut && *limit) { /* the one before it is complete */
+      *ended = out_of_time;
+      break;
+    }
+    mno_limit_free(*limit);
+    *limit = NULL;
+    if (status == MNO_OK) status = mno_average(problem, s->reduction, &s->method, s->trajectory, s->count, limit, err);
+    if (status != MNO_OK) break;
+    double sampling = mno_largest((*limit)->output_error, problem->K + 1),
+           left = options->seconds > 0 ? options->seconds - (mno_now() - start) : INFINITY;
+    mno_add_errors(*limit, &depth_errors);
+    (*limit)->certified = mno_within(*limit, tolerance) && s->count > 1;
+    mno_limit_describe(*limit, "sobol", "particles %zu, nodes %zu, randomisations %zu, dimension %zu, %s%s",
+                       s->design.particles, d.nodes, s->count, 2 * s->reduction->r, mno_precision_name(d.precision),
+                       mno_ensemble_where(options, where));
+    if (first == 0) first = sampling;
+    if ((*limit)->certified)
+      *ended = "";
+    else if (mno_stopped(options->stop))
+      *ended = out_of_time;
+    else if ((*limit)->diverged >= 0 && ((*limit)->diverged == diverged || 2 * left < options->seconds))
+      *ended = no_solution; /* once may be the ensemble's fault, if there is time to see */
+    else if (sampling <= room && depth->diverged >= 0 && (*limit)->diverged < 0)
+      *ended = "; the depth error is not known at every step";
+    else if (sampling <= room && worst >= tolerance)
+      *ended = strchr(depth->parameters, ';') ? depth->parameters : "; the depth nodes are too few for the tolerance";
+    else if (s->design.particles >= LARGEST_GROWTH * smallest &&
+             log(first / sampling) < least_slope * log((double)s->design.particles / (double)smallest))
+      *ended = "; stopped as more particles do not help";
+    diverged = (*limit)->diverged;
+    searching = !(*limit)->certified && options->particles == 0 && s->count > 1 && !**ended;
+    if (searching) searching = next_design(s, sampling, room, left, &d.particles, &randomisations, ended);
+    if (searching && d.particles != s->design.particles) mno_randomised_free(s);
+  }
   return status;
 }
 
@@ -170,61 +246,33 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
                   .tolerance = solver_tolerance(tolerance)};
   mno_randomised s = {.problem = problem, .options = options, .reduction = reduction};
   mno_limit *depth = NULL;
+  pilot pilot;
   mno_status status = mno_ensemble_budget(options, &s.memory, &s.places, err);
   if (status == MNO_OK) status = mno_randomised_room(&s, &d, err);
-  if (status == MNO_OK) status = find_nodes(problem, options, reduction, &depth, err);
+  if (status == MNO_OK) status = find_nodes(problem, options, reduction, &pilot, &depth, err);
   if (status != MNO_OK) return status;
-  mno_step_errors depth_errors = {depth->output_error, depth->embedding_error};
-  double worst = mno_largest(depth->output_error, problem->K + 1);
-  d.nodes = depth->nodes;
-
-  size_t randomisations = options->randomisations > 0 ? (size_t)options->randomisations : MNO_RANDOMISATIONS,
-         smallest = d.particles;
-  const char *ended = "";
-  char where[32];
-  int64_t diverged = -1;
-  /* What is left for sampling; where the depth alone exceeds the tolerance, sampling need not be much better than it. */
-  double room = worst < tolerance ? sqrt(tolerance * tolerance - worst * worst) : worst / 2, first = 0;
-  for (int searching = 1; searching;) {
-    if (!s.trajectory) status = mno_randomised_new(problem, options, reduction, d, &s, err);
-    if (status == MNO_OK) status = mno_randomised_extend(&s, randomisations, err);
-    mno_limit_free(*limit);
-    *limit = NULL;
-    if (status == MNO_OK) status = mno_average(problem, reduction, &s.method, s.trajectory, s.count, limit, err);
-    if (status != MNO_OK) break;
-    double sampling = mno_largest((*limit)->output_error, problem->K + 1),
-           left = options->seconds > 0 ? options->seconds - (mno_now() - start) : INFINITY;
-    mno_add_errors(*limit, &depth_errors);
-    (*limit)->certified = mno_within(*limit, tolerance) && s.count > 1;
-    if (first == 0) first = sampling;
-    if ((*limit)->certified)
-      ended = "";
-    else if ((*limit)->diverged >= 0 && (*limit)->diverged == diverged) /* once may be the ensemble's fault */
-      ended = "; no finite solution found";
-    else if (sampling <= room && depth->diverged >= 0 && (*limit)->diverged < 0)
-      ended = "; the depth error is not known at every step";
-    else if (sampling <= room && worst >= tolerance)
-      ended = depth->parameters[0] ? depth->parameters : "; the depth nodes are too few for the tolerance";
-    else if (s.design.particles >= LARGEST_GROWTH * smallest &&
-             log(first / sampling) < least_slope * log((double)s.design.particles / (double)smallest))
-      ended = "; stopped as more particles do not help";
-    diverged = (*limit)->diverged;
-    searching = !(*limit)->certified && options->particles == 0 && s.count > 1 && !*ended;
-    if (searching) searching = next_design(&s, sampling, room, left, &d.particles, &randomisations, &ended);
-    if (searching && d.particles != s.design.particles) mno_randomised_free(&s);
+  if (mno_time_is_up(options->stop)) {
+    *limit = make_do(depth, &pilot, reduction);
+    return MNO_OK;
   }
-  if (status == MNO_OK) {
-    snprintf((*limit)->method, sizeof(*limit)->method, "sobol");
-    snprintf((*limit)->parameters, sizeof(*limit)->parameters,
-             "particles %zu, nodes %zu, randomisations %zu, dimension %zu, %s%s%.60s", s.design.particles, d.nodes, s.count,
-             2 * reduction->r, mno_precision_name(d.precision), mno_ensemble_where(options, where), ended);
-  } else {
+  d.nodes = depth->nodes;
+  const char *ended = "";
+  /* Where the pilot found no solution the search may find none either: half of the time is for the other way. */
+  double left = depth->diverged >= 0 && options->seconds > 0 ? options->seconds - (mno_now() - start) : 0;
+  mno_limit_options how = *options;
+  mno_watch watch;
+  s.options = &how;
+  status = mno_watch_begin(&watch, options->stop, left > 0 ? left / 2 : 0, &how.stop, err);
+  if (status == MNO_OK) status = search(&s, d, start, depth, &ended, limit, err);
+  mno_watch_end(&watch);
+  if (status == MNO_OK) mno_limit_end(*limit, ended);
+  if (status != MNO_OK) {
     mno_limit_free(*limit);
     *limit = NULL;
   }
   mno_randomised_free(&s);
   mno_limit_free(depth);
-  if (status == MNO_OK && (*limit)->diverged >= 0 && options->particles == 0)
+  if (status == MNO_OK && (*limit)->diverged >= 0 && options->particles == 0 && !mno_stopped(options->stop))
     status = try_steep(problem, options, reduction, start, limit, err);
   return status;
 }

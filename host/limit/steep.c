@@ -4,14 +4,15 @@
 #include "limit/ensemble.h"
 #include "limit/randomised.h"
 #include "limit/refine.h"
+#include "limit/stop.h"
 
 #include <math.h>
 
-/* The variance of the derivatives goes like 1/(alpha particles), their bias with it. */
+/* The bias of the depth goes like 1/layers, the variance like 1/(layers particles), and at small alpha like 1/alpha. */
 static const struct level {
-  size_t nodes, particles;
-} levels[] = {{6, 1 << 12}, {8, 1 << 14}, {12, 1 << 16}, {16, 1 << 18}, {20, 1 << 20}, {24, 1 << 22}};
-enum { NEXT_COSTS = 6, LEVELS = sizeof levels / sizeof *levels, LEVELS_WITHOUT_BUDGET = 3 };
+  size_t layers, particles;
+} levels[] = {{32, 1 << 10}, {64, 1 << 11}, {128, 1 << 12}, {256, 1 << 13}, {512, 1 << 14}, {1024, 1 << 15}};
+enum { NODES = 8, NEXT_COSTS = 4, LEVELS = sizeof levels / sizeof *levels, LEVELS_WITHOUT_BUDGET = 3 };
 
 static double distance(const double *x, const double *y, size_t n) {
   double difference = 0, size = 0;
@@ -56,8 +57,8 @@ static mno_status solve_level(const mno_problem *problem, const mno_limit_option
       char where[32];
       *failure = mno_randomised_failure(&s);
       (*limit)->certified = mno_within(*limit, options->tolerance) && s.count > 1;
-      mno_limit_describe(*limit, "sobol", "particles %zu, nodes %zu, randomisations %zu, dimension %zu, %s, steep%s",
-                         design.particles, design.nodes, s.count, 2 * reduction->r, mno_precision_name(design.precision),
+      mno_limit_describe(*limit, "sobol", "particles %zu, layers %zu, randomisations %zu, dimension %zu, %s%s",
+                         design.particles, design.layers, s.count, 2 * reduction->r, mno_precision_name(design.precision),
                          mno_ensemble_where(options, where));
     }
   }
@@ -70,10 +71,11 @@ mno_status mno_steep_solve(const mno_problem *problem, const mno_limit_options *
   mno_status status = MNO_OK;
   const char *ended = "";
   char room[64];
+  mno_failure why = MNO_SOLVED; /* *limit has no more steps */
   double start = mno_now(), before = start;
   *limit = NULL;
   for (size_t i = 0, most = seconds > 0 ? LEVELS : LEVELS_WITHOUT_BUDGET; i < most && !*ended; i++) {
-    mno_design d = {levels[i].nodes, levels[i].particles, MNO_F64, 1e-4, MNO_SOLVER_PICARD};
+    mno_design d = {NODES, levels[i].particles, MNO_F64, 0, levels[i].layers};
     if (options->nodes > 0) d.nodes = (size_t)options->nodes;
     mno_limit *now = NULL;
     mno_failure failure = MNO_SOLVED;
@@ -83,6 +85,8 @@ mno_status mno_steep_solve(const mno_problem *problem, const mno_limit_options *
     before = end;
     if (!now)
       ended = "; stopped at the memory budget";
+    else if (mno_time_is_up(options->stop))
+      ended = "; stopped at the time budget";
     else if (!now->certified && failure == MNO_GREW && *limit && known(now) == known(*limit))
       ended = mno_failure_text(failure, now->diverged, room);
     else if (seconds > 0 && end - start + next > seconds)
@@ -94,10 +98,12 @@ mno_status mno_steep_solve(const mno_problem *problem, const mno_limit_options *
     } else if (now) {
       mno_limit_free(*limit);
       *limit = now;
+      why = failure;
       if (now->certified) break;
     }
   }
-  if (status == MNO_OK && *limit && !(*limit)->certified) mno_limit_end(*limit, ended);
+  if (status == MNO_OK && *limit && !(*limit)->certified)
+    mno_limit_end(*limit, (*limit)->diverged < 0 ? ended : mno_failure_text(why, (*limit)->diverged, room));
   if (status != MNO_OK) {
     mno_limit_free(*limit);
     *limit = NULL;

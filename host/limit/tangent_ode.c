@@ -124,10 +124,11 @@ static mno_status train(tangent *t, const mno_system *system, mno_error *err) {
     mno_trajectory_guess(path, k, path->h + k * n);
     double size = mno_collocation_forward(system->method, path->N, path->r, system->alpha, system->reduction->h0, drift, t,
                                           NULL, system->tolerance, path->h + k * n, F, J, path->h1 + k * field);
-    if (!isfinite(size) || !mno_trajectory_finish(system, path, k, J, NULL)) mno_trajectory_forget(path, k, MNO_UNSOLVED);
+    if (!isfinite(size) || !mno_trajectory_finish(system, path, k, J, NULL))
+      mno_trajectory_fail(system, path, k, MNO_UNSOLVED);
   }
   free(F);
-  return mno_interrupted(system->stop, err);
+  return mno_dropped(system->stop, err);
 }
 
 /* Runs with more and more terms of the series until what they leave out is far below the tolerance. */
@@ -156,7 +157,7 @@ static mno_status run(void *context, const mno_system *system, mno_trajectory *t
     for (size_t j = 0; j < trajectory->m; j++)
       if (!(t->tail[j] <= *floor)) *floor = t->tail[j];
     free(block);
-    if (status != MNO_OK || t->closed || *floor <= t->tolerance) return status;
+    if (status != MNO_OK || t->closed || *floor <= t->tolerance || mno_trajectory_is_cut(trajectory)) return status;
     double longer = 2.0 * sizeof(double) * ((double)count + (double)(points * t->terms));
     double end = mno_now(), next = end + 3 * (end - start); /* twice the terms cost two to four times as much */
     t->cut = 2 * t->terms > MOST_TERMS ? "; stopped at the longest series"

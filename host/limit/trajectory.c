@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const double largest_gap = 0.5; /* between fields and what their values at the nodes say */
+
 enum { MOST_CORRECTIONS = 30, MEASURE_EVERY = 5 };
 
 mno_status mno_trajectory_new(const mno_problem *problem, size_t r, size_t m, mno_trajectory *trajectory, mno_error *err) {
@@ -29,7 +31,7 @@ void mno_trajectory_free(mno_trajectory *trajectory) {
 
 mno_system mno_system_of(const mno_problem *problem, const mno_reduction *reduction, double tolerance,
                          const atomic_int *stop) {
-  return (mno_system){problem, reduction, NULL, problem->alpha, tolerance, stop};
+  return (mno_system){problem, reduction, NULL, problem->alpha, tolerance, stop, 0};
 }
 
 void mno_trajectory_start(const mno_system *system, mno_trajectory *t) {
@@ -93,13 +95,61 @@ void mno_trajectory_forget(mno_trajectory *t, size_t k, mno_failure failure) {
   t->failure = failure;
 }
 
+void mno_trajectory_fail(const mno_system *system, mno_trajectory *t, size_t k, mno_failure failure) {
+  mno_trajectory_forget(t, k, mno_time_is_up(system->stop) ? MNO_OUT_OF_TIME : failure);
+}
+
+mno_status mno_trajectory_settle(const mno_system *system, mno_trajectory *t, mno_status status) {
+  if (status != MNO_INTERRUPTED || !mno_time_is_up(system->stop)) return status;
+  mno_trajectory_start(system, t);
+  if (t->K > 0) mno_trajectory_forget(t, 1, MNO_OUT_OF_TIME);
+  return MNO_OK;
+}
+
+/* Is value [r] what the polynomial through the nodes is where weight [m] takes it? size: of the field there. */
+static int follows(const mno_trajectory *t, const double *weight, const double *nodes, const double *value, double size) {
+  double off = 0;
+  for (size_t a = 0; a < t->r; a++) {
+    double sum = 0;
+    for (size_t j = 0; j < t->m; j++) sum += weight[j] * nodes[j * t->N * t->r + a];
+    off += (sum - value[a]) * (sum - value[a]);
+  }
+  return sqrt(off) <= largest_gap * size;
+}
+
+static double length(const double *x, size_t n) {
+  double sum = 0;
+  for (size_t a = 0; a < n; a++) sum += x[a] * x[a];
+  return sqrt(sum);
+}
+
+int64_t mno_trajectory_unresolved(const mno_system *system, const mno_trajectory *t) {
+  size_t r = t->r, field = t->N * r, n = t->m * field, steps = t->failed < 0 ? t->K + 1 : (size_t)t->failed;
+  double *at_0 = mno_alloc(2 * t->m, sizeof(double)), *at_1 = at_0 + t->m;
+  int64_t first = -1;
+  if (!at_0) return 0;
+  mno_collocation_extend(system->method, 0, at_0);
+  mno_collocation_extend(system->method, 1, at_1);
+  for (size_t k = 1; k < steps && first < 0; k++)
+    for (size_t e = 0; e < field && first < 0; e += r) {
+      const double *h = t->h + k * n + e, *b = t->b + k * n + e, *h0 = system->reduction->h0 + e;
+      const double *h1 = t->h1 + k * field + e, *b1 = t->b1 + k * field + e;
+      double size = fmax(length(h0, r), length(h1, r));
+      if (!follows(t, at_0, h, h0, size) || !follows(t, at_1, h, h1, size) || !follows(t, at_1, b, b1, length(b1, r)))
+        first = (int64_t)k;
+    }
+  free(at_0);
+  return first;
+}
+
 const char *mno_failure_text(mno_failure failure, int64_t step, char text[64]) {
   long long k = (long long)step;
   switch (failure) {
   case MNO_SOLVED: text[0] = 0; break;
+  case MNO_OUT_OF_TIME: snprintf(text, 64, "; stopped at the time budget"); break;
   case MNO_UNSOLVED: snprintf(text, 64, "; no finite solution found"); break;
-  case MNO_GREW: snprintf(text, 64, "; diverges: the states grow without bound at step %lld", k); break;
-  case MNO_UNRESOLVED: snprintf(text, 64, "; too steep for the depth nodes at step %lld", k); break;
+  case MNO_GREW: snprintf(text, 64, "; its states grow by more than %.0e at step %lld", MNO_LARGEST_GROWTH, k); break;
+  case MNO_UNRESOLVED: snprintf(text, 64, "; it grows or falls too fast for depth nodes at step %lld", k); break;
   }
   return text;
 }
@@ -108,11 +158,10 @@ static void newton(const mno_system *system, mno_ensemble *fine, mno_trajectory 
   size_t n = t->m * t->N * t->r;
   double *F = work, *J = work + n;
   for (size_t k = 1; k <= t->K; k++) {
-    if (mno_stopped(system->stop)) break;
     mno_ensemble_pass(fine, t->h + (k - 1) * n, t->b + (k - 1) * n, NULL, NULL, NULL, NULL, NULL);
     mno_trajectory_guess(t, k, t->h + k * n);
     if (!solve(system, t, k, fine, system->tolerance, NULL, NULL, F, J)) {
-      mno_trajectory_forget(t, k, MNO_UNSOLVED);
+      mno_trajectory_fail(system, t, k, MNO_UNSOLVED);
       break;
     }
   }
@@ -140,7 +189,6 @@ static void two_ensembles(const mno_system *system, mno_ensemble *fine, mno_ense
    * not so across a kink. */
   double contraction = 0, tight = 1e-2 * (mno_system_is_kinked(system) ? system->tolerance : sqrt(system->tolerance));
   for (size_t k = 1; k <= t->K; k++) {
-    if (mno_stopped(system->stop)) break;
     const double *old_h = t->h + (k - 1) * n, *old_b = t->b + (k - 1) * n;
     double *h = t->h + k * n, *b = t->b + k * n, last = NAN;
     mno_ensemble_pass(coarse, old_h, old_b, NULL, NULL, NULL, NULL, NULL);
@@ -174,7 +222,7 @@ static void two_ensembles(const mno_system *system, mno_ensemble *fine, mno_ense
       last = change;
     }
     if (!solved) {
-      mno_trajectory_forget(t, k, MNO_UNSOLVED);
+      mno_trajectory_fail(system, t, k, MNO_UNSOLVED);
       break;
     }
   }
@@ -194,8 +242,7 @@ mno_status mno_trajectory_particles(const mno_system *system, mno_ensemble *fine
     else
       newton(system, fine, t, work);
   }
-  mno_status status = mno_interrupted(system->stop, err);
-  if (status == MNO_OK) status = mno_ensemble_check(fine, err);
+  mno_status status = mno_ensemble_check(fine, err);
   if (status == MNO_OK && coarse) status = mno_ensemble_check(coarse, err);
   free(work);
   return status;

@@ -9,11 +9,14 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#define MNO_LARGEST_GROWTH 1e8 /* of the states over the depth: exp(18), what is left of 16 digits is none */
+
 /* Why a step has no solution. */
 typedef enum mno_failure {
   MNO_SOLVED,
-  MNO_UNSOLVED,   /* the iteration finds none */
-  MNO_GREW,       /* the states leave what doubles and depth nodes can follow */
+  MNO_UNSOLVED, /* the iteration finds none */
+  MNO_GREW,     /* states grow by more than MNO_LARGEST_GROWTH */
+  MNO_OUT_OF_TIME,
   MNO_UNRESOLVED, /* one was found that the depth nodes do not determine */
 } mno_failure;
 
@@ -37,6 +40,7 @@ typedef struct mno_system {
   double alpha;           /* that of the problem for the Mean ODE, 1 for the Neural Tangent ODE */
   double tolerance;       /* of the solution of the collocation equations */
   const atomic_int *stop; /* may be NULL */
+  int pilot;              /* 1: its differences are the depth error of another limit, its solution is not used */
 } mno_system;
 
 /* Is the activation only piecewise smooth? Then a finite ensemble has a drift with kinks and an adjoint drift with jumps. */
@@ -53,7 +57,7 @@ void mno_trajectory_start(const mno_system *system, mno_trajectory *trajectory);
  * coarse ensemble (another discretisation of the same law, trained on the same fields) plus its difference to the fine one,
  * which hardly depends on the fields and is taken at the last solution: one or two passes over the fine ensemble per step.
  * Without a coarse ensemble (NULL) Newton's method runs on the fine one. The ensembles hold the initial units, and are left
- * trained. Errors: MNO_ERR_MEMORY, MNO_INTERRUPTED; a step without solution is not an error. */
+ * trained. Errors: MNO_ERR_MEMORY, MNO_INTERRUPTED; a step without solution, or without time, is not an error. */
 mno_status mno_trajectory_particles(const mno_system *system, mno_ensemble *fine, mno_ensemble *coarse,
                                     mno_trajectory *trajectory, mno_error *err);
 
@@ -68,7 +72,21 @@ int mno_trajectory_finish(const mno_system *system, mno_trajectory *trajectory, 
 /* Step k and later ones have no finite solution. */
 void mno_trajectory_forget(mno_trajectory *trajectory, size_t k, mno_failure failure);
 
-/* The same in words, to be put behind the parameters of a limit: "; at step 3 ...". */
+/* The same for a step that found none: MNO_OUT_OF_TIME if the time is up, else failure. */
+void mno_trajectory_fail(const mno_system *system, mno_trajectory *trajectory, size_t k, mno_failure failure);
+
+/* What an interrupted computation is: if the time is up MNO_OK, and step 0 alone, which needs none, is known. */
+mno_status mno_trajectory_settle(const mno_system *system, mno_trajectory *trajectory, mno_status status);
+
+/* Was it cut by the time budget? */
+static inline int mno_trajectory_is_cut(const mno_trajectory *t) { return t->failed >= 0 && t->failure == MNO_OUT_OF_TIME; }
+
+/* The first step whose fields are not determined by their values at the nodes, or -1. At a rate far above the number of
+ * nodes the collocation equations have a solution that is none of the differential equation (states near 0 at the nodes, and
+ * at s = 1 those of s = 0), and it looks the same with more nodes. */
+int64_t mno_trajectory_unresolved(const mno_system *system, const mno_trajectory *trajectory);
+
+/* A failure in words, to be put behind the parameters of a limit: "; at step 3 ...". */
 const char *mno_failure_text(mno_failure failure, int64_t step, char text[64]);
 
 #endif
