@@ -69,6 +69,9 @@ void mno_result_data_free(mno_problem *data);
  * frees it. NULL if it is not there. */
 char *mno_result_attribute(const mno_result *result, const char *name);
 
+/* Is the file for a shard of its sweep? Then which (from 0) of how many. */
+bool mno_result_share(const mno_result *result, int *shard, int *shards);
+
 /* The configuration that a file was made from; the caller frees *text. Reads only that.
  * Errors: MNO_ERR_IO; MNO_ERR_INPUT if there is none. */
 mno_status mno_result_config(const char *path, char **text, mno_error *err);
