@@ -42,13 +42,22 @@ static mno_status variable(const char *name, bool needed, int *value, mno_error 
              : mno_fail(err, MNO_ERR_USAGE, "--shard slurm: %s is \"%.40s\", not a number; --shard I/N does without it", name, text);
 }
 
+/* The shard that a file holds, of a configuration (text; NULL: of any). */
+static bool share_of(const char *path, const char *config, int *shard, int *shards) {
+  mno_result *result;
+  mno_error ignored;
+  if (mno_result_open(path, &result, &ignored) != MNO_OK) return false;
+  bool found = mno_result_share(result, shard, shards) && (!config || strcmp(result->config, config) == 0);
+  mno_result_free(result);
+  return found;
+}
+
 /* "; my.5.h5 holds shard 5/6", if it does. */
 static void held(const char *output, char *text, size_t size) {
-  mno_result_state state;
-  mno_error ignored;
+  int shard, shards;
   text[0] = 0;
-  if (output && mno_result_inspect(output, &state, &ignored) == MNO_OK && state.shards > 1)
-    snprintf(text, size, "; %.200s holds shard %d/%d", output, state.shard, state.shards);
+  if (output && share_of(output, NULL, &shard, &shards))
+    snprintf(text, size, "; %.200s holds shard %d/%d", output, shard, shards);
 }
 
 static mno_status refuse(const array *a, const char *why, const char *output, mno_error *err) {
@@ -121,33 +130,24 @@ static bool is_sibling(const char *name, const char *own, size_t before, const c
   return digits > 0 && strcmp(name + before + digits, after) == 0 && strcmp(name, own) != 0;
 }
 
-/* A shard of this configuration out of another number? */
-static bool other_number(const char *path, const char *config, int shards, mno_result_state *state, bool *told) {
-  char *text = NULL;
-  mno_error ignored;
-  *told = mno_result_config(path, &text, &ignored) == MNO_OK && strcmp(text, config) == 0 &&
-          mno_result_inspect(path, state, &ignored) == MNO_OK && state->shards > 1;
-  free(text);
-  return *told && state->shards != shards;
-}
-
 mno_status mno_shard_beside(const char *output, int shards, const char *config, mno_error *err) {
   const char *task = getenv("SLURM_ARRAY_TASK_ID"), *slash = strrchr(output, '/'), *own = slash ? slash + 1 : output;
   const char *place = task ? place_of(own, task) : NULL;
   char *folder = slash ? strndup(output, (size_t)(slash - output) + 1) : strdup("./");
   DIR *files = place && folder ? opendir(folder) : NULL;
   mno_status status = MNO_OK;
-  bool told = false;
+  bool told = false; /* the first that is a shard of this sweep speaks for all */
   for (struct dirent *file; files && !told && (file = readdir(files));) {
-    mno_result_state state;
+    int other, others;
     char *path;
     if (!is_sibling(file->d_name, own, (size_t)(place - own), place + strlen(task))) continue;
     if (asprintf(&path, "%s%s", slash ? folder : "", file->d_name) < 0) break;
-    if (other_number(path, config, shards, &state, &told))
+    told = share_of(path, config, &other, &others);
+    if (told && others != shards)
       status = mno_fail(err, MNO_ERR_USAGE,
                         "--shard slurm: this array is of %d, but %s holds shard %d/%d of the same sweep: some tasks of a "
                         "larger array are repeated with --shard I/%d; an array of another size takes outputs of another name",
-                        shards, path, state.shard, state.shards, state.shards);
+                        shards, path, other, others, others);
     free(path);
   }
   if (files) closedir(files);

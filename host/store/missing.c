@@ -86,15 +86,15 @@ static void strays(lines *out, mno_result *const *file, size_t count, int shards
 
 /* "shards 2 and 5 of 6 are not among the files", and how Slurm or a person has them computed. */
 static void absent(lines *out, mno_result *const *file, size_t count, int shards) {
-  int found = 0, some[LISTED];
-  size_t first;
-  for (int s = 0; s < shards; s++)
-    if (!files_of(file, count, s, shards, &first)) {
-      if (found < LISTED) some[found] = s;
-      found++;
-    }
+  size_t instances = file[0]->instance_count, first = 0;
+  int needed = (size_t)shards < instances ? shards : (int)instances; /* further shards have no instances */
+  int found = needed, named = 0, some[LISTED];
+  for (size_t i = 0; i < count; i++) /* numbers may be large; files are few */
+    found -= about(file[i])->shards == shards && about(file[i])->shard < needed &&
+             files_of(file, count, about(file[i])->shard, shards, &first) && first == i;
+  for (int s = 0; s < needed && named < LISTED; s++)
+    if (!files_of(file, count, s, shards, &first)) some[named++] = s;
   if (!found) return;
-  int named = found < LISTED ? found : LISTED;
   add(out, "\n  shard%s ", found == 1 ? "" : "s");
   for (int i = 0; i < named; i++)
     add(out, "%s%d", i == 0 ? "" : i == found - 1 ? " and " : ", ", some[i]);

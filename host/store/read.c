@@ -408,7 +408,7 @@ static mno_status read_file(mno_result *result, mno_error *err) {
   file->precision = mno_h5_read_text(file->file, "precision");
   file->history = mno_h5_read_text(file->file, "history");
   int shard[3] = {0};
-  if (mno_h5_read_ints(file->file, "shard", shard, 3) && shard[0] >= 0 && shard[2] >= 0) {
+  if (mno_h5_read_ints(file->file, "shard", shard, 3) && shard[0] >= 0 && shard[0] < shard[1] && shard[2] >= 0) {
     file->shard = shard[0];
     file->shards = shard[1];
     file->shard_instances = (size_t)shard[2];
@@ -550,6 +550,13 @@ char *mno_result_attribute(const mno_result *result, const char *name) {
   char *text = mno_h5_read_text(((mno_result_file *)result->file)->file, name);
   mno_h5_unlock();
   return text;
+}
+
+bool mno_result_share(const mno_result *result, int *shard, int *shards) {
+  const mno_result_file *file = result->file;
+  *shard = file->shard;
+  *shards = file->shards;
+  return file->shards > 1;
 }
 
 mno_status mno_result_config(const char *path, char **text, mno_error *err) {

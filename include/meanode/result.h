@@ -73,6 +73,9 @@ mno_status mno_result_held_data(const mno_result *result, mno_held_data **held, 
  * frees it. NULL if it is not there. */
 char *mno_result_attribute(const mno_result *result, const char *name);
 
+/* Is the file for a shard of its sweep? Then which (from 0) of how many. */
+bool mno_result_share(const mno_result *result, int *shard, int *shards);
+
 /* The configuration that a file was made from; the caller frees *text. Reads only that.
  * Errors: MNO_ERR_IO; MNO_ERR_INPUT if there is none. */
 mno_status mno_result_config(const char *path, char **text, mno_error *err);

@@ -4,6 +4,9 @@ import os
 import subprocess
 import unittest
 
+import h5py
+import numpy
+
 import harness
 
 # A variable left out is None; what comes out is the share or words of the refusal.
@@ -159,6 +162,25 @@ class Shards(harness.Case):
                 self.assertIn(word, done.stderr)
             self.assertFalse(out.exists())
         self.assertEqual(harness.meanode("merge", out, *files[:6], twice, stray).returncode, 0)
+
+    def test_more_shards_than_instances(self):
+        """Those beyond the 12 instances hold none, and are not asked for."""
+        self.assertEqual(self.start("many0.h5", "0/999999999").returncode, 0)
+        for shard in range(12):
+            self.assertEqual(self.start(f"some{shard}.h5", f"{shard}/20").returncode, 0)
+        done = harness.meanode("merge", self.folder / "all.h5", self.folder / "many0.h5")
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("shards 1, 2, 3, 4, 5, 6, 7, 8 and 3 more of 999999999", done.stderr)
+        self.assertEqual(harness.meanode("merge", self.folder / "all.h5", *(self.folder / f"some{shard}.h5" for shard in range(12))).returncode, 0)
+
+    def test_a_share_that_is_none_is_no_share(self):
+        """Changed by others: the file is one of the whole sweep."""
+        self.assertEqual(self.start("odd.h5", "1/3").returncode, 0)
+        for wrong in ([3, 3, 1], [-1, 3, 1], [1, -3, 1], [5, 0, 0], [1, 3]):
+            with h5py.File(self.folder / "odd.h5", "r+") as file:
+                file.attrs["shard"] = numpy.array(wrong, "i4")
+            done = harness.meanode("status", self.folder / "odd.h5")
+            self.assertEqual((done.returncode, "shard " in done.stdout), (0, False), wrong)
 
     def test_tasks_that_share_a_name(self):
         """The second is told why; nothing of the first is lost."""
