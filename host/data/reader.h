@@ -30,6 +30,9 @@ void mno_data_note(const mno_data_reader *r, const char *format, ...) __attribut
 /* kind.c: opens the path for reading, refusing what is no HDF5 file that can be read now by name. *fd stays open, too. */
 mno_status mno_data_examine(mno_data_reader *r, int *fd);
 
+/* file.c: reads the four datasets with HDF5, in this process; what was read is in data, also after a failure. */
+mno_status mno_data_read_sets(mno_data_reader *r, mno_data *data);
+
 /* A two-dimensional array of numbers, as its writer meant it. */
 typedef struct mno_data_matrix {
   const char *name;  /* of the dataset */
