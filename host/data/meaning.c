@@ -26,6 +26,12 @@ void mno_data_note(const mno_data_reader *r, const char *format, ...) {
   snprintf(r->note + used, MNO_DATA_NOTE - used, "%s%s", used ? "\n" : "", text);
 }
 
+char *mno_data_printable(char *text) {
+  for (char *at = text; *at; at++)
+    if ((unsigned char)*at < ' ' || *at == 0x7f) *at = '?';
+  return text;
+}
+
 /* ---- Attributes */
 
 /* Up to `most` texts of an attribute, each malloc'ed; the number of them, 0 if it is no text. */
@@ -62,7 +68,7 @@ static size_t read_texts(hid_t object, const char *name, char **texts, size_t mo
 
 char *mno_data_text(hid_t object, const char *name) {
   char *text = NULL;
-  return read_texts(object, name, &text, 1) == 1 ? text : NULL;
+  return read_texts(object, name, &text, 1) == 1 && text ? mno_data_printable(text) : NULL;
 }
 
 /* Numbers of an attribute of a dataset. */
@@ -342,25 +348,40 @@ mno_status mno_data_apply_meaning(const mno_data_reader *r, const mno_data_meani
 static herr_t take_scale(hid_t set, unsigned dimension, hid_t scale, void *data) {
   char name[256] = "", *to = data;
   H5Iget_name(scale, name, sizeof name);
-  const char *slash = strrchr(name, '/');
-  snprintf(to, 64, "%.63s", slash ? slash + 1 : name);
+  char *slash = strrchr(name, '/');
+  snprintf(to, 64, "%.63s", mno_data_printable(slash ? slash + 1 : name));
   return 1;
 }
 
-void mno_data_dimensions(hid_t set, char dimension[2][64]) {
+/* Lists of references, as HDF5's own functions for scales take for granted that there are. */
+static bool has_scales(hid_t set) {
+  if (H5Aexists(set, "DIMENSION_LIST") <= 0) return false;
+  hid_t attribute = H5Aopen(set, "DIMENSION_LIST", H5P_DEFAULT);
+  if (attribute < 0) return false;
+  hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute), entry = H5I_INVALID_HID;
+  if (type >= 0 && H5Tget_class(type) == H5T_VLEN) entry = H5Tget_super(type);
+  bool good = entry >= 0 && H5Tequal(entry, H5T_STD_REF_OBJ) > 0 && space >= 0 && H5Sget_simple_extent_npoints(space) == 2;
+  if (entry >= 0) H5Tclose(entry);
+  if (space >= 0) H5Sclose(space);
+  if (type >= 0) H5Tclose(type);
+  H5Aclose(attribute);
+  return good;
+}
+
+static void take_texts(hid_t set, const char *attribute, char dimension[2][64]) {
   char *texts[2];
+  size_t count = read_texts(set, attribute, texts, 2);
+  for (size_t i = 0; i < count; i++) {
+    if (count == 2) snprintf(dimension[i], 64, "%.63s", texts[i] ? mno_data_printable(texts[i]) : "");
+    free(texts[i]);
+  }
+}
+
+void mno_data_dimensions(hid_t set, char dimension[2][64]) {
   dimension[0][0] = dimension[1][0] = '\0';
-  if (read_texts(set, "_ARRAY_DIMENSIONS", texts, 2) == 2) {
-    for (int i = 0; i < 2; i++) {
-      snprintf(dimension[i], 64, "%.63s", texts[i] ? texts[i] : "");
-      free(texts[i]);
-    }
-    return;
-  }
-  for (unsigned i = 0; i < 2; i++) {
-    if (H5Aexists(set, "DIMENSION_LIST") > 0) H5DSiterate_scales(set, i, NULL, take_scale, dimension[i]);
-    if (!dimension[i][0] && H5Aexists(set, "DIMENSION_LABELS") > 0) H5DSget_label(set, i, dimension[i], 63);
-  }
+  take_texts(set, "DIMENSION_LABELS", dimension);
+  for (unsigned i = 0; has_scales(set) && i < 2; i++) H5DSiterate_scales(set, i, NULL, take_scale, dimension[i]);
+  take_texts(set, "_ARRAY_DIMENSIONS", dimension);
 }
 
 static bool same(const char *a, const char *b) { return a[0] && strcmp(a, b) == 0; }

@@ -208,6 +208,18 @@ def _(path):
         f["x"].dims[0].label, f["x"].dims[1].label = "features", "samples"
 
 
+@case(65, "(features, samples)", name="labels of fixed length")
+def _(path):
+    plain(path, X.T[:, :3], Y[:3])
+    with h5py.File(path, "r+") as f:
+        f["x"].attrs["DIMENSION_LABELS"] = np.array([b"features", b"samples"])
+
+
+for wrong in (1.0, "sample", np.zeros(2), np.array([b"a", b"b", b"c"])):
+    for key in ("DIMENSION_LIST", "DIMENSION_LABELS", "_ARRAY_DIMENSIONS"):
+        attribute(key, wrong, 0, x=X)
+
+
 # ---- MATLAB, Julia, pandas, Octave
 
 def matlab(path, x=X, y=Y, kind="double", attrs=None):
@@ -598,7 +610,40 @@ def _(f):
     f["x"] = h5py.ExternalLink("lost.h5", "/a")
 
 
-@case(65, 'there is no dataset "x"', name="other names")
+@stored("external link to a pipe", 65, '"/a" of the file pipe.h5, which is not there')
+def _(f):
+    os.mkfifo("pipe.h5")
+    f["x"] = h5py.ExternalLink("pipe.h5", "/a")
+
+
+@stored("control characters", 65, 'a link to "/a?[31mb?"')
+def _(f):
+    f["x"] = h5py.SoftLink("/a\x1b[31mb\n")
+
+
+@edit(65, "class cell?[2J", title="control characters in a class")
+def _(f):
+    f["x"].attrs["MATLAB_class"] = np.bytes_("cell\x1b[2J")
+
+
+@case(65, "is a dimension of the file", name="netCDF dimensions called x and y")
+def _(path):
+    xarray.Dataset({"data": (("x", "y"), X)}, {"x": np.arange(6.0), "y": np.arange(3.0)}).to_netcdf(path, engine="h5netcdf")
+
+
+@case(65, "a result file of meanode", "problem_0000/x", name="a result file")
+def _(path):
+    with open("r.yaml", "w") as f:
+        f.write(CONFIG.replace("kind: file, path: d.h5", "kind: gaussian, samples: 2, inputs: 1, targets: 1").format(extra="", D=2))
+    assert meanode("run", "r.yaml", "-o", path)[0] == 0
+
+
+@case(65, 'there is no dataset "x"', "the file is empty", name="nothing in it")
+def _(path):
+    h5py.File(path, "w").close()
+
+
+@case(65, 'there is no dataset "x"', 'the file has "X", "Y"', name="other names")
 def _(path):
     with h5py.File(path, "w") as f:
         f["X"], f["Y"] = X, Y
