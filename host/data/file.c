@@ -108,6 +108,7 @@ mno_status mno_data_read_sets(mno_data_reader *r, mno_data *data) {
   data->N = set[X_SET].rows;
   data->d_in = set[X_SET].columns;
   data->d_out = set[Y_SET].columns;
+  data->D = set[W_EMBED].there ? set[W_EMBED].rows : set[W_UNEMBED].rows;
   return status;
 }
 

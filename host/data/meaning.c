@@ -118,9 +118,10 @@ static double rewrapped(const mno_data_meaning *m, double value) {
   return value;
 }
 
-static void add_missing(mno_data_meaning *m, const char *by, double value) {
+static void add_missing(mno_data_meaning *m, const char *by, double value, bool unpacked) {
   if (m->missing_count == MNO_DATA_MISSING || isnan(value)) return; /* nan is refused anyway */
   m->missing_by[m->missing_count] = by;
+  m->missing_unpacked[m->missing_count] = unpacked;
   m->missing[m->missing_count++] = value;
 }
 
@@ -169,8 +170,8 @@ static mno_status read_missing(const mno_data_reader *r, const char *name, hid_t
     mno_status status = read_numbers(r, name, set, attributes[a], MNO_DATA_MISSING / 4, &n);
     if (status != MNO_OK) return status;
     for (size_t i = 0; i < n.count; i++) {
-      add_missing(m, attributes[a], rewrapped(m, n.value[i]));
-      if (single && fabs(n.value[i]) <= (double)FLT_MAX) add_missing(m, attributes[a], (double)(float)n.value[i]);
+      add_missing(m, attributes[a], rewrapped(m, n.value[i]), m->packed && n.real);
+      if (single && fabs(n.value[i]) <= (double)FLT_MAX) add_missing(m, attributes[a], (double)(float)n.value[i], false);
     }
   }
   return MNO_OK;
@@ -183,7 +184,7 @@ static void read_fill(hid_t set, mno_data_meaning *m) {
   double fill = 0;
   if (create >= 0 && H5Pfill_value_defined(create, &defined) >= 0 && defined == H5D_FILL_VALUE_USER_DEFINED &&
       H5Pget_fill_value(create, H5T_NATIVE_DOUBLE, &fill) >= 0 && fill != 0)
-    add_missing(m, "its HDF5 fill value", rewrapped(m, fill));
+    add_missing(m, "its HDF5 fill value", rewrapped(m, fill), false);
   if (create >= 0) H5Pclose(create);
 }
 
@@ -251,7 +252,7 @@ static mno_status read_matlab(const mno_data_reader *r, const char *name, hid_t 
 /* rhdf5 marks integers, whose smallest one is NA. It stores columns first unless told otherwise, and does not say which. */
 static void read_r(const mno_data_reader *r, hid_t set, hid_t type, mno_data_meaning *m) {
   if (H5Aexists(set, "rhdf5-NA.OK") <= 0) return;
-  if (H5Tget_class(type) == H5T_INTEGER) add_missing(m, "R (NA)", -0x1p31);
+  if (H5Tget_class(type) == H5T_INTEGER) add_missing(m, "R (NA)", -0x1p31, false);
   mno_data_note(r,
                 "%s was written by R (rhdf5), which stores columns first unless native = TRUE: check that samples are rows",
                 r->path);
@@ -273,7 +274,8 @@ static mno_status refuse_others(const mno_data_reader *r, const char *name, hid_
             "dataset \"%s\" has the attribute %s, which is not one of netCDF's, but looks like %s; name it so "
             "to have it applied, or remove it",
             name, attribute, near[k < 8 ? k : 2]);
-    static const char *const loose[] = {"scale", "offset", "slope", "intercept", "flag_values", "flag_meanings"};
+    static const char *const loose[] = {"scale",  "offset",  "slope",        "intercept",   "flag_values", "flag_meanings",
+                                        "nodata", "no_data", "nodata_value", "gdal_nodata", "missing"};
     for (size_t k = 0; k < sizeof loose / sizeof *loose; k++)
       if (strcasecmp(attribute, loose[k]) == 0)
         mno_data_note(r, "%s: attribute %s of dataset \"%s\" is not applied: the numbers are taken as they are stored",
@@ -327,7 +329,8 @@ mno_status mno_data_apply_meaning(const mno_data_reader *r, const mno_data_meani
   for (size_t i = 0; i < count; i++) {
     double stored = rewrapped(m, v[i]), value = m->packed ? stored * m->scale + m->offset : stored;
     for (size_t k = 0; k < m->missing_count; k++)
-      if (stored == m->missing[k]) return refuse(r, matrix, i, stored, "is marked as missing by", m->missing_by[k]);
+      if (stored == m->missing[k] || (m->missing_unpacked[k] && value == m->missing[k]))
+        return refuse(r, matrix, i, stored, "is marked as missing by", m->missing_by[k]);
     double ranged = m->range_unpacked ? value : stored;
     if (m->least_by && ranged < m->least) return refuse(r, matrix, i, ranged, "is outside", m->least_by);
     if (m->most_by && ranged > m->most) return refuse(r, matrix, i, ranged, "is outside", m->most_by);

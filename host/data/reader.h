@@ -62,6 +62,7 @@ typedef struct mno_data_meaning {
   double sign_wrap;     /* subtracted from numbers of at least half of it: _Unsigned = false; 0: nothing */
   size_t missing_count; /* numbers that stand for "missing" */
   double missing[MNO_DATA_MISSING];
+  bool missing_unpacked[MNO_DATA_MISSING];  /* may be a value instead of a stored number */
   const char *missing_by[MNO_DATA_MISSING]; /* the attribute that says so */
   double least, most;                       /* valid range */
   const char *least_by, *most_by;           /* NULL: no bound */

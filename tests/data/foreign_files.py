@@ -106,6 +106,7 @@ attribute("_Unsigned", "true", 65, "64 bits", data=BYTES.astype("i8"))
 attribute("Scale_Factor", 2.0, 65, "Scale_Factor", "looks like scale_factor")
 attribute("FillValue", -9.0, 65, "FillValue", "looks like _FillValue")
 attribute("scale", 2.0, 0, x=X, note="attribute scale")
+attribute("nodata", -9.0, 0, x=X, note="attribute nodata")
 attribute("flag_meanings", "a b", 0, y=Y, target="y", note="flag_meanings")
 attribute("units", "m s-1", 0, x=X)
 attribute("units", "days since 2000-01-01", 65, "dates", "days since 2000-01-01")
@@ -144,6 +145,12 @@ def _(f):
 def _(f):
     d = replace(f, "x", np.full((6, 3), 50, "i2"))
     d.attrs["scale_factor"], d.attrs["valid_max"] = 0.5, 20.0
+
+
+@edit(65, "missing_value", title="packed: a missing value of the values' type")
+def _(f):
+    d = replace(f, "x", np.full((6, 3), -99, "i2"))
+    d.attrs["scale_factor"], d.attrs["missing_value"] = 0.5, -49.5
 
 
 @edit(65, "holds 255", "_FillValue", title="_Unsigned holds for the fill value, too")
@@ -399,6 +406,7 @@ def _(f):
 
 def shaped(x, y, code, *words, **wanted):
     case(code, *words, name=f"shapes {np.shape(x)}, {np.shape(y)}", **wanted)(lambda path: plain(path, x, y))
+
 
 
 shaped(X, Y[:, 0], 65, '"y" has 1 dimension;', "y.reshape(-1, 1)")
@@ -713,6 +721,20 @@ raw("latest format", LATEST, code=0, x=X, y=Y, note=False)
 raw("user block", of(lambda p: plain(p, userblock_size=2048), ".h5"), code=0)
 raw("marked as open for writing", LATEST[:11] + b"\1" + LATEST[12:], "still being written", "h5clear")
 raw("marked as open for SWMR", LATEST[:11] + b"\5" + LATEST[12:], "still being written")
+
+
+
+@case(65, "one of several files", name="kind: family")
+def _(path):
+    plain("part%d.h5", driver="family", memb_size=1000)
+    os.rename("part0.h5", path)
+
+
+@case(65, "family", name="kind: family, latest format")
+def _(path):
+    plain("part%d.h5", driver="family", memb_size=100000, libver="latest")
+    os.rename("part0.h5", path)
+
 
 case(65, "No such file", name="no file")(lambda p: None)
 case(65, "a folder, not a file", name="folder")(os.mkdir)
