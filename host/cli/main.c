@@ -18,7 +18,7 @@ static const mno_command commands[] = {
      "auto|bar|lines|none]",
      "train every instance of a sweep, integrate its limits, write a result file",
      "  -o, --output OUT.h5   the result file (default: CONFIG.h5 in this folder; needed with --from)\n"
-     "  --from FILE.h5        repeat the run behind a result file: its configuration, its precision\n"
+     "  --from FILE.h5        repeat the run behind a result file: its configuration, precision and data\n"
      "  --backend NAME        auto (default): CUDA if a device answers, else the CPU\n"
      "  --precision f64|f32   of training (default f64)\n"
      "  --threads N           CPU threads (default: one per core that this process may use, within the quotas of its\n"

@@ -140,6 +140,7 @@ bool mno_h5_read_head(int fd, mno_h5_head *head) {
     ssize_t n = pread(fd, bytes, sizeof bytes, at);
     if (n < (ssize_t)sizeof signature || memcmp(bytes, signature, sizeof signature) != 0) continue;
     *head = (mno_h5_head){.at = at, .version = bytes[8]};
+    if (head->version < 2) head->part = n == sizeof bytes && little_endian(bytes + (bytes[8] ? 52 : 48)) != UINT64_MAX;
     if (head->version < 2 && n == sizeof bytes && bytes[13] == 8) head->size = little_endian(bytes + (bytes[8] ? 44 : 40));
     if (head->version >= 2 && n >= 48 && bytes[9] == 8) head->size = little_endian(bytes + 28);
     head->writing = head->version >= 3 && (bytes[11] & 5) != 0;

@@ -43,6 +43,7 @@ typedef struct mno_h5_head {
   int version;   /* of the superblock */
   bool writing;  /* marked as open for writing (versions that have such marks) */
   uint64_t size; /* bytes that the file must have; 0: not known */
+  bool part;     /* one of the several files of HDF5's drivers family, split and multi; then size is that of all */
 } mno_h5_head;
 
 /* false: there is no HDF5 signature. */

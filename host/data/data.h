@@ -8,6 +8,7 @@
 
 typedef struct mno_data {
   size_t N, d_in, d_out;
+  size_t D;          /* rows of w_embed and w_unembed, where they are */
   double *x;         /* [N][d_in] */
   double *y;         /* [N][d_out] */
   double *w_embed;   /* [D][d_in] or NULL */
@@ -26,6 +27,9 @@ enum { MNO_DATA_NOTE = 2048 };
  * Errors: MNO_ERR_INPUT (a file that is missing, malformed or does not fit; names file and dataset), MNO_ERR_MEMORY. */
 mno_status mno_data_load(const mno_sweep *sweep, uint64_t seed, mno_data **data, mno_error *err);
 void mno_data_free(mno_data *data);
+
+/* The numbers of data, without source and note. NULL when out of memory. */
+mno_data *mno_data_copy(const mno_data *data);
 
 /* Embeddings of dimension D: those of the data, else drawn from the seed, W_E entries N(0, 1/d_in), W_U entries N(0,
  * d_out); a larger D extends a smaller one. */

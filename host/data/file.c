@@ -86,8 +86,7 @@ static mno_status read_sets(const mno_data_reader *r, mno_data_matrix set[SETS])
   return status;
 }
 
-/* Opens and reads; what was read stays in data. */
-static mno_status read_file(mno_data_reader *r, mno_data *data) {
+mno_status mno_data_read_sets(mno_data_reader *r, mno_data *data) {
   mno_data_matrix set[SETS] = {{.name = "x", .shape = "(samples, inputs)"},
                                {.name = "y", .shape = "(samples, targets)"},
                                {.name = "w_embed", .shape = "(D, inputs)"},
@@ -112,6 +111,7 @@ static mno_status read_file(mno_data_reader *r, mno_data *data) {
   data->N = set[X_SET].rows;
   data->d_in = set[X_SET].columns;
   data->d_out = set[Y_SET].columns;
+  data->D = set[W_EMBED].there ? set[W_EMBED].rows : set[W_UNEMBED].rows;
   return status;
 }
 
@@ -120,7 +120,7 @@ static mno_status attempt(const void *context, mno_error *err) {
   mno_data_reader r = *(const mno_data_reader *)context;
   mno_data data = {0};
   r.err = err;
-  return read_file(&r, &data);
+  return mno_data_read_sets(&r, &data);
 }
 
 mno_status mno_data_file(const mno_sweep *sweep, const char *path, mno_data *data, mno_error *err) {
@@ -140,7 +140,7 @@ mno_status mno_data_file(const mno_sweep *sweep, const char *path, mno_data *dat
     if (status == MNO_ERR_INPUT && strncmp(why.message, r.path, length) == 0 && why.message[length] == ' ')
       status = MNO_DATA_FAIL(&r, "%s", "damaged: the HDF5 library cannot read it; copy or write it again");
   }
-  if (status == MNO_OK) status = read_file(&r, data);
+  if (status == MNO_OK) status = mno_data_read_sets(&r, data);
   if (fd >= 0) close(fd);
   data->source = realpath(r.path, NULL);
   free(r.path);

@@ -117,7 +117,9 @@ static mno_status not_there(const mno_data_reader *r, int why) {
   ssize_t n = why == ENOENT && lstat(r->path, &about) == 0 && S_ISLNK(about.st_mode)
                   ? readlink(r->path, target, sizeof target - 1)
                   : -1;
-  if (n < 0) return MNO_DATA_FAIL(r, "%s", strerror(why));
+  if (n < 0)
+    return MNO_DATA_FAIL(r, "%s%s", strerror(why),
+                         strstr(r->path, "://") ? "; web addresses are not read: download the file first" : "");
   target[n] = '\0';
   return MNO_DATA_FAIL(r, "a link to %s, which is not there", target);
 }
@@ -139,6 +141,10 @@ static mno_status check_head(mno_data_reader *r, int fd, const struct stat *abou
                          "written by a newer HDF5 (superblock version %d, this program knows up to 3); write it again with "
                          "an older format (h5py: libver=(\"earliest\", \"v110\"))",
                          head.version);
+  if (head.part)
+    return MNO_DATA_FAIL(r, "%s",
+                         "one of several files that are one (HDF5's driver family, split or multi); make one file of them: "
+                         "h5repart for a family, else h5py with the driver");
   if (head.size > (uint64_t)about->st_size)
     return MNO_DATA_FAIL(r, "cut off: it has %" PRIu64 " bytes of %" PRIu64 "; copy or download it again",
                          (uint64_t)about->st_size, head.size);

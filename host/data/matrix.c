@@ -77,9 +77,12 @@ static mno_status check_type(const mno_data_reader *r, const char *name, hid_t t
 }
 
 /* Two dimensions, or how to make two of what there is. */
-static mno_status check_shape(const mno_data_reader *r, const mno_data_matrix *m, hid_t space, bool swap, hsize_t shape[2]) {
+static mno_status check_shape(const mno_data_reader *r, const mno_data_matrix *m, hid_t space, bool is_dimension, bool swap,
+                              hsize_t shape[2]) {
   hsize_t all[H5S_MAX_RANK] = {0};
   const char *name = m->name;
+  if (is_dimension)
+    return MNO_DATA_FAIL(r, "\"%s\" is a dimension of the file (netCDF), not an array of data %s", name, m->shape);
   if (H5Sget_simple_extent_type(space) == H5S_NULL)
     return MNO_DATA_FAIL(r, "dataset \"%s\" holds nothing (an empty dataspace); it needs two dimensions, %s", name,
                          m->shape);
@@ -192,12 +195,14 @@ static mno_status read_set(const mno_data_reader *r, mno_data_matrix *m, hid_t s
   mno_data_meaning meaning;
   hsize_t shape[2] = {0, 0};
   size_t changed = 0;
-  char *class = mno_data_matlab_class(set);
+  char *class = mno_data_matlab_class(set), *role = mno_data_text(set, "CLASS");
+  bool is_dimension = role && strcmp(role, "DIMENSION_SCALE") == 0;
   bool swap = class || r->columns_first; /* for shapes in messages, before anything is known to be right */
   free(class);
+  free(role);
   mno_status status = check_type(r, m->name, type);
   if (status == MNO_OK) status = mno_data_read_meaning(r, m->name, set, &meaning);
-  if (status == MNO_OK) status = check_shape(r, m, space, swap, shape);
+  if (status == MNO_OK) status = check_shape(r, m, space, is_dimension, swap, shape);
   if (status == MNO_OK) status = check_sizes(r, m, shape, rows_wanted);
   if (status != MNO_OK) return status;
   m->rows = rows_wanted ? rows_wanted : (size_t)shape[0];
@@ -231,11 +236,30 @@ static mno_status open_set(const mno_data_reader *r, mno_data_matrix *m, hid_t o
   return status;
 }
 
+/* Says what there is instead. */
+static mno_status refuse_missing(const mno_data_reader *r, const mno_data_matrix *m) {
+  enum { SHOWN = 8 };
+  H5G_info_t about = {0};
+  char names[SHOWN * 64 + 8] = "";
+  H5Gget_info(r->file, &about);
+  for (hsize_t i = 0; i < about.nlinks && i < SHOWN; i++) {
+    char name[48] = "";
+    H5Lget_name_by_idx(r->file, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
+    sprintf(names + strlen(names), "%s\"%s\"", i ? ", " : "", mno_data_printable(name));
+  }
+  if (H5Lexists(r->file, "problem_0000", H5P_DEFAULT) > 0)
+    return MNO_DATA_FAIL(r,
+                         "a result file of meanode, not a data file: there is no dataset \"%s\" %s; its data are in "
+                         "\"problem_0000/%s\", and run --from repeats it",
+                         m->name, m->shape, m->name);
+  return MNO_DATA_FAIL(r, "there is no dataset \"%s\" %s; %s%s%s", m->name, m->shape,
+                       about.nlinks ? "the file has " : "the file is empty", names, about.nlinks > SHOWN ? ", ..." : "");
+}
+
 mno_status mno_data_read_matrix(const mno_data_reader *r, mno_data_matrix *m, bool required, size_t rows_wanted) {
   char target[2200];
-  if (H5Lexists(r->file, m->name, H5P_DEFAULT) <= 0)
-    return required ? MNO_DATA_FAIL(r, "there is no dataset \"%s\" %s", m->name, m->shape) : MNO_OK;
-  if (mno_data_dangling(r->file, m->name, target, sizeof target))
+  if (H5Lexists(r->file, m->name, H5P_DEFAULT) <= 0) return required ? refuse_missing(r, m) : MNO_OK;
+  if (mno_data_dangling(r, m->name, target, sizeof target))
     return MNO_DATA_FAIL(r, "\"%s\" is a link to %s, which is not there", m->name, target);
   hid_t object = H5Oopen(r->file, m->name, H5P_DEFAULT);
   mno_status status = open_set(r, m, object, rows_wanted);

@@ -26,6 +26,12 @@ void mno_data_note(const mno_data_reader *r, const char *format, ...) {
   snprintf(r->note + used, MNO_DATA_NOTE - used, "%s%s", used ? "\n" : "", text);
 }
 
+char *mno_data_printable(char *text) {
+  for (char *at = text; *at; at++)
+    if ((unsigned char)*at < ' ' || *at == 0x7f) *at = '?';
+  return text;
+}
+
 /* ---- Attributes */
 
 /* Up to `most` texts of an attribute, each malloc'ed; the number of them, 0 if it is no text. */
@@ -62,7 +68,7 @@ static size_t read_texts(hid_t object, const char *name, char **texts, size_t mo
 
 char *mno_data_text(hid_t object, const char *name) {
   char *text = NULL;
-  return read_texts(object, name, &text, 1) == 1 ? text : NULL;
+  return read_texts(object, name, &text, 1) == 1 && text ? mno_data_printable(text) : NULL;
 }
 
 /* Numbers of an attribute of a dataset. */
@@ -112,9 +118,10 @@ static double rewrapped(const mno_data_meaning *m, double value) {
   return value;
 }
 
-static void add_missing(mno_data_meaning *m, const char *by, double value) {
+static void add_missing(mno_data_meaning *m, const char *by, double value, bool unpacked) {
   if (m->missing_count == MNO_DATA_MISSING || isnan(value)) return; /* nan is refused anyway */
   m->missing_by[m->missing_count] = by;
+  m->missing_unpacked[m->missing_count] = unpacked;
   m->missing[m->missing_count++] = value;
 }
 
@@ -163,8 +170,8 @@ static mno_status read_missing(const mno_data_reader *r, const char *name, hid_t
     mno_status status = read_numbers(r, name, set, attributes[a], MNO_DATA_MISSING / 4, &n);
     if (status != MNO_OK) return status;
     for (size_t i = 0; i < n.count; i++) {
-      add_missing(m, attributes[a], rewrapped(m, n.value[i]));
-      if (single && fabs(n.value[i]) <= (double)FLT_MAX) add_missing(m, attributes[a], (double)(float)n.value[i]);
+      add_missing(m, attributes[a], rewrapped(m, n.value[i]), m->packed && n.real);
+      if (single && fabs(n.value[i]) <= (double)FLT_MAX) add_missing(m, attributes[a], (double)(float)n.value[i], false);
     }
   }
   return MNO_OK;
@@ -177,7 +184,7 @@ static void read_fill(hid_t set, mno_data_meaning *m) {
   double fill = 0;
   if (create >= 0 && H5Pfill_value_defined(create, &defined) >= 0 && defined == H5D_FILL_VALUE_USER_DEFINED &&
       H5Pget_fill_value(create, H5T_NATIVE_DOUBLE, &fill) >= 0 && fill != 0)
-    add_missing(m, "its HDF5 fill value", rewrapped(m, fill));
+    add_missing(m, "its HDF5 fill value", rewrapped(m, fill), false);
   if (create >= 0) H5Pclose(create);
 }
 
@@ -245,7 +252,7 @@ static mno_status read_matlab(const mno_data_reader *r, const char *name, hid_t 
 /* rhdf5 marks integers, whose smallest one is NA. It stores columns first unless told otherwise, and does not say which. */
 static void read_r(const mno_data_reader *r, hid_t set, hid_t type, mno_data_meaning *m) {
   if (H5Aexists(set, "rhdf5-NA.OK") <= 0) return;
-  if (H5Tget_class(type) == H5T_INTEGER) add_missing(m, "R (NA)", -0x1p31);
+  if (H5Tget_class(type) == H5T_INTEGER) add_missing(m, "R (NA)", -0x1p31, false);
   mno_data_note(r,
                 "%s was written by R (rhdf5), which stores columns first unless native = TRUE: check that samples are rows",
                 r->path);
@@ -267,7 +274,8 @@ static mno_status refuse_others(const mno_data_reader *r, const char *name, hid_
             "dataset \"%s\" has the attribute %s, which is not one of netCDF's, but looks like %s; name it so "
             "to have it applied, or remove it",
             name, attribute, near[k < 8 ? k : 2]);
-    static const char *const loose[] = {"scale", "offset", "slope", "intercept", "flag_values", "flag_meanings"};
+    static const char *const loose[] = {"scale",  "offset",  "slope",        "intercept",   "flag_values", "flag_meanings",
+                                        "nodata", "no_data", "nodata_value", "gdal_nodata", "missing"};
     for (size_t k = 0; k < sizeof loose / sizeof *loose; k++)
       if (strcasecmp(attribute, loose[k]) == 0)
         mno_data_note(r, "%s: attribute %s of dataset \"%s\" is not applied: the numbers are taken as they are stored",
@@ -321,7 +329,8 @@ mno_status mno_data_apply_meaning(const mno_data_reader *r, const mno_data_meani
   for (size_t i = 0; i < count; i++) {
     double stored = rewrapped(m, v[i]), value = m->packed ? stored * m->scale + m->offset : stored;
     for (size_t k = 0; k < m->missing_count; k++)
-      if (stored == m->missing[k]) return refuse(r, matrix, i, stored, "is marked as missing by", m->missing_by[k]);
+      if (stored == m->missing[k] || (m->missing_unpacked[k] && value == m->missing[k]))
+        return refuse(r, matrix, i, stored, "is marked as missing by", m->missing_by[k]);
     double ranged = m->range_unpacked ? value : stored;
     if (m->least_by && ranged < m->least) return refuse(r, matrix, i, ranged, "is outside", m->least_by);
     if (m->most_by && ranged > m->most) return refuse(r, matrix, i, ranged, "is outside", m->most_by);
@@ -342,25 +351,40 @@ mno_status mno_data_apply_meaning(const mno_data_reader *r, const mno_data_meani
 static herr_t take_scale(hid_t set, unsigned dimension, hid_t scale, void *data) {
   char name[256] = "", *to = data;
   H5Iget_name(scale, name, sizeof name);
-  const char *slash = strrchr(name, '/');
-  snprintf(to, 64, "%.63s", slash ? slash + 1 : name);
+  char *slash = strrchr(name, '/');
+  snprintf(to, 64, "%.63s", mno_data_printable(slash ? slash + 1 : name));
   return 1;
 }
 
-void mno_data_dimensions(hid_t set, char dimension[2][64]) {
+/* Lists of references, as HDF5's own functions for scales take for granted that there are. */
+static bool has_scales(hid_t set) {
+  if (H5Aexists(set, "DIMENSION_LIST") <= 0) return false;
+  hid_t attribute = H5Aopen(set, "DIMENSION_LIST", H5P_DEFAULT);
+  if (attribute < 0) return false;
+  hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute), entry = H5I_INVALID_HID;
+  if (type >= 0 && H5Tget_class(type) == H5T_VLEN) entry = H5Tget_super(type);
+  bool good = entry >= 0 && H5Tequal(entry, H5T_STD_REF_OBJ) > 0 && space >= 0 && H5Sget_simple_extent_npoints(space) == 2;
+  if (entry >= 0) H5Tclose(entry);
+  if (space >= 0) H5Sclose(space);
+  if (type >= 0) H5Tclose(type);
+  H5Aclose(attribute);
+  return good;
+}
+
+static void take_texts(hid_t set, const char *attribute, char dimension[2][64]) {
   char *texts[2];
+  size_t count = read_texts(set, attribute, texts, 2);
+  for (size_t i = 0; i < count; i++) {
+    if (count == 2) snprintf(dimension[i], 64, "%.63s", texts[i] ? mno_data_printable(texts[i]) : "");
+    free(texts[i]);
+  }
+}
+
+void mno_data_dimensions(hid_t set, char dimension[2][64]) {
   dimension[0][0] = dimension[1][0] = '\0';
-  if (read_texts(set, "_ARRAY_DIMENSIONS", texts, 2) == 2) {
-    for (int i = 0; i < 2; i++) {
-      snprintf(dimension[i], 64, "%.63s", texts[i] ? texts[i] : "");
-      free(texts[i]);
-    }
-    return;
-  }
-  for (unsigned i = 0; i < 2; i++) {
-    if (H5Aexists(set, "DIMENSION_LIST") > 0) H5DSiterate_scales(set, i, NULL, take_scale, dimension[i]);
-    if (!dimension[i][0] && H5Aexists(set, "DIMENSION_LABELS") > 0) H5DSget_label(set, i, dimension[i], 63);
-  }
+  take_texts(set, "DIMENSION_LABELS", dimension);
+  for (unsigned i = 0; has_scales(set) && i < 2; i++) H5DSiterate_scales(set, i, NULL, take_scale, dimension[i]);
+  take_texts(set, "_ARRAY_DIMENSIONS", dimension);
 }
 
 static bool same(const char *a, const char *b) { return a[0] && strcmp(a, b) == 0; }

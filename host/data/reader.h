@@ -27,8 +27,14 @@ typedef struct mno_data_reader {
 /* Adds to the reader's note; what is there already is not said twice. */
 void mno_data_note(const mno_data_reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Text of the file that will be shown: control characters, which could rule a terminal, become "?". */
+char *mno_data_printable(char *text);
+
 /* kind.c: opens the path for reading, refusing what is no HDF5 file that can be read now by name. *fd stays open, too. */
 mno_status mno_data_examine(mno_data_reader *r, int *fd);
+
+/* file.c: reads the four datasets with HDF5, in this process; what was read is in data, also after a failure. */
+mno_status mno_data_read_sets(mno_data_reader *r, mno_data *data);
 
 /* A two-dimensional array of numbers, as its writer meant it. */
 typedef struct mno_data_matrix {
@@ -56,6 +62,7 @@ typedef struct mno_data_meaning {
   double sign_wrap;     /* subtracted from numbers of at least half of it: _Unsigned = false; 0: nothing */
   size_t missing_count; /* numbers that stand for "missing" */
   double missing[MNO_DATA_MISSING];
+  bool missing_unpacked[MNO_DATA_MISSING];  /* may be a value instead of a stored number */
   const char *missing_by[MNO_DATA_MISSING]; /* the attribute that says so */
   double least, most;                       /* valid range */
   const char *least_by, *most_by;           /* NULL: no bound */
@@ -83,7 +90,7 @@ char *mno_data_text(hid_t object, const char *name);
 /* storage.c: are the first `needed` entries along each dimension on the disk, and can they be read by this HDF5? */
 mno_status mno_data_check_storage(const mno_data_reader *r, const char *name, hid_t set, const hsize_t needed[2]);
 
-/* A link that leads nowhere, in words; false if it leads somewhere. */
-bool mno_data_dangling(hid_t file, const char *name, char *text, size_t size);
+/* A link that leads nowhere or to what is no file, in words; false if it leads somewhere. */
+bool mno_data_dangling(const mno_data_reader *r, const char *name, char *text, size_t size);
 
 #endif

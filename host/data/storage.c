@@ -43,6 +43,7 @@ static mno_status check_filters(const mno_data_reader *r, const char *name, hid_
                    configuration & H5Z_FILTER_CONFIG_DECODE_ENABLED))
       continue;
     given[sizeof given - 1] = 0;
+    mno_data_printable(given);
     const char *known = filter_name(id);
     return MNO_DATA_FAIL(r,
                          "dataset \"%s\" is compressed with %s (filter %d), which this HDF5 cannot unpack; write it with "
@@ -117,16 +118,17 @@ static mno_status check_external(const mno_data_reader *r, const char *name, hid
           r,
           "the numbers of dataset \"%s\" are in another file, %s, which is not there (it is looked for from "
           "the working folder); put them into the file itself: h5repack OLD NEW where both are",
-          name, file);
+          name, mno_data_printable(file));
     if (bytes != H5F_UNLIMITED && (hsize_t)size < (hsize_t)offset + bytes)
-      return MNO_DATA_FAIL(r, "the numbers of dataset \"%s\" are in another file, %s, which is too short", name, file);
+      return MNO_DATA_FAIL(r, "the numbers of dataset \"%s\" are in another file, %s, which is too short", name,
+                           mno_data_printable(file));
   }
   return MNO_OK;
 }
 
 /* Where a virtual dataset takes a part from: is it there, and as large as the part? */
-static mno_status check_source(const mno_data_reader *r, const char *name, hid_t file, const char *where, const char *from,
-                               hid_t part, hssize_t points, int depth) {
+static mno_status check_source(const mno_data_reader *r, const char *name, hid_t file, char *where, char *from, hid_t part,
+                               hssize_t points, int depth) {
   off_t size;
   hid_t source = file, set = H5I_INVALID_HID;
   if (strcmp(where, ".") != 0) {
@@ -138,12 +140,14 @@ static mno_status check_source(const mno_data_reader *r, const char *name, hid_t
     H5Pclose(access);
     free(path);
     if (source < 0)
-      return MNO_DATA_FAIL(r, "the virtual dataset \"%s\" takes numbers from %s, which %s", name, where,
+      return MNO_DATA_FAIL(r, "the virtual dataset \"%s\" takes numbers from %s, which %s", name, mno_data_printable(where),
                            found ? "cannot be opened" : "is not there");
   }
+  mno_data_printable(where);
   mno_status status = MNO_OK;
   hsize_t low[H5S_MAX_RANK], high[H5S_MAX_RANK], shape[H5S_MAX_RANK];
   if (H5Lexists(source, from, H5P_DEFAULT) > 0) set = H5Dopen2(source, from, H5P_DEFAULT);
+  mno_data_printable(from);
   if (set < 0) {
     status = MNO_DATA_FAIL(r, "the virtual dataset \"%s\" takes numbers from \"%s\" of %s, which is not there", name, from,
                            strcmp(where, ".") ? where : "the same file");
@@ -230,17 +234,32 @@ mno_status mno_data_check_storage(const mno_data_reader *r, const char *name, hi
   return check(r, name, r->file, set, needed, 0);
 }
 
-bool mno_data_dangling(hid_t file, const char *name, char *text, size_t size) {
+/* Opening a pipe or a device would wait for ever. */
+static bool is_no_file(const char *path) {
+  struct stat about;
+  return stat(path, &about) == 0 && !S_ISREG(about.st_mode);
+}
+
+static bool leads_to_no_file(const mno_data_reader *r, const char *path) {
+  char *full = beside(r->path, path);
+  bool no_file = is_no_file(path) || (full && is_no_file(full));
+  free(full);
+  return no_file;
+}
+
+bool mno_data_dangling(const mno_data_reader *r, const char *name, char *text, size_t size) {
   H5L_info_t link;
   char value[1024] = "";
-  if (H5Lget_info(file, name, &link, H5P_DEFAULT) < 0 || link.type == H5L_TYPE_HARD ||
-      H5Oexists_by_name(file, name, H5P_DEFAULT) > 0)
-    return false;
   const char *path = NULL, *object = NULL;
-  bool known = link.u.val_size < sizeof value && H5Lget_val(file, name, value, sizeof value, H5P_DEFAULT) >= 0;
-  if (known && link.type == H5L_TYPE_EXTERNAL && H5Lunpack_elink_val(value, link.u.val_size, NULL, &path, &object) >= 0)
+  if (H5Lget_info(r->file, name, &link, H5P_DEFAULT) < 0 || link.type == H5L_TYPE_HARD) return false;
+  bool known = link.u.val_size < sizeof value && H5Lget_val(r->file, name, value, sizeof value, H5P_DEFAULT) >= 0;
+  bool external =
+      known && link.type == H5L_TYPE_EXTERNAL && H5Lunpack_elink_val(value, link.u.val_size, NULL, &path, &object) >= 0;
+  if (!(external && leads_to_no_file(r, path)) && H5Oexists_by_name(r->file, name, H5P_DEFAULT) > 0) return false;
+  if (external)
     snprintf(text, size, "\"%s\" of the file %s", object, path);
   else
     snprintf(text, size, "\"%s\"", known && link.type == H5L_TYPE_SOFT ? value : "something");
+  mno_data_printable(text);
   return true;
 }

@@ -168,6 +168,25 @@ static void take_origin(mno_plan *plan, const mno_held_data *held, mno_data *dat
   data->note = NULL;
 }
 
+/* The data of the next of data.seed. A file is read once: the first time *file keeps a copy if there are more to come. */
+static mno_status load(const mno_sweep *sweep, const mno_held_data *held, size_t seed, mno_data **file, mno_data **data,
+                       mno_error *err) {
+  const mno_integers *seeds = &sweep->data.seed;
+  mno_status status = MNO_OK;
+  if (*file && seed + 1 == seeds->count) {
+    *data = *file;
+    *file = NULL;
+  } else if (*file) {
+    *data = mno_data_copy(*file);
+  } else {
+    status = held ? mno_held_load(held, data, err) : mno_data_load(sweep, (uint64_t)seeds->value[seed], data, err);
+    if (status != MNO_OK || sweep->data.kind != MNO_DATA_FILE || seeds->count == 1) return status;
+    *file = mno_data_copy(*data);
+  }
+  bool copied = *data && (*file || seed + 1 == seeds->count);
+  return copied ? MNO_OK : mno_fail(err, MNO_ERR_MEMORY, "out of memory for a copy of the data");
+}
+
 /* A block of problems (every D with every alpha) for each of data.seed. */
 static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, const mno_held_data *held, mno_error *err) {
   const mno_integers *seed = &sweep->data.seed;
@@ -175,9 +194,10 @@ static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, const mn
   plan->problem = mno_alloc(count, sizeof *plan->problem);
   if (!plan->problem) return mno_fail_memory(err, product(count, sizeof *plan->problem), "the problems");
   mno_status status = MNO_OK;
+  mno_data *file = NULL;
   for (size_t s = 0; s < seed->count && status == MNO_OK; s++) {
     mno_data *data = NULL;
-    status = held ? mno_held_load(held, &data, err) : mno_data_load(sweep, (uint64_t)seed->value[s], &data, err);
+    status = load(sweep, held, s, &file, &data, err);
     if (status == MNO_OK && s == 0) status = check_sizes(sweep, data, err);
     if (status == MNO_OK && s == 0) status = check_joint(sweep, data, err);
     if (status == MNO_OK) status = add_problems(plan, sweep, (uint64_t)seed->value[s], held, data, err);
@@ -189,6 +209,7 @@ static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, const mn
                               "embeddings, so that nothing is drawn; write one seed",
                               seed->value[s], seed->value[0]);
   }
+  mno_data_free(file);
   return status;
 }
 

@@ -1,8 +1,12 @@
 /* Data: gaussian moments and nesting, facts of the digits found with another program, HDF5 files good and bad. */
 #include "data/data.h"
+#include "core/h5.h"
+#include "store/compare.h"
 #include "test.h"
 
 #include <hdf5.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -276,6 +280,87 @@ static void damaged_files(void **state) {
   }
 }
 
+static herr_t host_report(hid_t stack, void *data) { return 0; }
+
+/* A program that uses HDF5 itself keeps its own way of reporting errors, in either version of that interface. */
+static void host_reports_stay(void **state) {
+  int own = 0;
+  H5E_auto2_t report;
+  H5E_auto1_t old_report;
+  void *data;
+  mno_data *d;
+  mno_error err = {0};
+  H5Fclose(file_with(X | Y));
+  for (int good = 0; good < 2; good++) {
+    H5Eset_auto2(H5E_DEFAULT, host_report, &own);
+    if (good) {
+      assert_ok(load(plain, "", &d, &err));
+      mno_data_free(d);
+    } else {
+      assert_refused("{kind: file, path: none.h5}", "", "", "none.h5");
+    }
+    assert_true(H5Eget_auto2(H5E_DEFAULT, &report, &data) >= 0 && report == host_report && data == &own);
+    assert_int_equal(H5Eget_num(H5E_DEFAULT), 0);
+  }
+  H5Eset_auto1((H5E_auto1_t)H5Eprint1, stderr);
+  assert_ok(load(plain, "", &d, &err));
+  mno_data_free(d);
+  assert_true(H5Eget_auto1(&old_report, &data) >= 0 && old_report == (H5E_auto1_t)H5Eprint1 && data == stderr);
+  H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
+static void *hold(void *go) {
+  mno_h5_lock();
+  sem_post(go);
+  usleep(50000);
+  mno_h5_unlock();
+  return NULL;
+}
+
+/* The process apart in which a file is tried can use HDF5 although another thread was inside it. */
+static void other_threads(void **state) {
+  H5Fclose(file_with(X | Y));
+  for (int i = 0; i < 3; i++) {
+    sem_t go;
+    pthread_t thread;
+    mno_data *d;
+    mno_error err = {0};
+    sem_init(&go, 0, 0);
+    pthread_create(&thread, NULL, hold, &go);
+    sem_wait(&go);
+    assert_ok(load(plain, "", &d, &err));
+    pthread_join(thread, NULL);
+    sem_destroy(&go);
+    mno_data_free(d);
+  }
+}
+
+/* A journal alone does not say what the data were; if the configuration is the same, they have changed. */
+static void changed_data(void **state) {
+  char text[200], name[64];
+  mno_error err = {0};
+  mno_sweep *sweep;
+  mno_plan *plan;
+  H5Fclose(file_with(X | Y));
+  snprintf(name, sizeof name, "%s/test.yaml", folder);
+  snprintf(text, sizeof text, "data: %s\nmodel: {D: 4}\ntraining: {steps: 1}\nsweep: {L: 1, M: 1}\n", plain);
+  assert_ok(mno_sweep_parse(text, strlen(text), name, &sweep, &err));
+  assert_ok(mno_plan_build(sweep, MNO_F64, &plan, &err));
+  assert_string_equal(plan->data_source, file_path);
+  assert_null(plan->data_taken_from);
+  const uint64_t other = plan->instance[0].id + 1;
+  mno_held held = {
+      .name = "out.h5.journal", .instance_count = 1, .id = &other, .config = text, .config_length = strlen(text)};
+  assert_int_equal(mno_compare(&held, plan, &err), MNO_ERR_INPUT);
+  assert_non_null(strstr(err.message, file_path));
+  assert_non_null(strstr(err.message, "has changed since the run"));
+  held.config_length -= strlen("M: 1}\n");
+  assert_int_equal(mno_compare(&held, plan, &err), MNO_ERR_INPUT);
+  assert_non_null(strstr(err.message, "another configuration"));
+  mno_plan_free(plan);
+  mno_sweep_free(sweep);
+}
+
 static int set_up(void **state) {
   if (!mkdtemp(folder)) return 1;
   snprintf(file_path, sizeof file_path, "%s/data.h5", folder);
@@ -288,9 +373,10 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(gaussian),     cmocka_unit_test(embeddings),
-                                     cmocka_unit_test(digits),       cmocka_unit_test(good_file),
-                                     cmocka_unit_test(bad_files),    cmocka_unit_test(files_that_do_not_fit),
-                                     cmocka_unit_test(damaged_files)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(gaussian),      cmocka_unit_test(embeddings),
+                                     cmocka_unit_test(digits),        cmocka_unit_test(good_file),
+                                     cmocka_unit_test(bad_files),     cmocka_unit_test(files_that_do_not_fit),
+                                     cmocka_unit_test(damaged_files), cmocka_unit_test(host_reports_stay),
+                                     cmocka_unit_test(other_threads), cmocka_unit_test(changed_data)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -106,6 +106,7 @@ attribute("_Unsigned", "true", 65, "64 bits", data=BYTES.astype("i8"))
 attribute("Scale_Factor", 2.0, 65, "Scale_Factor", "looks like scale_factor")
 attribute("FillValue", -9.0, 65, "FillValue", "looks like _FillValue")
 attribute("scale", 2.0, 0, x=X, note="attribute scale")
+attribute("nodata", -9.0, 0, x=X, note="attribute nodata")
 attribute("flag_meanings", "a b", 0, y=Y, target="y", note="flag_meanings")
 attribute("units", "m s-1", 0, x=X)
 attribute("units", "days since 2000-01-01", 65, "dates", "days since 2000-01-01")
@@ -144,6 +145,12 @@ def _(f):
 def _(f):
     d = replace(f, "x", np.full((6, 3), 50, "i2"))
     d.attrs["scale_factor"], d.attrs["valid_max"] = 0.5, 20.0
+
+
+@edit(65, "missing_value", title="packed: a missing value of the values' type")
+def _(f):
+    d = replace(f, "x", np.full((6, 3), -99, "i2"))
+    d.attrs["scale_factor"], d.attrs["missing_value"] = 0.5, -49.5
 
 
 @edit(65, "holds 255", "_FillValue", title="_Unsigned holds for the fill value, too")
@@ -206,6 +213,18 @@ def _(path):
     plain(path, X.T[:, :3], Y[:3])
     with h5py.File(path, "r+") as f:
         f["x"].dims[0].label, f["x"].dims[1].label = "features", "samples"
+
+
+@case(65, "(features, samples)", name="labels of fixed length")
+def _(path):
+    plain(path, X.T[:, :3], Y[:3])
+    with h5py.File(path, "r+") as f:
+        f["x"].attrs["DIMENSION_LABELS"] = np.array([b"features", b"samples"])
+
+
+for wrong in (1.0, "sample", np.zeros(2), np.array([b"a", b"b", b"c"])):
+    for key in ("DIMENSION_LIST", "DIMENSION_LABELS", "_ARRAY_DIMENSIONS"):
+        attribute(key, wrong, 0, x=X)
 
 
 # ---- MATLAB, Julia, pandas, Octave
@@ -387,6 +406,7 @@ def _(f):
 
 def shaped(x, y, code, *words, **wanted):
     case(code, *words, name=f"shapes {np.shape(x)}, {np.shape(y)}", **wanted)(lambda path: plain(path, x, y))
+
 
 
 shaped(X, Y[:, 0], 65, '"y" has 1 dimension;', "y.reshape(-1, 1)")
@@ -598,7 +618,40 @@ def _(f):
     f["x"] = h5py.ExternalLink("lost.h5", "/a")
 
 
-@case(65, 'there is no dataset "x"', name="other names")
+@stored("external link to a pipe", 65, '"/a" of the file pipe.h5, which is not there')
+def _(f):
+    os.mkfifo("pipe.h5")
+    f["x"] = h5py.ExternalLink("pipe.h5", "/a")
+
+
+@stored("control characters", 65, 'a link to "/a?[31mb?"')
+def _(f):
+    f["x"] = h5py.SoftLink("/a\x1b[31mb\n")
+
+
+@edit(65, "class cell?[2J", title="control characters in a class")
+def _(f):
+    f["x"].attrs["MATLAB_class"] = np.bytes_("cell\x1b[2J")
+
+
+@case(65, "is a dimension of the file", name="netCDF dimensions called x and y")
+def _(path):
+    xarray.Dataset({"data": (("x", "y"), X)}, {"x": np.arange(6.0), "y": np.arange(3.0)}).to_netcdf(path, engine="h5netcdf")
+
+
+@case(65, "a result file of meanode", "problem_0000/x", name="a result file")
+def _(path):
+    with open("r.yaml", "w") as f:
+        f.write(CONFIG.replace("kind: file, path: d.h5", "kind: gaussian, samples: 2, inputs: 1, targets: 1").format(extra="", D=2))
+    assert meanode("run", "r.yaml", "-o", path)[0] == 0
+
+
+@case(65, 'there is no dataset "x"', "the file is empty", name="nothing in it")
+def _(path):
+    h5py.File(path, "w").close()
+
+
+@case(65, 'there is no dataset "x"', 'the file has "X", "Y"', name="other names")
 def _(path):
     with h5py.File(path, "w") as f:
         f["X"], f["Y"] = X, Y
@@ -668,6 +721,20 @@ raw("latest format", LATEST, code=0, x=X, y=Y, note=False)
 raw("user block", of(lambda p: plain(p, userblock_size=2048), ".h5"), code=0)
 raw("marked as open for writing", LATEST[:11] + b"\1" + LATEST[12:], "still being written", "h5clear")
 raw("marked as open for SWMR", LATEST[:11] + b"\5" + LATEST[12:], "still being written")
+
+
+
+@case(65, "one of several files", name="kind: family")
+def _(path):
+    plain("part%d.h5", driver="family", memb_size=1000)
+    os.rename("part0.h5", path)
+
+
+@case(65, "family", name="kind: family, latest format")
+def _(path):
+    plain("part%d.h5", driver="family", memb_size=100000, libver="latest")
+    os.rename("part0.h5", path)
+
 
 case(65, "No such file", name="no file")(lambda p: None)
 case(65, "a folder, not a file", name="folder")(os.mkdir)
