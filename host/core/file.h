@@ -26,6 +26,9 @@ bool mno_has_name(int fd, const char *path);
  * seemed does not write into it. */
 void mno_make_way(const char *path);
 
+/* Makes a new file in place of what is left of that name, to read and write. < 0 with errno. */
+int mno_make_file(const char *path, int more_flags);
+
 /* Is there something of this name? False with errno ENOENT if not; false with another errno if it cannot be told. */
 bool mno_exists(const char *path);
 

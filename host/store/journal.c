@@ -135,8 +135,7 @@ mno_status mno_journal_create(const char *path, const mno_plan *plan, const char
     status = mno_fail_memory(err, strlen(path), "a path");
   }
   if (status == MNO_OK) {
-    mno_make_way(fresh);
-    journal->fd = TEMP_FAILURE_RETRY(open(fresh, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666));
+    journal->fd = mno_make_file(fresh, O_APPEND);
     if (journal->fd < 0) status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));
   }
   /* The magic is written first and by itself, so that every entry's offset is known when its sum is taken. */

@@ -168,8 +168,13 @@ static bool gone(const mno_lock *lock, bool locked, bool local) {
   read_text(lock->fd, text);
   if (!parse(text, &found) || (locked && local)) return true;
   if (same_machine(&found, &lock->own)) return locked || started(found.pid) != found.start;
-  for (double until = mno_now() + patience_seconds; mno_now() < until; usleep(250000))
-    if (read_named(lock->name, now) && strcmp(now, text) != 0) return false;
+  for (double until = mno_now() + patience_seconds; mno_now() < until; usleep(250000)) {
+    if (!read_named(lock->name, now)) {
+      if (errno == ENOENT) return true; /* it has ended */
+    } else if (strcmp(now, text) != 0) {
+      return false;
+    }
+  }
   return true;
 }
 
@@ -196,7 +201,10 @@ static mno_status attempt(mno_lock *lock, bool *again, mno_error *err) {
   if (!write_text(lock, lock->fd)) return cannot(lock, errno, err);
   if (!lock->shared) return MNO_OK;
   usleep((useconds_t)(pause_seconds * 1e6));
-  if (!read_named(lock->name, text)) return cannot(lock, errno, err);
+  if (!read_named(lock->name, text)) {
+    *again = errno == ENOENT;
+    return cannot(lock, errno, err);
+  }
   if (parse(text, &found) && found.token == lock->own.token) return MNO_OK;
   return refuse(lock->path, &found, err);
 }

@@ -76,8 +76,7 @@ mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, mno_error *err
   if (TEMP_FAILURE_RETRY(fstat(fd, &about)) != 0)
     return mno_fail(err, MNO_ERR_IO, "cannot read the result file: %s", strerror(errno));
   off_t length = about.st_size - (sealed ? MNO_SEAL_SIZE : 0), offset = 0;
-  mno_make_way(to);
-  int copy = TEMP_FAILURE_RETRY(open(to, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  int copy = mno_make_file(to, 0);
   if (copy < 0) return cannot_write(to, errno, err);
   mno_status status = MNO_OK;
   if (ioctl(copy, FICLONE, fd) == 0) { /* shares the blocks where the file system can */
