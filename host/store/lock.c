@@ -36,7 +36,7 @@ struct mno_lock {
   int fd;            /* holds the flock */
   bool shared;       /* perhaps by machines that the flock does not reach */
   owner own;
-  unsigned long long beats;
+  atomic_ullong beats;
   pthread_t keeper;
   bool kept;
   pthread_mutex_t mutex; /* for what follows */
@@ -121,8 +121,9 @@ static bool read_named(const char *name, char text[TEXT]) {
 /* Synced where other machines are to see it. */
 static bool write_text(mno_lock *lock, int fd) {
   char text[TEXT];
-  int n = snprintf(text, sizeof text, "host %s process %ld start %llu beat %012llu machine %s token %llx\n", lock->own.host,
-                   lock->own.pid, lock->own.start, ++lock->beats, lock->own.machine, lock->own.token);
+  int n =
+      snprintf(text, sizeof text, "host %s process %ld start %llu beat %012llu machine %s token %llx\n", lock->own.host,
+               lock->own.pid, lock->own.start, atomic_fetch_add(&lock->beats, 1) + 1, lock->own.machine, lock->own.token);
   return mno_write_at(fd, text, (size_t)n, 0) && TEMP_FAILURE_RETRY(ftruncate(fd, n)) == 0 &&
          (!lock->shared || TEMP_FAILURE_RETRY(fdatasync(fd)) == 0 || errno == EINVAL);
 }
