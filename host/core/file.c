@@ -70,6 +70,16 @@ bool mno_rename(int fd, const char *from, const char *to) {
 
 void mno_make_way(const char *path) { TEMP_FAILURE_RETRY(unlink(path)); }
 
+int mno_make_file(const char *path, mode_t mode) {
+  int fd = -1;
+  /* "Exists already" is also what a file server says to a question that it answered before. */
+  for (int i = 0; i < 3 && fd < 0 && (i == 0 || errno == EEXIST); i++) {
+    mno_make_way(path);
+    fd = TEMP_FAILURE_RETRY(open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+  }
+  return fd;
+}
+
 bool mno_exists(const char *path) {
   struct stat about;
   return TEMP_FAILURE_RETRY(stat(path, &about)) == 0;

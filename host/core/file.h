@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* False with errno on an error, errno 0 at the end of the file. */
 bool mno_read_at(int fd, void *data, size_t bytes, uint64_t offset);
@@ -25,6 +26,9 @@ bool mno_has_name(int fd, const char *path);
 /* Removes what is left of that name, so that a file of that name is a new one: an owner before that is not as dead as it
  * seemed does not write into it. */
 void mno_make_way(const char *path);
+
+/* Makes a new file in place of what is left of that name, to read and write. < 0 with errno. */
+int mno_make_file(const char *path, mode_t mode);
 
 /* Is there something of this name? False with errno ENOENT if not; false with another errno if it cannot be told. */
 bool mno_exists(const char *path);

@@ -37,7 +37,7 @@ struct mno_lock {
   int fd;            /* holds the flock */
   bool shared;       /* perhaps by machines that the flock does not reach */
   owner own;
-  unsigned long long beats;
+  atomic_ullong beats;
   pthread_t keeper;
   bool kept;
   pthread_mutex_t mutex; /* for what follows */
@@ -122,8 +122,9 @@ static bool read_named(const char *name, char text[TEXT]) {
 /* Synced where other machines are to see it. */
 static bool write_text(mno_lock *lock, int fd) {
   char text[TEXT];
-  int n = snprintf(text, sizeof text, "host %s process %ld start %llu beat %012llu machine %s token %llx\n", lock->own.host,
-                   lock->own.pid, lock->own.start, ++lock->beats, lock->own.machine, lock->own.token);
+  int n =
+      snprintf(text, sizeof text, "host %s process %ld start %llu beat %012llu machine %s token %llx\n", lock->own.host,
+               lock->own.pid, lock->own.start, atomic_fetch_add(&lock->beats, 1) + 1, lock->own.machine, lock->own.token);
   return mno_write_at(fd, text, (size_t)n, 0) && TEMP_FAILURE_RETRY(ftruncate(fd, n)) == 0 &&
          (!lock->shared || TEMP_FAILURE_RETRY(fdatasync(fd)) == 0 || errno == EINVAL);
 }
@@ -188,8 +189,13 @@ static bool gone(const mno_lock *lock, bool locked, bool local) {
   read_text(lock->fd, text);
   if (!parse(text, &found) || (locked && local)) return true;
   if (same_machine(&found, &lock->own)) return locked || started(found.pid) != found.start;
-  for (double until = mno_now() + patience_seconds; mno_now() < until; usleep(250000))
-    if (read_named(lock->name, now) && strcmp(now, text) != 0) return false;
+  for (double until = mno_now() + patience_seconds; mno_now() < until; usleep(250000)) {
+    if (!read_named(lock->name, now)) {
+      if (errno == ENOENT) return true; /* it has ended */
+    } else if (strcmp(now, text) != 0) {
+      return false;
+    }
+  }
   return true;
 }
 
@@ -216,7 +222,10 @@ static mno_status attempt(mno_lock *lock, bool *again, mno_error *err) {
   if (!write_text(lock, lock->fd)) return cannot(lock, errno, err);
   if (!lock->shared) return MNO_OK;
   usleep((useconds_t)(pause_seconds * 1e6));
-  if (!read_named(lock->name, text)) return cannot(lock, errno, err);
+  if (!read_named(lock->name, text)) {
+    *again = errno == ENOENT;
+    return cannot(lock, errno, err);
+  }
   if (parse(text, &found) && found.token == lock->own.token) return MNO_OK;
   return refuse(lock->shown, &found, err);
 }

@@ -188,9 +188,8 @@ size_t mno_output_other_names(const mno_output *output) {
 
 int mno_output_aside(const char *name, const char *like) {
   struct stat about;
-  mno_make_way(name); /* never written through: it may be a link, or open elsewhere */
-  mode_t mode = like && TEMP_FAILURE_RETRY(stat(like, &about)) == 0 ? 0600 : 0666;
-  return TEMP_FAILURE_RETRY(open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+  /* What is there is never written through: it may be a link, or open elsewhere. */
+  return mno_make_file(name, like && TEMP_FAILURE_RETRY(stat(like, &about)) == 0 ? 0600 : 0666);
 }
 
 /* Security labels are the system's to give. */

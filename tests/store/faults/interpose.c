@@ -273,6 +273,11 @@ static void keep_safe(int fd, const char *path) {
   if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
 static int open_any(const char *path, int flags, mode_t mode) {
+  if (host && strcmp(path, "/proc/sys/kernel/random/boot_id") == 0) {
+    int fd = (int)syscall(SYS_memfd_create, "boot_id", 0);
+    syscall(SYS_pwrite64, fd, host, strlen(host), 0);
+    return fd;
+  }
   char full[1024];
   fate f = arrive("open", ours(path, full));
   if (refused(&f)) return (int)leave(&f, -1);

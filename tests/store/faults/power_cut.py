@@ -120,8 +120,8 @@ def prepare(template, interposer):
     assert killed.returncode == -9, killed.stderr
 
 
-def states(chooser, template, folder, trace, command, output, interposer):
-    """All distinct disks after a cut, with what was safe then."""
+def states(chooser, share, template, folder, trace, command, output, interposer):
+    """Distinct disks after a cut, after a share of the calls, with what was safe then."""
     common.fresh_copy(template, folder)
     disk = Disk(folder)
     disk.safe = common.present(folder / output)
@@ -132,6 +132,8 @@ def states(chooser, template, folder, trace, command, output, interposer):
     for record in records(trace):
         disk.step(*record)
         syncs += record[0] in "SD"
+        if chooser.random() > share:
+            continue
         for how in [("none", "none"), ("none", "all"), ("all", "none"), ("all", "all"), ("some", "first"), ("some", "some")]:
             state = disk.after(chooser, how)
             key = hashlib.sha256(repr(sorted(state.items())).encode()).digest()
@@ -153,7 +155,7 @@ def main():
         template, folder = scratch / "template", scratch / "work"
         prepare(template, options.interposer)
         for name, (command, output, again) in COMMANDS.items():
-            found = list(states(chooser, template, folder, scratch / "trace", command, output, options.interposer))
+            found = list(states(chooser, 0.2 if options.states else 1, template, folder, scratch / "trace", command, output, options.interposer))
             expected = common.contents(folder / output)
             kept = found if not options.states else chooser.sample(found, min(len(found), options.states // len(COMMANDS)))
             for how, state, safe, syncs in kept:
