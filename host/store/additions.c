@@ -149,7 +149,7 @@ static bool number_of(const char *name, size_t *number) {
 static bool in_layout(const walk *w, int depth, const char *name) {
   static const char *const dimensions[] = {"instance", "run",   "step", "sample", "input",       "target",      "embed",
                                            "depth",    "layer", "unit", "node",   "draw_width",  "draw_offset", "draw_sign",
-                                           "config",   "weights", NULL};
+                                           "config",   "weights", "id",  NULL};
   size_t count, number;
   const mno_record_field *field = mno_record_fields(&count);
   for (size_t i = 0; i < count; i++)

@@ -114,9 +114,9 @@ mno_status mno_lock_take(const char *path, const char *shown, mno_lock *lock, mn
       close(fd);
       continue;
     }
-    *lock = (mno_lock){.path = name, .fd = fd};
+    *lock = (mno_lock){.path = name, .output = strdup(path), .shown = strdup(shown), .fd = fd};
     mno_output_match(fd, path);
-    if (write_text(lock)) return MNO_OK;
+    if (lock->output && lock->shown && write_text(lock)) return MNO_OK;
     mno_status status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", name, strerror(errno));
     mno_lock_release(lock);
     return status;
@@ -143,15 +143,40 @@ bool mno_lock_owner(const char *path, char *owner, size_t size) {
   return true;
 }
 
-void mno_lock_beat(mno_lock *lock) {
-  if (lock->fd >= 0 && mno_now() - lock->last_beat > beat_seconds) write_text(lock);
+/* Is it still what is found under its name? */
+static bool is_there(const mno_lock *lock, bool *another) {
+  struct stat here, there;
+  *another = false;
+  if (fstat(lock->fd, &here) != 0) return true;
+  if (stat(lock->path, &there) != 0) return errno != ENOENT && errno != ENOTDIR;
+  *another = here.st_ino != there.st_ino || here.st_dev != there.st_dev;
+  return !*another;
+}
+
+mno_status mno_lock_beat(mno_lock *lock, mno_error *err) {
+  bool another;
+  if (lock->fd < 0 || mno_now() - lock->last_beat <= beat_seconds) return MNO_OK;
+  if (is_there(lock, &another)) {
+    write_text(lock);
+    return MNO_OK;
+  }
+  mno_lock again;
+  mno_status status = mno_lock_take(lock->output, lock->shown, &again, err);
+  if (status != MNO_OK) return status;
+  mno_lock_release(lock);
+  *lock = again;
+  return MNO_OK;
 }
 
 void mno_lock_release(mno_lock *lock) {
+  bool another = false;
   if (lock->fd >= 0) {
-    unlink(lock->path);
+    is_there(lock, &another);
+    if (!another) unlink(lock->path);
     close(lock->fd);
   }
   free(lock->path);
+  free(lock->output);
+  free(lock->shown);
   *lock = (mno_lock){.fd = -1};
 }

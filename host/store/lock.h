@@ -8,7 +8,8 @@
 #include <stddef.h>
 
 typedef struct mno_lock {
-  char *path;
+  char *path;           /* OUT.lock */
+  char *output, *shown; /* what it locks, and the name of that for messages */
   int fd;
   double last_beat;
 } mno_lock;
@@ -17,8 +18,9 @@ typedef struct mno_lock {
  * taken over: on one machine flock tells; the lock of another machine is stale when its owner gives no sign of life. */
 mno_status mno_lock_take(const char *path, const char *shown, mno_lock *lock, mno_error *err);
 
-/* The sign of life; call often, it acts every two seconds. */
-void mno_lock_beat(mno_lock *lock);
+/* The sign of life; call often, it acts every two seconds. A lock file that was removed is made again; MNO_ERR_IO if another
+ * run was faster, or the folder is gone. */
+mno_status mno_lock_beat(mno_lock *lock, mno_error *err);
 
 /* Is somebody writing this file? Describes the owner; a lock left by a dead process of this machine does not count. Does not
  * touch the lock. */

@@ -79,6 +79,38 @@ bool mno_files_journal_is_there(const mno_store_files *files, const mno_journal 
   return is_there(journal->fd, files->journal);
 }
 
+/* Where an open file is to be found now; false: nowhere. */
+static bool is_now_at(int fd, char *path, size_t size) {
+  char link[32];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t n = fd < 0 ? -1 : readlink(link, path, size - 1);
+  if (n <= 0) return false;
+  path[n] = 0;
+  return is_there(fd, path);
+}
+
+void mno_files_remains(const mno_store_files *files, const mno_journal *journal, bool all_published, char *text, size_t size) {
+  char place[1024];
+  static const char *const goes_on = "the same command with --resume goes on";
+  if (mno_files_journal_is_there(files, journal)) {
+    snprintf(text, size, "what was finished before is kept; %s", goes_on);
+  } else if (all_published && mno_files_published_is_there(files)) {
+    snprintf(text, size, "what was finished is in %.600s; %s", files->shown, goes_on);
+  } else if (is_now_at(journal->fd, place, sizeof place)) {
+    snprintf(text, size, "the folder or the journal was renamed while the run was writing: what was finished is in %.900s, and "
+             "beside it; --resume goes on when both are back in their place, or with -o for their new one", place);
+  } else if (mno_files_published_is_there(files)) {
+    snprintf(text, size, "only what had come into %.600s is kept, what was in the journal alone is lost; %s", files->shown,
+             goes_on);
+  } else if (!files->replaces && is_now_at(files->published, place, sizeof place)) {
+    snprintf(text, size, "%.600s is now at %.900s, with what had come into it; the rest was removed and is lost", files->shown,
+             place);
+  } else {
+    snprintf(text, size, "%.600s and its journal were removed while the run was writing: what it had finished is lost%s",
+             files->shown, files->replaces ? "; the file of the run before it was not touched by it" : "");
+  }
+}
+
 bool mno_files_published_is_there(const mno_store_files *files) { return is_there(files->published, files->path); }
 
 /* The file whose mode, owner and attributes the next version gets: the one in place, or, if somebody has removed it, the
@@ -92,8 +124,29 @@ const char *mno_files_like(const mno_store_files *files, char room[MNO_FILES_LIK
 static mno_status open_published(mno_store_files *files, const char *path, mno_error *err) {
   if (files->published >= 0) close(files->published);
   files->published = open(path, O_RDONLY | O_CLOEXEC);
-  if (files->published < 0) return mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", path, strerror(errno));
+  struct stat about;
+  if (files->published < 0 || fstat(files->published, &about) != 0)
+    return mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", path, strerror(errno));
+  files->written = about.st_mtim;
+  mno_file_mark_of(path, &files->mark);
   return MNO_OK;
+}
+
+bool mno_files_are_changed(mno_store_files *files) {
+  struct stat about;
+  mno_seal seal;
+  mno_file_mark mark;
+  mno_error err;
+  char name[MNO_FILES_LIKE];
+  if (fstat(files->published, &about) != 0) return false;
+  if (about.st_mtim.tv_sec != files->written.tv_sec || about.st_mtim.tv_nsec != files->written.tv_nsec) {
+    snprintf(name, sizeof name, "/proc/self/fd/%d", files->published);
+    if (mno_seal_check(name, &seal, &err) != MNO_OK || seal != MNO_SEALED || !mno_file_mark_of(name, &mark) ||
+        memcmp(&mark, &files->mark, sizeof mark) != 0)
+      return true;
+    files->written = about.st_mtim; /* only touched */
+  }
+  return !files->replaces && access(files->path, F_OK) == 0 && !mno_files_published_is_there(files);
 }
 
 mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
@@ -329,7 +382,7 @@ static void note_names(mno_store_files *files, const char *words, const mno_name
 static void keep_additions(mno_store_files *files, const mno_plan *plan, const found *f, mno_layout *layout) {
   mno_names left;
   mno_additions_copy(f->base, layout, plan, &left);
-  note_names(files, "loses what could not be brought into its new version", &left);
+  note_names(files, "does not keep in its new version", &left);
 }
 
 /* A run that begins anew says what it will not keep of the file before, if that can be read. */

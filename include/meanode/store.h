@@ -61,7 +61,7 @@ mno_status mno_store_put(mno_store *store, mno_record *record, mno_error *err);
 size_t mno_store_safe(mno_store *store);
 mno_status mno_store_wait(mno_store *store, mno_error *err);
 
-/* Writes what was collected, publishes it, closes, frees. Returns the first failure. */
+/* Writes what was collected, publishes it, closes, frees. Returns the first failure; the message says what is left. */
 mno_status mno_store_close(mno_store *store, mno_error *err);
 
 /* Merging shards: copies the rows and limits of several files of one sweep into one, after verifying that they have the same
