@@ -310,7 +310,7 @@ static mno_status write_output(const merge *m, const mno_output *output, const c
   if (status == MNO_OK && access(path, F_OK) == 0) name_dropped(m, output, layout, report);
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
-  if (status == MNO_OK) status = mno_output_publish(fresh, path, path, &lost, err);
+  if (status == MNO_OK) status = mno_output_publish(fresh, path, path, &lost, NULL, err);
   char what[80];
   mno_output_lost(lost, what, sizeof what);
   if (status == MNO_OK && lost) add_note(report, "the %s of %s could not be kept", what, output->shown);

@@ -121,15 +121,14 @@ const char *mno_files_like(const mno_store_files *files, char room[MNO_FILES_LIK
   return room;
 }
 
-static mno_status open_published(mno_store_files *files, const char *path, mno_error *err) {
-  if (files->published >= 0) close(files->published);
-  files->published = open(path, O_RDONLY | O_CLOEXEC);
+static void set_published(mno_store_files *files, int fd) {
   struct stat about;
-  if (files->published < 0 || fstat(files->published, &about) != 0)
-    return mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", path, strerror(errno));
-  files->written = about.st_mtim;
-  mno_file_mark_of(path, &files->mark);
-  return MNO_OK;
+  char name[MNO_FILES_LIKE];
+  if (files->published >= 0) close(files->published);
+  files->published = fd;
+  snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+  if (fstat(fd, &about) == 0) files->written = about.st_mtim;
+  mno_file_mark_of(name, &files->mark);
 }
 
 bool mno_files_are_changed(mno_store_files *files) {
@@ -155,16 +154,21 @@ mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
   if (stat(files->fresh, &about) != 0 || truncate(files->fresh, about.st_size) != 0) /* gives back what was reserved */
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->shown, strerror(errno));
   mno_files_write_out(files); /* while its checksum is taken */
-  mno_status status = mno_output_publish(files->fresh, files->path, mno_files_like(files, room), &files->lost, err);
+  int fd;
+  mno_status status = mno_output_publish(files->fresh, files->path, mno_files_like(files, room), &files->lost, &fd, err);
   if (status != MNO_OK) return status;
   files->replaces = false;
-  return open_published(files, files->path, err);
+  set_published(files, fd);
+  return MNO_OK;
 }
 
 /* The first version of a run that begins anew beside an earlier one's file: complete, but without a name. */
 static mno_status keep_aside(mno_store_files *files, mno_error *err) {
   mno_status status = mno_seal_write(files->fresh, err);
-  if (status == MNO_OK) status = open_published(files, files->fresh, err);
+  int fd = status == MNO_OK ? open(files->fresh, O_RDONLY | O_CLOEXEC) : -1;
+  if (status == MNO_OK && fd < 0) status = mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", files->fresh, strerror(errno));
+  if (status == MNO_OK) set_published(files, fd);
+  if (status == MNO_OK) files->lost = mno_output_match(files->published, files->path); /* to tell it now */
   if (status == MNO_OK) unlink(files->fresh);
   return status;
 }
@@ -423,7 +427,7 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
     if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);
   } else {
     int fd = mno_output_aside(files->fresh, files->path); /* HDF5 would make it for everybody to read */
-    status = fd < 0 ? mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->shown, strerror(errno)) : MNO_OK;
+    status = fd < 0 ? mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->fresh, strerror(errno)) : MNO_OK;
     if (fd >= 0) close(fd);
     if (status == MNO_OK) status = mno_layout_create(files->fresh, plan, &stamp, &layout, err);
     if (status == MNO_OK && f->base) status = import_base(layout, plan, f, err);
@@ -517,7 +521,8 @@ static mno_status open_locked(mno_store_files *files, const mno_output *output, 
     note(files, "%s has %zu other name%s (hard links); the results take this one, and what has the other%s keeps its content",
          files->shown, others, others == 1 ? "" : "s", others == 1 ? "" : "s");
   if (mode == MNO_FORCE) {
-    files->replaces = file_there && mno_file_mark_of(files->path, &files->replaced);
+    files->replaces = file_there;
+    mno_file_mark_of(files->path, &files->replaced);
     if (f.journal_there) note(files, "%s, of an earlier run, is dropped with what was not yet in its file", files->journal);
     file_there = f.journal_there = false;
   } else if (file_there && f.journal_there && is_replaced(files)) {
