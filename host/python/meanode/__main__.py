@@ -64,9 +64,9 @@ def main(arguments=None):
 
 
 def exit_code(problem):
-    from .reading import NoSuchFile
+    from .reading import FileInUse, NoSuchFile
 
-    return EXIT_IO if isinstance(problem, NoSuchFile) else EXIT_INPUT
+    return EXIT_IO if isinstance(problem, (FileInUse, NoSuchFile)) else EXIT_INPUT
 
 
 def plot(options):
