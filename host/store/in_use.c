@@ -35,7 +35,8 @@ static void name_holder(int fd, char *text, size_t size) {
   while (fgets(line, sizeof line, locks)) {
     long pid;
     unsigned long inode;
-    if (sscanf(line, "%*d: FLOCK %*s WRITE %ld %*x:%*x:%lu", &pid, &inode) != 2 || inode != about.st_ino || pid <= 0) continue;
+    if (sscanf(line, "%*d: FLOCK %*s WRITE %ld %*x:%*x:%lu", &pid, &inode) != 2 || inode != about.st_ino || pid <= 0)
+      continue;
     snprintf(path, sizeof path, "/proc/%ld/comm", pid);
     FILE *comm = fopen(path, "r");
     if (comm && fgets(name, sizeof name, comm)) name[strcspn(name, "\n")] = 0;
@@ -53,15 +54,17 @@ mno_status mno_in_use(const char *path, mno_error *err) {
   mno_status status = MNO_OK;
   if (locked(fd)) {
     name_holder(fd, holder, sizeof holder);
-    status = mno_fail(err, MNO_ERR_IO,
-                      "%s is open for writing in another program%s; close it there (in a notebook: close() or end its kernel), "
-                      "then try again",
-                      path, holder);
+    status =
+        mno_fail(err, MNO_ERR_IO,
+                 "%s is open for writing in another program%s; close it there (in a notebook: close() or end its kernel), "
+                 "then try again",
+                 path, holder);
   } else if (marked(fd)) {
-    status = mno_fail(err, MNO_ERR_IO,
-                      "%s is open for writing in another program, or was left so by one that ended without closing it; close it "
-                      "there, or, if no program has it open, clear the mark: h5clear -s %s",
-                      path, path);
+    status =
+        mno_fail(err, MNO_ERR_IO,
+                 "%s is open for writing in another program, or was left so by one that ended without closing it; close it "
+                 "there, or, if no program has it open, clear the mark: h5clear -s %s",
+                 path, path);
   }
   close(fd);
   return status;

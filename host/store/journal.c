@@ -146,7 +146,8 @@ mno_status mno_journal_create(const char *path, const mno_plan *plan, const char
   }
   if (status == MNO_OK) {
     journal->fd = mno_output_aside(fresh, like);
-    if (journal->fd < 0 || fcntl(journal->fd, F_SETFL, O_APPEND) != 0) status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", fresh, strerror(errno));
+    if (journal->fd < 0 || fcntl(journal->fd, F_SETFL, O_APPEND) != 0)
+      status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", fresh, strerror(errno));
   }
   struct stat about;
   if (status == MNO_OK) mno_output_match(journal->fd, like);

@@ -14,8 +14,9 @@ typedef struct mno_lock {
   double last_beat;
 } mno_lock;
 
-/* Takes PATH.lock, which is as private as PATH; `shown` is the output's name in messages. MNO_ERR_IO with the owner's host and process if another run holds it. A lock whose owner is gone is
- * taken over: on one machine flock tells; the lock of another machine is stale when its owner gives no sign of life. */
+/* Takes PATH.lock, which is as private as PATH; `shown` is the output's name in messages. MNO_ERR_IO with the owner's host
+ * and process if another run holds it. A lock whose owner is gone is taken over: on one machine flock tells; the lock of
+ * another machine is stale when its owner gives no sign of life. */
 mno_status mno_lock_take(const char *path, const char *shown, mno_lock *lock, mno_error *err);
 
 /* The sign of life; call often, it acts every two seconds. A lock file that was removed is made again; MNO_ERR_IO if another

@@ -130,7 +130,8 @@ static mno_status same_row(const merge *m, size_t a, size_t b, size_t row, mno_e
   return status;
 }
 
-/* Is all there that belongs to the rows of a file? A sealed one is as it was written; of another, everything is read once. */
+/* Is all there that belongs to the rows of a file? A sealed one is as it was written; of another, everything is read once.
+ */
 static mno_status is_whole(const merge *m, size_t i, mno_error *err) {
   mno_result *input = m->input[i];
   mno_stored stored[MNO_STORED_MAX];
@@ -142,8 +143,8 @@ static mno_status is_whole(const merge *m, size_t i, mno_error *err) {
     size_t fields = mno_stored_fields(m->plan, row, stored);
     for (size_t f = 0; f < fields && status == MNO_OK; f++) {
       void *data = mno_alloc(1, stored[f].bytes);
-      status = data ? mno_result_read_rows(input, row, 1, &stored[f], data, err)
-                    : mno_fail_memory(err, stored[f].bytes, "a row");
+      status =
+          data ? mno_result_read_rows(input, row, 1, &stored[f], data, err) : mno_fail_memory(err, stored[f].bytes, "a row");
       free(data);
     }
   }

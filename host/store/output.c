@@ -107,8 +107,8 @@ static mno_status check_name(const char *given, mno_error *err) {
   for (size_t i = 0; i < sizeof own / sizeof *own; i++)
     if (ends_in(given, own[i]))
       return mno_fail(err, MNO_ERR_USAGE,
-                      "%s: names that end in %s are those of files that a run keeps beside its output; choose another", given,
-                      own[i]);
+                      "%s: names that end in %s are those of files that a run keeps beside its output; choose another",
+                      given, own[i]);
   return MNO_OK;
 }
 
@@ -177,9 +177,10 @@ mno_status mno_output_may_replace(const mno_output *output, mno_error *err) {
   if (stat(output->path, &about) != 0) return MNO_OK;
   unsigned mode = about.st_mode & 0777;
   if (!(mode & 0222))
-    return mno_fail(err, MNO_ERR_IO,
-                    "%s is write-protected (mode %03o) and is not replaced; chmod u+w allows it, -o NAME writes another file",
-                    output->shown, mode);
+    return mno_fail(
+        err, MNO_ERR_IO,
+        "%s is write-protected (mode %03o) and is not replaced; chmod u+w allows it, -o NAME writes another file",
+        output->shown, mode);
   if (is_kept_by_folder(output->path, &about))
     return mno_fail(err, MNO_ERR_IO,
                     "%s belongs to user %u, in a folder where only the owner may replace a file (sticky, as /tmp); -o NAME "
@@ -189,12 +190,12 @@ mno_status mno_output_may_replace(const mno_output *output, mno_error *err) {
   if (errno == EPERM) /* not by its mode */
     return mno_fail(err, MNO_ERR_IO, "%s is immutable (chattr +i) and is not replaced; -o NAME writes another file",
                     output->shown);
-  if (errno != EACCES)
-    return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", output->shown, strerror(errno));
-  return mno_fail(err, MNO_ERR_IO,
-                  "%s may not be written by you (mode %03o, owner %u, you are %u) and is not replaced; -o NAME writes another "
-                  "file",
-                  output->shown, mode, (unsigned)about.st_uid, (unsigned)geteuid());
+  if (errno != EACCES) return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", output->shown, strerror(errno));
+  return mno_fail(
+      err, MNO_ERR_IO,
+      "%s may not be written by you (mode %03o, owner %u, you are %u) and is not replaced; -o NAME writes another "
+      "file",
+      output->shown, mode, (unsigned)about.st_uid, (unsigned)geteuid());
 }
 
 size_t mno_output_other_names(const mno_output *output) {

@@ -4,9 +4,9 @@
 #include "core/memory.h"
 #include "store/additions.h"
 #include "store/compare.h"
+#include "store/in_use.h"
 #include "store/output.h"
 #include "store/publish.h"
-#include "store/in_use.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,7 +89,8 @@ static bool is_now_at(int fd, char *path, size_t size) {
   return is_there(fd, path);
 }
 
-void mno_files_remains(const mno_store_files *files, const mno_journal *journal, bool all_published, char *text, size_t size) {
+void mno_files_remains(const mno_store_files *files, const mno_journal *journal, bool all_published, char *text,
+                       size_t size) {
   char place[1024];
   static const char *const goes_on = "the same command with --resume goes on";
   if (mno_files_journal_is_there(files, journal)) {
@@ -97,14 +98,16 @@ void mno_files_remains(const mno_store_files *files, const mno_journal *journal,
   } else if (all_published && mno_files_published_is_there(files)) {
     snprintf(text, size, "what was finished is in %.600s; %s", files->shown, goes_on);
   } else if (is_now_at(journal->fd, place, sizeof place)) {
-    snprintf(text, size, "the folder or the journal was renamed while the run was writing: what was finished is in %.900s, and "
-             "beside it; --resume goes on when both are back in their place, or with -o for their new one", place);
+    snprintf(text, size,
+             "the folder or the journal was renamed while the run was writing: what was finished is in %.900s, and "
+             "beside it; --resume goes on when both are back in their place, or with -o for their new one",
+             place);
   } else if (mno_files_published_is_there(files)) {
     snprintf(text, size, "only what had come into %.600s is kept, what was in the journal alone is lost; %s", files->shown,
              goes_on);
   } else if (!files->replaces && is_now_at(files->published, place, sizeof place)) {
-    snprintf(text, size, "%.600s is now at %.900s, with what had come into it; the rest was removed and is lost", files->shown,
-             place);
+    snprintf(text, size, "%.600s is now at %.900s, with what had come into it; the rest was removed and is lost",
+             files->shown, place);
   } else {
     snprintf(text, size, "%.600s and its journal were removed while the run was writing: what it had finished is lost%s",
              files->shown, files->replaces ? "; the file of the run before it was not touched by it" : "");
@@ -221,8 +224,10 @@ static mno_status open_base(mno_store_files *files, const mno_plan *plan, found 
   bool ids = false;
   for (size_t i = 0; i < f->base->instance_count; i++) ids |= f->base->id[i] != 0;
   if (!ids)
-    return mno_fail(err, MNO_ERR_INPUT, "%s has no ids (/id), which tell what its rows are; --force begins anew, -o NAME writes "
-                    "another", files->shown);
+    return mno_fail(err, MNO_ERR_INPUT,
+                    "%s has no ids (/id), which tell what its rows are; --force begins anew, -o NAME writes "
+                    "another",
+                    files->shown);
   return mno_compare(&held, plan, err);
 }
 
@@ -375,8 +380,9 @@ static mno_status count_shard(const mno_plan *plan, mno_stamp *stamp, mno_error 
 /* What was cut out of the file by hand cannot be imported. */
 static void add_remedy(mno_error *err) {
   size_t used = strlen(err->message);
-  snprintf(err->message + used, sizeof err->message - used,
-           "\n  another program has changed the file; put back what is missing, or --force begins anew, -o NAME writes another");
+  snprintf(
+      err->message + used, sizeof err->message - used,
+      "\n  another program has changed the file; put back what is missing, or --force begins anew, -o NAME writes another");
 }
 
 static void note_names(mno_store_files *files, const char *words, const mno_names *names) {
@@ -465,7 +471,8 @@ static bool is_replaced(const mno_store_files *files) {
   mno_file_mark mark;
   mno_error err;
   bool missing, more, is = false;
-  if (!mno_file_mark_of(files->path, &mark) || mno_journal_open(files->journal, &reader, &missing, &err) != MNO_OK) return false;
+  if (!mno_file_mark_of(files->path, &mark) || mno_journal_open(files->journal, &reader, &missing, &err) != MNO_OK)
+    return false;
   for (int i = 0; i < 2 && !is && mno_journal_next(&reader, &entry, &more, &err) == MNO_OK && more; i++)
     is = mno_journal_replaces(&entry, &mark);
   mno_journal_reader_close(&reader);
@@ -518,7 +525,8 @@ static mno_status open_locked(mno_store_files *files, const mno_output *output, 
   if (done != MNO_OK) return done;
   size_t others = mno_output_other_names(output);
   if (others)
-    note(files, "%s has %zu other name%s (hard links); the results take this one, and what has the other%s keeps its content",
+    note(files,
+         "%s has %zu other name%s (hard links); the results take this one, and what has the other%s keeps its content",
          files->shown, others, others == 1 ? "" : "s", others == 1 ? "" : "s");
   if (mode == MNO_FORCE) {
     files->replaces = file_there;

@@ -182,8 +182,8 @@ static void *publisher(void *context) {
       over = true;
     } else if (!gone && !mno_files_journal_is_there(&store->files, &store->journal)) {
       gone = true;
-      status =
-          mno_fail(&error, MNO_ERR_IO, "%s was removed, renamed or replaced while the run was writing it", store->files.journal);
+      status = mno_fail(&error, MNO_ERR_IO, "%s was removed, renamed or replaced while the run was writing it",
+                        store->files.journal);
     }
 
     pthread_mutex_lock(&store->lock);
