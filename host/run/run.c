@@ -175,9 +175,10 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
 
   /* Closing writes what is queued, whatever ended the run; the first failure is the one to report. */
   bool fine = status == MNO_OK || status == MNO_INTERRUPTED;
-  mno_status closed = mno_store_close(run.store, fine ? err : NULL);
-  if (fine && closed != MNO_OK) status = closed;
-  if (status == MNO_ERR_IO || status == MNO_ERR_MEMORY) {
+  mno_error closing = {0};
+  mno_status closed = mno_store_close(run.store, &closing);
+  if (closed != MNO_OK && (fine || status == closed)) return mno_fail(err, closed, "%s", closing.message);
+  if (closed == MNO_OK && (status == MNO_ERR_IO || status == MNO_ERR_MEMORY)) {
     mno_error why = *err;
     return mno_fail(err, status, "%.4000s\n  what was finished before is kept; the same command with --resume goes on",
                     why.message);

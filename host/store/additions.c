@@ -72,7 +72,7 @@ static bool is_one_of(const char *name, const char *const *list) {
 /* ---- Attributes */
 
 /* What ties variables to dimensions: the layout's for ours, made again for those of users. */
-static const char *const structure[] = {"CLASS",         "NAME",           "DIMENSION_LIST",      "REFERENCE_LIST",
+static const char *const structure[] = {"CLASS",         "NAME",          "DIMENSION_LIST",      "REFERENCE_LIST",
                                         "_Netcdf4Dimid", "_NCProperties", "_Netcdf4Coordinates", NULL};
 /* Words about the content that a user may put better, and that no run changes again. */
 static const char *const words_of_root[] = {"title", "Conventions", "references", NULL};
@@ -147,9 +147,9 @@ static bool number_of(const char *name, size_t *number) {
 
 /* Is it a name of the layout, though perhaps not one that this plan makes? */
 static bool in_layout(const walk *w, int depth, const char *name) {
-  static const char *const dimensions[] = {"instance", "run",   "step", "sample", "input",       "target",      "embed",
-                                           "depth",    "layer", "unit", "node",   "draw_width",  "draw_offset", "draw_sign",
-                                           "config",   "weights", NULL};
+  static const char *const dimensions[] = {"instance",    "run",       "step",   "sample",  "input", "target",
+                                           "embed",       "depth",     "layer",  "unit",    "node",  "draw_width",
+                                           "draw_offset", "draw_sign", "config", "weights", "id",    NULL};
   size_t count, number;
   const mno_record_field *field = mno_record_fields(&count);
   for (size_t i = 0; i < count; i++)
@@ -353,7 +353,7 @@ static void walk_ours(walk *w, hid_t from, hid_t to, const char *name, const cha
   if (old >= 0 && new >= 0 && type == H5O_TYPE_DATASET && w->task != LEARN)
     take_attributes(w, old, new, from_path, words_of_variable);
   static const char *const data[] = {"x", "y", "w_embed", "w_unembed", NULL};
-  if (old >= 0 && new >= 0 && type == H5O_TYPE_DATASET && w->task == COPY && depth == 3 && is_one_of(name, data))
+  if (old >= 0 && new >= 0 && type == H5O_TYPE_DATASET && depth == 3 && w->task == COPY && is_one_of(name, data))
     compare_data(w, old, new, from_path);
   if (old >= 0) H5Oclose(old);
   if (new >= 0) H5Oclose(new);
@@ -414,8 +414,8 @@ static size_t length_of(hid_t scale) {
   return n > 0 ? (size_t)n : 0;
 }
 
-/* Where the rows along a dimension of ours have gone, SIZE_MAX: nowhere. The dimension is /instance, or /problem_0000/run with
- * the rows of one problem. NULL: none of these. */
+/* Where the rows along a dimension of ours have gone, SIZE_MAX: nowhere. The dimension is /instance, or /problem_0000/run
+ * with the rows of one problem. NULL: none of these. */
 static size_t *places_now(const walk *w, const char *scale, size_t count) {
   size_t p = SIZE_MAX, q = SIZE_MAX, old = 0, new = 0;
   bool run = sscanf(scale, "/problem_%zu/", &p) == 1 && p < w->plan->problem_count;

@@ -35,7 +35,8 @@ bool mno_journal_header_decode(const mno_entry *entry, mno_journal_header *heade
 }
 
 bool mno_journal_replaces(const mno_entry *entry, const mno_file_mark *mark) {
-  return entry->kind == MNO_ENTRY_REPLACES && entry->length == sizeof *mark && memcmp(entry->payload, mark, sizeof *mark) == 0;
+  return entry->kind == MNO_ENTRY_REPLACES && entry->length == sizeof *mark &&
+         memcmp(entry->payload, mark, sizeof *mark) == 0;
 }
 
 /* ---- Records: id, outcome, seconds, then per field a tag and its numbers, padded to 8 bytes. */

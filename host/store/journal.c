@@ -138,9 +138,13 @@ mno_status mno_journal_create(const char *path, const mno_plan *plan, const char
   if (status == MNO_OK) {
     journal->fd = mno_output_aside(fresh, like);
     if (journal->fd < 0 || fcntl(journal->fd, F_SETFL, O_APPEND) != 0)
-      status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));
+    if (journal->fd < 0 || fcntl(journal->fd, F_SETFL, O_APPEND) != 0)
+      status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", fresh, strerror(errno));
   }
+  struct stat about;
   if (status == MNO_OK) mno_output_match(journal->fd, like);
+  if (status == MNO_OK && fstat(journal->fd, &about) == 0 && (about.st_mode & 0600) != 0600)
+    fchmod(journal->fd, about.st_mode | 0600); /* it has to be read again, whatever the result's mode */
   /* The magic is written first and by itself, so that every entry's offset is known when its sum is taken. */
   if (status == MNO_OK && !mno_write_all(journal->fd, magic, sizeof magic))
     status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(errno));

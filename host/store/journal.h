@@ -22,7 +22,12 @@
 
 enum { MNO_JOURNAL_FORMAT = 2 };
 
-typedef enum mno_entry_kind { MNO_ENTRY_HEADER = 1, MNO_ENTRY_LIMIT = 2, MNO_ENTRY_RECORD = 3, MNO_ENTRY_REPLACES = 4 } mno_entry_kind;
+typedef enum mno_entry_kind {
+  MNO_ENTRY_HEADER = 1,
+  MNO_ENTRY_LIMIT = 2,
+  MNO_ENTRY_RECORD = 3,
+  MNO_ENTRY_REPLACES = 4
+} mno_entry_kind;
 
 /* ---- Writing. Entries are collected in memory and reach the disk together, in blocks. */
 

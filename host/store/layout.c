@@ -230,7 +230,8 @@ static bool make_attributes(hid_t file, const mno_plan *plan, const mno_stamp *s
       {"backend", stamp->backend, false},
       {"device", stamp->device, false},
       {"precision", mno_precision_name(plan->precision), false},
-      {"generator", "Philox4x32-10 (Random123), key = seed, counter = (coordinate / 4, unit, layer, tensor), Box-Muller", false},
+      {"generator", "Philox4x32-10 (Random123), key = seed, counter = (coordinate / 4, unit, layer, tensor), Box-Muller",
+       false},
       {"settings", stamp->settings, false},
   };
   for (size_t i = 0; i < sizeof attribute / sizeof *attribute; i++) {

@@ -132,7 +132,8 @@ static mno_status same_row(const merge *m, size_t a, size_t b, size_t row, mno_e
   return status;
 }
 
-/* Is all there that belongs to the rows of a file? A sealed one is as it was written; of another, everything is read once. */
+/* Is all there that belongs to the rows of a file? A sealed one is as it was written; of another, everything is read once.
+ */
 static mno_status is_whole(const merge *m, size_t i, mno_error *err) {
   mno_result *input = m->input[i];
   mno_stored stored[MNO_STORED_MAX];
@@ -144,8 +145,8 @@ static mno_status is_whole(const merge *m, size_t i, mno_error *err) {
     size_t fields = mno_stored_fields(m->plan, row, stored);
     for (size_t f = 0; f < fields && status == MNO_OK; f++) {
       void *data = mno_alloc(1, stored[f].bytes);
-      status = data ? mno_result_read_rows(input, row, 1, &stored[f], data, err)
-                    : mno_fail_memory(err, stored[f].bytes, "a row");
+      status =
+          data ? mno_result_read_rows(input, row, 1, &stored[f], data, err) : mno_fail_memory(err, stored[f].bytes, "a row");
       free(data);
     }
   }
@@ -288,7 +289,7 @@ static mno_status write_output(const merge *m, const mno_output *output, mno_loc
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
   if (status == MNO_OK) status = mno_lock_check(lock, err);
-  if (status == MNO_OK) status = mno_output_publish(fresh, path, path, &lost, err);
+  if (status == MNO_OK) status = mno_output_publish(fresh, path, path, &lost, NULL, err);
   char what[80];
   mno_output_lost(lost, what, sizeof what);
   if (status == MNO_OK && lost) add_note(report, "the %s of %s could not be kept", what, output->shown);

@@ -32,6 +32,7 @@ static const char *base_of(const char *path) {
 }
 
 static char *beside(const char *path, const char *name) {
+  if (!strchr(path, '/')) return strdup(name);
   char *folder = folder_of(path), *made = NULL;
   if (folder && asprintf(&made, "%s/%s", folder, name) < 0) made = NULL;
   free(folder);
@@ -107,8 +108,8 @@ static mno_status check_name(const char *given, mno_error *err) {
   for (size_t i = 0; i < sizeof own / sizeof *own; i++)
     if (ends_in(given, own[i]))
       return mno_fail(err, MNO_ERR_USAGE,
-                      "%s: names that end in %s are those of files that a run keeps beside its output; choose another", given,
-                      own[i]);
+                      "%s: names that end in %s are those of files that a run keeps beside its output; choose another",
+                      given, own[i]);
   return MNO_OK;
 }
 
@@ -162,21 +163,40 @@ void mno_output_free(mno_output *output) {
   *output = (mno_output){0};
 }
 
+static bool is_kept_by_folder(const char *path, const struct stat *file) {
+  struct stat about;
+  uid_t me = geteuid();
+  char *folder = folder_of(path);
+  bool kept = folder && stat(folder, &about) == 0 && (about.st_mode & S_ISVTX) && me != 0 && about.st_uid != me &&
+              file->st_uid != me;
+  free(folder);
+  return kept;
+}
+
 mno_status mno_output_may_replace(const mno_output *output, mno_error *err) {
   struct stat about;
   if (stat(output->path, &about) != 0) return MNO_OK;
   unsigned mode = about.st_mode & 0777;
   if (!(mode & 0222))
+    return mno_fail(
+        err, MNO_ERR_IO,
+        "%s is write-protected (mode %03o) and is not replaced; chmod u+w allows it, -o NAME writes another file",
+        output->shown, mode);
+  if (is_kept_by_folder(output->path, &about))
     return mno_fail(err, MNO_ERR_IO,
-                    "%s is write-protected (mode %03o) and is not replaced; chmod u+w allows it, -o NAME writes another file",
-                    output->shown, mode);
+                    "%s belongs to user %u, in a folder where only the owner may replace a file (sticky, as /tmp); -o NAME "
+                    "writes another file",
+                    output->shown, (unsigned)about.st_uid);
   if (faccessat(AT_FDCWD, output->path, W_OK, AT_EACCESS) == 0) return MNO_OK;
-  if (errno != EACCES && errno != EPERM)
-    return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", output->shown, strerror(errno));
-  return mno_fail(err, MNO_ERR_IO,
-                  "%s may not be written by you (mode %03o, owner %u, you are %u) and is not replaced; -o NAME writes another "
-                  "file",
-                  output->shown, mode, (unsigned)about.st_uid, (unsigned)geteuid());
+  if (errno == EPERM) /* not by its mode */
+    return mno_fail(err, MNO_ERR_IO, "%s is immutable (chattr +i) and is not replaced; -o NAME writes another file",
+                    output->shown);
+  if (errno != EACCES) return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", output->shown, strerror(errno));
+  return mno_fail(
+      err, MNO_ERR_IO,
+      "%s may not be written by you (mode %03o, owner %u, you are %u) and is not replaced; -o NAME writes another "
+      "file",
+      output->shown, mode, (unsigned)about.st_uid, (unsigned)geteuid());
 }
 
 size_t mno_output_other_names(const mno_output *output) {
@@ -251,15 +271,20 @@ mno_status mno_sync_folder(const char *path, mno_error *err) {
   return status;
 }
 
-mno_status mno_output_publish(const char *from, const char *to, const char *like, unsigned *lost, mno_error *err) {
+mno_status mno_output_publish(const char *from, const char *to, const char *like, unsigned *lost, int *fd, mno_error *err) {
   mno_status status = mno_seal_write(from, err);
   if (status != MNO_OK) return status;
-  int fd = TEMP_FAILURE_RETRY(open(from, O_RDONLY | O_CLOEXEC));
-  *lost = fd < 0 ? 0 : mno_output_match(fd, like);
-  if (fd < 0 || TEMP_FAILURE_RETRY(fsync(fd)) != 0)
+  int file = TEMP_FAILURE_RETRY(open(from, O_RDONLY | O_CLOEXEC));
+  *lost = file < 0 ? 0 : mno_output_match(file, like);
+  if (file < 0 || TEMP_FAILURE_RETRY(fsync(file)) != 0)
     status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", from, strerror(errno));
-  else if (!mno_rename(fd, from, to))
+  else if (!mno_rename(file, from, to))
     status = mno_fail(err, MNO_ERR_IO, "cannot replace %s: %s", to, strerror(errno));
-  if (fd >= 0) close(fd);
-  return status == MNO_OK ? mno_sync_folder(to, err) : status;
+  else
+    status = mno_sync_folder(to, err);
+  if (status == MNO_OK && fd)
+    *fd = file;
+  else if (file >= 0)
+    close(file);
+  return status;
 }

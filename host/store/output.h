@@ -45,8 +45,8 @@ unsigned mno_output_match(int fd, const char *like);
 void mno_output_lost(unsigned lost, char *text, size_t size);
 
 /* Seals the finished file `from`, makes it match `like`, renames it to `to` and waits until the folder is on disk. lost
- * receives what could not be kept. */
-mno_status mno_output_publish(const char *from, const char *to, const char *like, unsigned *lost, mno_error *err);
+ * receives what could not be kept; *fd, unless NULL, the file open for reading, whatever its mode. */
+mno_status mno_output_publish(const char *from, const char *to, const char *like, unsigned *lost, int *fd, mno_error *err);
 
 /* Waits until the folder of a file, and with it the file's name, is on disk, where the file system can do that. */
 mno_status mno_sync_folder(const char *path, mno_error *err);

@@ -71,6 +71,41 @@ bool mno_files_journal_is_there(const mno_store_files *files, const mno_journal 
   return mno_has_name(journal->fd, files->journal);
 }
 
+/* Where an open file is to be found now; false: nowhere. */
+static bool is_now_at(int fd, char *path, size_t size) {
+  char link[32];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t n = fd < 0 ? -1 : readlink(link, path, size - 1);
+  if (n <= 0) return false;
+  path[n] = 0;
+  return mno_has_name(fd, path);
+}
+
+void mno_files_remains(const mno_store_files *files, const mno_journal *journal, bool all_published, char *text,
+                       size_t size) {
+  char place[1024];
+  static const char *const goes_on = "the same command with --resume goes on";
+  if (mno_files_journal_is_there(files, journal)) {
+    snprintf(text, size, "what was finished before is kept; %s", goes_on);
+  } else if (all_published && mno_files_published_is_there(files)) {
+    snprintf(text, size, "what was finished is in %.600s; %s", files->shown, goes_on);
+  } else if (is_now_at(journal->fd, place, sizeof place)) {
+    snprintf(text, size,
+             "the folder or the journal was renamed while the run was writing: what was finished is in %.900s, and "
+             "beside it; --resume goes on when both are back in their place, or with -o for their new one",
+             place);
+  } else if (mno_files_published_is_there(files)) {
+    snprintf(text, size, "only what had come into %.600s is kept, what was in the journal alone is lost; %s", files->shown,
+             goes_on);
+  } else if (!files->replaces && is_now_at(files->published, place, sizeof place)) {
+    snprintf(text, size, "%.600s is now at %.900s, with what had come into it; the rest was removed and is lost",
+             files->shown, place);
+  } else {
+    snprintf(text, size, "%.600s and its journal were removed while the run was writing: what it had finished is lost%s",
+             files->shown, files->replaces ? "; the file of the run before it was not touched by it" : "");
+  }
+}
+
 bool mno_files_published_is_there(const mno_store_files *files) { return mno_has_name(files->published, files->path); }
 
 /* The file whose mode, owner and attributes the next version gets: the one in place, or, if somebody has removed it, the
@@ -81,11 +116,31 @@ const char *mno_files_like(const mno_store_files *files, char room[MNO_FILES_LIK
   return room;
 }
 
-static mno_status open_published(mno_store_files *files, const char *path, mno_error *err) {
+static void set_published(mno_store_files *files, int fd) {
+  struct stat about;
+  char name[MNO_FILES_LIKE];
   if (files->published >= 0) close(files->published);
-  files->published = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
-  if (files->published < 0) return mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", path, strerror(errno));
-  return MNO_OK;
+  files->published = fd;
+  snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+  if (fstat(fd, &about) == 0) files->written = about.st_mtim;
+  mno_file_mark_of(name, &files->mark);
+}
+
+bool mno_files_are_changed(mno_store_files *files) {
+  struct stat about;
+  mno_seal seal;
+  mno_file_mark mark;
+  mno_error err;
+  char name[MNO_FILES_LIKE];
+  if (TEMP_FAILURE_RETRY(fstat(files->published, &about)) != 0) return false;
+  if (about.st_mtim.tv_sec != files->written.tv_sec || about.st_mtim.tv_nsec != files->written.tv_nsec) {
+    snprintf(name, sizeof name, "/proc/self/fd/%d", files->published);
+    if (mno_seal_check(name, &seal, &err) != MNO_OK || seal != MNO_SEALED || !mno_file_mark_of(name, &mark) ||
+        memcmp(&mark, &files->mark, sizeof mark) != 0)
+      return true;
+    files->written = about.st_mtim; /* only touched */
+  }
+  return !files->replaces && mno_exists(files->path) && !mno_files_published_is_there(files);
 }
 
 mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
@@ -97,16 +152,21 @@ mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
       TEMP_FAILURE_RETRY(truncate(files->fresh, about.st_size)) != 0) /* gives back what was reserved */
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->shown, strerror(errno));
   mno_files_write_out(files); /* while its checksum is taken */
-  status = mno_output_publish(files->fresh, files->path, mno_files_like(files, room), &files->lost, err);
+  int fd;
+  status = mno_output_publish(files->fresh, files->path, mno_files_like(files, room), &files->lost, &fd, err);
   if (status != MNO_OK) return status;
   files->replaces = false;
-  return open_published(files, files->path, err);
+  set_published(files, fd);
+  return MNO_OK;
 }
 
 /* The first version of a run that begins anew beside an earlier one's file: complete, but without a name. */
 static mno_status keep_aside(mno_store_files *files, mno_error *err) {
   mno_status status = mno_seal_write(files->fresh, err);
-  if (status == MNO_OK) status = open_published(files, files->fresh, err);
+  int fd = status == MNO_OK ? TEMP_FAILURE_RETRY(open(files->fresh, O_RDONLY | O_CLOEXEC)) : -1;
+  if (status == MNO_OK && fd < 0) status = mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", files->fresh, strerror(errno));
+  if (status == MNO_OK) set_published(files, fd);
+  if (status == MNO_OK) files->lost = mno_output_match(files->published, files->path); /* to tell it now */
   if (status == MNO_OK) mno_make_way(files->fresh);
   return status;
 }
@@ -161,8 +221,10 @@ static mno_status open_base(mno_store_files *files, const mno_plan *plan, const 
   bool ids = false;
   for (size_t i = 0; i < f->base->instance_count; i++) ids |= f->base->id[i] != 0;
   if (!ids)
-    return mno_fail(err, MNO_ERR_INPUT, "%s has no ids (/id), which tell what its rows are; --force begins anew, -o NAME writes "
-                    "another", files->shown);
+    return mno_fail(err, MNO_ERR_INPUT,
+                    "%s has no ids (/id), which tell what its rows are; --force begins anew, -o NAME writes "
+                    "another",
+                    files->shown);
   status = mno_compare(&held, plan, err);
   if (status != MNO_OK || !provenance) return status;
   bool begun = false;
@@ -320,8 +382,9 @@ static mno_status count_shard(const mno_plan *plan, mno_stamp *stamp, mno_error 
 /* What was cut out of the file by hand cannot be imported. */
 static void add_remedy(mno_error *err) {
   size_t used = strlen(err->message);
-  snprintf(err->message + used, sizeof err->message - used,
-           "\n  another program has changed the file; put back what is missing, or --force begins anew, -o NAME writes another");
+  snprintf(
+      err->message + used, sizeof err->message - used,
+      "\n  another program has changed the file; put back what is missing, or --force begins anew, -o NAME writes another");
 }
 
 static void note_names(mno_store_files *files, const char *words, const mno_names *names) {
@@ -331,7 +394,7 @@ static void note_names(mno_store_files *files, const char *words, const mno_name
 static void keep_additions(mno_store_files *files, const mno_plan *plan, const found *f, mno_layout *layout) {
   mno_names left;
   mno_additions_copy(f->base, layout, plan, &left);
-  note_names(files, "loses what could not be brought into its new version", &left);
+  note_names(files, "does not keep in its new version", &left);
 }
 
 /* A run that begins anew says what it will not keep of the file before, if that can be read. */
@@ -372,7 +435,7 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
     if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);
   } else {
     int fd = mno_output_aside(files->fresh, files->path); /* HDF5 would make it for everybody to read */
-    status = fd < 0 ? mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->shown, strerror(errno)) : MNO_OK;
+    status = fd < 0 ? mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->fresh, strerror(errno)) : MNO_OK;
     if (fd >= 0) close(fd);
     if (status == MNO_OK) status = mno_layout_create(files->fresh, plan, &stamp, &layout, err);
     if (status == MNO_OK && f->base) status = import_base(layout, plan, f, err);
@@ -410,7 +473,8 @@ static bool is_replaced(const mno_store_files *files) {
   mno_file_mark mark;
   mno_error err;
   bool missing, more, is = false;
-  if (!mno_file_mark_of(files->path, &mark) || mno_journal_open(files->journal, &reader, &missing, &err) != MNO_OK) return false;
+  if (!mno_file_mark_of(files->path, &mark) || mno_journal_open(files->journal, &reader, &missing, &err) != MNO_OK)
+    return false;
   for (int i = 0; i < 2 && !is && mno_journal_next(&reader, &entry, &more, &err) == MNO_OK && more; i++)
     is = mno_journal_replaces(&entry, &mark);
   mno_journal_reader_close(&reader);
@@ -467,10 +531,12 @@ static mno_status open_locked(mno_store_files *files, const mno_output *output, 
   if (done != MNO_OK) return done;
   size_t others = mno_output_other_names(output);
   if (others)
-    note(files, "%s has %zu other name%s (hard links); the results take this one, and what has the other%s keeps its content",
+    note(files,
+         "%s has %zu other name%s (hard links); the results take this one, and what has the other%s keeps its content",
          files->shown, others, others == 1 ? "" : "s", others == 1 ? "" : "s");
   if (mode == MNO_FORCE) {
-    files->replaces = file_there && mno_file_mark_of(files->path, &files->replaced);
+    files->replaces = file_there;
+    mno_file_mark_of(files->path, &files->replaced);
     if (f.journal_there) note(files, "%s, of an earlier run, is dropped with what was not yet in its file", files->journal);
     file_there = f.journal_there = false;
   } else if (file_there && f.journal_there && is_replaced(files)) {

@@ -10,16 +10,19 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 typedef struct mno_store_files {
   char *path, *journal, *fresh; /* OUT.h5, OUT.h5.journal, OUT.h5.new; links are followed */
   char *shown;                  /* OUT.h5 as the user wrote it, for messages */
   mno_lock *lock;               /* NULL until it is taken */
   int published;                /* the result file's present version; survives its removal */
-  bool replaces;                /* the file in place is an earlier run's and stays there until this one ends; published has no name */
-  mno_file_mark replaced;       /* of that file */
-  char *settings;               /* of the plan */
-  mno_limit **limit;            /* [problem_count][MNO_LIMIT_KINDS] found in the file, or NULL */
+  mno_file_mark mark;           /* of that version ... */
+  struct timespec written;      /* ... and when it was last changed */
+  bool replaces;          /* the file in place is an earlier run's and stays there until this one ends; published has no name */
+  mno_file_mark replaced; /* of that file */
+  char *settings;         /* of the plan */
+  mno_limit **limit;      /* [problem_count][MNO_LIMIT_KINDS] found in the file, or NULL */
   size_t limits;
   unsigned lost;   /* MNO_LOST_*: what of the file in place its next version could not keep */
   char note[1024]; /* what was found that a person should know; empty if nothing */
@@ -41,6 +44,14 @@ void mno_files_write_out(const mno_store_files *files);
 /* Is what is written still what is found under its name? (See mno_has_name.) */
 bool mno_files_journal_is_there(const mno_store_files *files, const mno_journal *journal);
 bool mno_files_published_is_there(const mno_store_files *files);
+
+/* Has somebody else changed the published file in place, or put another in its place? Its removal does not count. */
+bool mno_files_are_changed(mno_store_files *files);
+
+/* After a failure: what is left of the results, where, and what to do, as one sentence. all_published: all that was put had
+ * come into the last version of the file. */
+void mno_files_remains(const mno_store_files *files, const mno_journal *journal, bool all_published, char *text,
+                       size_t size);
 
 /* The file whose mode, owner and attributes the next version gets; room may hold its name. */
 enum { MNO_FILES_LIKE = 32 };

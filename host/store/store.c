@@ -46,7 +46,7 @@ struct mno_store {
   mno_pending written;   /* in the journal, not yet the publisher's */
   uint64_t written_bytes, written_end;
   size_t put_rows, written_rows, safe_rows; /* collected since opening; in the journal; on the disk */
-  bool closing, last_written;
+  bool closing, last_written, all_published;
   mno_error failure; /* status MNO_OK: none */
 };
 
@@ -176,16 +176,17 @@ static void *publisher(void *context) {
     if (status == MNO_OK && anything(&rows)) status = mno_version_add(&store->next, &rows, end, bytes, &error);
     last = mno_now();
     if (status == MNO_OK && (over || mno_version_is_due(&store->next))) status = mno_version_publish(&store->next, &error);
+    bool all = over && status == MNO_OK;
     if (status != MNO_OK) {
       over = true;
     } else if (!gone && !mno_files_journal_is_there(&store->files, &store->journal)) {
       gone = true;
-      status =
-          mno_fail(&error, MNO_ERR_IO, "%s was removed or replaced while the run was writing it; what was finished is in %s",
-                   store->files.journal, store->files.shown);
+      status = mno_fail(&error, MNO_ERR_IO, "%s was removed, renamed or replaced while the run was writing it",
+                        store->files.journal);
     }
 
     pthread_mutex_lock(&store->lock);
+    store->all_published = all;
     if (status != MNO_OK) fail(store, &error, status);
   }
   pthread_mutex_unlock(&store->lock);
@@ -393,7 +394,11 @@ mno_status mno_store_close(mno_store *store, mno_error *err) {
   if (!store) return MNO_OK;
   end_threads(store);
   mno_status status = store->failure.status;
-  if (status != MNO_OK) mno_fail(err, status, "%s", store->failure.message);
+  if (status != MNO_OK) {
+    char remains[2048];
+    mno_files_remains(&store->files, &store->journal, store->all_published, remains, sizeof remains);
+    mno_fail(err, status, "%.2000s\n  %.2000s", store->failure.message, remains);
+  }
   if (status == MNO_OK) mno_files_done(&store->files);
   release(store);
   return status;

@@ -26,8 +26,21 @@ static mno_status begin(mno_version *version, mno_error *err) {
   return status;
 }
 
+/* What somebody else does to the file is not written over; the journal has all that is new. */
+static bool is_left(mno_version *version) {
+  if (!version->left && mno_files_are_changed(version->files)) {
+    mno_version_drop(version);
+    version->left = true;
+  }
+  return version->left;
+}
+
 mno_status mno_version_add(mno_version *version, mno_pending *pending, uint64_t end, uint64_t bytes, mno_error *err) {
   mno_status status = MNO_OK;
+  if (is_left(version)) {
+    pending->count = pending->limit_count = 0;
+    return status;
+  }
   version->reader.size = end;
   if (!version->layout) status = begin(version, err);
   if (status == MNO_OK) status = mno_files_reserve(version->files, bytes, err);
@@ -48,6 +61,10 @@ bool mno_version_is_due(const mno_version *version) {
 
 mno_status mno_version_publish(mno_version *version, mno_error *err) {
   mno_status status = MNO_OK;
+  if (is_left(version))
+    return mno_fail(err, MNO_ERR_IO,
+                    "%s was changed or replaced by another program while the run was writing it, and is left as it is",
+                    version->files->shown);
   if (!version->layout) {
     if (mno_files_published_is_there(version->files)) return MNO_OK;
     if ((status = begin(version, err)) != MNO_OK) return status;

@@ -17,6 +17,7 @@ typedef struct mno_version {
   mno_layout *layout;        /* the next version, or NULL: nothing is new since the last one */
   int8_t *status;            /* [instance_count] of the next version */
   double *seconds;           /* [instance_count] */
+  bool left;                 /* somebody else has changed the published file: it is left as it is */
   double began, cost;        /* when the last version was published; what making it cost beyond its new rows, seconds */
 } mno_version;
 
@@ -32,7 +33,8 @@ mno_status mno_version_add(mno_version *version, mno_pending *pending, uint64_t 
 /* Is it time for readers to see it? Versions cost a small share of the time. */
 bool mno_version_is_due(const mno_version *version);
 
-/* Publishes the next version if there is one, or the last one again if somebody has removed it. */
+/* Publishes the next version if there is one, or the last one again if somebody has removed it. MNO_ERR_IO if somebody else
+ * has changed the file: a resumed run brings that and the journal together. */
 mno_status mno_version_publish(mno_version *version, mno_error *err);
 
 /* Drops what is not published. */

@@ -57,11 +57,12 @@ mno_status mno_store_put_limit(mno_store *store, size_t problem, const mno_limit
  * failed every call returns that failure. */
 mno_status mno_store_put(mno_store *store, mno_record *record, mno_error *err);
 
-/* How many of the rows put since opening are on the disk: what a person may be told. mno_store_wait waits for all of them. */
+/* How many of the rows put since opening are on the disk: what a person may be told. mno_store_wait waits for all of them.
+ */
 size_t mno_store_safe(mno_store *store);
 mno_status mno_store_wait(mno_store *store, mno_error *err);
 
-/* Writes what was collected, publishes it, closes, frees. Returns the first failure. */
+/* Writes what was collected, publishes it, closes, frees. Returns the first failure; the message says what is left. */
 mno_status mno_store_close(mno_store *store, mno_error *err);
 
 /* Merging shards: copies the rows and limits of several files of one sweep into one, after verifying that they have the same
@@ -75,7 +76,8 @@ typedef struct mno_merge_options {
 typedef struct mno_merge_report {
   size_t instances, there, missing;
   size_t repeated; /* instances in several files; their content was equal */
-  char note[1024]; /* what a person should know: additions of users that were left behind, what could not be kept; or empty */
+  char
+      note[1024]; /* what a person should know: additions of users that were left behind, what could not be kept; or empty */
 } mno_merge_report;
 
 /* Errors: MNO_ERR_USAGE if the output exists or is one of the inputs; MNO_ERR_INPUT for files that do not belong together,

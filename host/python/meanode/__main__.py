@@ -98,9 +98,9 @@ def first_line(problem):
 
 
 def exit_code(problem):
-    from meanode.reading import NoSuchFile
+    from meanode.reading import FileInUse, NoSuchFile
 
-    return EXIT_IO if isinstance(problem, NoSuchFile) else EXIT_INPUT
+    return EXIT_IO if isinstance(problem, (FileInUse, NoSuchFile)) else EXIT_INPUT
 
 
 def same_file(one, other):

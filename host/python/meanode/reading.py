@@ -17,6 +17,13 @@ class NoSuchFile(FileProblem):
     """The file is not there, or is something else than a regular file."""
 
 
+class FileInUse(FileProblem):
+    """The file is open for writing in another program, or was left so by one that was killed."""
+
+    remedy = ("open for writing in another program, or left so by one that ended without closing it; close it there, or, if no program has "
+              "it open, clear the mark: h5clear -s {}")
+
+
 TABLE = ("L", "M", "D", "alpha", "seed", "problem", "status", "step", "config")
 
 
@@ -29,6 +36,8 @@ def open(path):
     try:
         data = xarray.open_dataset(path, engine="h5netcdf")
     except Exception as problem:  # the engines raise many kinds
+        if "unable to lock file" in str(problem) or "already open for write" in str(problem):
+            raise FileInUse(f"{os.fspath(path)}: {FileInUse.remedy.format(os.fspath(path))}") from problem
         raise FileProblem(f"{path}: not readable as HDF5: {problem}") from problem
     if "instance" not in data.dims or "loss" not in data:
         data.close()
