@@ -3,7 +3,7 @@
     fuzz_arguments.py [SECONDS [SEED]]     the default is a short search, always the same one
 
 Whatever is given, the program ends in time with a documented exit code and without a signal, says something on stderr when the code is not 0,
-shows no traceback, and changes no file but its output."""
+shows no traceback, and changes no file but its output, and none at all when the command line is wrong."""
 
 import os
 import pathlib
@@ -214,6 +214,8 @@ class Fuzzer:
             return f"exit code {done.returncode} without a word", True
         if re.search(rb"Traceback|Sanitizer|runtime error:|HDF5-DIAG|Assertion", done.stderr):
             return tail, True
+        if done.returncode == 2 and changed:
+            return f"exit code 2, but {changed} changed: {tail}", True
         if foreign:
             return f"exit code {done.returncode}, but {foreign} changed: {tail}", True
         return None, bool(changed)
