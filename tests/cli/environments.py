@@ -199,14 +199,16 @@ class Interpreters(unittest.TestCase):
 
     def test_broken_packages(self):
         for text, words in (("raise ImportError('gone', name='pandas')", "cannot load pandas"), ("1/0", "ZeroDivisionError"),
-                            ("import numpy_of_another_age", "lacks"), ("def f(:", "SyntaxError"), ("raise OSError(5, 'worn out')", "OSError"),
+                            ("import numpy_of_another_age", "lacks numpy_of_another_age"), ("def f(:", "SyntaxError"), ("raise OSError(5, 'worn out')", "OSError"),
                             ("raise AttributeError('_ARRAY_API\\nnot found\\n' * 30)", "AttributeError: _ARRAY_API"),
                             ("raise ImportError('\\n\\nIMPORTANT: PLEASE READ THIS\\n' * 9)", "IMPORTANT: PLEASE READ THIS")):
             for name in ("matplotlib", "xarray", "h5netcdf", "h5py", "scipy", "numpy", "pandas"):
                 (self.packages / f"{name}.py").write_text(text + "\n" if name in ("pandas", "matplotlib") else "")
-            if "lacks" in words:
-                (self.packages / "scipy.py").unlink()
             self.one_line(self.plot(), 69, words, "MEANODE_PYTHON")
+        for name in ("h5netcdf", "scipy"):
+            (self.packages / f"{name}.py").rename(self.packages / "away")
+            self.one_line(self.plot(), 69, f"lacks {name}: apt-get install python3-{name}, ", "that has it")
+            (self.packages / "away").rename(self.packages / f"{name}.py")
         (self.packages / "pandas.py").write_text("raise MemoryError\n")
         self.one_line(self.plot(), 1, "out of memory")
 

@@ -3,7 +3,7 @@
     fuzz_arguments.py [SECONDS [SEED]]     the default is a short search, always the same one
 
 Whatever is given, the program ends in time with a documented exit code and without a signal, says something on stderr when the code is not 0,
-shows no traceback, and changes no file but its output."""
+shows no traceback, and changes no file but its output, and none at all when the command line is wrong."""
 
 import os
 import pathlib
@@ -205,8 +205,9 @@ class Fuzzer:
             return "does not end", True
         self.codes[done.returncode] = self.codes.get(done.returncode, 0) + 1
         after = tree(folder)
-        changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-        foreign = {name for name in changed - outputs(arguments) if not name.startswith(b".cache") and not name.startswith(b".config")}
+        changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+                   and not name.startswith((b".cache", b".config"))}  # matplotlib's, in what is the home here
+        foreign = changed - outputs(arguments)
         tail = done.stderr.decode(errors="replace")[-1500:]
         if done.returncode not in DOCUMENTED:
             return f"exit code {done.returncode}: {tail}", True
@@ -214,9 +215,11 @@ class Fuzzer:
             return f"exit code {done.returncode} without a word", True
         if re.search(rb"Traceback|Sanitizer|runtime error:|HDF5-DIAG|Assertion", done.stderr):
             return tail, True
+        if done.returncode == 2 and changed:
+            return f"exit code 2, but {changed} changed: {tail}", True
         if foreign:
             return f"exit code {done.returncode}, but {foreign} changed: {tail}", True
-        return None, bool(changed)
+        return None, before != after
 
 
 def safe(arguments):

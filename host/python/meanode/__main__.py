@@ -61,18 +61,26 @@ def say(text):
         print(text, file=sys.stderr)
 
 
+def lack(why, lacking=()):
+    install = " ".join(PACKAGES[name] for name in lacking or ("matplotlib", "xarray", "h5netcdf", "scipy"))
+    say(f"meanode: {sys.executable} {why}: apt-get install {install}, or set MEANODE_PYTHON to an interpreter that has "
+        f"{'it' if len(lacking) == 1 else 'them'}")
+    return EXIT_UNAVAILABLE
+
+
 def main(arguments=None):
+    lacking = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if lacking:
+        return lack(f"lacks {', '.join(lacking)}", lacking)
     try:
-        from meanode import figures, reading  # the heavy imports, so that what is missing can be named
+        import h5netcdf  # noqa: F401  xarray would hide why it cannot be loaded
+        from meanode import figures, reading
     except MemoryError:
         raise
     except ImportError as missing:
-        lacking = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-        why = f"lacks {', '.join(lacking)}" if lacking else f"cannot load {missing.name or 'a package'} ({first_line(missing)})"
-        install = " ".join(PACKAGES[name] for name in lacking or ("matplotlib", "xarray", "h5netcdf", "scipy"))
-        say(f"meanode: {sys.executable} {why}: apt-get install {install}, or set MEANODE_PYTHON to an interpreter that has "
-            f"{'them' if len(lacking) > 1 else 'it'}")
-        return EXIT_UNAVAILABLE
+        if isinstance(missing, ModuleNotFoundError):
+            return lack(f"lacks {missing.name}")
+        return lack(f"cannot load {missing.name or 'a package'} ({first_line(missing)})")
     except Exception as broken:  # a package that does not fit the interpreter or another package
         say(f"meanode: {sys.executable} has packages that do not work ({type(broken).__name__}: {first_line(broken)}): install "
             "python3-matplotlib python3-xarray python3-h5netcdf python3-scipy again, or set MEANODE_PYTHON to another interpreter")
