@@ -157,29 +157,36 @@ static void transpose(const double *from, size_t rows, size_t columns, double *t
     for (size_t j = 0; j < columns; j++) to[i * columns + j] = from[j * rows + i];
 }
 
+/* May hold numbers that a double does not. */
+static bool is_wide(hid_t type) {
+  return H5Tget_class(type) == H5T_FLOAT ? H5Tget_size(type) > 8 : H5Tget_precision(type) > 53;
+}
+
+/* Bytes that reading takes, if there are so many. */
+static mno_status check_room(const mno_data_reader *r, const mno_data_matrix *m, hid_t type, bool swap, size_t *needed) {
+  *needed = m->rows * m->columns * sizeof(double) * (1 + swap + (is_wide(type) ? 2 : 0)); /* each is at most 10^6 */
+  if (*needed <= mno_memory_available()) return MNO_OK;
+  char what[4096];
+  snprintf(what, sizeof what, "%s: dataset \"%s\"", r->path, m->name);
+  return mno_fail_too_large(r->sweep, r->sweep->data.path_mark, *needed, what, "use fewer data.samples", r->err);
+}
+
 /* Stored numbers in the order of the matrix, before attributes apply. *changed: see read_wide; an index into the matrix. */
 static mno_status read_values(const mno_data_reader *r, mno_data_matrix *m, hid_t set, hid_t space, hid_t type, bool swap,
-                              size_t *changed) {
+                              size_t room, size_t *changed) {
   hsize_t start[2] = {0, 0}, count[2] = {swap ? m->columns : m->rows, swap ? m->rows : m->columns};
-  size_t total = m->rows * m->columns, bytes = total * sizeof(double); /* each is at most 10^6 */
-  bool wide = H5Tget_class(type) == H5T_FLOAT ? H5Tget_size(type) > 8 : H5Tget_precision(type) > 53;
-  size_t needed = bytes * (1 + swap + (wide ? 2 : 0));
+  size_t total = m->rows * m->columns;
   *changed = total;
-  if (needed > mno_memory_available()) {
-    char what[4096];
-    snprintf(what, sizeof what, "%s: dataset \"%s\"", r->path, m->name);
-    return mno_fail_too_large(r->sweep, r->sweep->data.path_mark, needed, what, "use fewer data.samples", r->err);
-  }
   double *v = mno_alloc(total, sizeof *v), *turned = swap ? mno_alloc(total, sizeof *v) : NULL;
   if (!v || (swap && !turned)) {
     free(v);
     free(turned);
-    return mno_fail_memory(r->err, needed, m->name);
+    return mno_fail_memory(r->err, room, m->name);
   }
-  mno_probe_expect(needed);
+  mno_probe_expect(room);
   block b = {.set = set, .space = space, .memory = H5Screate_simple(2, count, NULL), .total = total};
   bool ok = b.memory >= 0 && H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
-            (wide ? read_wide(&b, type, v, changed) : read_as(&b, H5T_NATIVE_DOUBLE, v));
+            (is_wide(type) ? read_wide(&b, type, v, changed) : read_as(&b, H5T_NATIVE_DOUBLE, v));
   if (b.memory >= 0) H5Sclose(b.memory);
   if (ok && swap) {
     transpose(v, m->rows, m->columns, turned);
@@ -208,8 +215,10 @@ static mno_status read_set(const mno_data_reader *r, mno_data_matrix *m, hid_t s
   m->rows = rows_wanted ? rows_wanted : (size_t)shape[0];
   m->columns = (size_t)shape[1];
   hsize_t needed[2] = {swap ? m->columns : m->rows, swap ? m->rows : m->columns};
-  status = mno_data_check_storage(r, m->name, set, needed);
-  if (status == MNO_OK) status = read_values(r, m, set, space, type, swap, &changed);
+  size_t room;
+  status = check_room(r, m, type, swap, &room);
+  if (status == MNO_OK) status = mno_data_check_storage(r, m->name, set, needed);
+  if (status == MNO_OK) status = read_values(r, m, set, space, type, swap, room, &changed);
   if (status == MNO_OK) status = mno_data_apply_meaning(r, &meaning, m);
   if (status == MNO_OK && changed < m->rows * m->columns)
     status =

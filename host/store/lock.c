@@ -367,6 +367,6 @@ void mno_lock_release(mno_lock *lock) {
     pthread_mutex_unlock(&lock->mutex);
     pthread_join(lock->keeper, NULL);
   }
-  if (mno_lock_check(lock, &other) == MNO_OK) TEMP_FAILURE_RETRY(unlink(lock->name));
+  if (mno_lock_check(lock, &other) == MNO_OK && mno_has_name(lock->fd, lock->name)) TEMP_FAILURE_RETRY(unlink(lock->name));
   forget(lock);
 }
