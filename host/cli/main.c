@@ -22,7 +22,8 @@ static const mno_command commands[] = {
      "  --precision f64|f32   of training (default f64)\n"
      "  --threads N           CPU threads (default: one per core); never changes the numbers\n"
      "  --resume              go on with OUT.h5, or add what CONFIG.yaml has gained; starts it if it is not there\n"
-     "  --force               replace OUT.h5; without --resume or --force an existing file is never touched\n"
+     "  --force               replace OUT.h5 once the run ends; without --resume or --force an existing file is never "
+     "touched\n"
      "  --shard I/N           compute part I of N only, from 0; slurm: I and N of this task of a job array\n"
      "  --limits FILE.h5      take the limits of the same problems from a result file\n"
      "  --limits-only         compute the limits and no instance\n"
@@ -132,9 +133,10 @@ static void help(FILE *out) {
   fprintf(out, "meanode %s: a laboratory for the infinite-depth limit of ResNets\n\n", mno_version());
   for (size_t i = 0; i < COMMANDS; i++)
     fprintf(out, "  meanode %s %s\n      %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
-  fprintf(out, "\nmeanode help COMMAND explains its options, meanode help config the keys of a configuration.\n"
-               "Exit codes: 0 done; 2 usage; 3 done, some instances diverged; 65 bad configuration or input file;\n"
-               "69 backend unavailable or failing; 74 input/output; 75 interrupted, resumable; 1 internal, or out of memory.\n");
+  fprintf(out,
+          "\nmeanode help COMMAND explains its options, meanode help config the keys of a configuration.\n"
+          "Exit codes: 0 done; 2 usage; 3 done, some instances diverged; 65 bad configuration or input file;\n"
+          "69 backend unavailable or failing; 74 input/output; 75 interrupted, resumable; 1 internal, or out of memory.\n");
 }
 
 /* The nearest command to a word that is none; returns 2. */

@@ -47,7 +47,7 @@ static void name_holder(int fd, char *text, size_t size) {
   fclose(locks);
 }
 
-mno_status mno_in_use(const char *path, mno_error *err) {
+static mno_status check(const char *path, bool marks_too, mno_error *err) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return MNO_OK;
   char holder[128];
@@ -59,7 +59,7 @@ mno_status mno_in_use(const char *path, mno_error *err) {
                  "%s is open for writing in another program%s; close it there (in a notebook: close() or end its kernel), "
                  "then try again",
                  path, holder);
-  } else if (marked(fd)) {
+  } else if (marks_too && marked(fd)) {
     status =
         mno_fail(err, MNO_ERR_IO,
                  "%s is open for writing in another program, or was left so by one that ended without closing it; close it "
@@ -69,3 +69,7 @@ mno_status mno_in_use(const char *path, mno_error *err) {
   close(fd);
   return status;
 }
+
+mno_status mno_in_use(const char *path, mno_error *err) { return check(path, true, err); }
+
+mno_status mno_open_elsewhere(const char *path, mno_error *err) { return check(path, false, err); }

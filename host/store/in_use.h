@@ -9,4 +9,7 @@
  */
 mno_status mno_in_use(const char *path, mno_error *err);
 
+/* The lock alone: for a file whose content does not matter any more. */
+mno_status mno_open_elsewhere(const char *path, mno_error *err);
+
 #endif

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "core/memory.h"
 #include "store/additions.h"
+#include "store/in_use.h"
 #include "store/lock.h"
 #include "store/output.h"
 #include "store/publish.h"
@@ -334,7 +335,8 @@ static mno_status check_output(const mno_output *output, const char *const *inpu
     if (stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
       return mno_fail(err, MNO_ERR_USAGE, "%s is both the output and an input", output->shown);
   if (!force) return mno_fail(err, MNO_ERR_USAGE, "%s exists; --force replaces it", output->shown);
-  return mno_output_may_replace(output, err);
+  mno_status status = mno_output_may_replace(output, err);
+  return status == MNO_OK ? mno_open_elsewhere(output->path, err) : status;
 }
 
 static mno_status merge_into(merge *m, const mno_output *output, const char *const *inputs, const mno_merge_options *options,

@@ -528,6 +528,7 @@ static mno_status open_locked(mno_store_files *files, const mno_output *output, 
     note(files,
          "%s has %zu other name%s (hard links); the results take this one, and what has the other%s keeps its content",
          files->shown, others, others == 1 ? "" : "s", others == 1 ? "" : "s");
+  if (mode == MNO_FORCE && (done = mno_open_elsewhere(files->path, err)) != MNO_OK) return done;
   if (mode == MNO_FORCE) {
     files->replaces = file_there;
     mno_file_mark_of(files->path, &files->replaced);
