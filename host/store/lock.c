@@ -66,6 +66,9 @@ static mno_status cannot_make(const char *name, const char *shown, int why, mno_
                     (unsigned)about.st_uid);
   if (why == EACCES || why == EROFS)
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: its folder takes no new files (%s: %s)", shown, name, strerror(why));
+  if (why == ENOENT || why == ENOTDIR)
+    return mno_fail(err, MNO_ERR_IO, "cannot write %s: its folder is not there any more (%s: %s)", shown, name,
+                    strerror(why));
   return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s: %s", shown, name, strerror(why));
 }
 

@@ -162,6 +162,10 @@ mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
   if (status != MNO_OK) return status;
   files->replaces = false;
   set_published(files, fd);
+  int journal = open(files->journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (journal < 0) return MNO_OK;
+  mno_journal_match(journal, files->path); /* the user may have changed the mode since */
+  close(journal);
   return MNO_OK;
 }
 
