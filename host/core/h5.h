@@ -55,4 +55,7 @@ bool mno_h5_busy(int fd, char *why, size_t size);
 /* The same by name, as an error MNO_ERR_IO; MNO_OK also for what is not there or no HDF5 file. */
 mno_status mno_h5_in_use(const char *path, mno_error *err);
 
+/* The lock alone: for a file whose content does not matter any more. */
+mno_status mno_h5_locked(const char *path, mno_error *err);
+
 #endif

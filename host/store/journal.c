@@ -126,6 +126,12 @@ static mno_status put_header(mno_journal *journal, const mno_plan *plan, const c
   return status;
 }
 
+void mno_journal_match(int fd, const char *like) {
+  struct stat about;
+  mno_output_match(fd, like);
+  if (fstat(fd, &about) == 0 && (about.st_mode & 0600) != 0600) fchmod(fd, about.st_mode | 0600);
+}
+
 mno_status mno_journal_create(const char *path, const mno_plan *plan, const char *settings, const char *like,
                               const mno_file_mark *replaces, mno_journal *journal, mno_error *err) {
   *journal = (mno_journal){.fd = -1};
@@ -141,10 +147,7 @@ mno_status mno_journal_create(const char *path, const mno_plan *plan, const char
     if (journal->fd < 0 || fcntl(journal->fd, F_SETFL, O_APPEND) != 0)
       status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", fresh, strerror(errno));
   }
-  struct stat about;
-  if (status == MNO_OK) mno_output_match(journal->fd, like);
-  if (status == MNO_OK && fstat(journal->fd, &about) == 0 && (about.st_mode & 0600) != 0600)
-    fchmod(journal->fd, about.st_mode | 0600); /* it has to be read again, whatever the result's mode */
+  if (status == MNO_OK) mno_journal_match(journal->fd, like);
   /* The magic is written first and by itself, so that every entry's offset is known when its sum is taken. */
   if (status == MNO_OK && !mno_write_all(journal->fd, magic, sizeof magic))
     status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(errno));

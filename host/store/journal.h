@@ -46,6 +46,9 @@ typedef struct mno_journal {
 mno_status mno_journal_create(const char *path, const mno_plan *plan, const char *settings, const char *like,
                               const mno_file_mark *replaces, mno_journal *journal, mno_error *err);
 
+/* Makes an open journal as private as a result file; its owner can read and write it whatever that file's mode. */
+void mno_journal_match(int fd, const char *like);
+
 /* One entry: begin, put any number of times, end. MNO_ERR_MEMORY leaves the journal as it was before begin. */
 mno_status mno_journal_begin(mno_journal *journal, mno_entry_kind kind, mno_error *err);
 mno_status mno_journal_put(mno_journal *journal, const void *data, size_t bytes, mno_error *err);

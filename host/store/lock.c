@@ -149,6 +149,9 @@ static mno_status cannot(const mno_lock *lock, int why, mno_error *err) {
   if (why == EACCES || why == EROFS)
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: its folder takes no new files (%s: %s)", lock->shown, lock->name,
                     strerror(why));
+  if (why == ENOENT || why == ENOTDIR)
+    return mno_fail(err, MNO_ERR_IO, "cannot write %s: its folder is not there any more (%s: %s)", lock->shown, lock->name,
+                    strerror(why));
   return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s: %s", lock->shown, lock->name, strerror(why));
 }
 

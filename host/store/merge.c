@@ -316,7 +316,8 @@ static mno_status check_output(const mno_output *output, const char *const *inpu
       return mno_fail(err, MNO_ERR_USAGE, "%s is both the output and an input", output->shown);
   }
   if (!force) return mno_fail(err, MNO_ERR_USAGE, "%s exists; --force replaces it", output->shown);
-  return mno_output_may_replace(output, err);
+  mno_status status = mno_output_may_replace(output, err);
+  return status == MNO_OK ? mno_h5_locked(output->path, err) : status;
 }
 
 static mno_status merge_into(merge *m, const mno_output *output, mno_lock *lock, const char *const *inputs,

@@ -157,6 +157,10 @@ mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
   if (status != MNO_OK) return status;
   files->replaces = false;
   set_published(files, fd);
+  int journal = open(files->journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (journal < 0) return MNO_OK;
+  mno_journal_match(journal, files->path); /* the user may have changed the mode since */
+  close(journal);
   return MNO_OK;
 }
 
@@ -534,6 +538,7 @@ static mno_status open_locked(mno_store_files *files, const mno_output *output, 
     note(files,
          "%s has %zu other name%s (hard links); the results take this one, and what has the other%s keeps its content",
          files->shown, others, others == 1 ? "" : "s", others == 1 ? "" : "s");
+  if (mode == MNO_FORCE && (done = mno_h5_locked(files->path, err)) != MNO_OK) return done;
   if (mode == MNO_FORCE) {
     files->replaces = file_there;
     mno_file_mark_of(files->path, &files->replaced);

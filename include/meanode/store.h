@@ -3,7 +3,11 @@
  * OUT.h5          the result file, replaced as a whole from time to time: readable during the run, never half written
  * OUT.h5.journal  the truth while a run goes on (host/store/journal.h): a result that is in it survives any end of the run;
  *                 removed when everything is in OUT.h5 and on the disk
- * OUT.h5.lock     held by the run that writes */
+ * OUT.h5.lock     held by the run that writes
+ *
+ * A link is followed, and all lie beside the file that it leads to. What is replaced keeps its mode, owner, group, access
+ * lists and extended attributes as far as the process may; the others are as private. A write-protected file is not
+ * replaced. */
 #ifndef MEANODE_STORE_H
 #define MEANODE_STORE_H
 
@@ -31,7 +35,7 @@ typedef struct mno_provenance {
 
 typedef enum mno_open_mode {
   MNO_CREATE, /* refuse an existing file */
-  MNO_FORCE,  /* replace an existing file */
+  MNO_FORCE,  /* replace an existing file, which stays until the store is closed */
   MNO_RESUME  /* continue an existing file, or create it */
 } mno_open_mode;
 

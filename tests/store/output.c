@@ -43,9 +43,10 @@ static void test_find(void **state) {
   assert_int_equal(mkfifo("pipe", 0600), 0);
   const struct {
     const char *target, *link;
-  } links[] = {{"plain.h5", "to_file"},       {"real/new.h5", "to_new"},  {"to_new", "to_to_new"}, {"../real/up.h5", "real/up"},
-               {"real", "folder"},            {"nowhere/x.h5", "to_none"}, {"loop2", "loop1"},      {"loop1", "loop2"},
-               {"deep/chain", "real/chain"},  {"real/chain", "chain"},     {"pipe", "to_pipe"},     {"../end.h5", "real/deep/chain"}};
+  } links[] = {{"plain.h5", "to_file"},      {"real/new.h5", "to_new"}, {"to_new", "to_to_new"},
+               {"../real/up.h5", "real/up"}, {"real", "folder"},        {"nowhere/x.h5", "to_none"},
+               {"loop2", "loop1"},           {"loop1", "loop2"},        {"deep/chain", "real/chain"},
+               {"real/chain", "chain"},      {"pipe", "to_pipe"},       {"../end.h5", "real/deep/chain"}};
   for (size_t i = 0; i < sizeof links / sizeof *links; i++) assert_int_equal(symlink(links[i].target, links[i].link), 0);
   char long_name[300], longer[300], real[300];
   snprintf(long_name, sizeof long_name, "%0243d", 0);
@@ -94,8 +95,7 @@ static void test_find(void **state) {
   for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
     mno_output output;
     mno_error err = {0};
-    if (mno_output_find(name[i].given, &output, &err) != name[i].status)
-      fail_msg("\"%s\": %s", name[i].given, err.message);
+    if (mno_output_find(name[i].given, &output, &err) != name[i].status) fail_msg("\"%s\": %s", name[i].given, err.message);
     if (name[i].status == MNO_OK) {
       assert_string_equal(output.path, name[i].path);
       assert_non_null(strstr(output.shown, name[i].given));
@@ -216,6 +216,25 @@ static void test_during_a_run(void **state) {
   sample_free(&s);
 }
 
+/* A file that is made private during a run: so is its journal from the next version on. */
+static void test_private_journal(void **state) {
+  sample s = sample_new(sample_text, MNO_F64);
+  mno_error err = {0};
+  struct stat about = {.st_mode = 0};
+  umask(022);
+  mno_store *store = sample_open("a.h5", s.plan, MNO_CREATE);
+  assert_true(stat("a.h5.journal", &about) == 0 && (about.st_mode & 0777) == 0644);
+  make_private();
+  sample_put(store, s.plan, 0, 5);
+  for (int i = 0; i < 6000 && (about.st_mode & 0777) != 0600; i++) {
+    usleep(10000);
+    assert_int_equal(stat("a.h5.journal", &about), 0);
+  }
+  assert_int_equal(about.st_mode & 0777, 0600);
+  assert_ok(mno_store_close(store, &err));
+  sample_free(&s);
+}
+
 /* A link that is turned elsewhere during the run: the run stays with the file that it began. */
 static void test_turned_link(void **state) {
   sample s = sample_new(sample_text, MNO_F64);
@@ -227,7 +246,8 @@ static void test_turned_link(void **state) {
     assert_int_equal(of_folder ? symlink("one", "now") : symlink("one/a.h5", "link.h5"), 0);
     mno_store *store = sample_open(given, s.plan, MNO_CREATE), *second;
     assert_true(sample_exists("one/a.h5", ".lock"));
-    assert_int_equal(mno_store_open("one/a.h5", s.plan, NULL, MNO_RESUME, &second, &err), MNO_ERR_IO); /* one file, one run */
+    assert_int_equal(mno_store_open("one/a.h5", s.plan, NULL, MNO_RESUME, &second, &err),
+                     MNO_ERR_IO); /* one file, one run */
     mno_result_state now;
     sample_put(store, s.plan, 0, 3);
     assert_ok(mno_store_wait(store, &err));
@@ -244,8 +264,8 @@ static void test_turned_link(void **state) {
   sample_free(&s);
 }
 
-/* A run that begins anew leaves the old file until it ends: failing or killed, nothing of the old is lost; resumed, it is the
- * new run that goes on, even of the same configuration. */
+/* A run that begins anew leaves the old file until it ends: failing or killed, nothing of the old is lost; resumed, it is
+ * the new run that goes on, even of the same configuration. */
 static void test_force(void **state) {
   sample s = sample_new(sample_text, MNO_F64);
   mno_error err = {0};
@@ -348,6 +368,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_find, new_folder, end_folder),
       cmocka_unit_test_setup_teardown(test_match, new_folder, end_folder),
       cmocka_unit_test(test_during_a_run),
+      cmocka_unit_test_setup_teardown(test_private_journal, new_folder, end_folder),
       cmocka_unit_test_setup_teardown(test_turned_link, new_folder, end_folder),
       cmocka_unit_test_setup_teardown(test_force, new_folder, end_folder),
       cmocka_unit_test_setup_teardown(test_removed_lock, new_folder, end_folder),

@@ -402,6 +402,10 @@ class InUse(Case):
             other = self.open_elsewhere(libver, kill=False)
             self.refused()
             self.assertIn(f"(process {other.pid}, ", self.call("info", "a.h5").stderr)
+            for arguments in (("run", "small.yaml", "-o", "a.h5", "--force"), ("merge", "a.h5", "b.h5", "--force")):
+                done = self.call(*arguments)
+                self.assertEqual(done.returncode, 74, done.stderr)
+                self.assertIn("open for writing in another program (process ", done.stderr)
             with self.assertRaisesRegex(meanode.FileProblem, "open for writing in another program"):
                 meanode.open("a.h5")
             other.communicate()
@@ -414,6 +418,8 @@ class InUse(Case):
         self.open_elsewhere("latest", kill=True).communicate()
         self.refused(figures=True)
         self.assertIn("h5clear -s a.h5", self.call("info", "a.h5").stderr)
+        shutil.copy("a.h5", "b.h5")
+        self.run_("small.yaml", "b.h5", "--force")
         if shutil.which("h5clear"):
             subprocess.run(["h5clear", "-s", "a.h5"], check=True)
             self.run_("more.yaml", "a.h5", "--resume")
