@@ -179,29 +179,31 @@ static void name_holder(int fd, char *text, size_t size) {
   fclose(locks);
 }
 
-static bool tell_lock(int fd, char *why, size_t size) {
+static bool tell_lock(int fd, const char *path, char *why, size_t size) {
   char holder[128];
   if (!is_locked(fd)) return false;
   name_holder(fd, holder, sizeof holder);
   snprintf(why, size,
-           "locked by another program%s, which is writing it; close it there (in a notebook: close(), or end its kernel)",
+           "locked by another program%s, which has it open for writing; close it there (in a notebook: close(), or end its kernel)",
            holder);
   return true;
 }
 
-bool mno_h5_busy(int fd, char *why, size_t size) {
+bool mno_h5_busy(int fd, const char *path, char *why, size_t size) {
   mno_h5_head head;
-  if (tell_lock(fd, why, size)) return true;
+  if (tell_lock(fd, path, why, size)) return true;
   if (!mno_h5_read_head(fd, &head) || !head.writing) return false;
-  snprintf(why, size, "marked as still being written: close it in the program that does; if that was killed, h5clear -s FILE "
-                      "removes the mark");
+  snprintf(why, size,
+           "marked as open for writing: it is still being written, or its writer was killed; close it there, or, if no program "
+           "has it open, h5clear -s %s removes the mark",
+           path);
   return true;
 }
 
-static mno_status refuse(const char *path, bool (*tell)(int fd, char *why, size_t size), mno_error *err) {
-  char why[512];
+static mno_status refuse(const char *path, bool (*tell)(int fd, const char *path, char *why, size_t size), mno_error *err) {
+  char why[5120];
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  bool busy = fd >= 0 && tell(fd, why, sizeof why);
+  bool busy = fd >= 0 && tell(fd, path, why, sizeof why);
   if (fd >= 0) close(fd);
   return busy ? mno_fail(err, MNO_ERR_IO, "%s is %s", path, why) : MNO_OK;
 }

@@ -50,7 +50,7 @@ typedef struct mno_h5_head {
 bool mno_h5_read_head(int fd, mno_h5_head *head);
 
 /* Is another program writing the file? Says how in words, with the remedy: "locked by ...". Honours HDF5_USE_FILE_LOCKING. */
-bool mno_h5_busy(int fd, char *why, size_t size);
+bool mno_h5_busy(int fd, const char *path, char *why, size_t size);
 
 /* The same by name, as an error MNO_ERR_IO; MNO_OK also for what is not there or no HDF5 file. */
 mno_status mno_h5_in_use(const char *path, mno_error *err);

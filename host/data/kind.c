@@ -134,8 +134,8 @@ static mno_status check_head(mno_data_reader *r, int fd, const struct stat *abou
     return what ? MNO_DATA_FAIL(r, "not an HDF5 file but %s", what)
                 : MNO_DATA_FAIL(r, "%s", "not an HDF5 file, and no other kind that is known here; write x and y with h5py");
   }
-  char busy[512];
-  if (mno_h5_busy(fd, busy, sizeof busy)) return MNO_DATA_FAIL(r, "%s", busy);
+  char busy[5120];
+  if (mno_h5_busy(fd, r->path, busy, sizeof busy)) return MNO_DATA_FAIL(r, "%s", busy);
   if (head.version > 3)
     return MNO_DATA_FAIL(r,
                          "written by a newer HDF5 (superblock version %d, this program knows up to 3); write it again with "

@@ -399,13 +399,14 @@ class InUse(Case):
     def test_in_use(self):
         for libver in (None, "latest"):
             self.run_("small.yaml", "a.h5", "--force")
+            shutil.copy("a.h5", "b.h5")
             other = self.open_elsewhere(libver, kill=False)
             self.refused()
             self.assertIn(f"(process {other.pid}, ", self.call("info", "a.h5").stderr)
             for arguments in (("run", "small.yaml", "-o", "a.h5", "--force"), ("merge", "a.h5", "b.h5", "--force")):
                 done = self.call(*arguments)
                 self.assertEqual(done.returncode, 74, done.stderr)
-                self.assertIn("open for writing in another program (process ", done.stderr)
+                self.assertIn("locked by another program (process ", done.stderr)
             with self.assertRaisesRegex(meanode.FileProblem, "open for writing in another program"):
                 meanode.open("a.h5")
             other.communicate()
