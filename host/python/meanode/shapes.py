@@ -167,7 +167,12 @@ def blocks(n, most=64):
 
 def rms(values):
     """NaN for none."""
-    return float(numpy.sqrt(numpy.mean(numpy.square(values)))) if numpy.size(values) else numpy.nan
+    if not numpy.size(values):
+        return numpy.nan
+    most = numpy.max(numpy.abs(values))
+    if 1e150 < most < numpy.inf:  # whose squares overflow
+        return float(most * numpy.sqrt(numpy.mean(numpy.square(values / most))))
+    return float(numpy.sqrt(numpy.mean(numpy.square(values))))
 
 
 def log_interval(value, half):
