@@ -82,11 +82,13 @@ static void fit_exponents(mno_means *means, const mno_design designs[2][2], cons
   const mno_design *design[] = {&designs[depths >= 4 && widths >= 2][0], &designs[depths >= 3][1]};
   size_t have[] = {depths, widths}, need[] = {2, 3};
   const double low[] = {-3, -0.8}, high[] = {1, 0.8};
-  mno_estimate leading = {0};
+  mno_estimate leading = {0}; /* stays so where the shapes do not determine it */
   if (mno_means_solve(means, &designs[0][0], -1)) mno_means_norm(means, means->map, &leading);
   for (int i = 0; i < 2; i++) {
     if (have[i] < need[i])
       mno_estimate_none(slope[i], "needs at least %zu values of %s", need[i], i == 0 ? "L" : "M");
+    else if (isnan(leading.value))
+      mno_estimate_none(slope[i], "the depth bias is not finite");
     else if (!(leading.low > 0))
       mno_estimate_none(slope[i], "%s", too_noisy);
     else {

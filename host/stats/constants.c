@@ -25,7 +25,7 @@ static double largest(const double *v, size_t count) {
  * middle first: the exponent of the power of two by which, 0 for others. */
 static int middle_exponent(const mno_runs *runs) {
   const double low = 1e-20, high = 1e30;
-  double most = runs->limit ? fmax(0, largest(runs->limit, runs->size)) : 0;
+  double most = 0;
   for (size_t r = 0; r < runs->count; r++) most = fmax(most, largest(runs->value + r * runs->size, runs->size));
   if (most == 0 || (most >= low && most <= high)) return 0;
   int exponent;

@@ -67,6 +67,10 @@ void mno_norm_interval(const mno_norm_moments *m, mno_estimate *estimate) {
   double estimated = 2 * m->trace2 / freedom; /* variance of the estimate of tr V */
   double excess = m->square - trace;
   double scale = 1 / sqrt(size);
+  if (!isfinite(m->square) || !isfinite(trace2) || !isfinite(excess)) { /* squares overflow */
+    estimate->value = estimate->low = estimate->high = NAN;
+    return;
+  }
   estimate->value = excess > 0 ? sqrt(excess) * scale : 0;
   if (!(trace > 0) || !(trace2 > 0)) { /* no noise at all: the same numbers for every seed */
     estimate->low = estimate->high = estimate->value;

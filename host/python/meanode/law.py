@@ -197,9 +197,9 @@ def bias(axis, shapes, pairs, fits, points_of, constant, against, name, line, ro
 
 
 def points(axis, x, value, low, high, index, label, **more):
-    """Those that are positive with a finite interval."""
+    """Those that a logarithmic axis can show, with a finite interval."""
     x, value, low, high = (numpy.asarray(v, float) for v in (x, value, low, high))
-    seen = (value > 0) & numpy.isfinite(value) & numpy.isfinite(low) & numpy.isfinite(high)
+    seen = style.can_be_shown(value) & numpy.isfinite(low) & (high < style.LARGEST)
     if not seen.any():
         return
     x, value, low, high = x[seen], value[seen], low[seen], high[seen]
@@ -211,7 +211,7 @@ def points_or_limits(axis, x, value, low, high, index, label):
     """Points whose interval reaches 0 become arrows down from its upper end."""
     visible = low > 0
     points(axis, x[visible], value[visible], low[visible], high[visible], index, label)
-    bounded = ~visible & (high > 0) & numpy.isfinite(high)
+    bounded = ~visible & style.can_be_shown(high)
     axis.plot(x[bounded], high[bounded], linestyle="none", marker=r"$\downarrow$", markersize=4.5, markeredgewidth=0,
               color=style.COLOURS[index], label=None if visible.any() else label)
 
@@ -220,11 +220,11 @@ def finish(axis, x, y, why="nothing to show at this step: no point is finite and
     """Logarithmic scales and names of a panel that has its points; FileProblem(why) if there are none."""
     for one in axis.lines:  # what cannot be seen must not choose the range
         at, of = (numpy.asarray(v, float) for v in one.get_data())
-        if one.get_transform().contains_branch(axis.transData) and not (numpy.isfinite(of) & (of > 0)).any():
+        if one.get_transform().contains_branch(axis.transData) and not style.can_be_shown(of).any():
             one.set_data([], [])
+    style.need_data(axis, why)
     axis.set_xscale("log")
     axis.set_yscale("log")
-    style.need_data(axis, why)
     axis.set_xlabel(x)
     axis.set_ylabel(y)
 

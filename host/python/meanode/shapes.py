@@ -152,11 +152,14 @@ def unknown(step):
 
 
 def limit_at(limit, step, quantity):
-    """Values of a limit at a step, flat, NaN where it is not known, and the standard error of one of them: 0 where it was not estimated."""
+    """Values of a limit at a step, flat, NaN where it is not known, and the standard error of one of them: 0 where it was not estimated.
+    FileProblem if the file lacks the errors."""
     if limit is None or quantity not in limit or step >= limit.sizes["step"]:
         return numpy.full(1, numpy.nan), 0.0
+    if f"{quantity}_error" not in limit:
+        raise FileProblem(f"{quantity}_error of a limit is missing")
     value = limit[quantity].values[step].ravel()
-    relative = float(limit[f"{quantity}_error"].values[step]) if f"{quantity}_error" in limit else numpy.nan
+    relative = float(limit[f"{quantity}_error"].values[step])
     return value, 0.0 if numpy.isnan(relative) else relative * rms(value)
 
 
@@ -167,7 +170,12 @@ def blocks(n, most=64):
 
 def rms(values):
     """NaN for none."""
-    return float(numpy.sqrt(numpy.mean(numpy.square(values)))) if numpy.size(values) else numpy.nan
+    if not numpy.size(values):
+        return numpy.nan
+    most = numpy.max(numpy.abs(values))
+    if 1e150 < most < numpy.inf:  # whose squares overflow
+        return float(most * numpy.sqrt(numpy.mean(numpy.square(values / most))))
+    return float(numpy.sqrt(numpy.mean(numpy.square(values))))
 
 
 def log_interval(value, half):

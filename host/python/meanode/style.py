@@ -63,6 +63,14 @@ def figure(rows, columns, height):
     return fig, fig.subplots(rows, columns, squeeze=False)
 
 
+SMALLEST, LARGEST = 1e-290, 1e290  # what a logarithmic axis can show: its ends are some decades beyond the data
+
+
+def can_be_shown(values):
+    """By a logarithmic axis."""
+    return (values > SMALLEST) & (values < LARGEST)
+
+
 BLANK = "blank"  # label of an axes that shows a reason instead of data
 
 
@@ -94,13 +102,10 @@ def need_a_panel(axes):
 
 
 def need_data(axis, why):
-    """FileProblem(why) if no point of the axes can be seen: not finite, or not positive where the scale is logarithmic."""
+    """FileProblem(why) if no point of the axes (of a line with markers) can be shown on logarithmic axes."""
     for one in axis.lines:
         x, y = (numpy.asarray(v, float) for v in one.get_data())
-        seen = numpy.isfinite(x) & numpy.isfinite(y)
-        for v, scale in ((x, axis.get_xscale()), (y, axis.get_yscale())):
-            seen &= (v > 0) | (scale != "log")
-        if seen.any():
+        if one.get_marker() not in ("None", None, "") and (can_be_shown(x) & can_be_shown(y)).any():
             return
     raise FileProblem(why)
 

@@ -23,10 +23,9 @@ class Problems:
         self.draws = int(self.draw.max()) + 1
         self.limits = {}
         for kind in need:
-            has = [kind in access.limits(name) for name in self.names]
-            if not any(has):
+            self.limits[kind] = [limit_or_none(access, name, kind) for name in self.names]
+            if all(limit is None for limit in self.limits[kind]):
                 raise FileProblem(f"{self.path}: needs the limit {kind} of every problem: limit: {{kind: {kind}}}")
-            self.limits[kind] = [access.limit(name, kind) if there else None for name, there in zip(self.names, has)]
         self.steps = self.data[0]["step"].values.tolist()
 
     def last(self, step):
@@ -80,6 +79,13 @@ class Problems:
         table = numpy.full((self.draws, len(levels)), numpy.nan)
         table[self.draw, numpy.searchsorted(levels, self.D)] = values
         return levels, table
+
+
+def limit_or_none(access, name, kind):
+    try:
+        return access.limit(name, kind)
+    except FileProblem:
+        return None
 
 
 def mean_over_draws(values):
