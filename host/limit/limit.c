@@ -103,6 +103,15 @@ mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *e
   return MNO_OK;
 }
 
+double mno_limit_worst_error(const mno_limit *limit) {
+  double worst = 0;
+  for (size_t k = 0; k <= limit->K; k++) {
+    if (isnan(limit->output_error[k])) return NAN;
+    worst = fmax(worst, limit->output_error[k]);
+  }
+  return worst;
+}
+
 void mno_limit_free(mno_limit *limit) { free(limit); }
 
 static mno_status solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err) {
