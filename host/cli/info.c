@@ -2,6 +2,7 @@
 
 #include <getopt.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,10 +51,11 @@ static int print_file(const char *path) {
     printf("%zu runs\n", problem->run_count);
     for (size_t i = 0; i < problem->limit_count; i++) {
       const mno_limit *limit = problem->limit[i];
-      double worst = 0;
-      for (size_t k = 0; k <= limit->K; k++) worst = limit->output_error[k] > worst ? limit->output_error[k] : worst;
-      printf("  %s: %s%s%s, %s, estimated error %.2g, %.1f s\n", mno_limit_kind_name(limit->kind), limit->method,
-             limit->parameters[0] ? ", " : "", limit->parameters, limit->certified ? "certified" : "not certified", worst,
+      double worst = mno_limit_worst_error(limit);
+      char error[32] = "not known at every step";
+      if (isfinite(worst)) snprintf(error, sizeof error, "%.2g", worst);
+      printf("  %s: %s%s%s, %s, estimated error %s, %.1f s\n", mno_limit_kind_name(limit->kind), limit->method,
+             limit->parameters[0] ? ", " : "", limit->parameters, limit->certified ? "certified" : "not certified", error,
              limit->seconds);
     }
   }

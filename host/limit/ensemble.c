@@ -28,6 +28,10 @@ mno_status mno_ensemble_budget(const mno_limit_options *options, size_t *bytes, 
   return status;
 }
 
+double mno_limit_memory(const mno_limit_options *options) {
+  return options->memory > 0 ? options->memory : 0.8 * (double)mno_memory_available();
+}
+
 const char *mno_ensemble_where(const mno_limit_options *options, char text[32]) {
   const mno_engine *engine = options->engine ? options->engine : &mno_engine_cpu;
   text[0] = 0;

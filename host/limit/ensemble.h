@@ -24,6 +24,9 @@ size_t mno_ensemble_bytes(const mno_engine *engine, const mno_problem *problem, 
 /* Bytes that one place may use for particles (what the options allow of what is free), and how many places there are. */
 mno_status mno_ensemble_budget(const mno_limit_options *options, size_t *bytes, int *places, mno_error *err);
 
+/* Bytes of this machine that a limit of these options may use in all. */
+double mno_limit_memory(const mno_limit_options *options);
+
 /* Where a limit of these options is computed, for its parameters: "" on the CPU, or ", on cuda". */
 const char *mno_ensemble_where(const mno_limit_options *options, char text[32]);
 

@@ -60,8 +60,10 @@ static void interpolate(const nodes *to, const double *layers, double *out) {
 
 static double largest(const double *x, size_t n) {
   double most = 0;
-  for (size_t e = 0; e < n; e++)
-    if (!(fabs(x[e]) <= most)) most = fabs(x[e]); /* NaN stays */
+  for (size_t e = 0; e < n; e++) {
+    if (isnan(x[e])) return NAN;
+    most = fmax(most, fabs(x[e]));
+  }
   return most;
 }
 

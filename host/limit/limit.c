@@ -59,6 +59,11 @@ static size_t numbers(size_t S, size_t N, size_t d_out, size_t D, size_t nodes) 
   return nodes + 3 * S + 2 * S * N * d_out + (1 + 2 * nodes) * S * N * D;
 }
 
+double mno_limit_bytes(const mno_problem *problem, size_t nodes) {
+  double S = (double)problem->K + 1, N = (double)problem->N, d_out = (double)problem->d_out, D = (double)problem->D;
+  return sizeof(double) * ((double)nodes + 3 * S + 2 * S * N * d_out + (1 + 2 * (double)nodes) * S * N * D);
+}
+
 mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **limit, mno_error *err) {
   size_t S = problem->K + 1, N = problem->N, f = S * N * problem->d_out, h = S * N * problem->D;
   size_t count = numbers(S, N, problem->d_out, problem->D, nodes), header = (sizeof(mno_limit) + 63) / 64 * 64;
@@ -96,6 +101,15 @@ mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *e
   memcpy(to->depth, limit->depth,
          numbers(limit->K + 1, limit->N, limit->d_out, limit->D, limit->nodes) * sizeof *limit->depth);
   return MNO_OK;
+}
+
+double mno_limit_worst_error(const mno_limit *limit) {
+  double worst = 0;
+  for (size_t k = 0; k <= limit->K; k++) {
+    if (isnan(limit->output_error[k])) return NAN;
+    worst = fmax(worst, limit->output_error[k]);
+  }
+  return worst;
 }
 
 void mno_limit_free(mno_limit *limit) { free(limit); }

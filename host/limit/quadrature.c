@@ -85,6 +85,15 @@ static mno_status run(void *context, const mno_system *system, mno_trajectory *t
   return mno_trajectory_settle(system, t, status);
 }
 
+/* Two ensembles, the second with fewer points, and the points of the first as they are written. */
+static double bytes(const void *context, const mno_system *system, size_t nodes) {
+  const rule *rule = context;
+  size_t r = system->reduction->r, count = points(rule, r, rule->spacing, NULL, NULL);
+  if (rule->engine) return 0; /* a card's memory is its own */
+  double ensemble = (double)mno_ensemble_bytes(rule->engine, system->problem, r, nodes, count, MNO_F64);
+  return ensemble * (1 + pow(1.6, -2.0 * (double)r)) + (double)count * (2 * (double)r + 1) * sizeof(double);
+}
+
 mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
                                 mno_limit **limit, mno_error *err) {
   size_t r = reduction->r, budget;
@@ -140,7 +149,7 @@ mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_opti
   mno_step_errors_free(&errors);
   mno_collocation_free(&method);
   if (status != MNO_OK || !found) return status;
-  status = mno_refine(options, system, r, run, &rule, limit, err);
+  status = mno_refine(options, system, r, run, bytes, &rule, limit, err);
   if (status != MNO_OK) return status;
   mno_limit_describe(*limit, "quadrature",
                      "trapezoid rule, spacing %g, radius %.2f, particles %zu, nodes %zu, dimension %zu%s", rule.spacing,

@@ -5,6 +5,7 @@
 #include "limit/layers.h"
 #include "limit/parallel.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { LEAST_COARSE = 256 };
@@ -26,29 +27,49 @@ size_t mno_coarse_particles(size_t r, size_t particles) {
   return coarse;
 }
 
-size_t mno_randomised_fields(const mno_problem *problem, size_t r, const mno_design *d) {
-  return (problem->K + 1) * (d->nodes + 1) * problem->N * r * 2 * sizeof(double);
+/* What is held while one is computed: its particles, and what solves its equations. */
+static double worker_bytes(const mno_randomised *s, const mno_design *d) {
+  size_t r = s->reduction->r, coarse = mno_coarse_particles(r, d->particles);
+  const mno_engine *engine = s->options->engine;
+  const mno_problem *problem = s->problem;
+  if (d->layers > 0)
+    return (double)mno_ensemble_bytes(engine, problem, r, d->layers, d->particles, d->precision) +
+           2 * sizeof(double) * ((double)d->layers + 2) * (double)problem->N * (double)r;
+  return (double)mno_ensemble_bytes(engine, problem, r, d->nodes, d->particles, d->precision) +
+         (double)mno_ensemble_bytes(engine, problem, r, d->nodes, coarse, MNO_F64) +
+         mno_trajectory_work(problem, r, d->nodes);
 }
 
-size_t mno_randomised_bytes(const mno_randomised *s, const mno_design *d) {
-  size_t r = s->reduction->r, coarse = mno_coarse_particles(r, d->particles),
-         fields = mno_randomised_fields(s->problem, r, d);
-  const mno_engine *engine = s->options->engine;
-  if (d->layers > 0) return mno_ensemble_bytes(engine, s->problem, r, d->layers, d->particles, d->precision) + fields;
-  return mno_ensemble_bytes(engine, s->problem, r, d->nodes, d->particles, d->precision) +
-         mno_ensemble_bytes(engine, s->problem, r, d->nodes, coarse, MNO_F64) + fields;
+/* What stays: their fields, and in the end the limit. */
+static double kept_bytes(const mno_randomised *s, const mno_design *d, size_t count) {
+  return (double)count * mno_trajectory_bytes(s->problem, s->reduction->r, d->nodes) + mno_limit_bytes(s->problem, d->nodes);
+}
+
+double mno_randomised_bytes(const mno_randomised *s, const mno_design *d, size_t count) {
+  return kept_bytes(s, d, count) + worker_bytes(s, d);
+}
+
+/* Room for trajectories. */
+static size_t room_for(const mno_limit_options *options) {
+  return options->randomisations > 0 ? (size_t)options->randomisations : MNO_MOST_RANDOMISATIONS;
+}
+
+size_t mno_randomised_most(const mno_randomised *s, const mno_design *d) {
+  double fields = mno_trajectory_bytes(s->problem, s->reduction->r, d->nodes),
+         left = (double)s->memory - mno_randomised_bytes(s, d, 0);
+  return (size_t)fmin((double)room_for(s->options), fmax(0, fmin(left, (double)s->memory / 2) / fields));
 }
 
 /* A number of particles that the user chose may be beyond the memory: said before anything is computed. A card's engine
  * says it itself. */
 mno_status mno_randomised_room(const mno_randomised *s, const mno_design *d, mno_error *err) {
   const double gib = 1 << 30;
-  size_t needed = mno_randomised_bytes(s, d);
-  if (s->options->particles == 0 || s->options->engine || needed <= s->memory) return MNO_OK;
+  double needed = mno_randomised_bytes(s, d, 1);
+  if (s->options->particles == 0 || s->options->engine || needed <= (double)s->memory) return MNO_OK;
   return mno_fail(err, MNO_ERR_INPUT,
                   "limit.particles: %zu particles on %zu depth nodes need %.1f GiB, and limit.memory leaves %.1f GiB; "
                   "choose fewer particles",
-                  d->particles, d->nodes, (double)needed / gib, (double)s->memory / gib);
+                  d->particles, d->nodes, needed / gib, (double)s->memory / gib);
 }
 
 static void randomise(void *context, size_t piece, int worker) {
@@ -80,7 +101,7 @@ static void randomise(void *context, size_t piece, int worker) {
 
 mno_status mno_randomised_new(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
                               mno_design d, mno_randomised *s, mno_error *err) {
-  size_t room = options->randomisations > 0 ? (size_t)options->randomisations : MNO_MOST_RANDOMISATIONS;
+  size_t room = room_for(options);
   *s = (mno_randomised){.problem = problem, .options = options, .reduction = reduction, .design = d};
   s->trajectory = mno_alloc(room, sizeof *s->trajectory);
   s->status = mno_alloc(room, sizeof *s->status);
@@ -116,7 +137,8 @@ mno_status mno_randomised_extend(mno_randomised *s, size_t count, mno_error *err
   for (; status == MNO_OK && s->count < count; s->count += status == MNO_OK)
     status = mno_trajectory_new(s->problem, s->reduction->r, s->design.nodes, &s->trajectory[s->count], err);
   if (status != MNO_OK) return status;
-  size_t workers = (size_t)s->places * (s->memory / (mno_randomised_bytes(s, &s->design) + 1));
+  double left = fmax(0, (double)s->memory - kept_bytes(s, &s->design, s->count));
+  size_t workers = (size_t)((double)s->places * fmin(1e6, left / worker_bytes(s, &s->design)));
   int threads = options->threads > 0 ? options->threads : mno_core_count();
   if ((size_t)threads > workers) threads = workers > 0 ? (int)workers : 1;
   mno_parallel(threads, s->count - s->first, randomise, s);

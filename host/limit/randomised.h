@@ -44,9 +44,11 @@ mno_status mno_randomised_extend(mno_randomised *solution, size_t count, mno_err
 /* Why the first step that failed has no solution: MNO_GREW where all of them grow. */
 mno_failure mno_randomised_failure(const mno_randomised *solution);
 
-/* Bytes of the fields of a randomisation, and of all that it holds while it is computed. */
-size_t mno_randomised_fields(const mno_problem *problem, size_t r, const mno_design *design);
-size_t mno_randomised_bytes(const mno_randomised *solution, const mno_design *design);
+/* Bytes of the host when so many randomisations are there, and one of them is being computed. */
+double mno_randomised_bytes(const mno_randomised *solution, const mno_design *design, size_t count);
+
+/* The most randomisations that half of the memory holds, and the rest can compute; 0 if there is none. */
+size_t mno_randomised_most(const mno_randomised *solution, const mno_design *design);
 
 /* Particles of the ensemble that helps one of so many (sampled.c, randomised.c). */
 size_t mno_coarse_particles(size_t r, size_t particles);

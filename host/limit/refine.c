@@ -1,6 +1,7 @@
 #include "limit/refine.h"
 
 #include "core/memory.h"
+#include "limit/ensemble.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -62,6 +63,24 @@ static int64_t unresolved_step(const mno_system *system, const attempt *a) {
   return mno_trajectory_unresolved(&own, &a->trajectory);
 }
 
+/* What two solutions and the limit hold when the second has so many nodes. */
+static double needed(const mno_system *system, size_t r, size_t few, size_t more, mno_run_bytes bytes, const void *context) {
+  const mno_problem *problem = system->problem;
+  double own = mno_trajectory_work(problem, r, more) + (bytes ? bytes(context, system, more) : 0);
+  return mno_trajectory_bytes(problem, r, few) + mno_trajectory_bytes(problem, r, more) +
+         fmax(own, mno_limit_bytes(problem, more));
+}
+
+static mno_status too_large(const mno_limit_options *options, const mno_problem *problem, size_t nodes, double bytes,
+                            mno_error *err) {
+  const double gib = 1 << 30;
+  return mno_fail(
+      err, options->memory > 0 ? MNO_ERR_INPUT : MNO_ERR_MEMORY,
+      "limit.memory: %zu steps with %zu samples on %zu depth nodes need %.3g GiB, and there are %.3g GiB; choose "
+      "fewer steps or samples, more memory, or limit.kind none",
+      problem->K, problem->N, nodes, bytes / gib, mno_limit_memory(options) / gib);
+}
+
 /* The limit out of the chosen trajectory and its errors. */
 static mno_status conclude(const mno_limit_options *options, const mno_system *system, const attempt *chosen,
                            const mno_step_errors *errors, const char *ended, mno_limit **limit, mno_error *err) {
@@ -87,16 +106,19 @@ static size_t known(const attempt *a) {
   return a->trajectory.failed < 0 ? a->trajectory.K + 1 : (size_t)a->trajectory.failed;
 }
 
-mno_status mno_refine(const mno_limit_options *options, mno_system system, size_t r, mno_run_trajectory run, void *context,
-                      mno_limit **limit, mno_error *err) {
+mno_status mno_refine(const mno_limit_options *options, mno_system system, size_t r, mno_run_trajectory run,
+                      mno_run_bytes bytes, void *context, mno_limit **limit, mno_error *err) {
   const mno_problem *problem = system.problem;
-  double start = mno_now(), before = start;
-  size_t fixed = options->nodes > 0 ? (size_t)options->nodes : 0, K = problem->K;
+  double start = mno_now(), before = start, memory = mno_limit_memory(options);
+  size_t fixed = options->nodes > 0 ? (size_t)options->nodes : 0, K = problem->K, first = fixed ? fixed : mno_node_counts[0];
+  size_t second = fixed ? fixed + 2 : mno_node_counts[1];
+  double least = needed(&system, r, first, second, bytes, context);
+  if (least > memory) return too_large(options, problem, second, least, err);
   mno_step_errors errors;
   mno_status status = mno_step_errors_new(problem, &errors, err);
   if (status != MNO_OK) return status;
   attempt coarse, fine;
-  status = attempt_run(system, r, fixed ? fixed : mno_node_counts[0], run, context, &coarse, err);
+  status = attempt_run(system, r, first, run, context, &coarse, err);
   for (size_t k = 1; k <= K; k++) errors.output[k] = errors.embedding[k] = NAN;
   for (size_t i = 1; status == MNO_OK; i++) {
     if (mno_trajectory_is_cut(&coarse.trajectory)) {
@@ -119,12 +141,17 @@ mno_status mno_refine(const mno_limit_options *options, mno_system system, size_
     /* the next has more nodes, and there has to be time for what comes after a pilot */
     int late = cut || (options->seconds > 0 && now - start + NEXT_COSTS * (now - before) > options->seconds);
     before = now;
-    if (fixed || late || (agree && unresolved < 0) || mno_node_counts[i + 1] == 0) {
+    size_t next = fixed ? 0 : mno_node_counts[i + 1];
+    int full = next > 0 && needed(&system, r, mno_node_counts[i], next, bytes, context) > memory;
+    if (fixed || late || full || (agree && unresolved < 0) || next == 0) {
       if (unresolved >= 0) {
         mno_trajectory_forget(&chosen->trajectory, (size_t)unresolved, MNO_UNRESOLVED);
         for (size_t k = (size_t)unresolved; k <= K; k++) errors.output[k] = errors.embedding[k] = NAN;
       }
-      const char *ended = late ? out_of_time : agree || fixed ? "" : "; stopped at the largest number of depth nodes";
+      const char *ended = late             ? out_of_time
+                          : full           ? "; stopped at the memory budget"
+                          : agree || fixed ? ""
+                                           : "; stopped at the largest number of depth nodes";
       status = conclude(options, &system, chosen, &errors, ended, limit, err);
       attempt_free(&coarse);
       attempt_free(&fine);

@@ -27,6 +27,7 @@ static const double solver_share = 0.01;               /* of the tolerance, for 
 static const double depth_share = 0.3;                 /* of the tolerance, for the depth scheme */
 static const double pilot_share = 0.4;                 /* of the time budget */
 static const char no_solution[] = "; no finite solution found";
+static const char out_of_memory[] = "; stopped at the memory budget";
 static const char out_of_time[] = "; stopped at the time budget";
 static const double slope = 0.6;        /* error ~ particles^-slope, assumed when choosing sizes */
 static const double helped = 0.7;       /* eight times as many particles for the pilot should do better than this */
@@ -71,6 +72,15 @@ static mno_status run_pilot(void *context, const mno_system *system, mno_traject
   return status;
 }
 
+static double pilot_bytes(const void *context, const mno_system *system, size_t nodes) {
+  const pilot *pilot = context;
+  size_t r = system->reduction->r;
+  if (pilot->options.engine) return 0; /* a card's memory is its own */
+  return (double)mno_ensemble_bytes(pilot->options.engine, system->problem, r, nodes, pilot->particles, MNO_F64) +
+         (double)mno_ensemble_bytes(pilot->options.engine, system->problem, r, nodes,
+                                    mno_coarse_particles(r, pilot->particles), MNO_F64);
+}
+
 static mno_precision precision_for(double tolerance) { return tolerance >= single_precision_tolerance ? MNO_F32 : MNO_F64; }
 
 static double solver_tolerance(double tolerance) { return fmax(solver_share * tolerance, 1e-10); }
@@ -94,7 +104,7 @@ static mno_status find_nodes(const mno_problem *problem, const mno_limit_options
   for (; status == MNO_OK; pilot->particles *= 8) {
     mno_system system = mno_system_of(problem, reduction, solver_tolerance(options->tolerance), options->stop);
     system.pilot = 1;
-    status = mno_refine(&pilot->options, system, r, run_pilot, pilot, depth, err);
+    status = mno_refine(&pilot->options, system, r, run_pilot, pilot_bytes, pilot, depth, err);
     if (status != MNO_OK) break;
     double used = mno_now() - start, worst = mno_largest((*depth)->output_error, problem->K + 1);
     int again = (*depth)->diverged >= 0 && (*depth)->diverged == diverged; /* once may be the ensemble's fault */
@@ -125,9 +135,8 @@ static int next_design(const mno_randomised *s, double sampling, double room, do
   mno_design d = s->design;
   size_t before = d.particles, count = s->count;
   double gap = sampling / room, cost = s->seconds / (double)count;
-  double most = (double)s->memory / 2 / (double)mno_randomised_fields(s->problem, s->reduction->r, &d),
+  double most = (double)mno_randomised_most(s, &d),
          wanted = options->randomisations > 0 ? 0 : ceil((double)count * pow(1.1 * gap, 2));
-  most = fmin(most, MNO_MOST_RANDOMISATIONS);
   d.particles = power_of_two((double)before * fmin(fmax(pow(1.2 * gap, 1 / slope), 2), LARGEST_GROWTH));
   *ended = "";
   if (wanted > (double)count && wanted <= most && cost * (wanted - (double)count) <= left &&
@@ -142,8 +151,8 @@ static int next_design(const mno_randomised *s, double sampling, double room, do
   while (d.particles > before && cost * (double)*randomisations * relative_cost(d.particles, before) > left)
     d.particles /= 2;
   if (d.particles > before) {
-    while (d.particles > before && mno_randomised_bytes(s, &d) > s->memory) d.particles /= 2;
-    *ended = d.particles > before ? "" : "; stopped at the memory budget";
+    while (d.particles > before && mno_randomised_bytes(s, &d, *randomisations) > (double)s->memory) d.particles /= 2;
+    *ended = d.particles > before ? "" : out_of_memory;
   }
   *particles = d.particles;
   if (d.particles > before) return 1;
@@ -172,14 +181,14 @@ static mno_status try_steep(const mno_problem *problem, const mno_limit_options 
   return MNO_OK;
 }
 
-/* What is there when the time was up before any sampling: the pilot, whose error is not known. */
-static mno_limit *make_do(mno_limit *depth, const pilot *pilot, const mno_reduction *reduction) {
+/* What is there when a budget was used up before any sampling: the pilot, whose error is not known. */
+static mno_limit *make_do(mno_limit *depth, const pilot *pilot, const mno_reduction *reduction, const char *ended) {
   for (size_t k = 1; k <= depth->K; k++) depth->output_error[k] = depth->embedding_error[k] = NAN;
   for (size_t e = depth->N * depth->d_out; e < (depth->K + 1) * depth->N * depth->d_out; e++) depth->output_stderr[e] = NAN;
   depth->certified = 0;
   mno_limit_describe(depth, "sobol", "particles %zu, nodes %zu, randomisations 1, dimension %zu, %s", pilot->particles,
                      depth->nodes, 2 * reduction->r, mno_precision_name(pilot->precision));
-  mno_limit_end(depth, out_of_time);
+  mno_limit_end(depth, ended);
   return depth;
 }
 
@@ -191,7 +200,8 @@ static mno_status search(mno_randomised *s, mno_design d, double start, const mn
   mno_step_errors depth_errors = {depth->output_error, depth->embedding_error};
   double tolerance = options->tolerance, worst = mno_largest(depth->output_error, problem->K + 1);
   size_t randomisations = options->randomisations > 0 ? (size_t)options->randomisations : MNO_RANDOMISATIONS,
-         smallest = d.particles;
+         most = mno_randomised_most(s, &d), smallest = d.particles;
+  if (randomisations > most) randomisations = most;
   mno_status status = MNO_OK;
   char where[32];
   int64_t diverged = -1;
@@ -220,6 +230,8 @@ static mno_status search(mno_randomised *s, mno_design d, double start, const mn
       *ended = "";
     else if (mno_stopped(options->stop))
       *ended = out_of_time;
+    else if (s->count < 2 && options->randomisations != 1)
+      *ended = out_of_memory;
     else if ((*limit)->diverged >= 0 && ((*limit)->diverged == diverged || 2 * left < options->seconds))
       *ended = no_solution; /* once may be the ensemble's fault, if there is time to see */
     else if (sampling <= room && depth->diverged >= 0 && (*limit)->diverged < 0)
@@ -251,11 +263,11 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
   if (status == MNO_OK) status = mno_randomised_room(&s, &d, err);
   if (status == MNO_OK) status = find_nodes(problem, options, reduction, &pilot, &depth, err);
   if (status != MNO_OK) return status;
-  if (mno_time_is_up(options->stop)) {
-    *limit = make_do(depth, &pilot, reduction);
+  d.nodes = depth->nodes;
+  if (mno_time_is_up(options->stop) || mno_randomised_most(&s, &d) == 0) {
+    *limit = make_do(depth, &pilot, reduction, mno_time_is_up(options->stop) ? out_of_time : out_of_memory);
     return MNO_OK;
   }
-  d.nodes = depth->nodes;
   const char *ended = "";
   /* Where the pilot found no solution the search may find none either: half of the time is for the other way. */
   double left = depth->diverged >= 0 && options->seconds > 0 ? options->seconds - (mno_now() - start) : 0;

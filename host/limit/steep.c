@@ -49,7 +49,7 @@ static mno_status solve_level(const mno_problem *problem, const mno_limit_option
   size_t count = options->randomisations > 0 ? (size_t)options->randomisations : MNO_RANDOMISATIONS;
   mno_status status = mno_randomised_new(problem, options, reduction, design, &s, err);
   if (status != MNO_OK) return status;
-  if (mno_randomised_bytes(&s, &design) <= s.memory) {
+  if (mno_randomised_bytes(&s, &design, count) <= (double)s.memory) {
     status = mno_randomised_extend(&s, count, err);
     if (status == MNO_OK) status = mno_average(problem, reduction, &s.method, s.trajectory, s.count, limit, err);
     if (status == MNO_OK) status = add_difference(problem, before, *limit, err);

@@ -1,6 +1,7 @@
 #include "limit/tangent_ode.h"
 
 #include "core/memory.h"
+#include "limit/ensemble.h"
 #include "limit/gaussian_kernels.h"
 #include "limit/parallel.h"
 #include "limit/refine.h"
@@ -168,6 +169,14 @@ static mno_status run(void *context, const mno_system *system, mno_trajectory *t
   }
 }
 
+/* The coefficients of the history; longer series look at the memory themselves. */
+static double bytes(const void *context, const mno_system *system, size_t nodes) {
+  const tangent *t = context;
+  if (mno_kernels_closed(system->problem->activation)) return 0;
+  return 4 * sizeof(double) * (double)t->terms * ((double)system->problem->K + 1) * (double)nodes *
+         (double)system->problem->N;
+}
+
 mno_status mno_tangent_ode_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit,
                                  mno_error *err) {
   if (options->method != MNO_METHOD_AUTO)
@@ -175,7 +184,7 @@ mno_status mno_tangent_ode_solve(const mno_problem *problem, const mno_limit_opt
                     mno_limit_method_name(options->method));
   tangent context = {.threads = options->threads > 0 ? options->threads : mno_core_count(),
                      .tolerance = 0.1 * options->tolerance,
-                     .memory = options->memory > 0 ? options->memory : 0.8 * (double)mno_memory_available(),
+                     .memory = mno_limit_memory(options),
                      .deadline = options->seconds > 0 ? mno_now() + options->seconds / 4 : INFINITY,
                      .terms = FIRST_TERMS,
                      .stop = options->stop};
@@ -185,7 +194,7 @@ mno_status mno_tangent_ode_solve(const mno_problem *problem, const mno_limit_opt
   mno_system system = mno_system_of(problem, &reduction, fmin(1e-3 * options->tolerance, 1e-6), options->stop);
   system.tolerance = fmax(system.tolerance, 1e-12);
   system.alpha = 1;
-  status = mno_refine(options, system, reduction.r, run, &context, limit, err);
+  status = mno_refine(options, system, reduction.r, run, bytes, &context, limit, err);
   if (status == MNO_OK) {
     mno_limit *out = *limit;
     int closed = mno_kernels_closed(problem->activation);

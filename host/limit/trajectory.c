@@ -24,6 +24,14 @@ mno_status mno_trajectory_new(const mno_problem *problem, size_t r, size_t m, mn
   return MNO_OK;
 }
 
+double mno_trajectory_bytes(const mno_problem *problem, size_t r, size_t m) {
+  return 2 * sizeof(double) * ((double)problem->K + 1) * ((double)m + 1) * (double)problem->N * (double)r;
+}
+
+double mno_trajectory_work(const mno_problem *problem, size_t r, size_t m) {
+  return sizeof(double) * (double)m * (double)problem->N * (double)r * (12 + (double)r);
+}
+
 void mno_trajectory_free(mno_trajectory *trajectory) {
   free(trajectory->h);
   *trajectory = (mno_trajectory){0};

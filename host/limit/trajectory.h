@@ -30,6 +30,8 @@ typedef struct mno_trajectory {
 } mno_trajectory;
 
 mno_status mno_trajectory_new(const mno_problem *problem, size_t r, size_t m, mno_trajectory *trajectory, mno_error *err);
+double mno_trajectory_bytes(const mno_problem *problem, size_t r, size_t m); /* of one */
+double mno_trajectory_work(const mno_problem *problem, size_t r, size_t m);  /* of its solver, particles apart */
 void mno_trajectory_free(mno_trajectory *trajectory);
 
 /* The equations of a step: dh/ds = alpha x drift, solved by collocation to a relative tolerance. */

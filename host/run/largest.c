@@ -1,9 +1,12 @@
 #include "run/largest.h"
 
 #include "core/memory.h"
+#include "limit/watch.h"
 #include "meanode/backend.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Records by their position in the list of rows, whichever thread finishes first. */
 typedef struct collection {
@@ -48,21 +51,41 @@ static size_t largest_rows(const mno_plan *plan, size_t problem, size_t *rows) {
   return count;
 }
 
+/* The time was up before the first network was trained. */
+static mno_status none_finished(const mno_problem *problem, const mno_instance *first, mno_limit **limit, mno_error *err) {
+  mno_status status = mno_limit_new(problem, 0, limit, err);
+  if (status != MNO_OK) return status;
+  (*limit)->kind = MNO_LIMIT_LARGEST;
+  (*limit)->diverged = 0;
+  snprintf((*limit)->method, sizeof(*limit)->method, "average");
+  snprintf((*limit)->parameters, sizeof(*limit)->parameters, "L %lld, M %lld, networks 0;", (long long)first->L,
+           (long long)first->M);
+  return MNO_OK;
+}
+
 static mno_status average(const mno_plan *plan, size_t problem, const collection *all, mno_limit **limit, mno_error *err) {
   const double **output = mno_alloc(2 * all->count, sizeof *output), **embedding = output + all->count;
   if (!output) return mno_fail_memory(err, 2 * all->count * sizeof *output, "the largest networks");
   /* Networks that diverged are left out. If all did, so does the limit: their average, up to the first that is not finite.
    */
   bool some_done = false;
-  for (size_t i = 0; i < all->count; i++) some_done = some_done || all->record[i]->outcome == MNO_DONE;
-  size_t count = 0;
+  for (size_t i = 0; i < all->count; i++) some_done = some_done || (all->record[i] && all->record[i]->outcome == MNO_DONE);
+  size_t count = 0, missing = 0;
   for (size_t i = 0; i < all->count; i++) {
+    missing += !all->record[i];
+    if (!all->record[i]) continue;
     if (some_done && all->record[i]->outcome != MNO_DONE) continue;
     output[count] = all->record[i]->output;
     embedding[count++] = all->record[i]->embedding;
   }
   const mno_instance *first = &plan->instance[all->rows[0]];
-  mno_status status = mno_limit_largest(&plan->problem[problem], count, output, embedding, first->L, first->M, limit, err);
+  mno_status status =
+      count > 0 ? mno_limit_largest(&plan->problem[problem], count, output, embedding, first->L, first->M, limit, err)
+                : none_finished(&plan->problem[problem], first, limit, err);
+  if (status == MNO_OK && missing > 0) {
+    char *end = strchr((*limit)->parameters, ';');
+    snprintf(end, (size_t)((*limit)->parameters + sizeof(*limit)->parameters - end), "; stopped at the time budget");
+  }
   free(output);
   return status;
 }
@@ -70,7 +93,10 @@ static mno_status average(const mno_plan *plan, size_t problem, const collection
 mno_status mno_run_largest(const mno_plan *plan, size_t problem, const mno_run_options *options, mno_limit **limit,
                            mno_error *err) {
   const mno_backend *backend;
+  mno_watch watch;
+  const atomic_int *stop;
   mno_status status = mno_backend_find(options->backend ? options->backend : "auto", &backend, err);
+  if (status == MNO_OK) status = mno_watch_begin(&watch, options->stop, plan->sweep->limit.seconds, &stop, err);
   if (status != MNO_OK) return status;
   size_t K = plan->problem[problem].K, *rows = mno_alloc(plan->instance_count, sizeof *rows);
   int64_t *steps = mno_alloc(K + 1, sizeof *steps);
@@ -91,11 +117,13 @@ mno_status mno_run_largest(const mno_plan *plan, size_t problem, const mno_run_o
                    .threads = options->threads,
                    .emit = collect,
                    .context = &all,
-                   .stop = options->stop};
+                   .stop = stop};
     status = backend->run(&job, err);
+    if (status == MNO_INTERRUPTED && mno_time_is_up(stop)) status = MNO_OK; /* those that are there */
     if (status == MNO_OK) status = average(plan, problem, &all, limit, err);
     for (size_t i = 0; i < all.count; i++) mno_record_free(records[i]);
   }
+  mno_watch_end(&watch);
   free(rows);
   free(steps);
   free(records);

@@ -92,13 +92,18 @@ static mno_status solve(const mno_plan *plan, size_t p, mno_limit_kind kind, con
 
 /* An average of networks has no tolerance to reach. */
 static void count_uncertified(mno_run_summary *summary, size_t p, const mno_limit *limit, double tolerance) {
-  if (limit->certified || limit->kind == MNO_LIMIT_LARGEST) return;
-  double worst = 0;
-  for (size_t k = 0; k <= limit->K; k++) worst = fmax(worst, limit->output_error[k]);
+  bool average = limit->kind == MNO_LIMIT_LARGEST;
+  if (limit->certified || (average && !strstr(limit->parameters, "stopped at"))) return;
+  double worst = mno_limit_worst_error(limit);
   summary->limits_uncertified++;
   if (limit->diverged >= 0) {
     note(summary, "the %s limit of problem %zu is not known from step %lld on (%.120s)", mno_limit_kind_name(limit->kind), p,
          (long long)limit->diverged, limit->parameters);
+    return;
+  }
+  if (average || !isfinite(worst)) {
+    note(summary, "the error of the %s limit of problem %zu is not known at every step (%.120s)",
+         mno_limit_kind_name(limit->kind), p, limit->parameters);
     return;
   }
   note(summary, "the %s limit of problem %zu has an estimated error of %.2g, not %g (%.120s)",

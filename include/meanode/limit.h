@@ -45,7 +45,7 @@ typedef struct mno_limit {
   char method[64];      /* how it was computed, e.g. "sobol", "closure", "quadrature" */
   char parameters[256]; /* its parameters in words: "particles 65536, nodes 6, randomisations 8, dimension 16" */
   int certified;        /* 1: the estimated error is below the tolerance at every step */
-  int64_t diverged;     /* first step without a finite solution (NaN from there on), -1: none */
+  int64_t diverged;     /* first step without a solution (NaN from there on; the parameters say why), -1: none */
   int64_t degrees;      /* degrees of freedom of the standard errors (randomisations - 1); 0: deterministic */
   size_t N, d_out, D, K, nodes;
   double *depth;           /* [nodes] in (0, 1) */
@@ -61,8 +61,9 @@ typedef struct mno_limit {
 } mno_limit;
 
 /* Solves one limit of one problem. The Neural Tangent ODE has a single method (leave MNO_METHOD_AUTO). Errors: MNO_ERR_INPUT
- * for a method that does not apply (says why); MNO_ERR_MEMORY with the number; MNO_INTERRUPTED. A budget that ends the
- * search early is not an error: certified = 0, and the parameters name the budget.
+ * for a method that does not apply (says why), or fields beyond options->memory; MNO_ERR_MEMORY with the number;
+ * MNO_INTERRUPTED. A budget that ends the search early is not an error: certified = 0, and the parameters name the budget;
+ * steps that it did not reach are NaN from `diverged` on, errors of which nothing is known are NaN.
  *
  * The joint limit (D -> infinity too; Chaintron, Chizat and Maass 2026) is a Mean ODE in d_in + d_out dimensions. Its output
  * is the same for every D, its embedding W_E A + W_U B with the problem's own W_E, W_U. It supposes independent entries, of
@@ -89,8 +90,12 @@ mno_status mno_limit_depth_bias(const mno_problem *problem, const mno_limit_opti
 /* A limit with room for the problem's steps and sizes and so many depth nodes (0: no fields), everything NaN; and the copy
  * of one. Errors: MNO_ERR_MEMORY. */
 mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **limit, mno_error *err);
+double mno_limit_bytes(const mno_problem *problem, size_t nodes); /* of one */
 mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *err);
 void mno_limit_free(mno_limit *limit);
+
+/* The largest estimated error of the output over the steps, NaN if it is not known at one of them. */
+double mno_limit_worst_error(const mno_limit *limit);
 
 const char *mno_limit_kind_name(mno_limit_kind kind);       /* "mean-ode", "tangent-ode", ... */
 const char *mno_limit_method_name(mno_limit_method method); /* "auto", "closure", ... */
