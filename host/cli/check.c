@@ -20,7 +20,6 @@ enum {
   FILE_WEIGHTS = 1800,
   FILE_WEIGHTS_EACH = 1640
 };
-enum { USUAL_NODES = 8 };             /* depth nodes of a limit, if it chooses */
 static const double plain_rate = 7e8; /* operations a second of the reference implementation, which diagnostics train with */
 
 static void print_integers(const char *name, const mno_integers *list) {
@@ -73,13 +72,6 @@ static bool same_shape(const mno_instance *a, const mno_instance *b) {
   return a->problem == b->problem && a->L == b->L && a->M == b->M;
 }
 
-/* Numbers of one limit: outputs with their errors and embeddings of every step, states and adjoints at every node. */
-static double limit_bytes(const mno_plan *plan, const mno_problem *p) {
-  double nodes = plan->sweep->limit.nodes > 0 ? (double)plan->sweep->limit.nodes : USUAL_NODES,
-         state = (double)(p->N * p->D);
-  return (double)sizeof(double) * (double)(p->K + 1) * (2 * (double)(p->N * p->d_out) + state + 2 * nodes * state);
-}
-
 static cost add_up(const mno_plan *plan, const mno_backend *backend) {
   cost c = {0};
   double seconds = 0, bytes = 0, flops = 0;
@@ -112,7 +104,8 @@ static cost add_up(const mno_plan *plan, const mno_backend *backend) {
   for (size_t q = 0; q < plan->problem_count; q++) {
     const mno_problem *p = &plan->problem[q];
     size_t embeddings = p->D * (p->d_in + p->d_out), data = p->N * (p->d_in + p->d_out);
-    c.file += (double)((embeddings + data) * sizeof(double)) + FILE_PROBLEM + limits * (FILE_LIMIT + limit_bytes(plan, p));
+    c.file +=
+        (double)((embeddings + data) * sizeof(double)) + FILE_PROBLEM + limits * (FILE_LIMIT + mno_run_limit_bytes(plan, p));
     if (q == 0 || p->x != p[-1].x) c.data += data * sizeof(double);
     if (q == 0 || p->w_embed != p[-1].w_embed) c.data += embeddings * sizeof(double);
   }
@@ -177,6 +170,10 @@ mno_status mno_print_plan(const mno_plan *plan, const char *backend_name, int th
   printf(" at most (D %zu, L %" PRId64 ", M %" PRId64 "); a record ", plan->problem[plan->instance[c.heaviest].problem].D,
          plan->instance[c.heaviest].L, plan->instance[c.heaviest].M);
   print_bytes((double)c.record);
+  if (host) {
+    printf("; in all about ");
+    print_bytes((double)c.data + mno_run_bytes(plan, backend, NULL, 0, threads, NULL));
+  }
   mno_memory available = mno_memory_free();
   printf("; free: ");
   print_bytes((double)available.bytes);
@@ -186,7 +183,7 @@ mno_status mno_print_plan(const mno_plan *plan, const char *backend_name, int th
   printf("\nwork         %.3g floating point operations, ", c.flops);
   print_seconds(seconds);
   printf(" to train%s\n", plan->sweep->limit.count ? "; the limits come on top" : "");
-  return backend->fits(plan, NULL, 0, threads, err);
+  return mno_run_fits(plan, backend, NULL, 0, threads, err);
 }
 
 int mno_command_check(int argc, char **argv) {

@@ -141,3 +141,9 @@ size_t mno_record_stored_bytes(const mno_plan *plan, size_t row) {
                (fields[i].single && plan->precision == MNO_F32 ? sizeof(float) : sizeof(double));
   return bytes;
 }
+
+size_t mno_record_way_bytes(const mno_plan *plan, size_t row) {
+  const size_t least = (size_t)4 << 20; /* what a buffer takes of small records */
+  size_t bytes = mno_record_stored_bytes(plan, row);
+  return 2 * (bytes + least) + bytes + (bytes > least ? bytes : least);
+}

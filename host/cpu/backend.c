@@ -64,10 +64,30 @@ static mno_status cpu_probe(char *description, size_t size) {
   return MNO_OK;
 }
 
-static size_t cpu_memory(const mno_plan *plan, size_t row) {
+static size_t arena_bytes(const mno_plan *plan, size_t row) {
   const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(plan->precision);
   const mno_instance *i = &plan->instance[row];
   return kernels ? kernels->bytes(problem_of(plan, row), (size_t)i->L, (size_t)i->M, layout_of(plan, row), 0) : 0;
+}
+
+/* Instances that share a batch. */
+static size_t batch_most(const mno_plan *plan, size_t row) {
+  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(plan->precision);
+  if (!kernels || layout_of(plan, row) != MNO_CPU_SL) return 1;
+  const mno_sweep *sweep = plan->sweep;
+  size_t lanes = (size_t)kernels->lanes;
+  return sweep && !sweep->sweep.pairs && sweep->sweep.seed_count < lanes ? sweep->sweep.seed_count : lanes;
+}
+
+static size_t cpu_memory(const mno_plan *plan, size_t row) {
+  return arena_bytes(plan, row) + (batch_most(plan, row) - 1) * mno_record_bytes(plan, row);
+}
+
+static size_t cpu_helper(const mno_plan *plan, size_t row) {
+  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(plan->precision);
+  const mno_problem *p = problem_of(plan, row);
+  const size_t L = (size_t)plan->instance[row].L, M = (size_t)plan->instance[row].M;
+  return kernels && mno_cpu_team_choose(p->D, M, p->N, 2) > 1 ? kernels->helper_bytes(p, L, M, layout_of(plan, row)) : 0;
 }
 
 /* The working sets of all threads and their records. */
@@ -134,7 +154,7 @@ static void make_batches(work *w) {
       n++;
     }
     w->batch[w->batch_count++] =
-        (batch_plan){i, n, layout, cpu_memory(plan, w->rows[i]), cpu_seconds(plan, w->rows[i]) * (double)most};
+        (batch_plan){i, n, layout, arena_bytes(plan, w->rows[i]), cpu_seconds(plan, w->rows[i]) * (double)most};
     i += n;
   }
   qsort(w->batch, w->batch_count, sizeof *w->batch, compare_batches);
@@ -267,4 +287,5 @@ const mno_backend mno_backend_cpu = {.name = "cpu",
                                      .run = cpu_run,
                                      .fits = cpu_fits,
                                      .memory = cpu_memory,
+                                     .helper = cpu_helper,
                                      .seconds = cpu_seconds};

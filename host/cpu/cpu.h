@@ -37,6 +37,9 @@ typedef struct mno_cpu_kernels {
   /* Working set of a batch in that layout, with the batch's state_bytes. */
   size_t (*bytes)(const mno_problem *problem, size_t L, size_t M, mno_cpu_layout layout, size_t state_bytes);
 
+  /* What each further thread of a team takes, with the default of state_bytes. */
+  size_t (*helper_bytes)(const mno_problem *problem, size_t L, size_t M, mno_cpu_layout layout);
+
   /* Trains the batch and fills its records. Returns MNO_OK, or MNO_INTERRUPTED if stop was seen. */
   mno_status (*train)(const mno_cpu_batch *batch, mno_cpu_layout layout);
 

@@ -16,6 +16,11 @@ static size_t kernels_bytes(const mno_problem *problem, size_t L, size_t M, mno_
   return measure(&r, state_bytes);
 }
 
+static size_t kernels_helper_bytes(const mno_problem *problem, size_t L, size_t M, mno_cpu_layout which) {
+  run r = {.problem = problem, .L = L, .M = M, .layout = layouts[which]};
+  return measure_helper(&r);
+}
+
 static mno_status kernels_train(const mno_cpu_batch *batch, mno_cpu_layout which) { return train(batch, layouts[which]); }
 
 static void kernels_activate(mno_activation activation, size_t count, const double *p, double *value, double *slope) {
@@ -65,6 +70,7 @@ const mno_cpu_kernels MNO_CPU_KERNELS = {
     .name = MNO_CPU_ISA,
     .lanes = LANES,
     .bytes = kernels_bytes,
+    .helper_bytes = kernels_helper_bytes,
     .train = kernels_train,
     .activate = kernels_activate,
     .tanh_rate = kernels_tanh_rate,

@@ -226,6 +226,12 @@ static size_t measure(run *r, size_t state_bytes) {
   return place(r, NULL);
 }
 
+/* What a further thread of the team takes, with some of what the team shares; 0 where there is nothing to share. */
+static size_t measure_helper(run *r) {
+  measure(r, 0);
+  return r->blocks < 2 ? 0 : place_own(r, NULL) + 3 * r->h_size * sizeof(real);
+}
+
 static bool stopped(const run *r) {
   const mno_cpu_batch *b = r->batch;
   return (b->stop && atomic_load_explicit(b->stop, memory_order_relaxed) != 0) ||

@@ -248,6 +248,19 @@ static void measure(const mno_plan *plan, const network *n, size_t s, double *wo
     measure_features(n, &record->init_noise[s], &record->feature_update[s], &record->parameter_movement[s], work);
 }
 
+/* Numbers of a network in training, its coupled units and the fields of the limit (compare) among them, and work space. */
+static size_t numbers(const mno_problem *problem, const mno_instance *instance, int compare) {
+  size_t L = (size_t)instance->L, units = L * (size_t)instance->M * problem->D, field = problem->N * problem->D;
+  return (compare ? 6 : 4) * units + (compare ? 4 : 2) * (L + 1) * field + 2 * problem->N * problem->d_out + field +
+         2 * problem->D;
+}
+
+size_t mno_diagnose_bytes(const mno_plan *plan, size_t row) {
+  const mno_instance *instance = &plan->instance[row];
+  if (!plan->coupling && !plan->path && !plan->features) return 0;
+  return numbers(&plan->problem[instance->problem], instance, 1) * sizeof(double);
+}
+
 mno_status mno_diagnose(const mno_plan *plan, const mno_limit *limit, mno_record *record, mno_error *err) {
   if (!plan->coupling && !plan->path && !plan->features) return MNO_OK;
   const mno_instance *instance = &plan->instance[record->row];
@@ -256,7 +269,7 @@ mno_status mno_diagnose(const mno_plan *plan, const mno_limit *limit, mno_record
          field = N * D;
   int compare = limit && limit->nodes > 0;
   network n = {.problem = problem, .instance = instance, .L = L, .M = M, .N = N, .D = D, .units = L * M * D};
-  size_t fields = (L + 1) * field, count = (compare ? 6 : 4) * n.units + (compare ? 4 : 2) * fields + 2 * f + field + 2 * D;
+  size_t fields = (L + 1) * field, count = numbers(problem, instance, compare);
   double *block = mno_alloc(count, sizeof(double)), *next = block;
   if (!block) return mno_fail_memory(err, count * sizeof(double), "the diagnostics of a network");
   n.u = next, next += n.units;

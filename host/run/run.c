@@ -134,7 +134,7 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
   size_t *rows;
   status = rows_of_shard(plan, options, &rows, &planned, err);
   if (status != MNO_OK) return status;
-  status = run.backend->fits(plan, rows, planned, options->threads, err);
+  status = mno_run_fits(plan, run.backend, rows, planned, options->threads, err);
   if (status != MNO_OK) {
     free(rows);
     return status;

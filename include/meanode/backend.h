@@ -49,8 +49,12 @@ typedef struct mno_backend {
    * change: MNO_ERR_INPUT for memory, MNO_ERR_BACKEND for shapes that the backend does not take at all. */
   mno_status (*fits)(const mno_plan *plan, const size_t *rows, size_t count, int threads, mno_error *err);
 
-  /* Bytes that running this row needs beyond its record (working set of the batch it would run in), where it runs. */
+  /* Bytes that running this row needs beyond its record (working set of the batch it would run in, and the records of the
+   * others in it), where it runs. */
   size_t (*memory)(const mno_plan *plan, size_t row);
+
+  /* Optional: bytes that every further thread of the host needs where several share an instance. */
+  size_t (*helper)(const mno_plan *plan, size_t row);
 
   /* Modelled seconds of one instance on one thread (team) of this machine; only ratios matter for scheduling. */
   double (*seconds)(const mno_plan *plan, size_t row);

@@ -29,6 +29,9 @@ extern "C" {
  * Errors: MNO_ERR_MEMORY. */
 mno_status mno_diagnose(const mno_plan *plan, const mno_limit *limit, mno_record *record, mno_error *err);
 
+/* Bytes that it takes for an instance of the plan; 0 if the plan asks for none of these. */
+size_t mno_diagnose_bytes(const mno_plan *plan, size_t row);
+
 /* Fields of a limit at depth s in [0, 1]: h [N][D] and b [N][D] of one step, by the collocation polynomial; either may be
  * NULL. b(1) is the loss gradient at the limit's output. Errors: MNO_ERR_INPUT for a limit without fields. */
 mno_status mno_limit_fields(const mno_problem *problem, const mno_limit *limit, size_t step, double s, double *h, double *b,

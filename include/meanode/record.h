@@ -98,6 +98,10 @@ size_t mno_record_numbers(const mno_plan *plan, size_t row); /* how many */
 size_t mno_record_bytes(const mno_plan *plan, size_t row);
 size_t mno_record_stored_bytes(const mno_plan *plan, size_t row);
 
+/* Bytes beside the records themselves that their way into the file takes while records of this row are on it: the journal's
+ * buffer that is filled and the one that is written, what is read back of it, and the rows that are written together. */
+size_t mno_record_way_bytes(const mno_plan *plan, size_t row);
+
 #ifdef __cplusplus
 }
 #endif

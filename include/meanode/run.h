@@ -44,6 +44,22 @@ typedef struct mno_run_summary {
   char note[1024]; /* what was found in the file that a person should know (damage, what is computed again); may be empty */
 } mno_run_summary;
 
+/* Bytes of one limit of a problem: outputs with their errors and embeddings of every step, states and adjoints at every
+ * node. */
+double mno_run_limit_bytes(const mno_plan *plan, const mno_problem *problem);
+
+/* Bytes of the host's memory that training these rows (NULL: all of the plan) takes at most: working sets, records and
+ * diagnostics of all threads, the limits that these need, records and limits on their way into the file. Computing the
+ * limits has its own budget. threads 0: one per core. heaviest receives the row of which a thread needs most, if it is not
+ * NULL. */
+double mno_run_bytes(const mno_plan *plan, const mno_backend *backend, const size_t *rows, size_t count, int threads,
+                     size_t *heaviest);
+
+/* Is there room for that, and for what the backend needs? Errors: MNO_ERR_INPUT, with the numbers and what to change; those
+ * of the backend's fits. */
+mno_status mno_run_fits(const mno_plan *plan, const mno_backend *backend, const size_t *rows, size_t count, int threads,
+                        mno_error *err);
+
 /* Solves the limits, trains the instances of the shard that are not in the file yet, writes them. The plan must outlive the
  * call. Returns MNO_OK; MNO_DIVERGED (all is there, some instances diverged); MNO_INTERRUPTED (what was finished is in the
  * file). Errors: MNO_ERR_USAGE for an output that exists or is what the run is read from, an unknown backend, a shard that
