@@ -23,7 +23,8 @@ void mno_data_note(const mno_data_reader *r, const char *format, ...) {
   va_end(args);
   size_t used = strlen(r->note);
   if (strstr(r->note, text) || used + strlen(text) + 2 > MNO_DATA_NOTE) return;
-  snprintf(r->note + used, MNO_DATA_NOTE - used, "%s%s", used ? "\n" : "", text);
+  if (used) r->note[used++] = '\n';
+  strcpy(r->note + used, text);
 }
 
 char *mno_data_printable(char *text) {
