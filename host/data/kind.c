@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum { HEAD = 1024 };
 
@@ -35,7 +36,6 @@ static const struct {
     {BYTES("SIMPLE  ="), 0, "a FITS file; read it with astropy and write x and y with h5py"},
     {BYTES("SQLite format 3"), 0, "an SQLite database; write x and y to HDF5, for example with h5py"},
     {BYTES("version https://git-lfs"), 0, "a git-lfs pointer, not the file itself; fetch it: git lfs pull"},
-    {BYTES("\x1f\x8b"), 0, "compressed with gzip; unpack it: gunzip FILE"},
     {BYTES("BZh"), 0, "compressed with bzip2; unpack it: bunzip2 FILE"},
     {BYTES("\xfd"
            "7zXZ"),
@@ -45,6 +45,9 @@ static const struct {
     {BYTES("ustar"), 257, "a tar archive; unpack it"},
     {BYTES("RDX"), 0, "an R data file; write x and y to HDF5, for example with the package hdf5r"},
     {BYTES("RDA"), 0, "an R data file; write x and y to HDF5, for example with the package hdf5r"},
+    {BYTES("X\n\0\0\0"), 0, "an R object (.rds); write x and y to HDF5, for example with the package hdf5r"},
+    {BYTES("root"), 0, "a ROOT file; read it with uproot and write x and y with h5py"},
+    {BYTES("\xff\xfe"), 0, "text in UTF-16 (of a spreadsheet?); read it with pandas and write x and y with h5py"},
     {BYTES("Octave-1"), 0, "an Octave file; save it with -hdf5 and copy the values to datasets x and y"},
     {BYTES("# Created by Octave"), 0, "an Octave text file; write x and y to HDF5, for example with h5py"},
     {BYTES("%PDF"), 0, "a PDF document"},
@@ -89,8 +92,26 @@ static const char *kind_of_text(const unsigned char *bytes, size_t length) {
   return "text; write x and y to HDF5, for example with h5py";
 }
 
+static const char *kind_of(const unsigned char *bytes, size_t length);
+
+static const char *kind_of_gzip(const unsigned char *bytes, size_t length) {
+  unsigned char inside[HEAD];
+  static const unsigned char hdf5[] = {0x89, 'H', 'D', 'F'};
+  z_stream stream = {.next_in = (unsigned char *)bytes, .avail_in = (unsigned)length, .next_out = inside, .avail_out = HEAD};
+  if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK) return "compressed with gzip; unpack it: gunzip FILE";
+  inflate(&stream, Z_SYNC_FLUSH);
+  size_t n = stream.total_out;
+  inflateEnd(&stream);
+  if (n >= sizeof hdf5 && memcmp(inside, hdf5, sizeof hdf5) == 0)
+    return "one that is compressed with gzip; unpack it: gunzip FILE";
+  bool again = n >= 2 && inside[0] == 0x1f && inside[1] == 0x8b; /* some such files contain themselves */
+  const char *what = n && !again ? kind_of(inside, n) : NULL;
+  return what ? what : "compressed with gzip; unpack it: gunzip FILE";
+}
+
 static const char *kind_of(const unsigned char *bytes, size_t length) {
   if (length == 0) return "empty";
+  if (length >= 3 && bytes[0] == 0x1f && bytes[1] == 0x8b && bytes[2] == 8) return kind_of_gzip(bytes, length);
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (kinds[i].at + kinds[i].length <= length && memcmp(bytes + kinds[i].at, kinds[i].bytes, kinds[i].length) == 0)
       return kinds[i].what;
@@ -100,6 +121,8 @@ static const char *kind_of(const unsigned char *bytes, size_t length) {
   size_t zeros = 0;
   while (zeros < length && bytes[zeros] == 0) zeros++;
   if (zeros == length) return "damaged: it begins with nothing but zeros (a crash or a full disk?); copy or write it again";
+  if (length > 9 && bytes[8] == '{' && bytes[6] == 0 && bytes[7] == 0) /* the length of what is in braces comes first */
+    return "a safetensors file; load it with Python and write x and y with h5py";
   return kind_of_text(bytes, length);
 }
 

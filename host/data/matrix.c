@@ -76,12 +76,20 @@ static mno_status check_type(const mno_data_reader *r, const char *name, hid_t t
   return MNO_OK;
 }
 
+/* A dimension of netCDF, which is a dataset, too. */
+static bool is_dimension(hid_t set) {
+  char *role = mno_data_text(set, "CLASS");
+  bool is = role && strcmp(role, "DIMENSION_SCALE") == 0;
+  free(role);
+  return is;
+}
+
 /* Two dimensions, or how to make two of what there is. */
-static mno_status check_shape(const mno_data_reader *r, const mno_data_matrix *m, hid_t space, bool is_dimension, bool swap,
+static mno_status check_shape(const mno_data_reader *r, const mno_data_matrix *m, hid_t set, hid_t space, bool swap,
                               hsize_t shape[2]) {
   hsize_t all[H5S_MAX_RANK] = {0};
   const char *name = m->name;
-  if (is_dimension)
+  if (is_dimension(set))
     return MNO_DATA_FAIL(r, "\"%s\" is a dimension of the file (netCDF), not an array of data %s", name, m->shape);
   if (H5Sget_simple_extent_type(space) == H5S_NULL)
     return MNO_DATA_FAIL(r, "dataset \"%s\" holds nothing (an empty dataspace); it needs two dimensions, %s", name,
@@ -157,33 +165,37 @@ static void transpose(const double *from, size_t rows, size_t columns, double *t
     for (size_t j = 0; j < columns; j++) to[i * columns + j] = from[j * rows + i];
 }
 
-/* May hold numbers that a double does not. */
+/* Do the numbers need more than the 53 bits of a double, perhaps? */
 static bool is_wide(hid_t type) {
   return H5Tget_class(type) == H5T_FLOAT ? H5Tget_size(type) > 8 : H5Tget_precision(type) > 53;
 }
 
-/* Bytes that reading takes, if there are so many. */
-static mno_status check_room(const mno_data_reader *r, const mno_data_matrix *m, hid_t type, bool swap, size_t *needed) {
-  *needed = m->rows * m->columns * sizeof(double) * (1 + swap + (is_wide(type) ? 2 : 0)); /* each is at most 10^6 */
-  if (*needed <= mno_memory_available()) return MNO_OK;
+/* Bytes that reading takes; rows and columns are at most 10^6. */
+static size_t bytes_of(const mno_data_matrix *m, hid_t type, bool swap) {
+  return m->rows * m->columns * sizeof(double) * (1 + swap + (is_wide(type) ? 2 : 0));
+}
+
+static mno_status check_memory(const mno_data_reader *r, const mno_data_matrix *m, hid_t type, bool swap) {
   char what[4096];
+  size_t bytes = bytes_of(m, type, swap);
+  if (bytes <= mno_memory_available()) return MNO_OK;
   snprintf(what, sizeof what, "%s: dataset \"%s\"", r->path, m->name);
-  return mno_fail_too_large(r->sweep, r->sweep->data.path_mark, *needed, what, "use fewer data.samples", r->err);
+  return mno_fail_too_large(r->sweep, r->sweep->data.path_mark, bytes, what, "use fewer data.samples", r->err);
 }
 
 /* Stored numbers in the order of the matrix, before attributes apply. *changed: see read_wide; an index into the matrix. */
 static mno_status read_values(const mno_data_reader *r, mno_data_matrix *m, hid_t set, hid_t space, hid_t type, bool swap,
-                              size_t room, size_t *changed) {
+                              size_t *changed) {
   hsize_t start[2] = {0, 0}, count[2] = {swap ? m->columns : m->rows, swap ? m->rows : m->columns};
-  size_t total = m->rows * m->columns;
+  size_t total = m->rows * m->columns, bytes = bytes_of(m, type, swap);
   *changed = total;
   double *v = mno_alloc(total, sizeof *v), *turned = swap ? mno_alloc(total, sizeof *v) : NULL;
   if (!v || (swap && !turned)) {
     free(v);
     free(turned);
-    return mno_fail_memory(r->err, room, m->name);
+    return mno_fail_memory(r->err, bytes, m->name);
   }
-  mno_probe_expect(room);
+  mno_probe_expect(bytes);
   block b = {.set = set, .space = space, .memory = H5Screate_simple(2, count, NULL), .total = total};
   bool ok = b.memory >= 0 && H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
             (is_wide(type) ? read_wide(&b, type, v, changed) : read_as(&b, H5T_NATIVE_DOUBLE, v));
@@ -202,23 +214,19 @@ static mno_status read_set(const mno_data_reader *r, mno_data_matrix *m, hid_t s
   mno_data_meaning meaning;
   hsize_t shape[2] = {0, 0};
   size_t changed = 0;
-  char *class = mno_data_matlab_class(set), *role = mno_data_text(set, "CLASS");
-  bool is_dimension = role && strcmp(role, "DIMENSION_SCALE") == 0;
-  bool swap = class || r->columns_first; /* for shapes in messages, before anything is known to be right */
-  free(class);
-  free(role);
   mno_status status = check_type(r, m->name, type);
   if (status == MNO_OK) status = mno_data_read_meaning(r, m->name, set, &meaning);
-  if (status == MNO_OK) status = check_shape(r, m, space, is_dimension, swap, shape);
+  if (status != MNO_OK) return status;
+  bool swap = meaning.transposed;
+  status = check_shape(r, m, set, space, swap, shape);
   if (status == MNO_OK) status = check_sizes(r, m, shape, rows_wanted);
   if (status != MNO_OK) return status;
   m->rows = rows_wanted ? rows_wanted : (size_t)shape[0];
   m->columns = (size_t)shape[1];
+  status = check_memory(r, m, type, swap);
   hsize_t needed[2] = {swap ? m->columns : m->rows, swap ? m->rows : m->columns};
-  size_t room;
-  status = check_room(r, m, type, swap, &room);
   if (status == MNO_OK) status = mno_data_check_storage(r, m->name, set, needed);
-  if (status == MNO_OK) status = read_values(r, m, set, space, type, swap, room, &changed);
+  if (status == MNO_OK) status = read_values(r, m, set, space, type, swap, &changed);
   if (status == MNO_OK) status = mno_data_apply_meaning(r, &meaning, m);
   if (status == MNO_OK && changed < m->rows * m->columns)
     status =

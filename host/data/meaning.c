@@ -23,7 +23,8 @@ void mno_data_note(const mno_data_reader *r, const char *format, ...) {
   va_end(args);
   size_t used = strlen(r->note);
   if (strstr(r->note, text) || used + strlen(text) + 2 > MNO_DATA_NOTE) return;
-  snprintf(r->note + used, MNO_DATA_NOTE - used, "%s%s", used ? "\n" : "", text);
+  if (used) r->note[used++] = '\n';
+  strcpy(r->note + used, text);
 }
 
 char *mno_data_printable(char *text) {
@@ -283,7 +284,8 @@ static mno_status refuse_others(const mno_data_reader *r, const char *name, hid_
   }
   char *units = mno_data_text(set, "units"), *dtype = mno_data_text(set, "dtype");
   mno_status status = MNO_OK;
-  if (units && strstr(units, " since "))
+  const char *since = units ? strstr(units, " since ") : NULL;
+  if (since && isdigit((unsigned char)since[strlen(" since ")]))
     status = MNO_DATA_FAIL(r, "dataset \"%s\" holds dates (units: %s); make numbers of them before storing it", name, units);
   else if (dtype && (strncmp(dtype, "timedelta64", 11) == 0 || strncmp(dtype, "datetime64", 10) == 0))
     status = MNO_DATA_FAIL(r, "dataset \"%s\" holds times (dtype: %s); make numbers of them before storing it", name, dtype);

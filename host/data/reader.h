@@ -57,7 +57,7 @@ enum { MNO_DATA_MISSING = 64 };
 typedef struct mno_data_meaning {
   bool transposed;      /* the writer stores columns first */
   bool packed;          /* value = scale * number + offset */
-  double scale, offset; /* */
+  double scale, offset; /* 1 and 0 unless packed */
   double wrap;          /* added to negative numbers: _Unsigned; 0: nothing */
   double sign_wrap;     /* subtracted from numbers of at least half of it: _Unsigned = false; 0: nothing */
   size_t missing_count; /* numbers that stand for "missing" */

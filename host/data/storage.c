@@ -106,6 +106,19 @@ static bool regular(const char *path, off_t *size) {
   return true;
 }
 
+/* The name behind the prefix that an environment variable of HDF5 gives; NULL if it is not set. */
+static char *prefixed(const char *path, const char *variable, const char *name) {
+  static const char origin[] = "${ORIGIN}";
+  const char *prefix = getenv(variable), *slash = strrchr(path, '/');
+  char *full = NULL;
+  if (!prefix || !*prefix || *name == '/') return NULL;
+  bool relative = strncmp(prefix, origin, sizeof origin - 1) == 0;
+  if (relative) prefix += sizeof origin - 1;
+  int n = asprintf(&full, "%.*s%s%s/%s", relative && slash ? (int)(slash - path) : 0, path, relative && !slash ? "." : "",
+                   prefix, name);
+  return n < 0 ? NULL : full;
+}
+
 /* Numbers in plain files: HDF5 looks for them from the working folder, and reads zeros past their end. */
 static mno_status check_external(const mno_data_reader *r, const char *name, hid_t create, int count) {
   for (int i = 0; i < count; i++) {
@@ -113,7 +126,10 @@ static mno_status check_external(const mno_data_reader *r, const char *name, hid
     off_t offset = 0, size;
     hsize_t bytes = 0;
     if (H5Pget_external(create, (unsigned)i, sizeof file - 1, file, &offset, &bytes) < 0) return MNO_OK;
-    if (!regular(file, &size))
+    char *elsewhere = prefixed(r->path, "HDF5_EXTFILE_PREFIX", file);
+    bool there = regular(elsewhere ? elsewhere : file, &size);
+    free(elsewhere);
+    if (!there)
       return MNO_DATA_FAIL(
           r,
           "the numbers of dataset \"%s\" are in another file, %s, which is not there (it is looked for from "
@@ -132,12 +148,19 @@ static mno_status check_source(const mno_data_reader *r, const char *name, hid_t
   off_t size;
   hid_t source = file, set = H5I_INVALID_HID;
   if (strcmp(where, ".") != 0) {
-    char *path = beside(r->path, where);
-    if (!path) return mno_fail(r->err, MNO_ERR_MEMORY, "out of memory for a path");
-    const char *found = regular(path, &size) ? path : regular(where, &size) ? where : NULL;
+    char *path = beside(r->path, where), *elsewhere = prefixed(r->path, "HDF5_VDS_PREFIX", where);
+    if (!path) {
+      free(elsewhere);
+      return mno_fail(r->err, MNO_ERR_MEMORY, "out of memory for a path");
+    }
+    const char *found = elsewhere && regular(elsewhere, &size) ? elsewhere
+                        : regular(path, &size)                 ? path
+                        : regular(where, &size)                ? where
+                                                               : NULL;
     hid_t access = mno_h5_access();
     source = found ? H5Fopen(found, H5F_ACC_RDONLY, access) : H5I_INVALID_HID;
     H5Pclose(access);
+    free(elsewhere);
     free(path);
     if (source < 0)
       return MNO_DATA_FAIL(r, "the virtual dataset \"%s\" takes numbers from %s, which %s", name, mno_data_printable(where),

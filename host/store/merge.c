@@ -51,6 +51,22 @@ static mno_status same_version(const mno_result *a, const mno_result *b, mno_err
   return status;
 }
 
+/* Ids of a row differ: were the data others, although the configuration is the same? */
+static mno_status refuse_row(const mno_result *a, const mno_result *b, size_t row, mno_error *err) {
+  mno_problem x, y;
+  char differ[64] = "";
+  bool known = a->problem[row] == b->problem[row] && strcmp(a->config, b->config) == 0 &&
+               mno_result_data(a, (size_t)a->problem[row], &x, NULL) == MNO_OK;
+  if (known && mno_result_data(b, (size_t)b->problem[row], &y, NULL) == MNO_OK) {
+    mno_problem_difference(&x, &y, differ);
+    mno_result_data_free(&y);
+  }
+  if (known) mno_result_data_free(&x);
+  return mno_fail(err, MNO_ERR_INPUT, "%s and %s belong to different sweeps: the instances of row %zu differ%s%s%s", a->path,
+                  b->path, row, differ[0] ? "; the data file has changed between them: " : "", differ,
+                  !differ[0] ? "" : strchr(differ, ',') ? " differ" : " differs");
+}
+
 static mno_status same_sweep(const mno_result *a, const mno_result *b, mno_error *err) {
   const mno_result_file *x = file_of(a), *y = file_of(b);
   if (!y->settings || !y->precision)
@@ -61,9 +77,7 @@ static mno_status same_sweep(const mno_result *a, const mno_result *b, mno_error
     return mno_fail(err, MNO_ERR_INPUT, "%s belongs to a sweep of %zu instances, %s to one of %zu", a->path,
                     a->instance_count, b->path, b->instance_count);
   for (size_t i = 0; i < a->instance_count; i++)
-    if (a->id[i] != b->id[i])
-      return mno_fail(err, MNO_ERR_INPUT, "%s and %s belong to different sweeps: the instances of row %zu differ", a->path,
-                      b->path, i);
+    if (a->id[i] != b->id[i]) return refuse_row(a, b, i, err);
   if (strcmp(x->settings, y->settings) != 0)
     return mno_fail(err, MNO_ERR_INPUT, "%s and %s record different things:\n  %s\n  %s", a->path, b->path, x->settings,
                     y->settings);

@@ -77,7 +77,7 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
   mno_result_data_free(data);
   if (why) return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", result->path, strerror(why));
   return mno_fail(err, MNO_ERR_INPUT,
-                  "%s: %s does not hold all that defines its problem: it was not written by this meanode", result->path,
+                  "%s: %s does not hold all that defines its problem: it was changed, or not written by this meanode", result->path,
                   from->name);
 }
 

@@ -144,6 +144,16 @@ same("results/my.h5", "results/again2.h5")
 meanode(2, "run", "--from", "results/my.h5", "-o", DATA, "--force", words=["is what this run is read from"])
 assert open(DATA).read() == "1,2\n"
 
+# Shards of different data do not belong together.
+write()
+meanode(0, "run", "my.yaml", "-o", "results/shard0.h5", "--shard", "0/2")
+with h5py.File(DATA, "r+") as f:
+    f["y"][1, 1] = 7
+meanode(0, "run", "my.yaml", "-o", "results/shard1.h5", "--shard", "1/2")
+meanode(65, "merge", "results/both.h5", "results/shard0.h5", "results/shard1.h5", words=["data file has changed", "y differs"])
+meanode(0, "run", "--from", "results/shard0.h5", "-o", "results/shard1.h5", "--shard", "1/2", "--force", words=["y differs"])
+meanode(0, "merge", "results/both.h5", "results/shard0.h5", "results/shard1.h5")
+
 # A result file that somebody has open for writing is no damaged file.
 with h5py.File("results/my.h5", "r+"):
     meanode(65, "info", "results/my.h5", words=["locked by another program"], absent=["damaged"])

@@ -110,6 +110,7 @@ attribute("nodata", -9.0, 0, x=X, note="attribute nodata")
 attribute("flag_meanings", "a b", 0, y=Y, target="y", note="flag_meanings")
 attribute("units", "m s-1", 0, x=X)
 attribute("units", "days since 2000-01-01", 65, "dates", "days since 2000-01-01")
+attribute("units", "counts since reset", 0, x=X)
 attribute("dtype", "timedelta64[ns]", 65, "times")
 attribute("rhdf5-NA.OK", 1, 0, data=BYTES.astype("i4"), x=BYTES.astype(float), note="rhdf5")
 attribute("rhdf5-NA.OK", 1, 65, "R (NA)", data=np.full((6, 3), -2**31, "i4"))
@@ -469,6 +470,15 @@ def low(f, p, data=None):
     return d
 
 
+def low_nbit(f):
+    t = h5py.h5t.STD_I32LE.copy()
+    t.set_precision(9)
+    p = properties(chunk=(2, 3))
+    p.set_nbit() if hasattr(p, "set_nbit") else p.set_filter(h5py.h5z.FILTER_NBIT, h5py.h5z.FLAG_OPTIONAL, ())
+    d = h5py.h5d.create(f.id, b"x", t, h5py.h5s.create_simple((6, 3)), p)
+    d.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(18, dtype="i4").reshape(6, 3))
+
+
 NEVER = '"x" was created, but never'
 stored("never written", 65, NEVER)(lambda f: f.create_dataset("x", (6, 3)))
 stored("never written, compact", 0, x=np.zeros((6, 3)))(lambda f: low(f, properties(h5py.h5d.COMPACT)))
@@ -534,6 +544,24 @@ stored("external file is missing", 65, "missing.raw", "not there")(lambda f: ext
 def _(f):
     X.tofile("there.raw")
     external(f, "there.raw")
+
+
+@stored("external file elsewhere", 0, x=X, environment={"HDF5_EXTFILE_PREFIX": "${ORIGIN}/sub"})
+def _(f):
+    os.mkdir("sub")
+    X.tofile("sub/there.raw")
+    external(f, "there.raw")
+
+
+@stored("virtual, file elsewhere", 0, x=X, environment={"HDF5_VDS_PREFIX": "${ORIGIN}/sub"})
+def _(f):
+    os.mkdir("sub")
+    plain("sub/part5.h5")
+    virtual(f, [(slice(0, 6), "part5.h5", "x", 6)])
+
+
+stored("szip", 0, x=X)(lambda f: f.create_dataset("x", data=X, compression="szip"))
+stored("n-bit", 0, x=np.arange(18.0).reshape(6, 3))(low_nbit)
 
 
 @stored("external file is short", 65, "short.raw", "too short")
@@ -675,6 +703,8 @@ def of(writer, suffix=""):
     return data
 
 
+PLAIN = of(plain, ".h5")
+LATEST = of(lambda p: plain(p, libver="latest"), ".h5")
 NPZ = of(lambda p: np.savez(p, x=X, y=Y), ".npz")
 raw("netCDF 1", b"CDF\1" + bytes(100), "netCDF", "classic", "nccopy")
 raw("netCDF 2", b"CDF\2" + bytes(100), "64-bit offset")
@@ -686,7 +716,16 @@ raw("npz", NPZ, ".npz")
 raw("zip", b"PK\3\4" + bytes(50), "zip archive")
 raw("torch", b"PK\3\4" + bytes(26) + b"archive/data.pkl" + bytes(20), "PyTorch")
 raw("xlsx", b"PK\3\4" + bytes(26) + b"[Content_Types].xml", "Excel")
-raw("gzip", gzip.compress(b"x" * 100), "gunzip")
+raw("gzip", gzip.compress(bytes(range(1, 100))), "gunzip")
+raw("gzip of HDF5", gzip.compress(PLAIN), "compressed with gzip", "gunzip")
+raw("gzip of gzip", gzip.compress(gzip.compress(b"1,2")), "gunzip")
+raw("gzip that is cut", gzip.compress(bytes(range(1, 100)))[:12], "gunzip")
+raw("CSV, gzip", gzip.compress(b"a,b\n1,2\n"), "CSV")
+raw("RData", gzip.compress(b"RDX3\nX\n" + bytes(20)), "R data")
+raw("rds", gzip.compress(b"X\n\0\0\0\3" + bytes(20)), ".rds")
+raw("UTF-16", "a,b\n".encode("utf-16"), "UTF-16")
+raw("safetensors", struct.pack("<Q", 2) + b"{}", "safetensors")
+raw("ROOT", b"root\0\0\xf0", "ROOT")
 raw("bzip2", b"BZh91AY&SY", "bunzip2")
 raw("xz", b"\xfd7zXZ\0abc", "unxz")
 raw("zstd", b"\x28\xb5\x2f\xfdabc", "unzstd")
@@ -708,8 +747,6 @@ raw("R data", b"RDX3\nX\n", "R data")
 raw("empty", b"", "but empty")
 raw("zeros", bytes(3000), "nothing but zeros")
 raw("noise", bytes(range(1, 256)) * 9, "not an HDF5 file")
-PLAIN = of(plain, ".h5")
-LATEST = of(lambda p: plain(p, libver="latest"), ".h5")
 raw("cut in half", PLAIN[: len(PLAIN) // 2], "cut off")
 raw("cut by a byte", PLAIN[:-1], "cut off")
 raw("cut in half, latest format", LATEST[: len(LATEST) // 2], "cut off")
