@@ -198,6 +198,34 @@ static mno_status take_entry(mno_store_files *files, const mno_plan *plan, const
   return mno_pending_row(&f->pending, row, entry->offset, err);
 }
 
+/* A run that begins anew publishes an empty file first; if it is killed before it has a journal, that of the run before is
+ * left beside it. */
+static bool is_of_run_before(const found *f) {
+  if (!f->base) return false;
+  for (size_t i = 0; i < f->base->instance_count; i++)
+    if (f->base->status[i] != MNO_STATUS_MISSING) return false;
+  return true;
+}
+
+/* The first entry: does the journal belong to the plan? *foreign: it does not, and need not. */
+static mno_status compare_header(mno_store_files *files, const mno_plan *plan, const found *f,
+                                 const mno_journal_header *header, bool *foreign, mno_error *err) {
+  char *settings = strndup(header->settings, header->settings_length);
+  if (!settings) return mno_fail_memory(err, header->settings_length, "the settings");
+  mno_held held = {.name = files->journal,
+                   .instance_count = header->instance_count,
+                   .id = header->id,
+                   .settings = settings,
+                   .config = header->config,
+                   .config_length = header->config_length};
+  mno_status done = mno_compare(&held, plan, err);
+  free(settings);
+  *foreign = done == MNO_ERR_INPUT && is_of_run_before(f);
+  if (!*foreign) return done;
+  note(files, "%s is of the run that was replaced; it is left out", files->journal);
+  return MNO_OK;
+}
+
 static mno_status read_journal(mno_store_files *files, const mno_plan *plan, const mno_rows *rows, found *f, int8_t *status,
                                double *seconds, mno_limit **first, mno_error *err) {
   bool missing, more = true;
@@ -215,15 +243,9 @@ static mno_status read_journal(mno_store_files *files, const mno_plan *plan, con
     done = mno_journal_next(&f->journal, &entry, &more, err);
     if (done != MNO_OK || !more) break;
     if (mno_journal_header_decode(&entry, &header)) {
-      char *settings = strndup(header.settings, header.settings_length);
-      mno_held held = {.name = files->journal,
-                       .instance_count = header.instance_count,
-                       .id = header.id,
-                       .settings = settings,
-                       .config = header.config,
-                       .config_length = header.config_length};
-      done = settings ? mno_compare(&held, plan, err) : mno_fail_memory(err, header.settings_length, "the settings");
-      free(settings);
+      bool replaced = false;
+      done = compare_header(files, plan, f, &header, &replaced, err);
+      if (done == MNO_OK && replaced) return MNO_OK;
     } else {
       done = take_entry(files, plan, rows, f, &entry, status, seconds, first, &foreign, err);
       entries++;
