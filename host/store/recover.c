@@ -86,7 +86,15 @@ mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
   return MNO_OK;
 }
 
-void mno_files_done(mno_store_files *files) { TEMP_FAILURE_RETRY(unlink(files->journal)); }
+/* Removes a file of ours. */
+static void remove_own(const mno_store_files *files, const char *path) {
+  mno_error other;
+  if (mno_lock_check(files->lock, &other) == MNO_OK) TEMP_FAILURE_RETRY(unlink(path));
+}
+
+void mno_files_drop(mno_store_files *files) { remove_own(files, files->fresh); }
+
+void mno_files_done(mno_store_files *files) { remove_own(files, files->journal); }
 
 /* ---- What an earlier run left */
 
@@ -324,7 +332,7 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
   if (status == MNO_OK) status = mno_files_replace(files, err);
-  if (status != MNO_OK) unlink(files->fresh);
+  if (status != MNO_OK) mno_files_drop(files);
   free(history);
   return status;
 }

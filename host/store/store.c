@@ -178,10 +178,12 @@ static void *publisher(void *context) {
     if (status != MNO_OK) {
       over = true;
     } else if (!gone && !mno_files_journal_is_there(&store->files, &store->journal)) {
-      gone = true;
-      status =
-          mno_fail(&error, MNO_ERR_IO, "%s was removed or replaced while the run was writing it; what was finished is in %s",
-                   store->files.journal, store->files.path);
+      status = mno_lock_check(store->files.lock, &error); /* by another run? */
+      gone = status == MNO_OK;
+      if (gone)
+        status = mno_fail(&error, MNO_ERR_IO,
+                          "%s was removed or replaced while the run was writing it; what was finished is in %s",
+                          store->files.journal, store->files.path);
     }
 
     pthread_mutex_lock(&store->lock);
