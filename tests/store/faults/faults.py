@@ -24,8 +24,8 @@ import common
 ERRORS = ["EIO", "ENOSPC", "EDQUOT", "ESTALE", "EMFILE", "EACCES", "EROFS", "EAGAIN", "ENOLCK"]
 HARMLESS = ["EINTR", "short"]  # to be survived without a word
 PERFECT = {"read", "pread", "write", "pwrite", "copy_file_range"}  # calls that may fall short
-# A signal interrupts these inside of HDF5 only, in threads that block signals; HDF5 does not repeat them.
-HDF5_GIVES_UP = {("open", ".new"), ("ftruncate", ".new"), ("close", ".new")}
+# HDF5 does not repeat these when a signal interrupts them; the threads of a run that call them block signals.
+HDF5_GIVES_UP = {("ftruncate", ".new"), ("close", ".new")}
 
 
 # Each was lost, misnamed or not survived once: the command, what happens, and how the command has to end.
