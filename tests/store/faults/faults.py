@@ -148,6 +148,9 @@ def end_of(path):
 
 def drawn(chooser, calls):
     """A rule: kinds of calls and of files are drawn evenly, then the place, then what happens there."""
+    if chooser.random() < 0.1:  # the disk dies
+        error = chooser.choice(["EIO", "ESTALE", "EROFS"])
+        return "any", "", f"any {chooser.randint(1, len(calls))}+ {error}", error
     kinds = collections.defaultdict(int)
     for op, path in calls:
         kinds[op, end_of(path)] += 1
@@ -193,7 +196,7 @@ def judge(command, done, op, end, action, folder, safe, before, template, expect
         if lost:
             return f"{len(lost)} of {len(had)} instances that were on the disk are lost"
     if code and command.arguments[0] == "merge" and common.leftovers(folder, command.output):
-        if op != "unlink" and end != ".lock":
+        if op not in ("unlink", "any") and end != ".lock":
             return f"left over: {common.leftovers(folder, command.output)}"
     again = common.run(folder, *command.again)
     if again.returncode:
