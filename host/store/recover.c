@@ -175,7 +175,15 @@ static mno_status keep_aside(mno_store_files *files, mno_error *err) {
   return status;
 }
 
-void mno_files_done(mno_store_files *files) { TEMP_FAILURE_RETRY(unlink(files->journal)); }
+/* Removes a file of ours. */
+static void remove_own(const mno_store_files *files, const char *path) {
+  mno_error other;
+  if (mno_lock_check(files->lock, &other) == MNO_OK) TEMP_FAILURE_RETRY(unlink(path));
+}
+
+void mno_files_drop(mno_store_files *files) { remove_own(files, files->fresh); }
+
+void mno_files_done(mno_store_files *files) { remove_own(files, files->journal); }
 
 /* ---- What an earlier run left */
 
@@ -311,6 +319,35 @@ static void add_way_back(const mno_store_files *files, mno_error *err) {
            files->journal);
 }
 
+/* A run that begins anew publishes an empty file first; if it is killed before it has a journal, that of the run before is
+ * left beside it. */
+static bool is_of_run_before(const found *f) {
+  if (!f->base) return false;
+  for (size_t i = 0; i < f->base->instance_count; i++)
+    if (f->base->status[i] != MNO_STATUS_MISSING) return false;
+  return true;
+}
+
+/* The first entry: does the journal belong to the plan? *foreign: it does not, and need not. */
+static mno_status compare_header(mno_store_files *files, const mno_plan *plan, const found *f,
+                                 const mno_journal_header *header, bool *foreign, mno_error *err) {
+  char *settings = strndup(header->settings, header->settings_length);
+  if (!settings) return mno_fail_memory(err, header->settings_length, "the settings");
+  mno_held held = {.name = files->journal,
+                   .instance_count = header->instance_count,
+                   .id = header->id,
+                   .settings = settings,
+                   .config = header->config,
+                   .config_length = header->config_length};
+  mno_status done = mno_compare(&held, plan, err);
+  free(settings);
+  if (done == MNO_ERR_INPUT && files->replaces) add_way_back(files, err);
+  *foreign = done == MNO_ERR_INPUT && is_of_run_before(f);
+  if (!*foreign) return done;
+  note(files, "%s is of the run that was replaced; it is left out", files->journal);
+  return MNO_OK;
+}
+
 static mno_status read_journal(mno_store_files *files, const mno_plan *plan, const mno_rows *rows, found *f, int8_t *status,
                                double *seconds, mno_limit **first, mno_error *err) {
   bool missing, more = true;
@@ -328,16 +365,9 @@ static mno_status read_journal(mno_store_files *files, const mno_plan *plan, con
     done = mno_journal_next(&f->journal, &entry, &more, err);
     if (done != MNO_OK || !more) break;
     if (mno_journal_header_decode(&entry, &header)) {
-      char *settings = strndup(header.settings, header.settings_length);
-      mno_held held = {.name = files->journal,
-                       .instance_count = header.instance_count,
-                       .id = header.id,
-                       .settings = settings,
-                       .config = header.config,
-                       .config_length = header.config_length};
-      done = settings ? mno_compare(&held, plan, err) : mno_fail_memory(err, header.settings_length, "the settings");
-      if (done == MNO_ERR_INPUT && files->replaces) add_way_back(files, err);
-      free(settings);
+      bool replaced = false;
+      done = compare_header(files, plan, f, &header, &replaced, err);
+      if (done == MNO_OK && replaced) return MNO_OK;
     } else {
       done = take_entry(files, plan, rows, f, &entry, status, seconds, first, &foreign, err);
       entries++;
@@ -452,7 +482,7 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
   if (status == MNO_OK) status = files->replaces ? keep_aside(files, err) : mno_files_replace(files, err);
-  if (status != MNO_OK) unlink(files->fresh);
+  if (status != MNO_OK) mno_files_drop(files);
   free(history);
   return status;
 }

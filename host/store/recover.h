@@ -60,6 +60,9 @@ const char *mno_files_like(const mno_store_files *files, char room[MNO_FILES_LIK
 /* Seals the fresh file and publishes it, if the lock is still ours. */
 mno_status mno_files_replace(mno_store_files *files, mno_error *err);
 
+/* Removes the fresh file, which is not to be published. Not that of another run which has taken over. */
+void mno_files_drop(mno_store_files *files);
+
 /* Everything is in the published file: removes the journal. */
 void mno_files_done(mno_store_files *files);
 

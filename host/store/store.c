@@ -394,6 +394,11 @@ mno_status mno_store_close(mno_store *store, mno_error *err) {
   if (!store) return MNO_OK;
   end_threads(store);
   mno_status status = store->failure.status;
+  /* What another run that took the file over did to it looks like all sorts of failures. */
+  if (status == MNO_ERR_IO && mno_lock_check(store->files.lock, err) != MNO_OK) {
+    release(store);
+    return status;
+  }
   if (status != MNO_OK) {
     char remains[2048];
     mno_files_remains(&store->files, &store->journal, store->all_published, remains, sizeof remains);

@@ -3,7 +3,6 @@
 #include "core/memory.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 static const double least_seconds = 2; /* between two versions ... */
 static const double share = 1. / 100;  /* ... and the share of the time that making them may take */
@@ -21,7 +20,7 @@ static mno_status begin(mno_version *version, mno_error *err) {
   char room[MNO_FILES_LIKE];
   mno_status status = mno_copy_unsealed(version->files->published, true, fresh, mno_files_like(version->files, room), err);
   if (status == MNO_OK) status = mno_layout_open(fresh, version->plan, &version->layout, err);
-  if (status != MNO_OK) unlink(fresh);
+  if (status != MNO_OK) mno_files_drop(version->files);
   version->cost = mno_now() - start;
   return status;
 }
@@ -75,7 +74,7 @@ mno_status mno_version_publish(mno_version *version, mno_error *err) {
   version->layout = NULL;
   if (status == MNO_OK) status = closed;
   if (status == MNO_OK) status = mno_files_replace(version->files, err);
-  if (status != MNO_OK) unlink(version->files->fresh);
+  if (status != MNO_OK) mno_files_drop(version->files);
   version->began = mno_now();
   version->cost += version->began - start;
   return status;
@@ -84,7 +83,7 @@ mno_status mno_version_publish(mno_version *version, mno_error *err) {
 void mno_version_drop(mno_version *version) {
   if (version->layout) {
     mno_layout_close(version->layout, NULL);
-    unlink(version->files->fresh);
+    mno_files_drop(version->files);
   }
   version->layout = NULL;
 }

@@ -24,8 +24,8 @@ import common
 ERRORS = ["EIO", "ENOSPC", "EDQUOT", "ESTALE", "EMFILE", "EACCES", "EROFS", "EAGAIN", "ENOLCK"]
 HARMLESS = ["EINTR", "short"]  # to be survived without a word
 PERFECT = {"read", "pread", "write", "pwrite", "copy_file_range"}  # calls that may fall short
-# A signal interrupts these inside of HDF5 only, in threads that block signals; HDF5 does not repeat them.
-HDF5_GIVES_UP = {("open", ".new"), ("ftruncate", ".new"), ("close", ".new")}
+# HDF5 does not repeat these when a signal interrupts them; the threads of a run that call them block signals.
+HDF5_GIVES_UP = {("ftruncate", ".new"), ("close", ".new")}
 
 
 # Each was lost, misnamed or not survived once: the command, what happens, and how the command has to end.
@@ -148,6 +148,9 @@ def end_of(path):
 
 def drawn(chooser, calls):
     """A rule: kinds of calls and of files are drawn evenly, then the place, then what happens there."""
+    if chooser.random() < 0.1:  # the disk dies
+        error = chooser.choice(["EIO", "ESTALE", "EROFS"])
+        return "any", "", f"any {chooser.randint(1, len(calls))}+ {error}", error
     kinds = collections.defaultdict(int)
     for op, path in calls:
         kinds[op, end_of(path)] += 1
@@ -193,7 +196,7 @@ def judge(command, done, op, end, action, folder, safe, before, template, expect
         if lost:
             return f"{len(lost)} of {len(had)} instances that were on the disk are lost"
     if code and command.arguments[0] == "merge" and common.leftovers(folder, command.output):
-        if op != "unlink" and end != ".lock":
+        if op not in ("unlink", "any") and end != ".lock":
             return f"left over: {common.leftovers(folder, command.output)}"
     again = common.run(folder, *command.again)
     if again.returncode:
