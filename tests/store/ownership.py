@@ -200,6 +200,7 @@ def add_all(file):
     group.attrs["k"], group["page"] = "v", np.eye(3)
     file["soft"], file["dangling"] = h5py.SoftLink("/loss"), h5py.SoftLink("/nowhere")
     file["external"], file["alias"] = h5py.ExternalLink("other.h5", "/x"), file["loss"]
+    file["itself"], file["problem_0000/self"], file["lab/book/up"] = file["/"], file["problem_0000"], file["lab"]
     file["type"] = np.dtype("f8")
     file.create_dataset("typed", (3,), dtype=file["type"])
     file["problem_0000/extra"], file["problem_0000/limit_mean_ode/remark"] = np.arange(3), "good"
@@ -239,7 +240,8 @@ class Additions(Case):
             self.assertEqual((file["lab/book"].attrs["k"], file["lab/book/page"][()].tolist()), ("v", np.eye(3).tolist()))
             links = [file.get(name, getlink=True) for name in ("soft", "dangling", "external")]
             self.assertEqual((links[0].path, links[1].path, links[2].filename, links[2].path), ("/loss", "/nowhere", "other.h5", "/x"))
-            self.assertEqual(file["alias"], file["loss"])
+            self.assertEqual((file["alias"], file["itself"], file["problem_0000/self"]), (file["loss"], file["/"], file["problem_0000"]))
+            self.assertEqual(file["lab/book/up"], file["lab"])
             self.assertEqual((file["typed"].dtype, file["typed"].shape), (np.dtype("f8"), (3,)))
             problem = file["problem_0000"]
             self.assertEqual((problem["extra"][()].tolist(), problem["limit_mean_ode/remark"][()], problem.attrs["quality"],
