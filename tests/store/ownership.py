@@ -281,6 +281,24 @@ class Additions(Case):
         self.run_("small.yaml", "whole.h5", "--force")
         self.assertEqual(self.run_("more.yaml", "whole.h5", "--force"), "", "nothing was added")
 
+    def test_added_during_a_run(self):
+        """The run leaves such a file alone, and --resume brings its additions and the results together. (A run that ended before the
+        addition has nothing to bring together.)"""
+        pathlib.Path("long.yaml").write_text(CONFIG.format(seeds=40).replace("L: [2, 4]", "L: [600, 800]").replace("limit: {", "limit: {kind: none, "))
+        run = subprocess.Popen([MEANODE, "run", "long.yaml", "-o", "a.h5", "--progress", "none", "--threads", "1"], stderr=subprocess.PIPE, text=True)
+        while not os.path.exists("a.h5.journal") and run.poll() is None:
+            pass
+        with h5py.File("a.h5", "r+") as file:
+            file.attrs["mine"] = 1
+        said = run.communicate()[1]
+        self.assertIn(run.returncode, (0, 74))
+        if run.returncode:
+            self.assertIn("changed or replaced by another program", said)
+            self.assertEqual(h5py.File("a.h5").attrs["mine"], 1)
+        self.run_("long.yaml", "a.h5", "--resume")
+        with h5py.File("a.h5") as file:
+            self.assertEqual((file.attrs["mine"], int((file["status"][()] == 0).sum())), (1, 160))
+
     def test_references_are_named(self):
         def add(file):
             file.attrs["pointer"] = file["loss"].ref
