@@ -145,20 +145,30 @@ static bool number_of(const char *name, size_t *number) {
   return *end == 0;
 }
 
+static bool is_limit(const char *name) {
+  for (int kind = 0; kind < MNO_LIMIT_KINDS; kind++)
+    if (strcmp(mno_limit_group_name((mno_limit_kind)kind), name) == 0) return true;
+  return false;
+}
+
+/* Is it a group of the layout with things of the layout in it? Users' groups may hold themselves, by links. */
+static bool has_members(const walk *w, int depth, const char *name) {
+  size_t number;
+  for (size_t p = 0; depth == 0 && p < w->result->problem_count; p++)
+    if (strcmp(w->result->problems[p].name, name) == 0) return true;
+  return (depth == 1 && (strcmp(name, "weights") == 0 || is_limit(name))) || (depth == 2 && number_of(name, &number));
+}
+
 /* Is it a name of the layout, though perhaps not one that this plan makes? */
 static bool in_layout(const walk *w, int depth, const char *name) {
   static const char *const dimensions[] = {"instance",    "run",       "step",   "sample",  "input", "target",
                                            "embed",       "depth",     "layer",  "unit",    "node",  "draw_width",
                                            "draw_offset", "draw_sign", "config", "weights", "id",    NULL};
-  size_t count, number;
+  size_t count;
   const mno_record_field *field = mno_record_fields(&count);
   for (size_t i = 0; i < count; i++)
     if (strcmp(field[i].name, name) == 0) return true;
-  for (int kind = 0; kind < MNO_LIMIT_KINDS; kind++)
-    if (strcmp(mno_limit_group_name((mno_limit_kind)kind), name) == 0) return true;
-  for (size_t p = 0; depth == 0 && p < w->result->problem_count; p++)
-    if (strcmp(w->result->problems[p].name, name) == 0) return true;
-  return is_one_of(name, dimensions) || (depth == 2 && number_of(name, &number));
+  return is_one_of(name, dimensions) || is_limit(name) || has_members(w, depth, name);
 }
 
 /* The present name of a problem's group; false: the layout has no such group. *gone: it has no place in the plan. */
@@ -349,11 +359,14 @@ static void walk_ours(walk *w, hid_t from, hid_t to, const char *name, const cha
   hid_t old = H5Oopen(from, name, H5P_DEFAULT), new = H5Oopen(to, now, H5P_DEFAULT);
   H5O_info_t info;
   if (old >= 0 && w->task == LEARN && H5Oget_info(old, &info) >= 0) learn(w, info.addr, to_path);
-  if (old >= 0 && new >= 0 && type == H5O_TYPE_GROUP) walk_group(w, old, new, from_path, to_path, depth);
+  if (old >= 0 && new >= 0 && type == H5O_TYPE_GROUP && has_members(w, depth, name))
+    walk_group(w, old, new, from_path, to_path, depth < 2 && !is_limit(name) ? depth + 1 : 3);
+  if (old >= 0 && new >= 0 && type == H5O_TYPE_GROUP && !has_members(w, depth, name) && w->task != LEARN)
+    take_attributes(w, old, new, from_path, NULL);
   if (old >= 0 && new >= 0 && type == H5O_TYPE_DATASET && w->task != LEARN)
     take_attributes(w, old, new, from_path, words_of_variable);
   static const char *const data[] = {"x", "y", "w_embed", "w_unembed", NULL};
-  if (old >= 0 && new >= 0 && type == H5O_TYPE_DATASET && depth == 3 && w->task == COPY && is_one_of(name, data))
+  if (old >= 0 && new >= 0 && type == H5O_TYPE_DATASET && depth == 1 && w->task == COPY &&is_one_of(name, data))
     compare_data(w, old, new, from_path);
   if (old >= 0) H5Oclose(old);
   if (new >= 0) H5Oclose(new);
@@ -366,9 +379,8 @@ static void walk_member(walk *w, hid_t from, hid_t to, const char *name, const c
   bool has_place = name_now(w, depth, name, now, sizeof now);
   if (asprintf(&old_path, "%s/%s", from_path, name) < 0) return;
   if (asprintf(&new_path, "%s/%s", to_path, now) < 0) new_path = NULL;
-  bool weights = depth == 1 && strcmp(name, "weights") == 0;
   if (new_path && has_place && H5Lexists(to, now, H5P_DEFAULT) > 0)
-    walk_ours(w, from, to, name, now, old_path, new_path, depth == 0 || weights ? depth + 1 : 3);
+    walk_ours(w, from, to, name, now, old_path, new_path, depth);
   else if (w->task != LEARN && !(w->task == LIST ? in_layout(w, depth, name) : depth == 2 && number_of(name, &row)) &&
            (w->task == LIST || !has_place || !new_path || !copy_object(w, from, to, name, old_path, new_path)))
     name_it(w, "%s", old_path);
@@ -525,7 +537,9 @@ static void go(walk *w) {
   free(rows.row);
   hid_t from = H5Gopen2(w->from, "/", H5P_DEFAULT), to = H5Gopen2(w->to, "/", H5P_DEFAULT);
   if (from >= 0 && to >= 0 && w->task == COPY) {
+    H5O_info_t root;
     w->task = LEARN;
+    if (H5Oget_info(from, &root) >= 0) learn(w, root.addr, "/");
     walk_group(w, from, to, "", "", 0);
     w->task = COPY;
   }

@@ -85,7 +85,12 @@ void mno_files_remains(const mno_store_files *files, const mno_journal *journal,
                        size_t size) {
   char place[1024];
   static const char *const goes_on = "the same command with --resume goes on";
-  if (mno_files_journal_is_there(files, journal)) {
+  if (mno_files_journal_is_there(files, journal) && files->replaces) {
+    snprintf(text, size,
+             "what was finished before is kept in the journal, %.600s is still that of the run before; --resume instead of "
+             "--force goes on",
+             files->shown);
+  } else if (mno_files_journal_is_there(files, journal)) {
     snprintf(text, size, "what was finished before is kept; %s", goes_on);
   } else if (all_published && mno_files_published_is_there(files)) {
     snprintf(text, size, "what was finished is in %.600s; %s", files->shown, goes_on);

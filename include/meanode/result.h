@@ -44,8 +44,9 @@ typedef struct mno_result {
   void *file; /* private */
 } mno_result;
 
-/* Opens a result file; during a run, its last published version. Errors: MNO_ERR_IO; MNO_ERR_MEMORY; MNO_ERR_INPUT for a
- * file that is not a meanode result or is damaged (names file and object). A file that other programs made or changed is
+/* Opens a result file; during a run, its last published version. Errors: MNO_ERR_IO, also for a
+ * file that another program has open for writing; MNO_ERR_MEMORY; MNO_ERR_INPUT for a file that is not a meanode result or
+ * is damaged (names file and object). A file that other programs made or changed is
  * read too. */
 mno_status mno_result_open(const char *path, mno_result **result, mno_error *err);
 void mno_result_free(mno_result *result);

@@ -289,6 +289,22 @@ static void test_force(void **state) {
   sample_close(store);
   sample_check("a.h5", s.plan, 3);
 
+  /* A failure: the message says how to go on, and that goes on with the new run. */
+  store = sample_open("c.h5", s.plan, MNO_CREATE);
+  sample_put(store, s.plan, 0, 24);
+  sample_close(store);
+  store = sample_open("c.h5", s.plan, MNO_FORCE);
+  sample_put(store, s.plan, 0, 5);
+  assert_int_equal(mkdir("c.h5.new", 0777), 0);
+  assert_int_equal(mno_store_close(store, &err), MNO_ERR_IO);
+  assert_non_null(strstr(err.message, "--resume instead of --force"));
+  sample_check("c.h5", s.plan, 24);
+  assert_int_equal(rmdir("c.h5.new"), 0);
+  store = sample_open("c.h5", s.plan, MNO_RESUME);
+  sample_put(store, s.plan, 5, 7);
+  sample_close(store);
+  sample_check("c.h5", s.plan, 7);
+
   /* As after a kill: the old file whole, the journal of the new run. */
   store = sample_open("b.h5", s.plan, MNO_CREATE);
   sample_put(store, s.plan, 0, 24);

@@ -200,6 +200,7 @@ def add_all(file):
     group.attrs["k"], group["page"] = "v", np.eye(3)
     file["soft"], file["dangling"] = h5py.SoftLink("/loss"), h5py.SoftLink("/nowhere")
     file["external"], file["alias"] = h5py.ExternalLink("other.h5", "/x"), file["loss"]
+    file["itself"], file["problem_0000/self"], file["lab/book/up"] = file["/"], file["problem_0000"], file["lab"]
     file["type"] = np.dtype("f8")
     file.create_dataset("typed", (3,), dtype=file["type"])
     file["problem_0000/extra"], file["problem_0000/limit_mean_ode/remark"] = np.arange(3), "good"
@@ -239,7 +240,8 @@ class Additions(Case):
             self.assertEqual((file["lab/book"].attrs["k"], file["lab/book/page"][()].tolist()), ("v", np.eye(3).tolist()))
             links = [file.get(name, getlink=True) for name in ("soft", "dangling", "external")]
             self.assertEqual((links[0].path, links[1].path, links[2].filename, links[2].path), ("/loss", "/nowhere", "other.h5", "/x"))
-            self.assertEqual(file["alias"], file["loss"])
+            self.assertEqual((file["alias"], file["itself"], file["problem_0000/self"]), (file["loss"], file["/"], file["problem_0000"]))
+            self.assertEqual(file["lab/book/up"], file["lab"])
             self.assertEqual((file["typed"].dtype, file["typed"].shape), (np.dtype("f8"), (3,)))
             problem = file["problem_0000"]
             self.assertEqual((problem["extra"][()].tolist(), problem["limit_mean_ode/remark"][()], problem.attrs["quality"],
@@ -278,6 +280,24 @@ class Additions(Case):
             self.assertRegex(said, "forced.h5 is made anew, without what was added to it: .*attribute mine of /.*and [0-9]+ more")
         self.run_("small.yaml", "whole.h5", "--force")
         self.assertEqual(self.run_("more.yaml", "whole.h5", "--force"), "", "nothing was added")
+
+    def test_added_during_a_run(self):
+        """The run leaves such a file alone, and --resume brings its additions and the results together. (A run that ended before the
+        addition has nothing to bring together.)"""
+        pathlib.Path("long.yaml").write_text(CONFIG.format(seeds=40).replace("L: [2, 4]", "L: [600, 800]").replace("limit: {", "limit: {kind: none, "))
+        run = subprocess.Popen([MEANODE, "run", "long.yaml", "-o", "a.h5", "--progress", "none", "--threads", "1"], stderr=subprocess.PIPE, text=True)
+        while not os.path.exists("a.h5.journal") and run.poll() is None:
+            pass
+        with h5py.File("a.h5", "r+") as file:
+            file.attrs["mine"] = 1
+        said = run.communicate()[1]
+        self.assertIn(run.returncode, (0, 74))
+        if run.returncode:
+            self.assertIn("changed or replaced by another program", said)
+            self.assertEqual(h5py.File("a.h5").attrs["mine"], 1)
+        self.run_("long.yaml", "a.h5", "--resume")
+        with h5py.File("a.h5") as file:
+            self.assertEqual((file.attrs["mine"], int((file["status"][()] == 0).sum())), (1, 160))
 
     def test_references_are_named(self):
         def add(file):
