@@ -52,10 +52,11 @@ static mno_status refuse(const char *path, const char *text, mno_error *err) {
   char host[128] = "unknown";
   long pid = 0;
   sscanf(text, "host %127s process %ld", host, &pid);
-  return mno_fail(err, MNO_ERR_IO,
-                  "%s is being written by another run: process %ld on host %s; wait for it, or choose another output (tasks of a job "
-                  "array need one each: put the task's number into its name)",
-                  path, pid, host);
+  return mno_fail(
+      err, MNO_ERR_IO,
+      "%s is being written by another run: process %ld on host %s; wait for it, or choose another output (tasks of a job "
+      "array need one each: put the task's number into its name)",
+      path, pid, host);
 }
 
 /* Has the owner named in the file gone? Called with flock held, or on a file system without it. */
