@@ -162,7 +162,7 @@ static int help_on(int argc, char **argv) {
 }
 
 static int dispatch(int argc, char **argv) {
-  unsetenv("POSIXLY_CORRECT"); /* options may follow file names, whatever a system's other programs are told */
+  unsetenv("POSIXLY_CORRECT"); /* options may follow file names, whatever other programs are told */
   if (argc < 2) {
     help(stderr);
     return mno_status_exit_code(MNO_ERR_USAGE);

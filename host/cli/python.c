@@ -43,13 +43,13 @@ static const char by_name[] =
     "sys.path.append(site.getusersitepackages())\n"
     "found = importlib.util.find_spec('meanode')\n"
     "if found is None:\n"
-    "  sys.stderr.write('meanode: there is no Python module meanode beside the program (../share/meanode/python), in the source "
-    "tree it was built from, or in ' + sys.executable + ': cmake --install puts it there\\n')\n"
+    "  sys.stderr.write('meanode: there is no Python module meanode beside the program (../share/meanode/python), in the "
+    "source tree it was built from, or in ' + sys.executable + ': cmake --install puts it there\\n')\n"
     "  sys.exit(69)\n"
     "runpy.run_path(os.path.join(found.submodule_search_locations[0], '__main__.py'), run_name='__main__')\n";
 
-/* Isolated: neither the working folder nor PYTHONPATH, PYTHONHOME or any other of Python's variables decides what is imported and
- * how it behaves; the module adds the user's own packages after those of the interpreter. */
+/* Isolated: neither the working folder nor PYTHONPATH, PYTHONHOME or any other of Python's variables decides what is
+ * imported and how it behaves; the module adds the user's own packages after those of the interpreter. */
 int mno_exec_python(int argc, char **argv) {
   char own[PATH_MAX], binary[PATH_MAX], module[PATH_MAX], file[PATH_MAX + 32];
   own_folder(own, binary);

@@ -14,7 +14,7 @@ typedef struct run_arguments {
   const char *config; /* NULL with from */
   const char *from;   /* result file whose run is repeated, or NULL */
   bool precision_given;
-  bool beside; /* the shard is that of a job array, whose other files lie beside the output */
+  bool beside;  /* the shard is that of a job array, whose other files lie beside the output */
   char *output; /* owned */
   mno_precision precision;
   bool dry_run;
@@ -127,7 +127,8 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
   if (arguments->output && !arguments->output[0]) return mno_usage("run", "an output needs a name, not \"\"");
   if (!arguments->output && arguments->from) return mno_usage("run", "--from needs an output: -o OUT.h5");
   mno_error err = {0};
-  if (shard && mno_shard_parse(shard, arguments->output, &arguments->options.shard, &arguments->options.shards, &err) != MNO_OK)
+  if (shard &&
+      mno_shard_parse(shard, arguments->output, &arguments->options.shard, &arguments->options.shards, &err) != MNO_OK)
     return mno_usage("run", "%s", err.message);
   arguments->beside = shard && strcmp(shard, "slurm") == 0 && arguments->output && !force;
   if (!arguments->output) arguments->output = default_output(arguments->config, &arguments->options);

@@ -37,9 +37,9 @@ static mno_status variable(const char *name, bool needed, int *value, mno_error 
                     "--shard I/N says which part of how many",
                     name);
   const char *end = number(text, value);
-  return end && !*end
-             ? MNO_OK
-             : mno_fail(err, MNO_ERR_USAGE, "--shard slurm: %s is \"%.40s\", not a number; --shard I/N does without it", name, text);
+  return end && !*end ? MNO_OK
+                      : mno_fail(err, MNO_ERR_USAGE,
+                                 "--shard slurm: %s is \"%.40s\", not a number; --shard I/N does without it", name, text);
 }
 
 /* The shard that a file holds, of a configuration (text; NULL: of any). */
@@ -63,15 +63,16 @@ static void held(const char *output, char *text, size_t size) {
 static mno_status refuse(const array *a, const char *why, const char *output, mno_error *err) {
   char holds[300];
   held(output, holds, sizeof holds);
-  return mno_fail(err, MNO_ERR_USAGE,
-                  "--shard slurm: %s, so that it cannot be told which shard of how many task %d is. A new sweep takes an array "
-                  "without holes that begins with 0 or 1 (sbatch --array=0-5); some tasks of a larger one are repeated with "
-                  "--shard I/N (--shard %d/6 is task %d of --array=0-5)%s",
-                  why, a->task, a->task < 6 ? a->task : 5, a->task < 6 ? a->task : 5, holds);
+  return mno_fail(
+      err, MNO_ERR_USAGE,
+      "--shard slurm: %s, so that it cannot be told which shard of how many task %d is. A new sweep takes an array "
+      "without holes that begins with 0 or 1 (sbatch --array=0-5); some tasks of a larger one are repeated with "
+      "--shard I/N (--shard %d/6 is task %d of --array=0-5)%s",
+      why, a->task, a->task < 6 ? a->task : 5, a->task < 6 ? a->task : 5, holds);
 }
 
-/* Never another share than the task had: an array that was submitted again for a few of its tasks is not told from a smaller one
- * but by where it begins and by its holes. */
+/* Never another share than the task had: an array that was submitted again for a few of its tasks is not told from a smaller
+ * one but by where it begins and by its holes. */
 static mno_status slurm(const char *output, int *shard, int *shards, mno_error *err) {
   array a = {.step = 1};
   char why[160];
@@ -105,10 +106,10 @@ mno_status mno_shard_parse(const char *text, const char *output, int *shard, int
   if (strcmp(text, "slurm") == 0) return slurm(output, shard, shards, err);
   const char *rest = number(text, shard);
   rest = rest && *rest == '/' ? number(rest + 1, shards) : NULL;
-  if (!rest || *rest)
-    return mno_fail(err, MNO_ERR_USAGE, "--shard \"%.60s\": neither I/N (such as 0/6) nor slurm", text);
+  if (!rest || *rest) return mno_fail(err, MNO_ERR_USAGE, "--shard \"%.60s\": neither I/N (such as 0/6) nor slurm", text);
   if (*shard >= *shards)
-    return mno_fail(err, MNO_ERR_USAGE, "shard %d/%d: the first number counts from 0 and is below the second", *shard, *shards);
+    return mno_fail(err, MNO_ERR_USAGE, "shard %d/%d: the first number counts from 0 and is below the second", *shard,
+                    *shards);
   return MNO_OK;
 }
 
@@ -144,10 +145,11 @@ mno_status mno_shard_beside(const char *output, int shards, const char *config, 
     if (asprintf(&path, "%s%s", slash ? folder : "", file->d_name) < 0) break;
     told = share_of(path, config, &other, &others);
     if (told && others != shards)
-      status = mno_fail(err, MNO_ERR_USAGE,
-                        "--shard slurm: this array is of %d, but %s holds shard %d/%d of the same sweep: some tasks of a "
-                        "larger array are repeated with --shard I/%d; an array of another size takes outputs of another name",
-                        shards, path, other, others, others);
+      status =
+          mno_fail(err, MNO_ERR_USAGE,
+                   "--shard slurm: this array is of %d, but %s holds shard %d/%d of the same sweep: some tasks of a "
+                   "larger array are repeated with --shard I/%d; an array of another size takes outputs of another name",
+                   shards, path, other, others, others);
     free(path);
   }
   if (files) closedir(files);

@@ -38,10 +38,11 @@ mno_status mno_compare_share(const mno_share *held, const mno_share *run, const 
   bool part = held->shards > 1, wants_part = run->shards > 1;
   if (!part && !(wants_part && begun)) return MNO_OK;
   if (!part)
-    return mno_fail(err, MNO_ERR_USAGE,
-                    "%s holds instances of the whole sweep, and this run is for shard %d/%d; go on with it without --shard, or "
-                    "give the shard another output",
-                    name, run->shard, run->shards);
+    return mno_fail(
+        err, MNO_ERR_USAGE,
+        "%s holds instances of the whole sweep, and this run is for shard %d/%d; go on with it without --shard, or "
+        "give the shard another output",
+        name, run->shard, run->shards);
   if (wants_part && held->shard == run->shard && held->shards == run->shards) return MNO_OK;
   char wanted[64] = "all of it";
   if (wants_part) snprintf(wanted, sizeof wanted, "shard %d/%d", run->shard, run->shards);

@@ -33,9 +33,9 @@ typedef struct mno_share {
   int shard, shards;
 } mno_share;
 
-/* Does a run for a share of the plan (shard of shards; shards <= 1: all of it) go on with a file that holds another? `begun`: the
- * file has instances; one of the whole sweep without any, such as one of limits only, may become that of a shard.
- * MNO_ERR_USAGE, naming the share to ask for. */
+/* Does a run for a share of the plan (shard of shards; shards <= 1: all of it) go on with a file that holds another?
+ * `begun`: the file has instances; one of the whole sweep without any, such as one of limits only, may become that of a
+ * shard. MNO_ERR_USAGE, naming the share to ask for. */
 mno_status mno_compare_share(const mno_share *held, const mno_share *run, const char *name, bool begun, mno_error *err);
 
 /* Rows by id. */

@@ -72,14 +72,16 @@ static void strays(lines *out, mno_result *const *file, size_t count, int shards
     const mno_result_file *one = about(file[i]);
     if (one->shards == shards || listed++ >= LISTED) continue;
     if (one->shards > 1)
-      add(out, "\n  %.200s is shard %d/%d, of another number than the others (%d)", file[i]->path, one->shard, one->shards, shards);
+      add(out, "\n  %.200s is shard %d/%d, of another number than the others (%d)", file[i]->path, one->shard, one->shards,
+          shards);
     else
       add(out, "\n  %.200s is no shard", file[i]->path);
   }
   listed = 0;
   for (size_t i = 0; i < count; i++) {
     const mno_result_file *one = about(file[i]);
-    if (one->shards != shards || files_of(file, count, one->shard, shards, &first) < 2 || first == i || listed++ >= LISTED) continue;
+    if (one->shards != shards || files_of(file, count, one->shard, shards, &first) < 2 || first == i || listed++ >= LISTED)
+      continue;
     add(out, "\n  %.200s and %.200s are both shard %d/%d", file[first]->path, file[i]->path, one->shard, shards);
   }
 }
@@ -96,8 +98,7 @@ static void absent(lines *out, mno_result *const *file, size_t count, int shards
     if (!files_of(file, count, s, shards, &first)) some[named++] = s;
   if (!found) return;
   add(out, "\n  shard%s ", found == 1 ? "" : "s");
-  for (int i = 0; i < named; i++)
-    add(out, "%s%d", i == 0 ? "" : i == found - 1 ? " and " : ", ", some[i]);
+  for (int i = 0; i < named; i++) add(out, "%s%d", i == 0 ? "" : i == found - 1 ? " and " : ", ", some[i]);
   if (found > named) add(out, " and %d more", found - named);
   add(out, " of %d (counted from 0) %s not among the files: meanode run CONFIG.yaml --shard %d/%d -o NEW.h5", shards,
       found == 1 ? "is" : "are", some[0], shards);

@@ -5,8 +5,8 @@
 #include "meanode/result.h"
 #include "meanode/status.h"
 
-/* MNO_ERR_INPUT: `missing` of the instances are in none of the files; which shards are absent, unfinished, there twice or out of
- * another number, and the commands that complete them, as far as the files say what they are. */
+/* MNO_ERR_INPUT: `missing` of the instances are in none of the files; which shards are absent, unfinished, there twice or
+ * out of another number, and the commands that complete them, as far as the files say what they are. */
 mno_status mno_report_missing(mno_result *const *file, size_t count, size_t missing, mno_error *err);
 
 #endif

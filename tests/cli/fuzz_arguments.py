@@ -19,7 +19,7 @@ BINARY = os.environ["MEANODE"]
 COMMANDS = ("run", "check", "merge", "status", "fit", "plot", "report", "info", "help")
 PYTHON = ("plot", "report")  # a hundred times slower to start
 DOCUMENTED = (0, 2, 3, 65, 69, 74, 75)
-PATIENCE = 60  # seconds, on a loaded machine and under sanitizers
+PATIENCE = 120  # seconds, on a loaded machine and under sanitizers
 
 CONFIG = """data: {kind: gaussian, samples: 2, inputs: 2, targets: 1}
 model: {D: 2}

@@ -124,7 +124,8 @@ static void test_refused(void **state) {
   mno_merge_options options = {0};
   /* One is missing. */
   assert_int_equal(mno_merge(path, input, 2, &options, &report, &err), MNO_ERR_INPUT);
-  assert_non_null(strstr(err.message, "shard 2 of 3 (counted from 0) is not among the files: meanode run CONFIG.yaml --shard 2/3"));
+  assert_non_null(
+      strstr(err.message, "shard 2 of 3 (counted from 0) is not among the files: meanode run CONFIG.yaml --shard 2/3"));
   assert_false(sample_exists(path, ""));
   options.partial = true;
   assert_ok(mno_merge(path, input, 2, &options, &report, &err));

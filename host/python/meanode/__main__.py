@@ -204,6 +204,9 @@ def import_matplotlib():
             os.close(here)
 
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Interrupted(KeyboardInterrupt):
     pass
 
@@ -218,12 +221,11 @@ on_signal.happened = False
 
 
 def catch_signals():
-    """These signals, which the program held back until now, end the command tidily."""
-    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in ends:
+    """What the program held back until now ends the command tidily."""
+    for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, on_signal)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 def plain_streams():
@@ -270,6 +272,7 @@ def start():
             raise
         say("meanode: interrupted")
         code = EXIT_INTERRUPTED
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # too late to interrupt anything
     sys.exit(ended(code))
 
 
