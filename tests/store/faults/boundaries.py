@@ -35,10 +35,10 @@ def prepare(template, interposer):
                       "run tiny.yaml -o half.h5"]:
         done = common.run(template, *arguments.split(), "--progress", "none")
         assert done.returncode == 0, done.stderr
-    killed = common.run(template, *MORE.split(), interpose=interposer, plan="fsync@.new 2 kill")
+    killed = common.run(template, *MORE.split(), interpose=interposer, plan="fsync@.new 3 kill")
     assert killed.returncode == -9, killed.stderr
     assert common.present(template / "half.h5")
-    killed = common.run(template, "run", "other.yaml", "-o", "old.h5", interpose=interposer, plan="fsync@.new 2 kill")
+    killed = common.run(template, "run", "other.yaml", "-o", "old.h5", interpose=interposer, plan="fsync@.new 3 kill")
     assert killed.returncode == -9 and (template / "old.h5.journal").exists(), killed.stderr
 
 
