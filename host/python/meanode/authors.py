@@ -93,7 +93,7 @@ def not_recorded(problems, step, quantity, kind):
         problems.need_field(kind, step, quantity)
     except FileProblem as problem:
         return str(problem)
-    return f"no network with D >= {SMALL_D} and L M >= {LARGE} D is finite at step {step} in every draw"
+    return f"no network with D >= {SMALL_D} and L M >= {LARGE} D has a finite distance to the limit at step {step} in every draw"
 
 
 def over_large(problems, values, why):
