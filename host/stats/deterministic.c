@@ -83,7 +83,8 @@ mno_status mno_fit_deterministic(const mno_problem *problem, mno_fit *fit, size_
       mno_estimate_none(&fit[f].a, "networks of infinite width are not finite at this step");
     if (!is_finite(&fit[f].slope_bias) && !fit[f].slope_bias.warning[0])
       mno_estimate_none(&fit[f].slope_bias, "%s",
-                        is_finite(&fit[f].a) ? "networks of infinite width have no depth bias at this step" : fit[f].a.warning);
+                        is_finite(&fit[f].a) ? "networks of infinite width have no depth bias at this step"
+                                             : fit[f].a.warning);
   }
   free(bias);
   return status;

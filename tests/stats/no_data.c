@@ -24,14 +24,9 @@ enum { BIASES = 1 << A | 1 << C | 1 << SLOPE_BIAS | 1 << SLOPE_BIAS_M };
 enum { FLUCTUATIONS = 1 << B | 1 << SLOPE_LM | 1 << SLOPE_L | 1 << SLOPE_M };
 
 static void list(const mno_fit *f, const mno_estimate *e[ESTIMATES]) {
-  const mno_estimate *all[] = {&f->a,
-                               &f->b,
-                               &f->c,
-                               &f->slope_fluctuation,
-                               &f->slope_fluctuation_L,
-                               &f->slope_fluctuation_M,
-                               &f->slope_bias,
-                               &f->slope_bias_M};
+  const mno_estimate *all[] = {
+      &f->a,          &f->b,           &f->c, &f->slope_fluctuation, &f->slope_fluctuation_L, &f->slope_fluctuation_M,
+      &f->slope_bias, &f->slope_bias_M};
   memcpy(e, all, sizeof all);
 }
 
@@ -159,7 +154,8 @@ static void none_where_nothing_is_known(void **state) {
     check_whole(inputs[i].name, &fit);
     for (int k = 0; k < ESTIMATES; k++) {
       if (inputs[i].none >> k & 1 && !(is_none(e[k]) && strstr(e[k]->warning, inputs[i].reason)))
-        fail_msg("%s, estimate %d: %g [%g, %g] \"%s\"", inputs[i].name, k, e[k]->value, e[k]->low, e[k]->high, e[k]->warning);
+        fail_msg("%s, estimate %d: %g [%g, %g] \"%s\"", inputs[i].name, k, e[k]->value, e[k]->low, e[k]->high,
+                 e[k]->warning);
       if (inputs[i].known >> k & 1 && is_none(e[k]))
         fail_msg("%s, estimate %d: none, \"%s\"", inputs[i].name, k, e[k]->warning);
     }
@@ -173,7 +169,8 @@ static void rounding_is_no_bias(void **state) {
   assert_true(fit.a.high < 1e-13 && fit.c.high < 1e-13);
 }
 
-/* The estimates know no unit: another one multiplies the constants, to the bit for a power of two, and leaves the exponents. */
+/* The estimates know no unit: another one multiplies the constants, to the bit for a power of two, and leaves the exponents.
+ */
 static void any_unit_will_do(void **state) {
   static const int powers[] = {-1000, -600, -80, 3, 90, 600, 1000};
   mno_fit one = fit_changed(as_it_is);
@@ -199,8 +196,8 @@ static void any_unit_will_do(void **state) {
 
 /* Runs of any size beside each other, some not finite, some equal. */
 static void whole_whatever_the_runs_are(void **state) {
-  static const double values[] = {0,      1,     -1,     NAN,    INFINITY, 1e308,   -1e308, 1e154,
-                                  1e-154, 5e-324, 1e-308, 1e30,  1e-20,    1 + DBL_EPSILON, 1e16,   3};
+  static const double values[] = {0,      1,      -1,     NAN,  INFINITY, 1e308,           -1e308, 1e154,
+                                  1e-154, 5e-324, 1e-308, 1e30, 1e-20,    1 + DBL_EPSILON, 1e16,   3};
   mno_error err = {0};
   for (int i = 0; i < 400; i++) {
     synthetic p = standard;

@@ -111,7 +111,8 @@ def no_constant(text):
 
 def changed(folder, base, change):
     """A copy, with a name of its own: HDF5 knows opened files by their names."""
-    path = folder / f"{base.stem} {change}.h5".replace(" ", "_")
+    inputs["file"] += 1
+    path = folder / f"{base.stem}_{inputs['file']} {change}.h5".replace(" ", "_")
     shutil.copy(base, path)
     with h5py.File(path, "r+") as file, numpy.errstate(all="ignore"):
         without_data.CHANGES[change](file)

@@ -27,11 +27,8 @@ def draw_authors(results, step=None, quantity="output", problem=0):
     for name in ("output", "embedding"):
         gaps[name] = [rms(mean - joint) for mean, joint in zip(problems.field("mean-ode", k, name), problems.field("joint", k, name))]
         constants[f"{name}, limit"] = over_large(problems, numpy.array(gaps[name]) * numpy.sqrt(problems.D), not_known(problems, k, name))
-    try:
-        width = numpy.array([width_bias(data, k, D) for data, D in zip(problems.data, problems.D)])
-        constants["output, width"] = over_large(problems, width / problems.D, f"this figure needs shapes with L M >= {LARGE} D")
-    except FileProblem as problem_:
-        width, constants["output, width"] = numpy.full(len(problems.D), numpy.nan), {"warning": str(problem_)}
+    width, why = width_biases(problems, k)
+    constants["output, width"] = over_large(problems, width / problems.D, why)
     inner = problems.shape_errors(k, problems.field("mean-ode", k, "embedding"), "embedding")
     scaled = [rms([rms(e) * numpy.sqrt(L * M / D) for (L, M), e in errors.items() if L * M >= LARGE * D])
               for D, errors in zip(problems.D, inner)]
@@ -93,7 +90,7 @@ def not_recorded(problems, step, quantity, kind):
         problems.need_field(kind, step, quantity)
     except FileProblem as problem:
         return str(problem)
-    return f"no network with D >= {SMALL_D} and L M >= {LARGE} D is finite at step {step} in every draw"
+    return f"no network with D >= {SMALL_D} and L M >= {LARGE} D has a finite distance to the limit at step {step} in every draw"
 
 
 def over_large(problems, values, why):
@@ -107,19 +104,24 @@ def over_large(problems, values, why):
     return {"value": float(value), "low": float(low), "high": float(high)}
 
 
-def width_bias(data, step, D):
-    """c of the output from halved layers at shapes with L M >= LARGE D; NaN where there are none."""
-    if "draw_offset" not in data.coords or not (data["draw_offset"].values > 0).any():
-        raise FileProblem("the width bias needs halved layers: sweep: {pairs: jackknife} in the configuration")
-    try:
-        pairs = Shapes(data, None, step, "output", "jackknife")
-    except FileProblem:
-        if "output" not in data:
-            raise
-        return numpy.nan
-    product = pairs.L * pairs.M
-    at = product >= LARGE * D
-    return pairs.rms_of((product * at / at.sum())[None, :])[0][0] if at.any() else numpy.nan
+def width_biases(problems, step):
+    """[problem] c of the output from halved layers at shapes with L M >= LARGE D, NaN where there are none; and why there are none."""
+    found, why = [], f"this figure needs shapes with L M >= {LARGE} D"
+    for data, D in zip(problems.data, problems.D):
+        found.append(numpy.nan)
+        if "draw_offset" not in data.coords or not (data["draw_offset"].values > 0).any():
+            why = "the width bias needs halved layers: sweep: {pairs: jackknife} in the configuration"
+            continue
+        try:
+            pairs = Shapes(data, None, step, "output", "jackknife")
+        except FileProblem as problem:
+            why = str(problem)
+            continue
+        product = pairs.L * pairs.M
+        at = product >= LARGE * D
+        if at.any():
+            found[-1] = pairs.rms_of((product * at / at.sum())[None, :])[0][0]
+    return numpy.array(found), why
 
 
 def totals(axis, problems, errors, why):

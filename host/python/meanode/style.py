@@ -82,7 +82,8 @@ def panel(axis):
     except FileProblem as problem:
         axis.cla()
         axis.set(xscale="linear", yscale="linear", xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[], xlabel="", ylabel="", label=BLANK)
-        axis.text(0.5, 0.5, textwrap.fill(str(problem), 32), ha="center", va="center", fontsize=7, color="0.35")
+        text = textwrap.fill(str(problem), 32, break_long_words=False, break_on_hyphens=False)
+        axis.text(0.5, 0.5, text, ha="center", va="center", fontsize=7, color="0.35", parse_math=False)
 
 
 def is_blank(axis):
