@@ -69,8 +69,9 @@ static int64_t unresolved_step(const mno_system *system, const attempt *a, int a
 static double needed(const mno_system *system, size_t r, size_t few, size_t more, mno_run_bytes bytes, const void *context) {
   const mno_problem *problem = system->problem;
   double own = mno_trajectory_work(problem, r, more) + (bytes ? bytes(context, system, more) : 0);
-  return mno_trajectory_bytes(problem, r, few) + mno_trajectory_bytes(problem, r, more) +
-         fmax(own, mno_limit_bytes(problem, more));
+  double solving = mno_trajectory_bytes(problem, r, few) + mno_trajectory_bytes(problem, r, more) +
+                   fmax(own, mno_limit_bytes(problem, more));
+  return fmax(solving, mno_limit_storing(problem, more));
 }
 
 static mno_status too_large(const mno_limit_options *options, const mno_problem *problem, size_t nodes, double bytes,
