@@ -64,6 +64,11 @@ double mno_limit_bytes(const mno_problem *problem, size_t nodes) {
   return sizeof(double) * ((double)nodes + 3 * S + 2 * S * N * d_out + (1 + 2 * (double)nodes) * S * N * D);
 }
 
+double mno_limit_storing(const mno_problem *problem, size_t nodes) {
+  enum { COPIES = 4 }; /* its own, the journal's, and those of the file that is being written (measured) */
+  return COPIES * mno_limit_bytes(problem, nodes);
+}
+
 mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **limit, mno_error *err) {
   size_t S = problem->K + 1, N = problem->N, f = S * N * problem->d_out, h = S * N * problem->D;
   size_t count = numbers(S, N, problem->d_out, problem->D, nodes), header = (sizeof(mno_limit) + 63) / 64 * 64;

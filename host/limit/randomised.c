@@ -46,7 +46,7 @@ static double kept_bytes(const mno_randomised *s, const mno_design *d, size_t co
 }
 
 double mno_randomised_bytes(const mno_randomised *s, const mno_design *d, size_t count) {
-  return kept_bytes(s, d, count) + worker_bytes(s, d);
+  return fmax(kept_bytes(s, d, count) + worker_bytes(s, d), mno_limit_storing(s->problem, d->nodes));
 }
 
 /* Room for trajectories. */

@@ -10,7 +10,7 @@
 
 const size_t mno_node_counts[] = {3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 0};
 
-enum { NEXT_COSTS = 1 };
+enum { NEXT_COSTS = 1, JUDGED = 8, JUDGED_IF_AGREEING = 5 };
 static const char out_of_time[] = "; stopped at the time budget";
 
 typedef struct attempt {
@@ -57,18 +57,21 @@ static void difference(const mno_system *system, const mno_trajectory *coarse, c
   }
 }
 
-static int64_t unresolved_step(const mno_system *system, const attempt *a) {
+/* Few nodes are judged by their error alone: their spurious solutions differ from one number to the next. */
+static int64_t unresolved_step(const mno_system *system, const attempt *a, int agree) {
   mno_system own = *system;
   own.method = &a->method;
-  return mno_trajectory_unresolved(&own, &a->trajectory);
+  size_t least = agree ? JUDGED_IF_AGREEING : JUDGED;
+  return a->method.m >= least && (agree || !system->pilot) ? mno_trajectory_unresolved(&own, &a->trajectory) : -1;
 }
 
 /* What two solutions and the limit hold when the second has so many nodes. */
 static double needed(const mno_system *system, size_t r, size_t few, size_t more, mno_run_bytes bytes, const void *context) {
   const mno_problem *problem = system->problem;
   double own = mno_trajectory_work(problem, r, more) + (bytes ? bytes(context, system, more) : 0);
-  return mno_trajectory_bytes(problem, r, few) + mno_trajectory_bytes(problem, r, more) +
-         fmax(own, mno_limit_bytes(problem, more));
+  double solving = mno_trajectory_bytes(problem, r, few) + mno_trajectory_bytes(problem, r, more) +
+                   fmax(own, mno_limit_bytes(problem, more));
+  return fmax(solving, mno_limit_storing(problem, more));
 }
 
 static mno_status too_large(const mno_limit_options *options, const mno_problem *problem, size_t nodes, double bytes,
@@ -137,7 +140,7 @@ mno_status mno_refine(const mno_limit_options *options, mno_system system, size_
     double worst = failed[0] == failed[1] ? mno_largest(errors.output, K + 1) : INFINITY, now = mno_now();
     int agree = worst <= 0.5 * options->tolerance && !cut;
     attempt *chosen = fixed || (cut && known(&coarse) > known(&fine)) ? &coarse : &fine;
-    int64_t unresolved = agree || !system.pilot ? unresolved_step(&system, chosen) : -1;
+    int64_t unresolved = unresolved_step(&system, chosen == &coarse && cut ? &coarse : &fine, agree);
     /* the next has more nodes, and there has to be time for what comes after a pilot */
     int late = cut || (options->seconds > 0 && now - start + NEXT_COSTS * (now - before) > options->seconds);
     before = now;

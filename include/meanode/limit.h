@@ -90,7 +90,8 @@ mno_status mno_limit_depth_bias(const mno_problem *problem, const mno_limit_opti
 /* A limit with room for the problem's steps and sizes and so many depth nodes (0: no fields), everything NaN; and the copy
  * of one. Errors: MNO_ERR_MEMORY. */
 mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **limit, mno_error *err);
-double mno_limit_bytes(const mno_problem *problem, size_t nodes); /* of one */
+double mno_limit_bytes(const mno_problem *problem, size_t nodes);   /* of one */
+double mno_limit_storing(const mno_problem *problem, size_t nodes); /* of one while it goes into a result file */
 mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *err);
 void mno_limit_free(mno_limit *limit);
 

@@ -310,7 +310,7 @@ static void divergence_is_reported(void **state) {
   /* The search for sizes ends: no ensemble is large enough. */
   limit = solve_limit(&p, (mno_limit_options){.tolerance = 1e-3});
   assert_true(limit->diverged > 0);
-  assert_non_null(strstr(limit->parameters, "no finite solution"));
+  assert_non_null(strstr(limit->parameters, "its states grow"));
   mno_limit_free(limit);
   problem_free(&p);
 }
@@ -321,7 +321,9 @@ static void budgets_are_named(void **state) {
   mno_limit *limit = solve_limit(&p, (mno_limit_options){.tolerance = 1e-6, .seconds = 0.3});
   assert_false(limit->certified);
   assert_non_null(strstr(limit->parameters, "stopped at the time budget"));
-  assert_true(limit->output_error[p.K] > 1e-6 && limit->output_error[p.K] < 0.1);
+  /* a busy machine may not get to the last step, or to a second solution */
+  double error = limit->output_error[p.K];
+  assert_true(isnan(error) || (error > 1e-6 && error < 0.1));
   mno_limit_free(limit);
   limit = solve_limit(&p, (mno_limit_options){.tolerance = 1e-4, .memory = 4e6});
   assert_false(limit->certified);
@@ -331,7 +333,7 @@ static void budgets_are_named(void **state) {
   assert_false(limit->certified);
   assert_non_null(strstr(limit->parameters, "stopped at the time budget"));
   mno_limit_free(limit);
-  limit = solve_limit(&p, (mno_limit_options){.kind = MNO_LIMIT_TANGENT_ODE, .tolerance = 1e-13, .memory = 1e5});
+  limit = solve_limit(&p, (mno_limit_options){.kind = MNO_LIMIT_TANGENT_ODE, .tolerance = 1e-13, .memory = 4e5});
   assert_false(limit->certified);
   assert_non_null(strstr(limit->parameters, "stopped at the memory"));
   mno_limit_free(limit);
