@@ -14,7 +14,7 @@
 static struct {
   int error;     /* errno of the first write to stdout that failed, or 0 */
   bool gone;     /* whoever read stdout has left */
-  bool terminal; /* stdout is one */
+  bool terminal; /* stdout is or was one */
 } output;
 
 /* Occupies a closed descriptor. Lower ones are open, so that open() returns it. */
@@ -64,7 +64,7 @@ int mno_streams_open(void) {
     if (!occupy(fd)) return mno_status_exit_code(MNO_ERR_IO);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
-  output.terminal = isatty(STDOUT_FILENO);
+  output.terminal = isatty(STDOUT_FILENO) || errno == EIO; /* EIO: of one that hung up already */
   FILE *out = fopencookie(NULL, "w", (cookie_io_functions_t){.write = write_output}),
        *messages = fopencookie(NULL, "w", (cookie_io_functions_t){.write = write_message});
   if (!out || !messages) return mno_status_exit_code(MNO_ERR_MEMORY);

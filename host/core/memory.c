@@ -25,8 +25,8 @@ void *mno_alloc(size_t count, size_t size) {
 
 mno_status mno_fail_memory(mno_error *err, size_t bytes, const char *what) {
   mno_memory available = mno_memory_free();
-  return mno_fail(err, MNO_ERR_MEMORY, "out of memory: %s needs %.3g GiB; %.3g GiB are free%s", what,
-                  (double)bytes / 0x1p30, (double)available.bytes / 0x1p30, available.bound);
+  return mno_fail(err, MNO_ERR_MEMORY, "out of memory: %s needs %.3g GiB; %.3g GiB are free%s", what, (double)bytes / 0x1p30,
+                  (double)available.bytes / 0x1p30, available.bound);
 }
 
 double mno_now(void) {

@@ -4,9 +4,11 @@ import fcntl
 import itertools
 import os
 import pathlib
+import pty
 import re
 import subprocess
 import tempfile
+import termios
 import threading
 import unittest
 
@@ -181,6 +183,27 @@ class Streams(unittest.TestCase):
                 os.close(end)
             self.assertEqual(done.returncode, 0)
             self.whole(RUN)
+
+    def test_a_terminal_that_hung_up(self):
+        """It is a reader that left."""
+        for arguments, code, _ in COMMANDS:
+            master, terminal = pty.openpty()
+            os.close(master)
+            done = self.meanode(*arguments, stdout=terminal)
+            os.close(terminal)
+            self.assertEqual(done.returncode, code, (arguments, done.stderr))
+            self.assertNotIn("cannot write to standard output", done.stderr)
+            self.whole(arguments)
+
+    def test_a_terminal_that_was_stopped(self):
+        """Ctrl-S holds up what is shown, not the run."""
+        for style in ("auto", "bar", "lines"):
+            master, terminal = pty.openpty()
+            termios.tcflow(terminal, termios.TCOOFF)
+            self.assertEqual(self.meanode(*RUN, "--progress", style, stderr=terminal).returncode, 0)
+            self.whole(RUN)
+            os.close(terminal)
+            os.close(master)
 
     def test_figures_without_streams(self):
         """Python starts with sane descriptors, too."""
