@@ -64,7 +64,9 @@ static mno_status refuse_row(const mno_result *a, const mno_result *b, size_t ro
   if (known) mno_result_data_free(&x);
   return mno_fail(err, MNO_ERR_INPUT, "%s and %s belong to different sweeps: the instances of row %zu differ%s%s%s", a->path,
                   b->path, row, differ[0] ? "; the data file has changed between them: " : "", differ,
-                  !differ[0] ? "" : strchr(differ, ',') ? " differ" : " differs");
+                  !differ[0]            ? ""
+                  : strchr(differ, ',') ? " differ"
+                                        : " differs");
 }
 
 static mno_status same_sweep(const mno_result *a, const mno_result *b, mno_error *err) {

@@ -77,8 +77,8 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
   mno_result_data_free(data);
   if (why) return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", result->path, strerror(why));
   return mno_fail(err, MNO_ERR_INPUT,
-                  "%s: %s does not hold all that defines its problem: it was changed, or not written by this meanode", result->path,
-                  from->name);
+                  "%s: %s does not hold all that defines its problem: it was changed, or not written by this meanode",
+                  result->path, from->name);
 }
 
 static bool is_held(const mno_held_data *held, const mno_result_problem *problem) {

@@ -1,6 +1,9 @@
-/* Any data file gives finite numbers of consistent shapes, or an error that names the file. Never a crash or a hang. The
- * first byte chooses: 0  the rest is a file 1  edits of the bytes of a plain file, 4 bytes each: offset (3), xor; 255 cuts
- * there otherwise edits of the file's content through HDF5, 4 bytes each: object, what, value, how */
+/* Any data file gives finite numbers of consistent shapes, or an error that names the file. Never a crash or a hang.
+ * The first byte chooses:
+ *   0  the rest is a file
+ *   1  edits of the bytes of a plain file, 4 bytes each: offset (3), xor; 255 cuts there
+ *   otherwise edits of the file's content through HDF5, 4 bytes each: object, what, value, how
+ * Where HDF5 crashes on the first two kinds, it does so in a process apart that leaves a file crash-*; the search goes on */
 #define _GNU_SOURCE
 #include "core/h5.h"
 #include "data/reader.h"
