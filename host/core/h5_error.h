@@ -12,8 +12,8 @@ void mno_h5_unlock(void);
 /* Why HDF5 first failed since the lock was taken (or since the last question): the innermost cause. */
 const char *mno_h5_reason(char *text, size_t size);
 
-/* The system's error because of which a call of HDF5 failed since the lock was taken, 0 if there was none: reading or writing
- * failed, whatever is in the file. Many of HDF5's calls take such a failure for "is not there", so ask in the end. */
+/* The system's error because of which a call of HDF5 failed since the lock was taken; 0: there was none. Reading or writing
+ * failed, whatever is in the file. Many calls of HDF5 take such a failure for "is not there", so ask in the end. */
 int mno_h5_errno(void);
 
 /* Was the failure a signal that came between? Then it is forgotten, and the call may be tried again. */
