@@ -178,7 +178,7 @@ def judge(command, done, op, end, action, folder, safe, before, template, expect
     if action in HARMLESS and code and (op, end) not in HDF5_GIVES_UP:
         return f"{action} was not survived: {done.stderr.strip()[:300]}"
     if not command.output:
-            same = code or measured(done.stdout) == stdout
+        same = code or measured(done.stdout) == stdout
         return None if same else f"exit code 0, and another output: {done.stdout[:300]}"
     output = folder / command.output
     if code == 0 and common.contents(output) != whole:
