@@ -1,5 +1,5 @@
-"""A process that is killed before and after each call that changes something on the disk: --resume then ends with the bits of
-an undisturbed run, nothing that was on the disk is lost, and nothing is left lying about.
+"""A process that is killed before and after each call that changes something on the disk: --resume then ends with the bits
+of an undisturbed run, nothing that was on the disk is lost, and nothing is left lying about.
 
 usage: boundaries.py INTERPOSER [--every K] [--list]
 """
@@ -21,7 +21,7 @@ MORE = "run more.yaml -o half.h5 --progress none --resume"
 COMMANDS = {  # name: what is killed, its output, what is run afterwards
     "run": (RUN, "out.h5", RUN + " --resume"),
     "resume": (MORE, "half.h5", MORE),
-    "force": ("run tiny.yaml -o old.h5 --progress none --force", "old.h5", "run tiny.yaml -o old.h5 --progress none --resume"),
+    "force": (RUN.replace("out", "old") + " --force", "old.h5", RUN.replace("out", "old") + " --resume"),
     "merge": ("merge out.h5 s0.h5 s1.h5", "out.h5", "merge out.h5 s0.h5 s1.h5 --force"),
 }
 

@@ -31,7 +31,8 @@ def main():
                 done = common.run(folder, "run", f"{name}.yaml", "-o", "out.h5", "--resume", "--progress", "lines",
                                   interpose=interposer, clock=hours * 3600)
                 assert done.returncode == 0, done.stderr
-                assert "note" not in done.stdout + done.stderr, done.stdout + done.stderr  # the limit's budget was not used up
+                told = done.stdout + done.stderr
+                assert "note" not in told, told  # the limit's budget was not used up
                 jumps += 1
             assert common.contents(folder / "out.h5") == common.contents(folder / "alone.h5")
             with h5py.File(folder / "out.h5") as file:

@@ -120,8 +120,7 @@ def prepare(template, interpose):
         done = common.run(template, *arguments.split(), "--progress", "none")
         assert done.returncode == 0, done.stderr
     shutil.copy(template / "old.h5", template / "half.h5")
-    killed = common.run(template, "run", "sweep.yaml", "-o", "half.h5", "--resume", "--progress", "none", interpose=interpose,
-                        plan="fdatasync@.journal.new 2 killed")
+    killed = common.run(template, *RESUME.split(), interpose=interpose, plan="fdatasync@.journal.new 2 killed")
     assert killed.returncode == -9, killed.stderr
     assert common.counted(template, "half.h5") >= 12, "the killed run left nothing"
 
@@ -179,7 +178,8 @@ def judge(command, done, op, end, action, folder, safe, before, template, expect
     if action in HARMLESS and code and (op, end) not in HDF5_GIVES_UP:
         return f"{action} was not survived: {done.stderr.strip()[:300]}"
     if not command.output:
-            return None if code or measured(done.stdout) == stdout else f"exit code 0, and another output: {done.stdout[:300]}"
+        same = code or measured(done.stdout) == stdout
+        return None if same else f"exit code 0, and another output: {done.stdout[:300]}"
     output = folder / command.output
     if code == 0 and common.contents(output) != whole:
         return "exit code 0, and another content"

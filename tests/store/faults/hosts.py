@@ -1,5 +1,6 @@
-"""Two machines that share a folder over a network file system: flock does not reach the other one, answers get lost, a machine
-sleeps. Only one run at a time writes a file; the other is refused, or notices and ends with 74, and nothing is damaged.
+"""Two machines that share a folder over a network file system: flock does not reach the other one, answers get lost, a
+machine sleeps. Only one run at a time writes a file; the other is refused, or notices and ends with 74, and nothing is
+damaged.
 
 usage: hosts.py INTERPOSER [--rounds N]
 """
@@ -17,8 +18,8 @@ import common
 
 # A call that is done although its caller hears otherwise, because the question was sent twice or the answer was lost.
 LOST = ["rename@.h5 {} told-ENOENT", "rename@.h5 {} told-EIO", "rename@.journal 1 told-ENOENT", "rename@.journal 1 told-EIO",
-        "unlink@.journal 1 told-ENOENT", "unlink@.journal 1 told-EIO", "unlink@.lock 1 told-ENOENT", "unlink@.lock 1 told-EIO",
-        "open@.journal.new 1 told-EEXIST"]
+        "unlink@.journal 1 told-ENOENT", "unlink@.journal 1 told-EIO",
+        "unlink@.lock 1 told-ENOENT", "unlink@.lock 1 told-EIO", "open@.journal.new 1 told-EEXIST"]
 
 
 class Machine:
@@ -66,8 +67,8 @@ def main():
         assert common.run(folder, *command.replace("out", "alone").split()).returncode == 0
         expected = common.contents(folder / "alone.h5")
 
-        # Together, both before there is a name in the lock: one goes on. The other is refused, or has gone on for a while when
-        # the late one comes, and ends. (One after the other is fine too: the second then finds everything done.)
+        # Together, both before there is a name in the lock: one goes on. The other is refused, or has gone on for a while
+        # when the late one comes, and ends. (One after the other is fine too: the second then finds everything done.)
         together = 0
         for i in range(options.rounds):
             (folder / "out.h5").unlink(missing_ok=True)
@@ -85,9 +86,10 @@ def main():
 
         # Beside a living one: its signs of life are seen. Names of machines may be the same.
         (folder / "out.h5").unlink()
-        first = Machine(options.interposer, folder, "a", "run long.yaml -o out.h5 --progress none --threads 1")
+        long = "run long.yaml -o out.h5 --progress none --threads 1"
+        first = Machine(options.interposer, folder, "a", long)
         wait_for(lambda: common.counted(folder, "out.h5") > 0, "the first run does not begin")
-        second = Machine(options.interposer, folder, "b", "run long.yaml -o out.h5 --progress none --threads 1 --resume").end()
+        second = Machine(options.interposer, folder, "b", long + " --resume").end()
         assert refused_by(second, first), (second.code, second.errors)
         merge = Machine(options.interposer, folder, "b", "merge out.h5 alone.h5 --force").end()
         assert refused_by(merge, first), (merge.code, merge.errors)
@@ -96,7 +98,7 @@ def main():
         assert first.process.poll() is None
         first.process.send_signal(signal.SIGSTOP)
         had = common.present(folder / "out.h5")
-        second = Machine(options.interposer, folder, "b", "run long.yaml -o out.h5 --progress none --threads 1 --resume")
+        second = Machine(options.interposer, folder, "b", long + " --resume")
         lock = folder / "out.h5.lock"
         wait_for(lambda: "host b " in lock.read_text(errors="replace"), "the lock is not taken over")
         wait_for(lambda: len(common.present(folder / "out.h5")) > len(had) or second.process.poll() is not None,

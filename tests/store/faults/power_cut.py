@@ -112,8 +112,8 @@ def prepare(template, interposer):
     template.mkdir()
     (template / "long.yaml").write_text(common.sweep(seeds=12, L=1000))
     (template / "more.yaml").write_text(common.sweep(seeds=14, L=1000))
-    for arguments in ["run long.yaml -o done.h5", "run long.yaml -o s0.h5 --shard 0/2", "run long.yaml -o s1.h5 --shard 1/2"]:
-        done = common.run(template, *arguments.split(), "--progress", "none")
+    for output in ["done.h5", "s0.h5 --shard 0/2", "s1.h5 --shard 1/2"]:
+        done = common.run(template, *f"run long.yaml --progress none -o {output}".split())
         assert done.returncode == 0, done.stderr
     shutil.copy(template / "done.h5", template / "half.h5")
     killed = common.run(template, *COMMANDS["resume"][0].split(), interpose=interposer, plan="fsync@.new 2 kill")
@@ -155,7 +155,8 @@ def main():
         template, folder = scratch / "template", scratch / "work"
         prepare(template, options.interposer)
         for name, (command, output, again) in COMMANDS.items():
-            found = list(states(chooser, 0.2 if options.states else 1, template, folder, scratch / "trace", command, output, options.interposer))
+            share = 0.2 if options.states else 1
+            found = list(states(chooser, share, template, folder, scratch / "trace", command, output, options.interposer))
             expected = common.contents(folder / output)
             kept = found if not options.states else chooser.sample(found, min(len(found), options.states // len(COMMANDS)))
             for how, state, safe, syncs in kept:
