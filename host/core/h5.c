@@ -134,10 +134,11 @@ static uint64_t little_endian(const unsigned char *bytes) {
 bool mno_h5_read_head(int fd, mno_h5_head *head) {
   static const unsigned char signature[] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
   struct stat about;
-  if (fstat(fd, &about) != 0) return false;
+  if (TEMP_FAILURE_RETRY(fstat(fd, &about)) != 0) return false;
   for (off_t at = 0; at < about.st_size; at = at ? 2 * at : 512) {
     unsigned char bytes[64] = {0};
-    ssize_t n = pread(fd, bytes, sizeof bytes, at);
+    ssize_t n = TEMP_FAILURE_RETRY(pread(fd, bytes, sizeof bytes, at));
+    if (n < 0) return false;
     if (n < (ssize_t)sizeof signature || memcmp(bytes, signature, sizeof signature) != 0) continue;
     *head = (mno_h5_head){.at = at, .version = bytes[8]};
     if (head->version < 2) head->part = n == sizeof bytes && little_endian(bytes + (bytes[8] ? 52 : 48)) != UINT64_MAX;
@@ -146,6 +147,7 @@ bool mno_h5_read_head(int fd, mno_h5_head *head) {
     head->writing = head->version >= 3 && (bytes[11] & 5) != 0;
     return true;
   }
+  errno = 0;
   return false;
 }
 
@@ -202,7 +204,7 @@ bool mno_h5_busy(int fd, const char *path, char *why, size_t size) {
 
 static mno_status refuse(const char *path, bool (*tell)(int fd, const char *path, char *why, size_t size), mno_error *err) {
   char why[5120];
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  int fd = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   bool busy = fd >= 0 && tell(fd, path, why, sizeof why);
   if (fd >= 0) close(fd);
   return busy ? mno_fail(err, MNO_ERR_IO, "%s is %s", path, why) : MNO_OK;

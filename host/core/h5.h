@@ -46,7 +46,7 @@ typedef struct mno_h5_head {
   bool part;     /* one of the several files of HDF5's drivers family, split and multi; then size is that of all */
 } mno_h5_head;
 
-/* false: there is no HDF5 signature. */
+/* false: there is no HDF5 signature, or, with errno, the file cannot be read. */
 bool mno_h5_read_head(int fd, mno_h5_head *head);
 
 /* Is another program writing the file? Says how in words, with the remedy: "locked by ...". Honours HDF5_USE_FILE_LOCKING. */

@@ -147,12 +147,18 @@ static mno_status not_there(const mno_data_reader *r, int why) {
   return MNO_DATA_FAIL(r, "a link to %s, which is not there", target);
 }
 
+/* A disk or a file server that does not answer says nothing about the file. */
+static mno_status no_answer(const mno_data_reader *r, int why) {
+  return mno_fail(r->err, MNO_ERR_IO, "cannot read %s: %s", r->path, strerror(why));
+}
+
 static mno_status check_head(mno_data_reader *r, int fd, const struct stat *about) {
   unsigned char bytes[HEAD];
   mno_h5_head head;
-  ssize_t n = pread(fd, bytes, sizeof bytes, 0);
-  if (n < 0) return MNO_DATA_FAIL(r, "cannot be read: %s", strerror(errno));
+  ssize_t n = TEMP_FAILURE_RETRY(pread(fd, bytes, sizeof bytes, 0));
+  if (n < 0) return no_answer(r, errno);
   if (!mno_h5_read_head(fd, &head)) {
+    if (errno) return no_answer(r, errno);
     const char *what = kind_of(bytes, (size_t)n);
     return what ? MNO_DATA_FAIL(r, "not an HDF5 file but %s", what)
                 : MNO_DATA_FAIL(r, "%s", "not an HDF5 file, and no other kind that is known here; write x and y with h5py");
@@ -177,10 +183,14 @@ static mno_status check_head(mno_data_reader *r, int fd, const struct stat *abou
 
 mno_status mno_data_examine(mno_data_reader *r, int *fd) {
   struct stat about;
-  if (stat(r->path, &about) != 0) return not_there(r, errno);
+  if (TEMP_FAILURE_RETRY(stat(r->path, &about)) != 0)
+    return errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG || errno == EACCES
+               ? not_there(r, errno)
+               : no_answer(r, errno);
   const char *other = no_file(about.st_mode);
   if (other) return MNO_DATA_FAIL(r, "%s", other);
-  *fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  *fd = TEMP_FAILURE_RETRY(open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (*fd < 0 && errno != EACCES && errno != EPERM) return no_answer(r, errno);
   if (*fd < 0) return MNO_DATA_FAIL(r, "cannot be opened: %s", strerror(errno));
   return check_head(r, *fd, &about);
 }

@@ -506,18 +506,22 @@ static mno_status name_files(mno_store_files *files, const char *path, mno_outpu
 }
 
 /* Is the file in place still that of an earlier run, which the journal's run replaces when it ends? */
-static bool is_replaced(const mno_store_files *files) {
+static mno_status find_replaced(const mno_store_files *files, bool *is, mno_error *err) {
   mno_journal_reader reader;
   mno_entry entry;
   mno_file_mark mark;
-  mno_error err;
-  bool missing, more, is = false;
-  if (!mno_file_mark_of(files->path, &mark) || mno_journal_open(files->journal, &reader, &missing, &err) != MNO_OK)
-    return false;
-  for (int i = 0; i < 2 && !is && mno_journal_next(&reader, &entry, &more, &err) == MNO_OK && more; i++)
-    is = mno_journal_replaces(&entry, &mark);
-  mno_journal_reader_close(&reader);
-  return is;
+  bool missing, more = true;
+  *is = false;
+  if (!mno_file_mark_of(files->path, &mark)) return mno_fail(err, MNO_ERR_IO, "cannot read %s", files->shown);
+  mno_status status = mno_journal_open(files->journal, &reader, &missing, err);
+  if (status == MNO_OK) {
+    for (int i = 0; i < 2 && !*is && more && status == MNO_OK; i++) {
+      status = mno_journal_next(&reader, &entry, &more, err);
+      *is = status == MNO_OK && more && mno_journal_replaces(&entry, &mark);
+    }
+    mno_journal_reader_close(&reader);
+  }
+  return status == MNO_ERR_INPUT ? MNO_OK : status; /* what a damaged journal says is told later */
 }
 
 static mno_status look(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
@@ -579,9 +583,9 @@ static mno_status open_locked(mno_store_files *files, const mno_output *output, 
     mno_file_mark_of(files->path, &files->replaced);
     if (f.journal_there) note(files, "%s, of an earlier run, is dropped with what was not yet in its file", files->journal);
     file_there = f.journal_there = false;
-  } else if (file_there && f.journal_there && is_replaced(files)) {
-    files->replaces = true;
-    file_there = false;
+  } else if (file_there && f.journal_there) {
+    if ((done = find_replaced(files, &files->replaces, err)) != MNO_OK) return done;
+    file_there = !files->replaces;
   }
   done = look(files, plan, provenance, &f, file_there, status, seconds, first, err);
   if (mode != MNO_FORCE) files->replaces = false; /* what the journal holds is published at once */

@@ -66,7 +66,7 @@ bool mno_file_mark_of(const char *path, mno_file_mark *mark) {
   *mark = (mno_file_mark){0};
   if (open_file(path, O_RDONLY, &fd, &mark->size, &err) != MNO_OK) return false;
   size_t n = mark->size < MNO_SEAL_SIZE ? (size_t)mark->size : MNO_SEAL_SIZE;
-  bool ok = pread(fd, mark->end, n, (off_t)(mark->size - n)) == (ssize_t)n;
+  bool ok = mno_read_at(fd, mark->end, n, mark->size - n);
   close(fd);
   return ok;
 }
