@@ -151,14 +151,20 @@ def unknown(step):
     return f"the limit is not known at step {step}"
 
 
-def limit_at(limit, step, quantity):
-    """Values of a limit at a step, flat, NaN where it is not known, and the standard error of one of them: 0 where it was not estimated.
-    FileProblem if the file lacks the errors."""
+def limit_values(limit, step, quantity):
+    """Values of a limit (or None) at a step, flat; NaN where it is not known."""
     if limit is None or quantity not in limit or step >= limit.sizes["step"]:
-        return numpy.full(1, numpy.nan), 0.0
+        return numpy.full(1, numpy.nan)
+    return limit[quantity].values[step].ravel()
+
+
+def limit_at(limit, step, quantity):
+    """The same, and the standard error of one of them: 0 where it was not estimated. FileProblem if the file lacks the errors."""
+    value = limit_values(limit, step, quantity)
+    if not numpy.isfinite(value).all():
+        return value, 0.0
     if f"{quantity}_error" not in limit:
         raise FileProblem(f"{quantity}_error of a limit is missing")
-    value = limit[quantity].values[step].ravel()
     relative = float(limit[f"{quantity}_error"].values[step])
     return value, 0.0 if numpy.isnan(relative) else relative * rms(value)
 

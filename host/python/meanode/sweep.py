@@ -5,7 +5,7 @@ from scipy import stats
 
 from . import fitting
 from .reading import FileProblem
-from .shapes import addresses, limit_at, rms
+from .shapes import addresses, limit_values, rms
 
 
 class Problems:
@@ -43,7 +43,7 @@ class Problems:
 
     def field(self, kind, step, quantity="output"):
         """[problem] -> values of a limit at a step, flat; NaN where it is not known."""
-        return [limit_at(limit, step, quantity)[0] for limit in self.limits[kind]]
+        return [limit_values(limit, step, quantity) for limit in self.limits[kind]]
 
     def need_field(self, kind, step, quantity="output"):
         """FileProblem if a limit is not known at a step in any problem."""
@@ -53,7 +53,7 @@ class Problems:
     def limit_error(self, kind, step, quantity="output"):
         """[problem] -> the limit's own standard error, RMS over samples and coordinates; NaN where it is not known."""
         name = f"{quantity}_error"
-        return numpy.array([float(limit[name].values[step]) * rms(limit_at(limit, step, quantity)[0])
+        return numpy.array([float(limit[name].values[step]) * rms(limit_values(limit, step, quantity))
                             if limit is not None and name in limit and step < limit.sizes["step"] else numpy.nan for limit in self.limits[kind]])
 
     def shape_errors(self, step, references, quantity="output"):
