@@ -55,9 +55,10 @@ static size_t room_for(const mno_limit_options *options) {
 }
 
 size_t mno_randomised_most(const mno_randomised *s, const mno_design *d) {
-  double fields = mno_trajectory_bytes(s->problem, s->reduction->r, d->nodes),
-         left = (double)s->memory - mno_randomised_bytes(s, d, 0);
-  return (size_t)fmin((double)room_for(s->options), fmax(0, fmin(left, (double)s->memory / 2) / fields));
+  double fields = mno_trajectory_bytes(s->problem, s->reduction->r, d->nodes), memory = mno_limit_memory(s->options);
+  /* a card refuses itself what does not fit it */
+  double left = memory - kept_bytes(s, d, 0) - (s->options->engine ? 0 : worker_bytes(s, d));
+  return (size_t)fmin((double)room_for(s->options), fmax(0, fmin(left, memory / 2) / fields));
 }
 
 /* A number of particles that the user chose may be beyond the memory: said before anything is computed. A card's engine

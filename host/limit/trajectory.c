@@ -156,7 +156,9 @@ const char *mno_failure_text(mno_failure failure, int64_t step, char text[64]) {
   case MNO_SOLVED: text[0] = 0; break;
   case MNO_OUT_OF_TIME: snprintf(text, 64, "; stopped at the time budget"); break;
   case MNO_UNSOLVED: snprintf(text, 64, "; no finite solution found"); break;
-  case MNO_GREW: snprintf(text, 64, "; its states grow by more than %.0e at step %lld", MNO_LARGEST_GROWTH, k); break;
+  case MNO_GREW:
+    snprintf(text, 64, "; networks towards it grow by more than %.0e at step %lld", MNO_LARGEST_GROWTH, k);
+    break;
   case MNO_UNRESOLVED: snprintf(text, 64, "; it grows or falls too fast for depth nodes at step %lld", k); break;
   }
   return text;

@@ -310,7 +310,7 @@ static void divergence_is_reported(void **state) {
   /* The search for sizes ends: no ensemble is large enough. */
   limit = solve_limit(&p, (mno_limit_options){.tolerance = 1e-3});
   assert_true(limit->diverged > 0);
-  assert_non_null(strstr(limit->parameters, "its states grow"));
+  assert_non_null(strstr(limit->parameters, "networks towards it grow"));
   mno_limit_free(limit);
   problem_free(&p);
 }
