@@ -23,6 +23,11 @@ void *mno_alloc(size_t count, size_t size) {
   return block;
 }
 
+mno_status mno_fail_thread(mno_error *err, const char *what, int why) {
+  return mno_fail(err, MNO_ERR_INTERNAL,
+                  "cannot start %s: %s; raise the limit on processes (ulimit -u) or on memory (ulimit -v)", what, strerror(why));
+}
+
 mno_status mno_fail_memory(mno_error *err, size_t bytes, const char *what) {
   mno_memory available = mno_memory_free();
   return mno_fail(err, MNO_ERR_MEMORY, "out of memory: %s needs %.3g GiB; %.3g GiB are free%s", what, (double)bytes / 0x1p30,

@@ -15,6 +15,9 @@ void *mno_alloc_raw(size_t count, size_t size);
 /* The message for a failed allocation: returns MNO_ERR_MEMORY. */
 mno_status mno_fail_memory(mno_error *err, size_t bytes, const char *what);
 
+/* The same for a thread that cannot be started, with the system's error `why` and the remedy: returns MNO_ERR_INTERNAL. */
+mno_status mno_fail_thread(mno_error *err, const char *what, int why);
+
 /* Memory that this process may still use. For messages: "%.3g GiB are free%s", bytes / 0x1p30, bound. */
 typedef struct mno_memory {
   size_t bytes;

@@ -288,7 +288,7 @@ static mno_status keep(mno_lock *lock, mno_error *err) {
   int why = pthread_create(&lock->keeper, NULL, keeper, lock);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   lock->kept = !why;
-  return why ? mno_fail(err, MNO_ERR_INTERNAL, "cannot start the thread of a lock: %s", strerror(why)) : MNO_OK;
+  return why ? mno_fail_thread(err, "the thread of a lock", why) : MNO_OK;
 }
 
 mno_status mno_lock_take(const char *path, const char *shown, mno_lock **lock, mno_error *err) {

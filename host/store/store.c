@@ -238,10 +238,7 @@ static mno_status start_threads(mno_store *store, mno_error *err) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (!why) return MNO_OK;
   end_threads(store);
-  return mno_fail(err, MNO_ERR_INTERNAL,
-                  "cannot start the threads of the store: %s; raise the limit on processes (ulimit -u) or on memory "
-                  "(ulimit -v)",
-                  strerror(why));
+  return mno_fail_thread(err, "the threads of the store", why);
 }
 
 mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_provenance *provenance, mno_open_mode mode,

@@ -156,7 +156,7 @@ meanode(0, "merge", "results/both.h5", "results/shard0.h5", "results/shard1.h5")
 
 # A result file that somebody has open for writing is no damaged file.
 with h5py.File("results/my.h5", "r+"):
-    meanode(65, "info", "results/my.h5", words=["locked by another program"], absent=["damaged"])
+    meanode(74, "info", "results/my.h5", words=["locked by another program"], absent=["damaged"])
 meanode(0, "info", "results/my.h5")
 
 # Data that were drawn have no source.
