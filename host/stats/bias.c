@@ -104,10 +104,16 @@ static void all_none(mno_fit *fit, const char *why) {
   for (int i = 0; i < 4; i++) mno_estimate_none(all[i], "%s", why);
 }
 
-static bool is_known(const mno_runs *runs) {
-  for (size_t x = 0; x < runs->size; x++)
-    if (!isfinite(runs->limit[x])) return false;
-  return !isinf(runs->limit_deviation);
+/* Why nothing can be said against the limit; NULL: it is known. */
+static const char *unknown(const mno_runs *runs) {
+  static const char *const why = "the limit is not known at this step";
+  double norm = 0;
+  for (size_t x = 0; x < runs->size; x++) norm = hypot(norm, runs->limit[x]);
+  if (!isfinite(norm) || isinf(runs->limit_deviation)) return why;
+  /* That far off, it is no reference for anything that is near it. */
+  return norm > 0 && runs->limit_deviation >= norm / sqrt((double)runs->size)
+             ? "the limit is not known at this step: its own error is as large as the limit"
+             : NULL;
 }
 
 /* From averages over seeds against the limit. */
@@ -116,8 +122,8 @@ static mno_status fit_averages(const mno_runs *runs, const mno_cells *cells, con
   const char *why = mno_cells_lack(cells);
   if (!runs->limit)
     why = "needs a limit: add limit: {kind: mean-ode} to the configuration";
-  else if (!is_known(runs))
-    why = "the limit is not known at this step";
+  else if (unknown(runs))
+    why = unknown(runs);
   else if (!why && mno_distinct(cells->M, cells->count) < 2)
     why = "needs at least two values of M, to tell depth bias from width bias";
   if (why) {
