@@ -32,9 +32,8 @@ static void print_attribute(const mno_result *result, const char *name) {
 }
 
 static int print_file(const char *path) {
-  static const char *const attributes[] = {"title",  "source",    "history",   "references", "backend",
-                                           "device", "precision", "generator", "settings",
-                                           "data_source", "data_taken_from"};
+  static const char *const attributes[] = {"title",     "source",    "history",  "references",  "backend",        "device",
+                                           "precision", "generator", "settings", "data_source", "data_taken_from"};
   mno_error err = {0};
   mno_result *result;
   mno_status status = mno_result_open(path, &result, &err);

@@ -248,7 +248,8 @@ int mno_command_run(int argc, char **argv) {
   mno_held_data *held = NULL;
   char *command = join(argc, argv);
   arguments.options.command = command;
-  mno_status status = arguments.from ? load_from(&arguments, &sweep, &held, &err) : mno_sweep_load(arguments.config, &sweep, &err);
+  mno_status status =
+      arguments.from ? load_from(&arguments, &sweep, &held, &err) : mno_sweep_load(arguments.config, &sweep, &err);
   if (status == MNO_OK) status = mno_plan_build_held(sweep, arguments.precision, held, &plan, &err);
   mno_held_data_free(held);
   if (status == MNO_OK && mno_mpi_rank() == 0) mno_print_note(plan);

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-static int depth;       /* under the lock */
-static char first[512]; /* innermost cause of the first failure since the lock was taken */
+static int depth;        /* under the lock */
+static char first[512];  /* innermost cause of the first failure since the lock was taken */
 static int system_error; /* because of which that call failed, or 0 */
 
 /* How the host program wants to hear of HDF5's errors; under the lock. */
@@ -170,7 +170,8 @@ static void name_holder(int fd, char *text, size_t size) {
   while (fgets(line, sizeof line, locks)) {
     long pid;
     unsigned long inode;
-    if (sscanf(line, "%*d: FLOCK %*s WRITE %ld %*x:%*x:%lu", &pid, &inode) != 2 || inode != about.st_ino || pid <= 0) continue;
+    if (sscanf(line, "%*d: FLOCK %*s WRITE %ld %*x:%*x:%lu", &pid, &inode) != 2 || inode != about.st_ino || pid <= 0)
+      continue;
     snprintf(path, sizeof path, "/proc/%ld/comm", pid);
     FILE *comm = fopen(path, "re");
     if (comm && fgets(name, sizeof name, comm)) name[strcspn(name, "\n")] = 0;
@@ -186,7 +187,8 @@ static bool tell_lock(int fd, const char *path, char *why, size_t size) {
   if (!is_locked(fd)) return false;
   name_holder(fd, holder, sizeof holder);
   snprintf(why, size,
-           "locked by another program%s, which has it open for writing; close it there (in a notebook: close(), or end its kernel)",
+           "locked by another program%s, which has it open for writing; close it there (in a notebook: close(), or end its "
+           "kernel)",
            holder);
   return true;
 }
@@ -195,10 +197,11 @@ bool mno_h5_busy(int fd, const char *path, char *why, size_t size) {
   mno_h5_head head;
   if (tell_lock(fd, path, why, size)) return true;
   if (!mno_h5_read_head(fd, &head) || !head.writing) return false;
-  snprintf(why, size,
-           "marked as open for writing: it is still being written, or its writer was killed; close it there, or, if no program "
-           "has it open, h5clear -s %s removes the mark",
-           path);
+  snprintf(
+      why, size,
+      "marked as open for writing: it is still being written, or its writer was killed; close it there, or, if no program "
+      "has it open, h5clear -s %s removes the mark",
+      path);
   return true;
 }
 

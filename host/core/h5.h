@@ -26,8 +26,9 @@ mno_status mno_h5_room(mno_error *err);
 /* Why HDF5 first failed since the lock was taken (or since the last question): the innermost cause. */
 const char *mno_h5_reason(char *text, size_t size);
 
-/* The system's error because of which a call of HDF5 failed since the lock was taken, 0 if there was none: reading or writing
- * failed, whatever is in the file. Many of HDF5's calls take such a failure for "is not there", so ask in the end. */
+/* The system's error because of which a call of HDF5 failed since the lock was taken, 0 if there was none: reading or
+ * writing failed, whatever is in the file. Many of HDF5's calls take such a failure for "is not there", so ask in the end.
+ */
 int mno_h5_errno(void);
 
 /* Was the failure a signal that came between? Then it is forgotten, and the call may be tried again. */
@@ -49,7 +50,8 @@ typedef struct mno_h5_head {
 /* false: there is no HDF5 signature, or, with errno, the file cannot be read. */
 bool mno_h5_read_head(int fd, mno_h5_head *head);
 
-/* Is another program writing the file? Says how in words, with the remedy: "locked by ...". Honours HDF5_USE_FILE_LOCKING. */
+/* Is another program writing the file? Says how in words, with the remedy: "locked by ...". Honours HDF5_USE_FILE_LOCKING.
+ */
 bool mno_h5_busy(int fd, const char *path, char *why, size_t size);
 
 /* The same by name, as an error MNO_ERR_IO; MNO_OK also for what is not there or no HDF5 file. */

@@ -25,7 +25,8 @@ void *mno_alloc(size_t count, size_t size) {
 
 mno_status mno_fail_thread(mno_error *err, const char *what, int why) {
   return mno_fail(err, MNO_ERR_INTERNAL,
-                  "cannot start %s: %s; raise the limit on processes (ulimit -u) or on memory (ulimit -v)", what, strerror(why));
+                  "cannot start %s: %s; raise the limit on processes (ulimit -u) or on memory (ulimit -v)", what,
+                  strerror(why));
 }
 
 mno_status mno_fail_memory(mno_error *err, size_t bytes, const char *what) {

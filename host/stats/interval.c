@@ -81,8 +81,9 @@ void mno_norm_interval(const mno_norm_moments *m, mno_estimate *estimate) {
   double widen = gsl_cdf_tdist_Pinv(0.975, freedom) / gsl_cdf_ugaussian_Pinv(0.975);
 
   /* Upper end: the largest theta whose lower quantile is still below what was seen. Less than noise alone gives in all but
-   * 16% of cases tells nothing more of mu, but rather that V is not what the runs have (few of them far away, say): the bound
-   * does not go below that of this quantile (power-constrained limits: Cowan, Cranmer, Gross, Vitells, arXiv 1105.3166). */
+   * 16% of cases tells nothing more of mu, but rather that V is not what the runs have (few of them far away, say): the
+   * bound does not go below that of this quantile (power-constrained limits: Cowan, Cranmer, Gross, Vitells, arXiv
+   * 1105.3166). */
   double seen = fmax(m->square, square_quantile(0.16, 0, direction, trace, trace2, estimated, widen));
   double top = fmax(excess, 0) + 1e3 * (sqrt(trace2) + widen * widen * direction);
   while (square_quantile(0.025, top, direction, trace, trace2, estimated, widen) < seen) top *= 2;

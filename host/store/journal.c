@@ -144,7 +144,6 @@ mno_status mno_journal_create(const char *path, const mno_plan *plan, const char
   if (status == MNO_OK) {
     journal->fd = mno_output_aside(fresh, like);
     if (journal->fd < 0 || fcntl(journal->fd, F_SETFL, O_APPEND) != 0)
-    if (journal->fd < 0 || fcntl(journal->fd, F_SETFL, O_APPEND) != 0)
       status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", fresh, strerror(errno));
   }
   if (status == MNO_OK) mno_journal_match(journal->fd, like);

@@ -34,8 +34,8 @@ typedef struct owner {
 
 struct mno_lock {
   char *path, *shown, *name; /* of the result, of the result in messages, of the lock file */
-  int fd;            /* holds the flock */
-  bool shared;       /* perhaps by machines that the flock does not reach */
+  int fd;                    /* holds the flock */
+  bool shared;               /* perhaps by machines that the flock does not reach */
   owner own;
   atomic_ullong beats;
   pthread_t keeper;
@@ -144,8 +144,8 @@ static mno_status cannot(const mno_lock *lock, int why, mno_error *err) {
   if (why == ELOOP)
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s is a link; it must not be", lock->shown, lock->name);
   if (why == EACCES && lstat(lock->name, &about) == 0)
-    return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s is there and belongs to another user (%u)", lock->shown, lock->name,
-                    (unsigned)about.st_uid);
+    return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s is there and belongs to another user (%u)", lock->shown,
+                    lock->name, (unsigned)about.st_uid);
   if (why == EACCES || why == EROFS)
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: its folder takes no new files (%s: %s)", lock->shown, lock->name,
                     strerror(why));
@@ -166,10 +166,11 @@ static int open_file(const mno_lock *lock, int how) {
 /* ---- Taking */
 
 static mno_status refuse(const char *path, const owner *other, mno_error *err) {
-  return mno_fail(err, MNO_ERR_IO,
-                  "%s is being written by another run: process %ld on host %s; wait for it, or choose another output (tasks of a job "
-                  "array need one each: put the task's number into its name)",
-                  path, other->pid, other->host);
+  return mno_fail(
+      err, MNO_ERR_IO,
+      "%s is being written by another run: process %ld on host %s; wait for it, or choose another output (tasks of a job "
+      "array need one each: put the task's number into its name)",
+      path, other->pid, other->host);
 }
 
 /* Does a flock on this file keep out everybody who can open it? Of others it may be known to this machine only. */

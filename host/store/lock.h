@@ -20,9 +20,9 @@
 
 typedef struct mno_lock mno_lock;
 
-/* Takes PATH.lock, which is as private as PATH, and gives signs of life from a thread of its own; `shown` is the output's name
- * in messages. MNO_ERR_IO with the owner's host and process if another run holds it. A lock whose owner is gone is taken over:
- * on one machine flock tells; the lock of another machine is stale when its owner gives no sign of life. */
+/* Takes PATH.lock, which is as private as PATH, and gives signs of life from a thread of its own; `shown` is the output's
+ * name in messages. MNO_ERR_IO with the owner's host and process if another run holds it. A lock whose owner is gone is
+ * taken over: on one machine flock tells; the lock of another machine is stale when its owner gives no sign of life. */
 mno_status mno_lock_take(const char *path, const char *shown, mno_lock **lock, mno_error *err);
 
 /* Is it still ours? MNO_ERR_IO with the new owner if not. */

@@ -19,7 +19,7 @@ typedef struct mno_store_files {
   int published;                /* the result file's present version; survives its removal */
   mno_file_mark mark;           /* of that version ... */
   struct timespec written;      /* ... and when it was last changed */
-  bool replaces;          /* the file in place is an earlier run's and stays there until this one ends; published has no name */
+  bool replaces; /* the file in place is an earlier run's and stays there until this one ends; published has no name */
   mno_file_mark replaced; /* of that file */
   char *settings;         /* of the plan */
   mno_limit **limit;      /* [problem_count][MNO_LIMIT_KINDS] found in the file, or NULL */

@@ -36,8 +36,8 @@ typedef struct mno_backend {
   /* Is there a device? Writes one line that describes it, or says why not and what to do. Cheap. */
   mno_status (*probe)(char *description, size_t size);
 
-  /* Optional: the libraries that this plan's numbers depend on (NULL: any plan's), with their versions. Loads them, which may
-   * take most of a second. An empty text: none. */
+  /* Optional: the libraries that this plan's numbers depend on (NULL: any plan's), with their versions. Loads them, which
+   * may take most of a second. An empty text: none. */
   void (*libraries)(const mno_plan *plan, char *text, size_t size);
 
   /* Trains the instances of a job and emits a record for each. Divergence is an outcome of the instance, not an error.

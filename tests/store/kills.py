@@ -16,8 +16,7 @@ import sys
 import tempfile
 import time
 
-import h5py
-import numpy as np
+from contents import contents
 
 MEANODE = os.environ["MEANODE"]
 CONFIG = """\
@@ -28,21 +27,6 @@ limit: {{kind: none}}
 sweep: {{L: [{L[0]}, {L[1]}, {L[2]}], M: [4, 8, 16], seeds: {seeds}}}
 record: {{steps: all, output: true, embedding: true}}
 """
-
-
-def contents(path):
-    """Everything in a file but wall times, as bytes."""
-    found = {}
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset) and item.shape is not None and name.split("/")[-1] != "seconds":
-            data = item[()]
-            found[name] = data.tobytes() if isinstance(data, np.ndarray) else data
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-        assert (file["status"][()] >= 0).all()
-    return found
 
 
 def ranks_of(output):

@@ -74,23 +74,16 @@ def draw_authors(results, step=None, quantity="output", problem=0):
 
 def not_known(problems, step, quantity):
     """Why the distance of the limits is not known."""
-    for kind in ("mean-ode", "joint"):
-        try:
-            problems.need_field(kind, step, quantity)
-        except FileProblem as problem:
-            return str(problem)
-    return f"this figure needs problems with D >= {SMALL_D} in which both limits are known at step {step}"
+    lacking = problems.lacking_field(("mean-ode", "joint"), step, quantity)
+    return lacking or f"this figure needs problems with D >= {SMALL_D} in which both limits are known at step {step}"
 
 
 def not_recorded(problems, step, quantity, kind):
     """Why no distance of networks to a limit is known."""
     if all(quantity not in data for data in problems.data):
         return f"{quantity} was not recorded: record: {{{quantity}: true}} in the configuration"
-    try:
-        problems.need_field(kind, step, quantity)
-    except FileProblem as problem:
-        return str(problem)
-    return f"no network with D >= {SMALL_D} and L M >= {LARGE} D has a finite distance to the limit at step {step} in every draw"
+    lacking = problems.lacking_field((kind,), step, quantity)
+    return lacking or f"no network with D >= {SMALL_D} and L M >= {LARGE} D has a finite distance to the limit at step {step} in every draw"
 
 
 def over_large(problems, values, why):

@@ -74,12 +74,8 @@ def two_limits(axis, problems, steps, quantity):
 
 def both_known(problems, step, quantity):
     """Why no distance of the limits can be shown."""
-    for kind in ("mean-ode", "tangent-ode"):
-        try:
-            problems.need_field(kind, step, quantity)
-        except FileProblem as problem:
-            return str(problem)
-    return f"the limits are closer than their own errors at step {step}, or these are not known"
+    lacking = problems.lacking_field(("mean-ode", "tangent-ode"), step, quantity)
+    return lacking or f"the limits are closer than their own errors at step {step}, or these are not known"
 
 
 def networks(axis, problems, k, quantity):

@@ -50,6 +50,15 @@ class Problems:
         if not any(numpy.isfinite(field).all() for field in self.field(kind, step, quantity)):
             raise FileProblem(f"the limit {kind} is not known at step {step}")
 
+    def lacking_field(self, kinds, step, quantity="output"):
+        """Why one of some limits is not known at a step in any problem; None if all are."""
+        for kind in kinds:
+            try:
+                self.need_field(kind, step, quantity)
+            except FileProblem as problem:
+                return str(problem)
+        return None
+
     def limit_error(self, kind, step, quantity="output"):
         """[problem] -> the limit's own standard error, RMS over samples and coordinates; NaN where it is not known."""
         name = f"{quantity}_error"

@@ -6,9 +6,12 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 
 import h5py
-import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from contents import contents  # noqa: E402, F401: a neighbour of this folder
 
 MEANODE = os.environ["MEANODE"]
 SWEEP = """\
@@ -33,20 +36,6 @@ def run(folder, *arguments, interpose=None, timeout=120, **faults):
         environment |= {f"FAULTS_{name.upper()}": str(value) for name, value in faults.items()}
     return subprocess.run([MEANODE, *map(str, arguments)], cwd=folder, env=environment, capture_output=True, text=True,
                           errors="replace", timeout=timeout)
-
-
-def contents(path):
-    """Everything in a result file but wall times, as bytes."""
-    found = {}
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset) and item.shape is not None and name.split("/")[-1] != "seconds":
-            data = item[()]
-            found[name] = data.tobytes() if isinstance(data, np.ndarray) else data
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-    return found
 
 
 def journal_ids(data):
