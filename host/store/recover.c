@@ -11,184 +11,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-void mno_files_init(mno_store_files *files) { *files = (mno_store_files){.published = -1}; }
-
-void mno_files_close(mno_store_files *files) {
-  if (files->published >= 0) close(files->published);
-  mno_lock_release(files->lock);
-  for (size_t i = 0; i < files->limits; i++) mno_limit_free(files->limit[i]);
-  free(files->limit);
-  free(files->settings);
-  free(files->path);
-  free(files->journal);
-  free(files->fresh);
-  free(files->shown);
-  mno_files_init(files);
-}
-
-static void note(mno_store_files *files, const char *format, ...) {
-  size_t used = strlen(files->note);
-  if (used + 2 > sizeof files->note) return;
-  if (used) files->note[used++] = '\n';
-  va_list args;
-  va_start(args, format);
-  vsnprintf(files->note + used, sizeof files->note - used, format, args);
-  va_end(args);
-}
-
-/* ---- Publishing */
-
-mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *err) {
-  int fd = TEMP_FAILURE_RETRY(open(files->fresh, O_RDWR | O_CLOEXEC));
-  struct stat about;
-  int why = 0;
-  off_t more = (off_t)(bytes + bytes / 8 + (64 << 10));
-  if (fd < 0 || TEMP_FAILURE_RETRY(fstat(fd, &about)) != 0)
-    why = errno;
-  else if (TEMP_FAILURE_RETRY(fallocate(fd, FALLOC_FL_KEEP_SIZE, about.st_size, more)) != 0 && errno != EOPNOTSUPP &&
-           errno != ENOSYS)
-    why = errno;
-  if (fd >= 0) close(fd);
-  return why ? mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->shown, strerror(why)) : MNO_OK;
-}
-
-void mno_files_write_out(const mno_store_files *files) {
-  int fd = open(files->fresh, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-  close(fd);
-}
-
-bool mno_files_journal_is_there(const mno_store_files *files, const mno_journal *journal) {
-  return mno_has_name(journal->fd, files->journal);
-}
-
-/* Where an open file is to be found now; false: nowhere. */
-static bool is_now_at(int fd, char *path, size_t size) {
-  char link[32];
-  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  ssize_t n = fd < 0 ? -1 : readlink(link, path, size - 1);
-  if (n <= 0) return false;
-  path[n] = 0;
-  return mno_has_name(fd, path);
-}
-
-void mno_files_remains(const mno_store_files *files, const mno_journal *journal, bool all_published, char *text,
-                       size_t size) {
-  char place[1024];
-  static const char *const goes_on = "the same command with --resume goes on";
-  if (mno_files_journal_is_there(files, journal) && files->replaces) {
-    snprintf(text, size,
-             "what was finished before is kept in the journal, %.600s is still that of the run before; --resume instead of "
-             "--force goes on",
-             files->shown);
-  } else if (mno_files_journal_is_there(files, journal)) {
-    snprintf(text, size, "what was finished before is kept; %s", goes_on);
-  } else if (all_published && mno_files_published_is_there(files)) {
-    snprintf(text, size, "what was finished is in %.600s; %s", files->shown, goes_on);
-  } else if (is_now_at(journal->fd, place, sizeof place)) {
-    snprintf(text, size,
-             "the folder or the journal was renamed while the run was writing: what was finished is in %.900s, and "
-             "beside it; --resume goes on when both are back in their place, or with -o for their new one",
-             place);
-  } else if (mno_files_published_is_there(files)) {
-    snprintf(text, size, "only what had come into %.600s is kept, what was in the journal alone is lost; %s", files->shown,
-             goes_on);
-  } else if (!files->replaces && is_now_at(files->published, place, sizeof place)) {
-    snprintf(text, size, "%.600s is now at %.900s, with what had come into it; the rest was removed and is lost",
-             files->shown, place);
-  } else {
-    snprintf(text, size, "%.600s and its journal were removed while the run was writing: what it had finished is lost%s",
-             files->shown, files->replaces ? "; the file of the run before it was not touched by it" : "");
-  }
-}
-
-bool mno_files_published_is_there(const mno_store_files *files) { return mno_has_name(files->published, files->path); }
-
-/* The file whose mode, owner and attributes the next version gets: the one in place, or, if somebody has removed it, the
- * one that was there. */
-const char *mno_files_like(const mno_store_files *files, char room[MNO_FILES_LIKE]) {
-  if (files->published < 0 || mno_exists(files->path)) return files->path;
-  snprintf(room, MNO_FILES_LIKE, "/proc/self/fd/%d", files->published);
-  return room;
-}
-
-static void set_published(mno_store_files *files, int fd) {
-  struct stat about;
-  char name[MNO_FILES_LIKE];
-  if (files->published >= 0) close(files->published);
-  files->published = fd;
-  snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-  if (fstat(fd, &about) == 0) files->written = about.st_mtim;
-  mno_file_mark_of(name, &files->mark);
-}
-
-bool mno_files_are_changed(mno_store_files *files) {
-  struct stat about;
-  mno_seal seal;
-  mno_file_mark mark;
-  mno_error err;
-  char name[MNO_FILES_LIKE];
-  if (TEMP_FAILURE_RETRY(fstat(files->published, &about)) != 0) return false;
-  if (about.st_mtim.tv_sec != files->written.tv_sec || about.st_mtim.tv_nsec != files->written.tv_nsec) {
-    snprintf(name, sizeof name, "/proc/self/fd/%d", files->published);
-    if (mno_seal_check(name, &seal, &err) != MNO_OK || seal != MNO_SEALED || !mno_file_mark_of(name, &mark) ||
-        memcmp(&mark, &files->mark, sizeof mark) != 0)
-      return true;
-    files->written = about.st_mtim; /* only touched */
-  }
-  return !files->replaces && mno_exists(files->path) && !mno_files_published_is_there(files);
-}
-
-mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
-  struct stat about;
-  char room[MNO_FILES_LIKE];
-  mno_status status = mno_lock_check(files->lock, err);
-  if (status != MNO_OK) return status;
-  if (TEMP_FAILURE_RETRY(stat(files->fresh, &about)) != 0 ||
-      TEMP_FAILURE_RETRY(truncate(files->fresh, about.st_size)) != 0) /* gives back what was reserved */
-    return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->shown, strerror(errno));
-  mno_files_write_out(files); /* while its checksum is taken */
-  int fd;
-  status = mno_output_publish(files->fresh, files->path, mno_files_like(files, room), &files->lost, &fd, err);
-  if (status != MNO_OK) return status;
-  files->replaces = false;
-  set_published(files, fd);
-  int journal = open(files->journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  if (journal < 0) return MNO_OK;
-  mno_journal_match(journal, files->path); /* the user may have changed the mode since */
-  close(journal);
-  return MNO_OK;
-}
-
-/* The first version of a run that begins anew beside an earlier one's file: complete, but without a name. */
-static mno_status keep_aside(mno_store_files *files, mno_error *err) {
-  mno_status status = mno_seal_write(files->fresh, err);
-  int fd = status == MNO_OK ? TEMP_FAILURE_RETRY(open(files->fresh, O_RDONLY | O_CLOEXEC)) : -1;
-  if (status == MNO_OK && fd < 0) status = mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", files->fresh, strerror(errno));
-  if (status == MNO_OK) set_published(files, fd);
-  if (status == MNO_OK) files->lost = mno_output_match(files->published, files->path); /* to tell it now */
-  if (status == MNO_OK) mno_make_way(files->fresh);
-  return status;
-}
-
-/* Removes a file of ours. */
-static void remove_own(const mno_store_files *files, const char *path) {
-  mno_error other;
-  if (mno_lock_check(files->lock, &other) == MNO_OK) TEMP_FAILURE_RETRY(unlink(path));
-}
-
-void mno_files_drop(mno_store_files *files) { remove_own(files, files->fresh); }
-
-void mno_files_done(mno_store_files *files) { remove_own(files, files->journal); }
 
 /* ---- What an earlier run left */
 
@@ -223,7 +51,7 @@ static mno_status open_base(mno_store_files *files, const mno_plan *plan, const 
                       why.message);
     char *end = strchr(why.message, '\n');
     if (end) *end = 0;
-    note(files, "%s; it is made again from %s", why.message, files->journal);
+    mno_files_note(files, "%s; it is made again from %s", why.message, files->journal);
     return MNO_OK;
   }
   mno_result_file *file = f->base->file;
@@ -349,7 +177,7 @@ static mno_status compare_header(mno_store_files *files, const mno_plan *plan, c
   if (done == MNO_ERR_INPUT && files->replaces) add_way_back(files, err);
   *foreign = done == MNO_ERR_INPUT && is_of_run_before(f);
   if (!*foreign) return done;
-  note(files, "%s is of the run that was replaced; it is left out", files->journal);
+  mno_files_note(files, "%s is of the run that was replaced; it is left out", files->journal);
   return MNO_OK;
 }
 
@@ -359,7 +187,7 @@ static mno_status read_journal(mno_store_files *files, const mno_plan *plan, con
   mno_error why = {0};
   mno_status done = mno_journal_open(files->journal, &f->journal, &missing, &why);
   if (done == MNO_ERR_INPUT && f->base) {
-    note(files, "%s; only what is in %s is kept", why.message, files->shown);
+    mno_files_note(files, "%s; only what is in %s is kept", why.message, files->shown);
     return MNO_OK;
   }
   if (done != MNO_OK) return mno_fail(err, done, "%s", why.message);
@@ -379,9 +207,10 @@ static mno_status read_journal(mno_store_files *files, const mno_plan *plan, con
     }
   }
   if (done == MNO_OK && f->journal.damaged)
-    note(files, "%s is %s; the %zu entries outside the damage are kept, what is lost is computed again", files->journal,
-         f->journal.damage, entries);
-  if (done == MNO_OK && foreign) note(files, "%s: %zu entries of another run are left out", files->journal, foreign);
+    mno_files_note(files, "%s is %s; the %zu entries outside the damage are kept, what is lost is computed again",
+                   files->journal, f->journal.damage, entries);
+  if (done == MNO_OK && foreign)
+    mno_files_note(files, "%s: %zu entries of another run are left out", files->journal, foreign);
   return done;
 }
 
@@ -427,7 +256,7 @@ static void add_remedy(mno_error *err) {
 }
 
 static void note_names(mno_store_files *files, const char *words, const mno_names *names) {
-  if (names->count) note(files, "%s %s: %s", files->shown, words, names->text);
+  if (names->count) mno_files_note(files, "%s %s: %s", files->shown, words, names->text);
 }
 
 static void keep_additions(mno_store_files *files, const mno_plan *plan, const found *f, mno_layout *layout) {
@@ -486,7 +315,7 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
   if (status == MNO_OK) status = mno_layout_tables(layout, row_status, seconds, err);
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
-  if (status == MNO_OK) status = files->replaces ? keep_aside(files, err) : mno_files_replace(files, err);
+  if (status == MNO_OK) status = files->replaces ? mno_files_keep_aside(files, err) : mno_files_replace(files, err);
   if (status != MNO_OK) mno_files_drop(files);
   free(history);
   return status;
@@ -574,14 +403,15 @@ static mno_status open_locked(mno_store_files *files, const mno_output *output, 
   if (done != MNO_OK) return done;
   size_t others = mno_output_other_names(output);
   if (others)
-    note(files,
-         "%s has %zu other name%s (hard links); the results take this one, and what has the other%s keeps its content",
-         files->shown, others, others == 1 ? "" : "s", others == 1 ? "" : "s");
+    mno_files_note(
+        files, "%s has %zu other name%s (hard links); the results take this one, and what has the other%s keeps its content",
+        files->shown, others, others == 1 ? "" : "s", others == 1 ? "" : "s");
   if (mode == MNO_FORCE && (done = mno_h5_locked(files->path, err)) != MNO_OK) return done;
   if (mode == MNO_FORCE) {
     files->replaces = file_there;
     mno_file_mark_of(files->path, &files->replaced);
-    if (f.journal_there) note(files, "%s, of an earlier run, is dropped with what was not yet in its file", files->journal);
+    if (f.journal_there)
+      mno_files_note(files, "%s, of an earlier run, is dropped with what was not yet in its file", files->journal);
     file_there = f.journal_there = false;
   } else if (file_there && f.journal_there) {
     if ((done = find_replaced(files, &files->replaces, err)) != MNO_OK) return done;
@@ -593,7 +423,7 @@ static mno_status open_locked(mno_store_files *files, const mno_output *output, 
   if (done == MNO_OK && files->lost) {
     char what[80];
     mno_output_lost(files->lost, what, sizeof what);
-    note(files, "the %s of %s could not be kept", what, files->shown);
+    mno_files_note(files, "the %s of %s could not be kept", what, files->shown);
   }
   forget(&f);
   return done;

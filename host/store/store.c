@@ -3,6 +3,7 @@
 
 #include "core/memory.h"
 #include "store/output.h"
+#include "store/recover.h"
 #include "store/version.h"
 
 #include <math.h>
@@ -29,7 +30,7 @@ enum {
 /* Threads that put collect entries in the journal's buffer; the writer appends the buffer to the journal; the syncer waits
  * for the disk; the publisher makes the next version of the file from the journal. */
 struct mno_store {
-  mno_store_files files; /* paths, lock, what was found; see recover.h */
+  mno_store_files files; /* paths, lock, what was found; see files.h */
   const mno_plan *plan;
   int8_t *found;       /* [instance_count] status of the rows when the store was opened */
   int8_t *status;      /* [instance_count] */

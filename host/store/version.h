@@ -5,7 +5,7 @@
 
 #include "store/layout.h"
 #include "store/publish.h"
-#include "store/recover.h"
+#include "store/files.h"
 
 #include <stdbool.h>
 #include <stdint.h>
