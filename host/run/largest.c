@@ -90,6 +90,27 @@ static mno_status average(const mno_plan *plan, size_t problem, const collection
   return status;
 }
 
+/* As many threads as a budget of memory leaves room for: these never change the numbers. MNO_ERR_INPUT if one is too many. */
+static mno_status threads_within(double budget, const mno_plan *every_step, const mno_backend *backend, const size_t *rows,
+                                 size_t count, int *threads, mno_error *err) {
+  if (!(budget > 0) || count == 0) return MNO_OK;
+  const mno_instance *first = &every_step->instance[rows[0]];
+  mno_plan alone = *every_step;
+  alone.sweep = NULL; /* without the other limits */
+  double fixed = (double)count * (double)mno_record_bytes(every_step, rows[0]) +
+                 2 * mno_run_limit_bytes(every_step, &every_step->problem[first->problem]),
+         bytes = 0;
+  for (int t = *threads > 0 ? *threads : mno_core_count(); t > 0; t--) {
+    bytes = fixed + mno_run_bytes(&alone, backend, rows, count, t, NULL);
+    *threads = t;
+    if (bytes <= budget) return MNO_OK;
+  }
+  return mno_fail(err, MNO_ERR_INPUT,
+                  "limit.memory: %zu networks of L = %lld, M = %lld for the limit largest need %.3g GiB with one thread, and "
+                  "there are %.3g GiB; raise limit.memory, or choose fewer seeds or smaller L or M",
+                  count, (long long)first->L, (long long)first->M, bytes / 0x1p30, budget / 0x1p30);
+}
+
 mno_status mno_run_largest(const mno_plan *plan, size_t problem, const mno_run_options *options, mno_limit **limit,
                            mno_error *err) {
   const mno_backend *backend;
@@ -111,14 +132,16 @@ mno_status mno_run_largest(const mno_plan *plan, size_t problem, const mno_run_o
     every_step.weights = MNO_WEIGHTS_NONE;
     every_step.coupling = every_step.path = every_step.features = false;
     collection all = {.rows = rows, .count = largest_rows(plan, problem, rows), .record = records};
+    int threads = options->threads;
+    status = threads_within(plan->sweep->limit.memory * 0x1p30, &every_step, backend, rows, all.count, &threads, err);
     mno_job job = {.plan = &every_step,
                    .rows = rows,
                    .count = all.count,
-                   .threads = options->threads,
+                   .threads = threads,
                    .emit = collect,
                    .context = &all,
                    .stop = stop};
-    status = backend->run(&job, err);
+    if (status == MNO_OK) status = backend->run(&job, err);
     if (status == MNO_INTERRUPTED && mno_time_is_up(stop)) status = MNO_OK; /* those that are there */
     if (status == MNO_OK) status = average(plan, problem, &all, limit, err);
     for (size_t i = 0; i < all.count; i++) mno_record_free(records[i]);
