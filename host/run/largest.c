@@ -90,13 +90,16 @@ static mno_status average(const mno_plan *plan, size_t problem, const collection
   return status;
 }
 
-/* As many threads as a budget of memory leaves room for: these never change the numbers. MNO_ERR_INPUT if one is too many. */
+/* As many threads as a budget of memory leaves room for: these never change the numbers. MNO_ERR_INPUT if one is too many.
+ */
 static mno_status threads_within(double budget, const mno_plan *every_step, const mno_backend *backend, const size_t *rows,
                                  size_t count, int *threads, mno_error *err) {
   if (!(budget > 0) || count == 0) return MNO_OK;
   const mno_instance *first = &every_step->instance[rows[0]];
+  mno_sweep without_limits = *every_step->sweep;
+  without_limits.limit.count = 0; /* the budget is for this one */
   mno_plan alone = *every_step;
-  alone.sweep = NULL; /* without the other limits */
+  alone.sweep = &without_limits;
   double fixed = (double)count * (double)mno_record_bytes(every_step, rows[0]) +
                  2 * mno_run_limit_bytes(every_step, &every_step->problem[first->problem]),
          bytes = 0;
@@ -105,10 +108,11 @@ static mno_status threads_within(double budget, const mno_plan *every_step, cons
     *threads = t;
     if (bytes <= budget) return MNO_OK;
   }
-  return mno_fail(err, MNO_ERR_INPUT,
-                  "limit.memory: %zu networks of L = %lld, M = %lld for the limit largest need %.3g GiB with one thread, and "
-                  "there are %.3g GiB; raise limit.memory, or choose fewer seeds or smaller L or M",
-                  count, (long long)first->L, (long long)first->M, bytes / 0x1p30, budget / 0x1p30);
+  return mno_fail(
+      err, MNO_ERR_INPUT,
+      "limit.memory: %zu networks of L = %lld, M = %lld for the limit largest need %.3g GiB with one thread, and "
+      "there are %.3g GiB; raise limit.memory, or choose fewer seeds or smaller L or M",
+      count, (long long)first->L, (long long)first->M, bytes / 0x1p30, budget / 0x1p30);
 }
 
 mno_status mno_run_largest(const mno_plan *plan, size_t problem, const mno_run_options *options, mno_limit **limit,

@@ -199,6 +199,27 @@ class Limits(unittest.TestCase):
             self.assertLess(used.ru_maxrss / 1024, 1.1 * float(said[1]) + 50, (record, said[0]))
             self.assertGreater(used.ru_maxrss / 1024, 0.4 * float(said[1]), (record, said[0]))
 
+    def test_largest_networks_within_a_budget(self):
+        """As many threads as limit.memory leaves room for; without room for one it is refused."""
+        self.needs_little(AS=120 * MEBIBYTE)
+        for memory, threads in (("0.05", None), ("0.2", "one"), ("4", "two")):
+            (self.folder / "shape.yaml").write_text(
+                f"data: {{kind: gaussian, samples: 10, inputs: 5, targets: 5}}\nmodel: {{D: 64}}\ntraining: {{steps: 1}}\n"
+                f"limit: {{kind: largest, memory: {memory}}}\nsweep: {{L: 500, M: 256, seeds: 2}}\nrecord: {{steps: [1]}}\n")
+            process = subprocess.Popen([os.environ["MEANODE"], "run", "shape.yaml", "--limits-only", "--force", "--threads", "2", "--progress", "none"],
+                                       cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            said, peak = process.stderr.read(), used.ru_maxrss / 1024**2
+            process.stderr.close()
+            if threads is None:
+                self.assertEqual(process.returncode, 65)
+                self.assertIn("limit.memory: 2 networks of L = 500, M = 256", said)
+                continue
+            self.assertEqual(process.returncode, 0, said)
+            self.assertLess(peak, 1.1 * float(memory))
+            self.assertEqual(peak > 0.2, threads == "two", peak)
+
 
 if __name__ == "__main__":
     unittest.main()
