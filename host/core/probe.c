@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -56,8 +58,51 @@ static _Noreturn void child(mno_status (*attempt)(const void *context, mno_error
   _exit(0);
 }
 
-mno_status mno_probe(mno_status (*attempt)(const void *context, mno_error *err), const void *context, const char *path,
-                     mno_error *err) {
+/* Processor time of a child that sleeps, in clock ticks; -1 if it is not asleep, or cannot be seen. */
+static long asleep_at(pid_t pid) {
+  char name[64], text[1024];
+  snprintf(name, sizeof name, "/proc/%ld/stat", (long)pid);
+  FILE *file = fopen(name, "re");
+  if (!file) return -1;
+  size_t n = fread(text, 1, sizeof text - 1, file);
+  fclose(file);
+  text[n] = 0;
+  char *after_name = strrchr(text, ')'), state;
+  long user, system;
+  if (!after_name ||
+      sscanf(after_name + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &state, &user, &system) != 3)
+    return -1;
+  return state == 'S' ? user + system : -1;
+}
+
+/* What the child says; false: nothing, since it died. A child that was made while another thread held a lock that every
+ * thread needs, as some allocators have them, sleeps for ever: *stuck, if that is asked for. */
+static bool listen_to(pid_t pid, int end, mno_error *answer, bool *stuck) {
+  enum { LOOK = 1000 /* ms */, LOOKS = 4 };
+  char *to = (char *)answer;
+  long before = -1;
+  int same = 0;
+  for (size_t left = sizeof *answer; left;) {
+    int ready = poll(&(struct pollfd){.fd = end, .events = POLLIN}, 1, stuck ? LOOK : -1);
+    if (ready == 0) {
+      long now = asleep_at(pid);
+      same = now >= 0 && now == before ? same + 1 : 0;
+      before = now;
+      if (same < LOOKS) continue;
+      *stuck = true;
+      return false;
+    }
+    ssize_t n = ready > 0 ? read(end, to, left) : -1;
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    to += n;
+    left -= (size_t)n;
+  }
+  return true;
+}
+
+static mno_status try_once(mno_status (*attempt)(const void *context, mno_error *err), const void *context, const char *path,
+                           bool *stuck, mno_error *err) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return mno_fail(err, MNO_ERR_INTERNAL, "cannot make a pipe: %s", strerror(errno));
   pid_t pid = mno_h5_fork();
@@ -70,19 +115,22 @@ mno_status mno_probe(mno_status (*attempt)(const void *context, mno_error *err),
   if (pid == 0) child(attempt, context, path, ends[1]);
   close(ends[1]);
   mno_error answer = {0};
-  char *to = (char *)&answer;
-  size_t left = sizeof answer;
-  while (left) {
-    ssize_t n = read(ends[0], to, left);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    to += n;
-    left -= (size_t)n;
-  }
+  bool said = listen_to(pid, ends[0], &answer, stuck);
   close(ends[0]);
+  if (stuck && *stuck) kill(pid, SIGKILL);
   int how;
   while (waitpid(pid, &how, 0) < 0 && errno == EINTR) continue;
-  if (left) return mno_fail(err, MNO_ERR_INPUT, "%s is damaged: the HDF5 library cannot read it", path);
+  if (!said) return mno_fail(err, MNO_ERR_INPUT, "%s is damaged: the HDF5 library cannot read it", path);
   if (answer.status == MNO_OK) return MNO_OK;
   return mno_fail(err, answer.status, "%.4000s", answer.message);
+}
+
+mno_status mno_probe(mno_status (*attempt)(const void *context, mno_error *err), const void *context, const char *path,
+                     mno_error *err) {
+  for (int i = 0; i < 3; i++) {
+    bool stuck = false;
+    mno_status status = try_once(attempt, context, path, &stuck, err);
+    if (!stuck) return status;
+  }
+  return try_once(attempt, context, path, NULL, err); /* a disk may let it sleep as well */
 }
