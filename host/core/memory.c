@@ -23,6 +23,16 @@ void *mno_alloc(size_t count, size_t size) {
   return block;
 }
 
+bool mno_grow(void *array, size_t count, size_t *capacity, size_t size) {
+  if (count < *capacity) return true;
+  size_t more = *capacity ? 2 * *capacity : 256;
+  void *grown = realloc(*(void **)array, more * size);
+  if (!grown) return false;
+  *(void **)array = grown;
+  *capacity = more;
+  return true;
+}
+
 mno_status mno_fail_thread(mno_error *err, const char *what, int why) {
   return mno_fail(err, MNO_ERR_INTERNAL,
                   "cannot start %s: %s; raise the limit on processes (ulimit -u) or on memory (ulimit -v)", what,

@@ -4,6 +4,7 @@
 
 #include "meanode/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Zeroed array of count x size bytes, aligned to 64 bytes; free() it. NULL when out of memory or count * size overflows. */
@@ -14,6 +15,10 @@ void *mno_alloc_raw(size_t count, size_t size);
 
 /* The message for a failed allocation: returns MNO_ERR_MEMORY. */
 mno_status mno_fail_memory(mno_error *err, size_t bytes, const char *what);
+
+/* Room for one more element behind count of them in *(void **)array, of `capacity` elements; false: there is none, and the
+ * array is as it was. */
+bool mno_grow(void *array, size_t count, size_t *capacity, size_t size);
 
 /* The same for a thread that cannot be started, with the system's error `why` and the remedy: returns MNO_ERR_INTERNAL. */
 mno_status mno_fail_thread(mno_error *err, const char *what, int why);

@@ -2,13 +2,13 @@
 #include "core/probe.h"
 
 #include "core/h5.h"
+#include "core/procfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -58,36 +58,19 @@ static _Noreturn void child(mno_status (*attempt)(const void *context, mno_error
   _exit(0);
 }
 
-/* Processor time of a child that sleeps, in clock ticks; -1 if it is not asleep, or cannot be seen. */
-static long asleep_at(pid_t pid) {
-  char name[64], text[1024];
-  snprintf(name, sizeof name, "/proc/%ld/stat", (long)pid);
-  FILE *file = fopen(name, "re");
-  if (!file) return -1;
-  size_t n = fread(text, 1, sizeof text - 1, file);
-  fclose(file);
-  text[n] = 0;
-  char *after_name = strrchr(text, ')'), state;
-  long user, system;
-  if (!after_name ||
-      sscanf(after_name + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &state, &user, &system) != 3)
-    return -1;
-  return state == 'S' ? user + system : -1;
-}
-
 /* What the child says; false: nothing, since it died. A child that was made while another thread held a lock that every
  * thread needs, as some allocators have them, sleeps for ever: *stuck, if that is asked for. */
 static bool listen_to(pid_t pid, int end, mno_error *answer, bool *stuck) {
   enum { LOOK = 1000 /* ms */, LOOKS = 4 };
   char *to = (char *)answer;
-  long before = -1;
+  mno_process before = {0}, now;
   int same = 0;
   for (size_t left = sizeof *answer; left;) {
     int ready = poll(&(struct pollfd){.fd = end, .events = POLLIN}, 1, stuck ? LOOK : -1);
     if (ready == 0) {
-      long now = asleep_at(pid);
-      same = now >= 0 && now == before ? same + 1 : 0;
-      before = now;
+      bool asleep = mno_process_look(pid, &now) && now.state == 'S';
+      same = asleep && before.state == 'S' && now.ticks == before.ticks ? same + 1 : 0;
+      before = asleep ? now : (mno_process){0};
       if (same < LOOKS) continue;
       *stuck = true;
       return false;

@@ -35,16 +35,6 @@ typedef struct walk {
   mno_names *names; /* what is listed, or could not be copied */
 } walk;
 
-static bool grow(void *array, size_t count, size_t *room, size_t size) {
-  if (count < *room) return true;
-  size_t more = *room ? 2 * *room : 64;
-  void *grown = realloc(*(void **)array, more * size);
-  if (!grown) return false;
-  *(void **)array = grown;
-  *room = more;
-  return true;
-}
-
 static void name_it(walk *w, const char *format, ...) {
   char one[256];
   va_list args;
@@ -214,7 +204,7 @@ static char *path_now(const walk *w, const char *path) {
 }
 
 static void learn(walk *w, haddr_t address, const char *name) {
-  if (!grow(&w->known, w->known_count, &w->known_room, sizeof *w->known)) return;
+  if (!mno_grow(&w->known, w->known_count, &w->known_room, sizeof *w->known)) return;
   char *copy = strdup(name);
   if (copy) w->known[w->known_count++] = (known){address, copy};
 }
@@ -228,7 +218,7 @@ static const char *known_name(const walk *w, haddr_t address) {
 /* ---- Copying what the layout does not have */
 
 static void remember(walk *w, const char *from, const char *to) {
-  if (!grow(&w->added, w->added_count, &w->added_room, sizeof *w->added)) return;
+  if (!mno_grow(&w->added, w->added_count, &w->added_room, sizeof *w->added)) return;
   pair one = {strdup(from), strdup(to)};
   if (one.from && one.to) {
     w->added[w->added_count++] = one;

@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/procfs.h"
 #include "store/output.h"
 
 #include <errno.h>
@@ -48,20 +49,10 @@ struct mno_lock {
 
 /* ---- Owners */
 
-/* Start time of a process in clock ticks since boot (tells a reused process id); 0 if there is no such process. */
+/* Start time of a process (tells a reused process id); 0 if there is no such process. */
 static unsigned long long started(long pid) {
-  char path[64], text[1024];
-  snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-  FILE *file = fopen(path, "r");
-  if (!file) return 0;
-  size_t n = fread(text, 1, sizeof text - 1, file);
-  fclose(file);
-  text[n] = 0;
-  char *after_name = strrchr(text, ')');
-  unsigned long long start = 0;
-  if (after_name)
-    sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &start);
-  return start;
+  mno_process process;
+  return mno_process_look(pid, &process) ? process.start : 0;
 }
 
 /* Names are not unique: clones and containers often share one. */

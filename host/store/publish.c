@@ -20,25 +20,15 @@ enum { BLOCK = 4 << 20 /* bytes of rows that are written together */, COPY_PART 
 
 /* ---- Pending */
 
-static bool grow(void *array, size_t count, size_t *capacity, size_t size) {
-  if (count < *capacity) return true;
-  size_t more = *capacity ? 2 * *capacity : 256;
-  void *grown = realloc(*(void **)array, more * size);
-  if (!grown) return false;
-  *(void **)array = grown;
-  *capacity = more;
-  return true;
-}
-
 mno_status mno_pending_row(mno_pending *pending, size_t row, uint64_t offset, mno_error *err) {
-  if (!grow(&pending->row, pending->count, &pending->capacity, sizeof *pending->row))
+  if (!mno_grow(&pending->row, pending->count, &pending->capacity, sizeof *pending->row))
     return mno_fail_memory(err, pending->count * sizeof *pending->row, "the list of finished rows");
   pending->row[pending->count++] = (struct mno_pending_row){row, offset};
   return MNO_OK;
 }
 
 mno_status mno_pending_limit(mno_pending *pending, size_t problem, uint64_t offset, mno_error *err) {
-  if (!grow(&pending->limit, pending->limit_count, &pending->limit_capacity, sizeof *pending->limit))
+  if (!mno_grow(&pending->limit, pending->limit_count, &pending->limit_capacity, sizeof *pending->limit))
     return mno_fail_memory(err, pending->limit_count * sizeof *pending->limit, "the list of limits");
   pending->limit[pending->limit_count++] = (struct mno_pending_limit){problem, offset};
   return MNO_OK;

@@ -8,6 +8,7 @@
 #include "core/h5.h"
 #include "data/reader.h"
 #include "meanode/meanode.h"
+#include "fuzz.h"
 
 #include <hdf5_hl.h>
 #include <math.h>
@@ -15,16 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t length);
-
-static void require(int fact) {
-  if (!fact) abort();
-}
-
-/* HDF5 leaks when it meets damage. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) { return "leak:libhdf5\n"; }
 
 /* What HDF5 asks for in a damaged file may be more than there is, which it takes well. */
 const char *__asan_default_options(void);

@@ -3,18 +3,13 @@
  * otherwise the rest is the payload of an entry. */
 #define _GNU_SOURCE
 #include "store/journal.h"
+#include "fuzz.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t length);
-
-static void require(int fact) {
-  if (!fact) abort();
-}
 
 static mno_problem problem = {.N = 2, .d_in = 2, .d_out = 1, .D = 2, .K = 1, .id = 7};
 static mno_instance instance[3] = {{.L = 2, .M = 1, .seed = 0, .draw = {1, 0, 1}, .id = 11},

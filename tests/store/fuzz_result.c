@@ -9,6 +9,7 @@
 #include "meanode/meanode.h"
 #include "store/h5.h"
 #include "store/seal.h"
+#include "fuzz.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -16,16 +17,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t length);
-
-static void require(int fact) {
-  if (!fact) abort();
-}
-
-/* HDF5 leaks when it meets damage. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) { return "leak:libhdf5\n"; }
 
 static void read_result(const char *path) {
   mno_result *result;
