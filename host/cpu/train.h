@@ -13,6 +13,7 @@
 #include "cpu/cpu.h"
 #include "cpu/vmath.h"
 #include "cpu/vrandom.h"
+#include "readout/readout.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -311,13 +312,7 @@ static void backward_segment(run *r, size_t first, size_t last) {
 }
 
 static void embed(run *r) {
-  const mno_problem *p = r->problem;
-  for (size_t i = 0; i < p->N; i++)
-    for (size_t d = 0; d < p->D; d++) {
-      double sum = 0;
-      for (size_t j = 0; j < p->d_in; j++) sum += p->w_embed[d * p->d_in + j] * p->x[i * p->d_in + j];
-      r->h_end[i * p->D + d] = sum;
-    }
+  mno_readout_embed(r->problem, r->h_end);
   for (size_t lane = 0; lane < r->batch->count; lane++) r->layout->state_set(r, lane, r->h_end, r->h);
 }
 
