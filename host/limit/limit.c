@@ -82,8 +82,13 @@ double *mno_limit_block(const mno_limit *limit, size_t *count) {
 }
 
 static mno_limit sized(const mno_problem *problem, size_t nodes) {
-  return (mno_limit){
-      .N = problem->N, .d_out = problem->d_out, .D = problem->D, .K = problem->K, .nodes = nodes, .diverged = -1};
+  return (mno_limit){.tolerance = NAN,
+                     .diverged = -1,
+                     .N = problem->N,
+                     .d_out = problem->d_out,
+                     .D = problem->D,
+                     .K = problem->K,
+                     .nodes = nodes};
 }
 
 double mno_limit_like_bytes(const mno_limit *like) {

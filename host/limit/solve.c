@@ -47,6 +47,7 @@ mno_status mno_limit_solve(const mno_problem *problem, const mno_limit_options *
   mno_watch_end(&watch);
   if (status == MNO_OK) {
     (*limit)->kind = options->kind;
+    (*limit)->tolerance = options->tolerance;
     (*limit)->seconds = mno_now() - start;
   }
   return status;

@@ -3,6 +3,7 @@
 #include "limit/fields.h"
 #include "store/journal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,6 +182,7 @@ mno_status mno_journal_limit_decode(const mno_entry *entry, uint64_t *problem_id
   if (2.0 * (double)start->N * (double)start->d_out * (double)(start->K + 1) > (double)room) return MNO_OK;
 
   mno_limit like = {.kind = (mno_limit_kind)start->kind,
+                    .tolerance = NAN, /* that of the run, for all its limits */
                     .certified = start->certified != 0,
                     .diverged = start->diverged >= 0 && start->diverged <= (int64_t)start->K ? start->diverged : -1,
                     .degrees = start->degrees,

@@ -595,7 +595,7 @@ static bool make_limit_field(hid_t group, const mno_limit *limit, const mno_limi
   return ok;
 }
 
-static bool write_limit(hid_t problem, hid_t group, const mno_limit *limit, double tolerance) {
+static bool write_limit(hid_t problem, hid_t group, const mno_limit *limit) {
   size_t S = limit->K + 1, fields;
   const mno_limit_field *field = mno_limit_field_list(&fields);
   int64_t *step = malloc(S * sizeof *step);
@@ -614,7 +614,7 @@ static bool write_limit(hid_t problem, hid_t group, const mno_limit *limit, doub
   ok = ok && scale[MNO_DIMENSION_STEP] >= 0 && mno_h5_text(group, "method", limit->method) &&
        mno_h5_text(group, "parameters", limit->parameters) &&
        mno_h5_number(group, "certified", H5T_NATIVE_INT32, &certified, 0) &&
-       mno_h5_number(group, "tolerance", H5T_NATIVE_DOUBLE, &tolerance, 0) &&
+       mno_h5_number(group, "tolerance", H5T_NATIVE_DOUBLE, &limit->tolerance, 0) &&
        mno_h5_number(group, "degrees", H5T_NATIVE_INT64, &limit->degrees, 0) &&
        mno_h5_number(group, "diverged", H5T_NATIVE_INT64, &limit->diverged, 0) &&
        mno_h5_number(group, "seconds", H5T_NATIVE_DOUBLE, &limit->seconds, 0);
@@ -627,7 +627,6 @@ static bool write_limit(hid_t problem, hid_t group, const mno_limit *limit, doub
 mno_status mno_layout_limit(mno_layout *layout, size_t p, const mno_limit *limit, mno_error *err) {
   char name[32], *before = NULL, *after = NULL;
   const char *own = mno_limit_group_name(limit->kind);
-  const mno_sweep *sweep = layout->plan->sweep;
   mno_problem_name(p, name);
   mno_status status = mno_h5_room(err);
   if (status != MNO_OK) return status;
@@ -636,7 +635,7 @@ mno_status mno_layout_limit(mno_layout *layout, size_t p, const mno_limit *limit
   bool ok = problem >= 0;
   if (ok && H5Lexists(problem, own, H5P_DEFAULT) > 0) H5Ldelete(problem, own, H5P_DEFAULT);
   hid_t group = ok ? make_group(problem, own) : H5I_INVALID_HID;
-  ok = group >= 0 && write_limit(problem, group, limit, sweep ? sweep->limit.tolerance : NAN);
+  ok = group >= 0 && write_limit(problem, group, limit);
   /* The attribute keeps the order, which says what errors refer to. */
   if (ok && (before = mno_h5_read_text(problem, "limits")) && !strstr(before, own))
     ok = asprintf(&after, "%s%s%s", before, *before ? " " : "", own) > 0 && mno_h5_text(problem, "limits", after);

@@ -158,6 +158,7 @@ static mno_status read_limit(mno_result *result, hid_t group, const char *where,
   free(text);
   if ((text = mno_h5_read_text(group, "parameters"))) snprintf(limit->parameters, sizeof limit->parameters, "%s", text);
   free(text);
+  limit->tolerance = mno_h5_read_number(group, "tolerance", NAN);
   limit->certified = (int)mno_h5_read_number(group, "certified", 0);
   double degrees = mno_h5_read_number(group, "degrees", 0), diverged = mno_h5_read_number(group, "diverged", -1);
   limit->degrees = degrees > 0 && degrees < INT_MAX ? (int64_t)degrees : 0;
