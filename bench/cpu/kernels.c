@@ -98,10 +98,10 @@ int main(int argc, char **argv) {
                          .D = D,
                          .K = K,
                          .alpha = 1,
-                         .sigma_u = 1,
-                         .sigma_v = 1,
-                         .eta_u = 1,
-                         .eta_v = 1,
+                         .block = mno_block_named("perceptron"),
+                         .optimizer = mno_optimizer_named("gd"),
+                         .sigma = {1, 1},
+                         .eta = {1, 1},
                          .activation = MNO_TANH,
                          .loss = MNO_SQUARED};
   problem.x = normals(N * WIDTH, MNO_TENSOR_X, 1);

@@ -31,8 +31,16 @@ static double *normals(mno_tensor tensor, size_t rows, size_t columns, double sc
 }
 
 static mno_problem make(size_t D) {
-  mno_problem p = {.N = N, .d_in = TARGETS, .d_out = TARGETS, .D = D, .K = K, .alpha = 1, .sigma_u = 1, .sigma_v = 1};
-  p.eta_u = p.eta_v = 1;
+  mno_problem p = {.N = N,
+                   .d_in = TARGETS,
+                   .d_out = TARGETS,
+                   .D = D,
+                   .K = K,
+                   .alpha = 1,
+                   .block = mno_block_named("perceptron"),
+                   .optimizer = mno_optimizer_named("gd"),
+                   .sigma = {1, 1}};
+  p.eta[MNO_U] = p.eta[MNO_V] = 1;
   p.activation = MNO_TANH;
   p.loss = MNO_SQUARED;
   p.x = normals(MNO_TENSOR_X, N, TARGETS, 1);

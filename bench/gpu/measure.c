@@ -48,10 +48,10 @@ static int setting_make(setting *s, size_t D, int64_t M, int64_t L, size_t N, si
                              .D = D,
                              .K = K,
                              .alpha = 1,
-                             .sigma_u = 1,
-                             .sigma_v = 1,
-                             .eta_u = 1,
-                             .eta_v = 1,
+                             .block = mno_block_named("perceptron"),
+                             .optimizer = mno_optimizer_named("gd"),
+                             .sigma = {1, 1},
+                             .eta = {1, 1},
                              .activation = MNO_TANH,
                              .loss = MNO_SQUARED};
   s->problem.x = normals(N * D_IN, MNO_TENSOR_X, 1);

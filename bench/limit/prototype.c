@@ -98,8 +98,8 @@ static void update(const prototype *t, const double *h, const double *b, double 
           }
       }
       for (size_t e = 0; e < r * BLOCK; e++) {
-        u[e] -= problem->eta_u / problem->alpha * move[e];
-        v[e] -= problem->eta_v / problem->alpha * move[r * BLOCK + e];
+        u[e] -= problem->eta[MNO_U] / problem->alpha * move[e];
+        v[e] -= problem->eta[MNO_V] / problem->alpha * move[r * BLOCK + e];
       }
     }
 }

@@ -157,8 +157,8 @@ static void sl_draw(run *r, size_t block) {
     first[i] = (uint64_t)instance->draw.offset;
     last[i] = first[i] + (uint64_t)instance->draw.width;
     unit[i] = (uword)first[i];
-    scale_u[i] = (real)(p->sigma_u * root);
-    scale_v[i] = (real)(p->sigma_v * root * instance->draw.sign);
+    scale_u[i] = (real)(p->sigma[MNO_U] * root);
+    scale_v[i] = (real)(p->sigma[MNO_V] * root * instance->draw.sign);
   }
   for (size_t l = 0; l < r->L; l++)
     for (size_t m = 0; m < r->M; m++) {

@@ -453,8 +453,8 @@ static mno_status train(const mno_cpu_batch *batch, const layout *which) {
   place(&first, batch->arena);
   first.inv_D = (real)(1 / (double)p->D);
   first.branch = (real)(p->alpha / ((double)batch->L * (double)batch->M));
-  first.rate_u = (real)(p->eta_u / p->alpha);
-  first.rate_v = (real)(p->eta_v / p->alpha);
+  first.rate_u = (real)(p->eta[MNO_U] / p->alpha);
+  first.rate_v = (real)(p->eta[MNO_V] / p->alpha);
   clear_own(&first);
   int most = first.blocks < TEAM_MOST ? (int)first.blocks : TEAM_MOST;
   void *shared;

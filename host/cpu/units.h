@@ -44,8 +44,8 @@ static void units_draw(run *r, size_t block) {
         if (j >= (int64_t)r->M) break;
         layer[lane] = (uword)mno_draw_layer(instance->draw, (int64_t)r->M, (int64_t)l, j);
         unit[lane] = (uword)mno_draw_unit(instance->draw, (int64_t)r->M, (int64_t)l, j);
-        scale_u[lane] = (real)(p->sigma_u * root);
-        scale_v[lane] = (real)(p->sigma_v * root * instance->draw.sign);
+        scale_u[lane] = (real)(p->sigma[MNO_U] * root);
+        scale_v[lane] = (real)(p->sigma[MNO_V] * root * instance->draw.sign);
       }
       size_t at = l * r->w_size / LANES + part.weights + q;
       vec *u = (vec *)r->u + at, *v = (vec *)r->v + at;

@@ -34,7 +34,7 @@ static void drift(void *context, const double *h, double *F, double *J) {
 static void step(const closure *c, const mno_problem *problem, size_t j, const double *h, const double *b, double *S,
                  double *next) {
   size_t r = c->r, n = 2 * r;
-  double *A = c->A + j * n * n, eta_u = problem->eta_u / problem->alpha, eta_v = problem->eta_v / problem->alpha;
+  double *A = c->A + j * n * n, eta_u = problem->eta[MNO_U] / problem->alpha, eta_v = problem->eta[MNO_V] / problem->alpha;
   for (size_t a = 0; a < r; a++)
     for (size_t e = 0; e < r; e++) {
       double sum = 0;
@@ -56,7 +56,7 @@ static void step(const closure *c, const mno_problem *problem, size_t j, const d
     for (size_t e = 0; e < r; e++) {
       double sum = 0;
       for (size_t col = 0; col < n; col++) {
-        double sigma = col < r ? problem->sigma_u : problem->sigma_v;
+        double sigma = col < r ? problem->sigma[MNO_U] : problem->sigma[MNO_V];
         sum += A[(r + a) * n + col] * A[e * n + col] * sigma * sigma;
       }
       c->C[j * r * r + a * r + e] = sum; /* sigma^2 D / D */

@@ -98,8 +98,8 @@ static void update(const network *n, const double *h, const double *b, double *u
       for (size_t i = 0; i < n->N; i++) {
         const double *hi = h + (l * n->N + i) * D, *bi = b + ((l + 1) * n->N + i) * D;
         double p = dot(uj, hi, D) / (double)D, q = dot(vj, bi, D) / (double)D;
-        add(du, -problem->eta_u / problem->alpha * rho(n, 1, p) * q, hi, D);
-        add(dv, -problem->eta_v / problem->alpha * rho(n, 0, p), bi, D);
+        add(du, -problem->eta[MNO_U] / problem->alpha * rho(n, 1, p) * q, hi, D);
+        add(dv, -problem->eta[MNO_V] / problem->alpha * rho(n, 0, p), bi, D);
       }
       add(uj, 1, du, D);
       add(vj, 1, dv, D);
@@ -216,7 +216,7 @@ mno_status mno_limit_fields(const mno_problem *problem, const mno_limit *limit, 
 static void draw(network *n) {
   const mno_instance *instance = n->instance;
   const mno_problem *problem = n->problem;
-  double scale_u = problem->sigma_u * sqrt((double)n->D), scale_v = problem->sigma_v * sqrt((double)n->D);
+  double scale_u = problem->sigma[MNO_U] * sqrt((double)n->D), scale_v = problem->sigma[MNO_V] * sqrt((double)n->D);
   for (size_t l = 0; l < n->L; l++)
     for (size_t j = 0; j < n->M; j++) {
       uint32_t layer = (uint32_t)mno_draw_layer(instance->draw, instance->M, (int64_t)l, (int64_t)j),

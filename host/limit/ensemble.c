@@ -89,7 +89,7 @@ mno_status mno_ensemble_draw(mno_ensemble *ensemble, const mno_reduction *reduct
   mno_initial initial = {.sobol = &sobol,
                          .block = block,
                          .axes = reduction->axes,
-                         .scale = {problem->sigma_u * root, problem->sigma_v * root},
+                         .scale = {problem->sigma[MNO_U] * root, problem->sigma[MNO_V] * root},
                          .points = room->particles / 2,
                          .stop = ensemble->stop};
   mno_status status = ensemble->engine->draw(ensemble->particles, &initial, err);

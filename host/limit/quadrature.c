@@ -27,7 +27,8 @@ static size_t points(const rule *rule, size_t r, double h, double *z /* [][2][r]
   size_t dimensions = 2 * r, count = 0;
   long half = (long)ceil(rule->radius / h), index[2 * MNO_QUADRATURE_LARGEST_R];
   int odd = mno_activation_is_odd(problem->activation);
-  double total = 0, scale[2] = {problem->sigma_u * sqrt((double)problem->D), problem->sigma_v * sqrt((double)problem->D)};
+  double total = 0,
+         scale[2] = {problem->sigma[MNO_U] * sqrt((double)problem->D), problem->sigma[MNO_V] * sqrt((double)problem->D)};
   for (int fill = 0; fill <= (z != NULL); fill++) {
     count = 0;
     for (size_t d = 0; d < dimensions; d++) index[d] = -half;

@@ -40,7 +40,7 @@ static double dot(const double *x, const double *y, size_t n) {
 }
 
 static double deviation(const tangent *t, const double *h, size_t r) {
-  return t->problem->sigma_u * sqrt(dot(h, h, r) / (double)t->problem->D);
+  return t->problem->sigma[MNO_U] * sqrt(dot(h, h, r) / (double)t->problem->D);
 }
 
 /* The drift of one sample at one node. */
@@ -49,8 +49,9 @@ static void drift_sample(const tangent *t, size_t j, size_t i, const double *h, 
   const mno_problem *problem = t->problem;
   const mno_trajectory *path = t->trajectory;
   size_t r = path->r, N = path->N, node = path->m * N;
-  double D = (double)problem->D, variance = problem->sigma_u * problem->sigma_u;
-  double eta_v = problem->eta_v, eta_u = problem->eta_u * problem->sigma_v * problem->sigma_v, s = deviation(t, h, r);
+  double D = (double)problem->D, variance = problem->sigma[MNO_U] * problem->sigma[MNO_U];
+  double eta_v = problem->eta[MNO_V], eta_u = problem->eta[MNO_U] * problem->sigma[MNO_V] * problem->sigma[MNO_V],
+         s = deviation(t, h, r);
   for (size_t a = 0; a < r; a++) F[a] = 0;
   for (size_t e = 0; e < r * r; e++) J[e] = 0;
   for (size_t k = 0; k < t->step; k++)

@@ -31,7 +31,7 @@ uint64_t mno_problem_id(const mno_problem *p) {
   add_integer(&state, ID_FORMAT);
   const size_t shape[] = {p->N, p->d_in, p->d_out, p->D, p->K};
   for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) add_integer(&state, shape[i]);
-  const double knobs[] = {p->alpha, p->sigma_u, p->sigma_v, p->eta_u, p->eta_v};
+  const double knobs[] = {p->alpha, p->sigma[MNO_U], p->sigma[MNO_V], p->eta[MNO_U], p->eta[MNO_V]};
   add_reals(&state, knobs, sizeof knobs / sizeof *knobs);
   add_text(&state, mno_activation_name(p->activation));
   add_text(&state, mno_loss_name(p->loss));

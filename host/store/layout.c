@@ -251,10 +251,10 @@ static bool describe_problem(hid_t group, const mno_problem *problem) {
     const char *name;
     double value;
   } real[] = {{"alpha", problem->alpha},
-              {"sigma_u", problem->sigma_u},
-              {"sigma_v", problem->sigma_v},
-              {"eta_u", problem->eta_u},
-              {"eta_v", problem->eta_v}};
+              {"sigma_u", problem->sigma[MNO_U]},
+              {"sigma_v", problem->sigma[MNO_V]},
+              {"eta_u", problem->eta[MNO_U]},
+              {"eta_v", problem->eta[MNO_V]}};
   for (size_t i = 0; i < sizeof real / sizeof *real; i++)
     if (!mno_h5_number(group, real[i].name, H5T_NATIVE_DOUBLE, &real[i].value, 0)) return false;
   int64_t steps = (int64_t)problem->K;

@@ -61,11 +61,13 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
             read_matrix(group, "w_embed", data->w_embed) && read_matrix(group, "w_unembed", data->w_unembed) &&
             read_choices(group, data);
   if (ok) {
+    data->block = mno_block_named("perceptron");
+    data->optimizer = mno_optimizer_named("gd");
     data->alpha = mno_h5_read_number(group, "alpha", NAN);
-    data->sigma_u = mno_h5_read_number(group, "sigma_u", NAN);
-    data->sigma_v = mno_h5_read_number(group, "sigma_v", NAN);
-    data->eta_u = mno_h5_read_number(group, "eta_u", NAN);
-    data->eta_v = mno_h5_read_number(group, "eta_v", NAN);
+    data->sigma[MNO_U] = mno_h5_read_number(group, "sigma_u", NAN);
+    data->sigma[MNO_V] = mno_h5_read_number(group, "sigma_v", NAN);
+    data->eta[MNO_U] = mno_h5_read_number(group, "eta_u", NAN);
+    data->eta[MNO_V] = mno_h5_read_number(group, "eta_v", NAN);
     data->K = (size_t)mno_h5_read_number(group, "steps", 0);
     data->id = mno_problem_id(data);
   }

@@ -21,11 +21,28 @@
 extern "C" {
 #endif
 
+typedef struct mno_block mno_block;         /* residual block: host/block/block.h */
+typedef struct mno_optimizer mno_optimizer; /* host/optimizer/optimizer.h */
+
+/* By the name of a configuration; NULL if there is none of that name. */
+const mno_block *mno_block_named(const char *name);
+const mno_optimizer *mno_optimizer_named(const char *name);
+const char *mno_block_name(const mno_block *block);
+const char *mno_optimizer_name(const mno_optimizer *optimizer);
+
+enum { MNO_TENSORS_MOST = 4, MNO_KNOBS_MOST = 4 }; /* tensors of a block; hyper-parameters of an optimiser */
+enum { MNO_U, MNO_V };                             /* the tensors of the perceptron */
+
 /* One training problem: data, embeddings and hyper-parameters; what all its instances and its limits share. */
 typedef struct mno_problem {
   size_t N, d_in, d_out, D;
   size_t K; /* gradient steps */
-  double alpha, sigma_u, sigma_v, eta_u, eta_v;
+  const mno_block *block;
+  const mno_optimizer *optimizer;
+  double alpha;
+  double sigma[MNO_TENSORS_MOST], eta[MNO_TENSORS_MOST]; /* by tensor of the block: initial scale, learning rate */
+  double knob[MNO_KNOBS_MOST];                           /* hyper-parameters of the optimiser */
+  const double *schedule;                                /* [K] factors c_k of all learning rates; NULL: 1 */
   mno_activation activation;
   mno_loss loss;
   double *x;         /* [N][d_in]; the problems of a plan share x and y, those of equal D their embeddings */
@@ -36,6 +53,11 @@ typedef struct mno_problem {
   int64_t
       data_seed; /* data.seed that drew what was drawn; not in the id, which hashes the draws themselves; -1: not known */
 } mno_problem;
+
+/* c_k eta/alpha: what multiplies the normalised gradient of a tensor of the block at step k (0..K-1). */
+static inline double mno_problem_rate(const mno_problem *problem, size_t k, size_t tensor) {
+  return (problem->schedule ? problem->schedule[k] : 1) * problem->eta[tensor] / problem->alpha;
+}
 
 /* Which draws the units of an instance take. Unit j of layer l has flat index g = l M + j; it takes the draw of
  * (layer g / width, unit g % width + offset), with v multiplied by sign. The plain instance is {M, 0, +1}. */

@@ -133,10 +133,10 @@ static void draws_are_mapped(void **state) {
           uint32_t layer = (uint32_t)(g / draws[i].width), unit = (uint32_t)(g % draws[i].width + draws[i].offset);
           mno_normals(instance[i].seed, MNO_TENSOR_U, layer, unit, D, z);
           for (size_t d = 0; d < D; d++)
-            assert_close(all.record[i]->u0[(size_t)g * D + d], problem.sigma_u * sqrt((double)D) * z[d], tolerance);
+            assert_close(all.record[i]->u0[(size_t)g * D + d], problem.sigma[MNO_U] * sqrt((double)D) * z[d], tolerance);
           mno_normals(instance[i].seed, MNO_TENSOR_V, layer, unit, D, z);
           for (size_t d = 0; d < D; d++)
-            assert_close(all.record[i]->v0[(size_t)g * D + d], draws[i].sign * problem.sigma_v * sqrt((double)D) * z[d],
+            assert_close(all.record[i]->v0[(size_t)g * D + d], draws[i].sign * problem.sigma[MNO_V] * sqrt((double)D) * z[d],
                          tolerance);
         }
       sink_free(&all);
@@ -148,7 +148,7 @@ static void draws_are_mapped(void **state) {
 static void divergence_is_contained(void **state) {
   for (int precision = 0; precision < 2; precision++) {
     mno_problem problem = problem_make(2, 3, 3, 2, 4, MNO_RELU, MNO_SQUARED);
-    problem.eta_u = problem.eta_v = precision == MNO_F32 ? 1e8 : 1e70;
+    problem.eta[MNO_U] = problem.eta[MNO_V] = precision == MNO_F32 ? 1e8 : 1e70;
     enum { COUNT = 64 };
     mno_instance instance[COUNT];
     size_t rows[COUNT], diverged = 0;

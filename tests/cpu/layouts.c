@@ -196,8 +196,8 @@ static void scalar_losses(const mno_problem *p, const shape *s, const double *u0
           }
         }
         for (size_t d = 0; d < s->D; d++) {
-          uj[d] -= p->eta_u / p->alpha * change_u[d];
-          vj[d] -= p->eta_v / p->alpha * change_v[d];
+          uj[d] -= p->eta[MNO_U] / p->alpha * change_u[d];
+          vj[d] -= p->eta[MNO_V] / p->alpha * change_v[d];
         }
       }
       memcpy(b, below, sizeof b);

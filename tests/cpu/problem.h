@@ -22,10 +22,10 @@ static mno_problem problem_make(size_t D, size_t N, size_t d_in, size_t d_out, s
                    .D = D,
                    .K = K,
                    .alpha = 1.3,
-                   .sigma_u = 0.9,
-                   .sigma_v = 1.1,
-                   .eta_u = 0.7,
-                   .eta_v = 0.8,
+                   .block = mno_block_named("perceptron"),
+                   .optimizer = mno_optimizer_named("gd"),
+                   .sigma = {0.9, 1.1},
+                   .eta = {0.7, 0.8},
                    .activation = activation,
                    .loss = loss};
   p.x = problem_normals(N * d_in, MNO_TENSOR_X, 1);

@@ -201,8 +201,8 @@ static outcome plain(const world *w) {
           for (size_t a = 0; a < r; a++) {
             size_t at = (j * s->N + i) * r + a;
             if (round == 0) {
-              z[a] -= p->eta_u / p->alpha * h[a] * slope * q;
-              z[r + a] -= p->eta_v / p->alpha * b[a] * value;
+              z[a] -= p->eta[MNO_U] / p->alpha * h[a] * slope * q;
+              z[r + a] -= p->eta[MNO_V] / p->alpha * b[a] * value;
               continue;
             }
             o.F[at] += w->weight[n] * z[r + a] * value;
@@ -391,7 +391,7 @@ static void limits_equal_the_cpu_s(void **state) {
 
 static void divergence_is_the_cpu_s(void **state) {
   mno_problem p = problem_make(4, 3, 2, 2, 3, MNO_TANH, MNO_SQUARED);
-  p.eta_u = p.eta_v = 1e200;
+  p.eta[MNO_U] = p.eta[MNO_V] = 1e200;
   mno_limit_options options = {.tolerance = 1e-1, .method = MNO_METHOD_SOBOL, .particles = 256, .nodes = 3};
   mno_twin_state = usual();
   mno_limit *ours = solve(&p, options, &twin), *cpu = solve(&p, options, NULL);

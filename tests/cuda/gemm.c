@@ -27,7 +27,7 @@ static void equals_the_cpu_backend(void **state) {
       for (int p = 0; p < 2; p++) {
         s.problem[p].activation = (mno_activation)activation;
         /* linear networks amplify rounding a thousandfold at the usual rates, whatever trains them */
-        if (activation == MNO_IDENTITY) s.problem[p].eta_u = s.problem[p].eta_v = 0.1;
+        if (activation == MNO_IDENTITY) s.problem[p].eta[MNO_U] = s.problem[p].eta[MNO_V] = 0.1;
       }
       catch gpu = run_twin(&s, usual()), cpu = {.lock = PTHREAD_MUTEX_INITIALIZER};
       assert_true(mno_twin_state.products > 0 && mno_twin_state.launches == 0);
@@ -50,8 +50,8 @@ static void frozen_and_untrained(void **state) {
     sweep s;
     sweep_make(&s, MNO_F64, MNO_WEIGHTS_BOTH);
     for (int p = 0; p < 2; p++) {
-      if (k == 0) s.problem[p].eta_u = 0;
-      if (k == 1) s.problem[p].eta_v = 0;
+      if (k == 0) s.problem[p].eta[MNO_U] = 0;
+      if (k == 1) s.problem[p].eta[MNO_V] = 0;
       if (k == 2) s.problem[p].K = 0;
     }
     if (k == 2) s.plan.step_count = 1;
@@ -117,7 +117,7 @@ static void gradients_match_differences(void **state) {
         }
         loss[side] = mno_loss_value(p.loss, N, OUT, f, p.y, gradient);
       }
-      const double rate = (which ? p.eta_v : p.eta_u) * (L * M * D) / (p.alpha * p.alpha);
+      const double rate = (which ? p.eta[MNO_V] : p.eta[MNO_U]) * (L * M * D) / (p.alpha * p.alpha);
       const double moved = which ? r->v[e] - r->v0[e] : r->u[e] - r->u0[e];
       assert_close(moved, -rate * (loss[1] - loss[0]) / (2 * eps), 2e-7);
     }

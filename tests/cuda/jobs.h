@@ -129,7 +129,7 @@ static inline void divergence_reaches_the_record(void **state) {
   sweep s;
   sweep_make(&s, MNO_F64, MNO_WEIGHTS_BOTH);
   s.problem[0].activation = MNO_IDENTITY;
-  s.problem[0].eta_u = s.problem[0].eta_v = 1e100;
+  s.problem[0].eta[MNO_U] = s.problem[0].eta[MNO_V] = 1e100;
   catch c = run_twin(&s, usual());
   const mno_record *bad = c.record[0], *good = c.record[24];
   assert_int_equal(bad->outcome, MNO_INSTANCE_DIVERGED);

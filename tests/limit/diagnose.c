@@ -28,8 +28,8 @@ static void retraining_matches_backend(void **state) {
   mno_error err;
   mno_problem p = random_problem(3, 2, 2, 5, 4);
   p.activation = MNO_GELU;
-  p.sigma_u = 0.8;
-  p.eta_v = 0.6;
+  p.sigma[MNO_U] = 0.8;
+  p.eta[MNO_V] = 0.6;
   p.alpha = 1.3;
   mno_instance instance = {.L = 5, .M = 3, .seed = 7, .draw = {6, 2, -1}};
   int64_t steps[5];

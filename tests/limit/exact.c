@@ -53,8 +53,8 @@ static void finite_depth(const mno_problem *p, size_t L, double *output /* [K+1]
           double S = 0;
           for (size_t i = 0; i < N; i++) S += h[l * field + i * D + a] * b[(l + 1) * field + i * D + c] / (double)D;
           for (size_t e = 0; e < n; e++) {
-            next[a * n + e] -= p->eta_u / p->alpha * S * Al[(D + c) * n + e];
-            next[(D + c) * n + e] -= p->eta_v / p->alpha * S * Al[a * n + e];
+            next[a * n + e] -= p->eta[MNO_U] / p->alpha * S * Al[(D + c) * n + e];
+            next[(D + c) * n + e] -= p->eta[MNO_V] / p->alpha * S * Al[a * n + e];
           }
         }
       memcpy(Al, next, n * n * sizeof *next);
@@ -62,7 +62,8 @@ static void finite_depth(const mno_problem *p, size_t L, double *output /* [K+1]
         for (size_t c = 0; c < D; c++) {
           double sum = 0;
           for (size_t e = 0; e < n; e++)
-            sum += Al[(D + a) * n + e] * Al[c * n + e] * (e < D ? p->sigma_u * p->sigma_u : p->sigma_v * p->sigma_v);
+            sum += Al[(D + a) * n + e] * Al[c * n + e] *
+                   (e < D ? p->sigma[MNO_U] * p->sigma[MNO_U] : p->sigma[MNO_V] * p->sigma[MNO_V]);
           C[(l * D + a) * D + c] = sum;
         }
     }
@@ -83,10 +84,10 @@ static void identity_closure(mno_loss loss) {
   p.activation = MNO_IDENTITY;
   p.loss = loss;
   p.alpha = 0.8;
-  p.sigma_u = 0.9;
-  p.sigma_v = 1.1;
-  p.eta_u = 0.4;
-  p.eta_v = 0.6;
+  p.sigma[MNO_U] = 0.9;
+  p.sigma[MNO_V] = 1.1;
+  p.eta[MNO_U] = 0.4;
+  p.eta[MNO_V] = 0.6;
   if (loss == MNO_CROSS_ENTROPY)
     for (size_t e = 0; e < 6; e++) p.y[e] = e % 2 == e / 2 % 2;
   size_t count = (p.K + 1) * p.N * p.d_out;

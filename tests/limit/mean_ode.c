@@ -185,8 +185,8 @@ static void passes_match_plain_loops(void **state) {
       mno_problem p = random_problem(N, 2, 3, R, 1);
       p.activation = (mno_activation)a;
       p.alpha = 0.7;
-      p.eta_u = 0.6;
-      p.eta_v = 1.3;
+      p.eta[MNO_U] = 0.6;
+      p.eta[MNO_V] = 1.3;
       mno_ensemble e;
       assert_ok(mno_ensemble_new(NULL, &p, R, 1, PARTICLES, (mno_precision)precision, 1, &e, &err));
       double z[PARTICLES][2][R], w[PARTICLES], h[2][N * R], b[2][N * R], F[N * R], G[N * R], J[N * R * R];
@@ -215,8 +215,8 @@ static void passes_match_plain_loops(void **state) {
                    slope = mno_activation_derivative(p.activation, 1, pre);
             for (int c = 0; c < R; c++) {
               if (round == 0) {
-                moved[0][c] -= p.eta_u / p.alpha * h[0][s * R + c] * slope * q;
-                moved[1][c] -= p.eta_v / p.alpha * b[0][s * R + c] * value;
+                moved[0][c] -= p.eta[MNO_U] / p.alpha * h[0][s * R + c] * slope * q;
+                moved[1][c] -= p.eta[MNO_V] / p.alpha * b[0][s * R + c] * value;
                 continue;
               }
               wanted_F[s * R + c] += w[i] * unit[1][c] * value;
@@ -243,9 +243,9 @@ static void passes_match_plain_loops(void **state) {
 static void reduction_matches_full(void **state) {
   mno_problem p = random_problem(4, 2, 2, 9, 5);
   const char *why;
-  p.sigma_u = 0.8;
-  p.sigma_v = 1.2;
-  p.eta_u = 0.7;
+  p.sigma[MNO_U] = 0.8;
+  p.sigma[MNO_V] = 1.2;
+  p.eta[MNO_U] = 0.7;
   mno_limit_options options = {.tolerance = 1e-2, .particles = 4096, .nodes = 4, .randomisations = 8, .seed = 5};
   for (int loss = 0; loss < 2; loss++)
     for (int a = 0; a < MNO_ACTIVATION_COUNT; a++) {
@@ -295,7 +295,7 @@ static void reduction_falls_back(void **state) {
 static void divergence_is_reported(void **state) {
   mno_problem p = random_problem(3, 2, 2, 3, 8);
   p.activation = MNO_IDENTITY;
-  p.eta_u = p.eta_v = 1e9;
+  p.eta[MNO_U] = p.eta[MNO_V] = 1e9;
   mno_limit *limit = solve_limit(&p, (mno_limit_options){.tolerance = 1e-3});
   assert_true(limit->diverged > 0);
   assert_false(limit->certified);
@@ -303,7 +303,7 @@ static void divergence_is_reported(void **state) {
   assert_true(isfinite(limit->loss[limit->diverged - 1]));
   mno_limit_free(limit);
   p.activation = MNO_TANH;
-  p.eta_u = p.eta_v = 1e200;
+  p.eta[MNO_U] = p.eta[MNO_V] = 1e200;
   limit = solve_limit(&p, (mno_limit_options){.tolerance = 1e-1, .particles = 256, .nodes = 3});
   assert_true(limit->diverged > 0);
   mno_limit_free(limit);

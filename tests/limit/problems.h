@@ -19,8 +19,16 @@ static double *gaussian(mno_tensor tensor, size_t rows, size_t columns, double s
 
 /* tanh, squared loss, all constants 1 */
 static inline mno_problem random_problem(size_t N, size_t d_in, size_t d_out, size_t D, size_t K) {
-  mno_problem p = {.N = N, .d_in = d_in, .d_out = d_out, .D = D, .K = K, .alpha = 1, .sigma_u = 1, .sigma_v = 1};
-  p.eta_u = p.eta_v = 1;
+  mno_problem p = {.N = N,
+                   .d_in = d_in,
+                   .d_out = d_out,
+                   .D = D,
+                   .K = K,
+                   .alpha = 1,
+                   .block = mno_block_named("perceptron"),
+                   .optimizer = mno_optimizer_named("gd"),
+                   .sigma = {1, 1}};
+  p.eta[MNO_U] = p.eta[MNO_V] = 1;
   p.activation = MNO_TANH;
   p.loss = MNO_SQUARED;
   p.x = gaussian(MNO_TENSOR_X, N, d_in, 1);
@@ -60,7 +68,12 @@ static inline hid_t reference_open(const char *name) {
 }
 
 static inline mno_problem reference_problem(hid_t file) {
-  mno_problem p = {.K = 15, .alpha = 1, .sigma_u = 1, .sigma_v = 1, .eta_u = 1, .eta_v = 1};
+  mno_problem p = {.K = 15,
+                   .alpha = 1,
+                   .block = mno_block_named("perceptron"),
+                   .optimizer = mno_optimizer_named("gd"),
+                   .sigma = {1, 1},
+                   .eta = {1, 1}};
   hsize_t x[4], y[4], w[4];
   p.activation = MNO_TANH;
   p.loss = MNO_SQUARED;

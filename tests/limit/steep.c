@@ -57,10 +57,10 @@ static void growth_is_not_taken_for_a_limit(void **state) {
     mno_problem p = random_problem(4, 3, 3, 4, 4);
     p.activation = cases[c].activation;
     p.alpha = cases[c].alpha;
-    p.eta_u = p.eta_v = cases[c].eta;
+    p.eta[MNO_U] = p.eta[MNO_V] = cases[c].eta;
     mno_limit *limit =
         solve_limit(&p, (mno_limit_options){.kind = cases[c].kind, .tolerance = 1e-2, .nodes = cases[c].nodes});
-    print_message("%s, alpha %g, eta %g: %s\n", mno_activation_name(p.activation), p.alpha, p.eta_u, limit->parameters);
+    print_message("%s, alpha %g, eta %g: %s\n", mno_activation_name(p.activation), p.alpha, p.eta[MNO_U], limit->parameters);
     assert_false(limit->certified);
     assert_int_equal(limit->diverged, cases[c].known);
     for (size_t k = 0; k <= p.K; k++) {
@@ -76,7 +76,7 @@ static void growth_is_not_taken_for_a_limit(void **state) {
 /* In one dimension rules of quadrature have a few points along each axis: where they find nothing, sampling does. */
 static void one_dimension(void **state) {
   mno_problem p = random_problem(10, 5, 5, 1, 3);
-  p.eta_u = p.eta_v = 30;
+  p.eta[MNO_U] = p.eta[MNO_V] = 30;
   p.alpha = 0.03;
   mno_limit_options options = {.tolerance = 1e-2, .memory = 2e7};
   mno_limit *limit = solve_limit(&p, options);

@@ -116,9 +116,9 @@ static void mean_ode_at_large_alpha(void **state) {
   for (int a = 0; a < MNO_ACTIVATION_COUNT; a++) {
     mno_problem p = random_problem(4, 2, 2, 4, 3);
     p.activation = (mno_activation)a;
-    p.sigma_v = 0.8;
-    p.eta_u = 0.7;
-    p.eta_v = 0.5;
+    p.sigma[MNO_V] = 0.8;
+    p.eta[MNO_U] = 0.7;
+    p.eta[MNO_V] = 0.5;
     size_t f = p.N * p.d_out;
     mno_limit *tangent = solve_limit(&p, (mno_limit_options){.kind = MNO_LIMIT_TANGENT_ODE, .tolerance = 1e-6});
     double gap[2];

@@ -1,0 +1,37 @@
+/* A residual block as the rest of the program knows it: the tensors of weights of a unit, and a formula. Blocks are listed
+ * in host/extensions.cmake; each has a folder here.
+ *
+ * A unit block is a mean over M units, each of which reads a state along some of its tensors and writes along another. With
+ * A = tensors - 1 inputs w_0 .. w_{A-1}, the output v (the last tensor), all vectors of D numbers, and a formula s:
+ *   h^l = h^{l-1} + alpha/(L M) sum_j v s(p_0, .., p_{A-1}),       p_a = <w_a, h>/D
+ *   b^{l-1} = b^l + alpha/(L M) sum_j sum_a w_a g_a,               g_a = (ds/dp_a) q,   q = <v, b>/D
+ *   normalised gradients, summed over the samples:  of w_a  h g_a,   of v  b s
+ * The formula is unit.h in the block's folder (see formula.h); loops over units, samples and depth know nothing of it. */
+#ifndef MNO_BLOCK_BLOCK_H
+#define MNO_BLOCK_BLOCK_H
+
+#include "meanode/plan.h"
+
+/* One array of weights [L][M][D]. Initial entries are N(0, sigma^2 D) with the problem's sigma of this tensor. */
+typedef struct mno_tensor_spec {
+  const char *name;      /* "u": records are u0 and u, keys are model.sigma_u and training.eta_u */
+  const char *long_name; /* for a person */
+  uint32_t draw;         /* fourth counter word of its initial draw (random.h); part of the format, never renumbered */
+  bool flips;            /* is it what sweep.pairs: antithetic turns the sign of? */
+} mno_tensor_spec;
+
+struct mno_block {
+  const char *name; /* in configurations and files */
+  size_t tensors;
+  const mno_tensor_spec *tensor; /* [tensors] inputs, then the output */
+
+  /* s and its slopes ds/dp_a [tensors - 1] at projections p [tensors - 1]; in double, to rounding. */
+  void (*unit)(mno_activation activation, const double *p, double *s, double *slope);
+};
+
+/* All blocks [*count], in the order of the documentation. */
+const mno_block *const *mno_blocks(size_t *count);
+
+extern const mno_block mno_block_perceptron;
+
+#endif

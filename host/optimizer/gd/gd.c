@@ -1,0 +1,9 @@
+/* Full-batch gradient descent. */
+#include "optimizer/optimizer.h"
+
+#include "block/formula.h"
+
+#include "optimizer/gd/apply.h"
+
+const mno_optimizer mno_optimizer_gd = {
+    .name = "gd", .meaning = "full-batch gradient descent", .fuses = true, .apply = gd_apply};
