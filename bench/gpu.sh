@@ -45,7 +45,7 @@ initcheck 90 20 compute-sanitizer
 synccheck 90 20 compute-sanitizer
 limit6 90 20 the Mean ODE to 1e-6"
 
-# D M L N instances K precision [kernel by its index in cuda/shape.c]
+# D M L N instances K precision [kernel by its index in cuda/host/shape.c]
 aims="10 10 1000 10 2000 8 f32
 32 32 1000 10 1000 8 f32
 100 100 1000 10 250 8 f32

@@ -59,3 +59,7 @@ if(MEANODE_HAVE_CUDA)
 else()
   message(STATUS "CUDA backend: none (${why_not})")
 endif()
+
+# The host side of the backend; the tests build it without a toolkit, all but what calls the CUDA libraries.
+set(MEANODE_CUDA_PORTABLE shape.c rounds.c driver.c conductor.c outbox.c engine.c field_shape.c)
+set(MEANODE_CUDA_HOST ${MEANODE_CUDA_PORTABLE} backend.c device_cuda.c gemm_cuda.c)

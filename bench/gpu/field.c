@@ -7,8 +7,8 @@
  *
  * The problem: N = 10, d_in = d_out = 5, tanh, squared loss, all constants 1, as in bench/limit. */
 #include "core/memory.h"
-#include "engine.h"
-#include "field_shape.h"
+#include "host/engine.h"
+#include "host/field_shape.h"
 #include "limit/engine.h"
 #include "limit/ensemble.h"
 #include "meanode/random.h"

@@ -11,9 +11,9 @@
 #include "ceilings.h"
 
 #include "core/memory.h"
-#include "driver.h"
+#include "host/driver.h"
 #include "meanode/random.h"
-#include "rounds.h"
+#include "host/rounds.h"
 
 #include <errno.h>
 #include <math.h>

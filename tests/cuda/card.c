@@ -7,10 +7,10 @@
 
 #include "../cpu/problem.h"
 #include "device_twin.h"
-#include "driver.h"
-#include "engine.h"
+#include "host/driver.h"
+#include "host/engine.h"
+#include "host/shape.h"
 #include "limit/ensemble.h"
-#include "shape.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -2,7 +2,7 @@
 #ifndef MNO_TEST_CUDA_DEVICE_TWIN_H
 #define MNO_TEST_CUDA_DEVICE_TWIN_H
 
-#include "device.h"
+#include "host/device.h"
 
 #ifdef __cplusplus
 extern "C" {

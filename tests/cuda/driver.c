@@ -1,8 +1,8 @@
 /* The driver on a twin of a card: grouping, rounds, several devices, results, failures; numbers against the CPU backend. */
 #include "test.h"
 
+#include "host/rounds.h"
 #include "jobs.h"
-#include "rounds.h"
 
 #include <time.h>
 

@@ -2,7 +2,7 @@
  * reference of the library. */
 #include "cmocka_cpp.h"
 
-#include "philox.h"
+#include "device/philox.h"
 
 extern "C" void mno_philox(uint64_t seed, uint32_t tensor, uint32_t layer, uint32_t unit, uint32_t block, uint32_t words[4]);
 extern "C" void mno_normals(uint64_t seed, uint32_t tensor, uint32_t layer, uint32_t unit, size_t count, double *out);

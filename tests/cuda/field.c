@@ -4,7 +4,7 @@
 
 #include "../cpu/problem.h"
 #include "device_twin.h"
-#include "engine.h"
+#include "host/engine.h"
 #include "limit/ensemble.h"
 
 #include <stdio.h>

@@ -3,9 +3,9 @@
 #include "meanode/meanode.h"
 
 #include "device_twin.h"
-#include "driver.h"
-#include "engine.h"
-#include "shape.h"
+#include "host/driver.h"
+#include "host/engine.h"
+#include "host/shape.h"
 
 #include <stdio.h>
 #include <stdlib.h>

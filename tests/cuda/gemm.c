@@ -2,11 +2,11 @@
  */
 #include "test.h"
 
-#include "conductor.h"
+#include "host/conductor.h"
+#include "host/rounds.h"
+#include "host/shape.h"
 #include "jobs.h"
 #include "meanode/random.h"
-#include "rounds.h"
-#include "shape.h"
 
 static int force(mno_kernel_kind kernel) {
   for (size_t i = 0; i < mno_candidate_count; i++)

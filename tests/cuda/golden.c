@@ -7,8 +7,8 @@
 
 #include "../cpu/problem.h"
 #include "device_twin.h"
-#include "driver.h"
-#include "shape.h"
+#include "host/driver.h"
+#include "host/shape.h"
 
 #include <stdio.h>
 #include <stdlib.h>

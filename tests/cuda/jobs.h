@@ -4,7 +4,7 @@
 
 #include "../cpu/problem.h"
 #include "device_twin.h"
-#include "driver.h"
+#include "host/driver.h"
 
 #include <pthread.h>
 #include <stdlib.h>

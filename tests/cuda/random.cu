@@ -6,7 +6,7 @@
 #include "cmocka_cpp.h"
 
 #include "meanode/random.h"
-#include "philox.h"
+#include "device/philox.h"
 
 #include <cstdlib>
 #include <cstring>

@@ -3,11 +3,11 @@
 #define MNO_TEST_CUDA_RUN_HOST_H
 
 #include "block_host.h"
-#include "field.h"
-#include "lanes.h"
-#include "maps.h"
+#include "kernels/field.h"
+#include "kernels/lanes.h"
+#include "kernels/maps.h"
+#include "kernels/train.h"
 #include "team_host.h"
-#include "train.h"
 
 namespace mno {
 

@@ -2,9 +2,9 @@
  * twin's, on one device and on several; and what happens when the n-th call of all fails, for every n. */
 #include "test.h"
 
-#include "engine.h"
+#include "host/engine.h"
+#include "host/shape.h"
 #include "jobs.h"
-#include "shape.h"
 #include "standin.h"
 
 #include <stdio.h>

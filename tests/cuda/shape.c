@@ -1,8 +1,8 @@
 /* How computations are cut up and which kernel takes them: pure functions, checked without a card. */
 #include "test.h"
 
-#include "gemm.h"
-#include "shape.h"
+#include "common/gemm.h"
+#include "host/shape.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #include "standin.h"
 
-#include "field_layout.h"
-#include "kernels.h"
+#include "common/field_layout.h"
+#include "common/kernels.h"
 #include "run_host.h"
 
 #include <cuda_runtime_api.h>

@@ -5,7 +5,7 @@
 #ifndef MNO_TEST_CUDA_STANDIN_H
 #define MNO_TEST_CUDA_STANDIN_H
 
-#include "gemm.h"
+#include "common/gemm.h"
 
 #ifdef __cplusplus
 extern "C" {

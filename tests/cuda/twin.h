@@ -4,9 +4,9 @@
 
 #include "cmocka_cpp.h"
 
+#include "host/shape.h"
 #include "meanode/random.h"
 #include "run_host.h"
-#include "shape.h"
 
 #include <string>
 #include <vector>

@@ -1,0 +1,126 @@
+/* Kernel G: what host and device agree on, and what its conductor needs of a device, as a table: products, maps and recorded
+ * sequences of them. The CUDA side is gemm_cuda.c over cuBLASLt and CUDA graphs; the tests fill the table with plain loops.
+ *
+ * A team is a batch of instances of one problem and equal L that every call treats alike. Per instance [L] layers of weights
+ * u, v [M][ld_d], states [L + 1][N][ld_d], projections p [N][ld_m] of all layers or of one, and buffers t, q [N][ld_m],
+ * b [N][ld_d]; readout in double. Rows are padded to 16 bytes, and what lies there is never used. */
+#ifndef MNO_CUDA_GEMM_H
+#define MNO_CUDA_GEMM_H
+
+#include "common/layout.h"
+#include "meanode/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Offsets from the start of an instance, in bytes. */
+typedef struct mno_gemm_layout {
+  int32_t ld_d, ld_m; /* elements of a row */
+  size_t weights, states, p, t, q, b, f, each;
+} mno_gemm_layout;
+
+MNO_LAYOUT mno_gemm_layout mno_gemm_place(const mno_shape *s) {
+  const size_t bytes = (size_t)s->bytes, L = (size_t)s->L, N = (size_t)s->N, row = 16 / bytes;
+  mno_gemm_layout at;
+  at.ld_d = (int32_t)mno_round_up((size_t)s->D, row);
+  at.ld_m = (int32_t)mno_round_up((size_t)s->M, row);
+  const size_t state = N * (size_t)at.ld_d * bytes, projection = N * (size_t)at.ld_m * bytes;
+  at.weights = 0;
+  at.states = at.weights + L * 2 * (size_t)s->M * (size_t)at.ld_d * bytes;
+  at.p = at.states + (L + 1) * state;
+  at.t = at.p + (s->kept ? L : 1) * projection;
+  at.q = at.t + projection;
+  at.b = at.q + projection;
+  at.f = mno_round_up(at.b + state, 256);
+  at.each = mno_round_up(at.f + (2 * N * (size_t)s->d_out + N) * sizeof(double), 256);
+  return at;
+}
+
+/* Loops over numbers that are not products: one call of a body per (instance, element). */
+typedef enum mno_map {
+  MNO_MAP_DRAW,     /* initial weights */
+  MNO_MAP_START,    /* state 0 from the problem */
+  MNO_MAP_ACTIVATE, /* t = rho(p) of a layer */
+  MNO_MAP_BACK,     /* t = rho(p), q = rho'(p) q of a layer */
+  MNO_MAP_OUTPUT,   /* f */
+  MNO_MAP_SAMPLE,   /* each sample's share of the loss, dloss/df */
+  MNO_MAP_LOSS,     /* their sum, to the host */
+  MNO_MAP_ADJOINT,  /* b at the last layer */
+  MNO_MAP_RECORD,   /* outputs and states to a parcel, as recorded step number `step` */
+  MNO_MAP_WEIGHTS,  /* final weights to a parcel */
+  MNO_MAP_COUNT
+} mno_map;
+
+typedef struct mno_gemm_args {
+  mno_shape shape; /* L: of these instances; group: how many there are */
+  mno_gemm_layout at;
+  const mno_device_problem *problem;
+  const mno_item *item; /* [group] */
+  char *batch;          /* [group][at.each] */
+  char *parcels;        /* [group][parcel_bytes], pinned */
+  size_t parcel_bytes;
+  double *loss;     /* [group], pinned */
+  uint32_t weights; /* bits of mno_weights to record */
+  int32_t layer, step;
+} mno_gemm_args;
+
+/* Elements of a map for one instance. */
+MNO_LAYOUT size_t mno_map_size(mno_map map, const mno_gemm_args *a) {
+  const mno_shape *s = &a->shape;
+  const size_t N = (size_t)s->N, D = (size_t)s->D, L = (size_t)s->L, M = (size_t)s->M;
+  switch (map) {
+  case MNO_MAP_DRAW: return L * M * 2 * ((D + 3) / 4);
+  case MNO_MAP_ACTIVATE:
+  case MNO_MAP_BACK: return N * (size_t)a->at.ld_m;
+  case MNO_MAP_OUTPUT: return N * (size_t)s->d_out;
+  case MNO_MAP_SAMPLE: return N;
+  case MNO_MAP_LOSS: return 1;
+  case MNO_MAP_RECORD: return N * ((size_t)s->d_out + D);
+  case MNO_MAP_WEIGHTS: return L * M * D;
+  default: return N * D;
+  }
+}
+
+/* to = scale op(A) op(B) + add, for each of `count` instances; matrices by columns, as BLAS has them. add may be `to` or
+ * NULL (zero). op(A) is rows x inner, op(B) inner x columns. */
+typedef struct mno_product {
+  int bytes, count, nominal; /* of a number; instances; the number that the algorithm is chosen for */
+  int transpose_a, transpose_b, rows, columns, inner;
+  int lead_a, lead_b, lead_to; /* elements between columns */
+  size_t stride;               /* elements between instances */
+  double scale;
+  const void *A, *B, *add;
+  void *to;
+} mno_product;
+
+typedef struct mno_device mno_device;
+typedef struct mno_gemm mno_gemm; /* a stream of calls, one after the other */
+
+typedef enum mno_graph { MNO_GRAPH_FORWARD, MNO_GRAPH_BACKWARD, MNO_GRAPHS } mno_graph;
+
+typedef struct mno_gemm_api {
+  /* Is there a library for the products? Its name and version for the file (bits may depend on it), or why not. */
+  mno_status (*available)(char *description, size_t size, mno_error *err);
+
+  /* Has the library algorithms for products of these sizes on device `index`? If not, err says why. */
+  mno_status (*serves)(int index, const mno_product *product, size_t count, int *served, mno_error *err);
+
+  mno_status (*open)(mno_device *device, mno_gemm **gemm, mno_error *err);
+  mno_status (*close)(mno_gemm *gemm, mno_error *err); /* goes on after a failure; the first is reported */
+
+  /* Starts at once; between record() and end(), kept for play() instead. */
+  mno_status (*product)(mno_gemm *gemm, const mno_product *product, mno_error *err);
+  mno_status (*map)(mno_gemm *gemm, mno_map map, const mno_gemm_args *args, mno_error *err);
+
+  mno_status (*record)(mno_gemm *gemm, mno_error *err);
+  mno_status (*end)(mno_gemm *gemm, mno_graph graph, mno_error *err); /* replaces what the graph was before */
+  mno_status (*play)(mno_gemm *gemm, mno_graph graph, mno_error *err);
+
+  mno_status (*wait)(mno_gemm *gemm, mno_error *err); /* for all that was started */
+} mno_gemm_api;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,299 @@
+#include "host/conductor.h"
+
+#include "core/memory.h"
+#include "meanode/record.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <time.h>
+
+static const struct timespec NAP = {.tv_nsec = 100000L}; /* between looks at the parcels */
+
+size_t mno_batches_make(const mno_item *item, size_t count, size_t group, mno_batch *batch) {
+  size_t batches = 0;
+  for (size_t i = 0, alike; i < count; i += alike) {
+    for (alike = 1; i + alike < count; alike++)
+      if (item[i + alike].problem != item[i].problem || item[i + alike].L != item[i].L) break;
+    const size_t parts = (alike + group - 1) / group;
+    for (size_t k = 0, first = i, size; k < parts; k++, first += size) {
+      size = alike / parts + (k < alike % parts);
+      batch[batches++] = (mno_batch){first, size};
+    }
+  }
+  return batches;
+}
+
+/* One conductor at work. */
+typedef struct work {
+  const mno_conduct *c;
+  mno_gemm *gemm;
+  mno_gemm_args args; /* of the batch */
+  const mno_device_problem *problem;
+  bool warm;
+  bool recorded; /* the graphs are those of this problem, L and count */
+  uint32_t problem_index;
+} work;
+
+#define TRY(call)                                                                                                           \
+  do {                                                                                                                      \
+    mno_status status_ = (call);                                                                                            \
+    if (status_ != MNO_OK) return status_;                                                                                  \
+  } while (0)
+
+static mno_status map(work *w, mno_map which, int layer, int step, mno_error *err) {
+  w->args.layer = layer;
+  w->args.step = step;
+  return w->c->api->map(w->gemm, which, &w->args, err);
+}
+
+enum { PLAIN, TRANSPOSED };
+
+/* to = scale op(A) op(B) + add */
+static mno_status product(work *w, int ta, const char *A, int lead_a, int tb, const char *B, int lead_b, int rows,
+                          int columns, int inner, double scale, const char *add, char *to, int lead_to, mno_error *err) {
+  const mno_shape *s = &w->args.shape;
+  const mno_product p = {.bytes = s->bytes,
+                         .count = s->group,
+                         .nominal = s->nominal,
+                         .transpose_a = ta,
+                         .transpose_b = tb,
+                         .rows = rows,
+                         .columns = columns,
+                         .inner = inner,
+                         .lead_a = lead_a,
+                         .lead_b = lead_b,
+                         .lead_to = lead_to,
+                         .stride = w->args.at.each / (size_t)s->bytes,
+                         .scale = scale,
+                         .A = A,
+                         .B = B,
+                         .add = add,
+                         .to = to};
+  return w->c->api->product(w->gemm, &p, err);
+}
+
+static char *weights_of(const work *w, int layer, int is_v) {
+  const mno_shape *s = &w->args.shape;
+  return w->args.batch + w->args.at.weights +
+         (2 * (size_t)layer + (size_t)is_v) * (size_t)s->M * (size_t)w->args.at.ld_d * (size_t)s->bytes;
+}
+static char *state_of(const work *w, int layer) {
+  const mno_shape *s = &w->args.shape;
+  return w->args.batch + w->args.at.states + (size_t)layer * (size_t)s->N * (size_t)w->args.at.ld_d * (size_t)s->bytes;
+}
+static char *projection_of(const work *w, int layer) {
+  const mno_shape *s = &w->args.shape;
+  return w->args.batch + w->args.at.p +
+         (s->kept ? (size_t)layer : 0) * (size_t)s->N * (size_t)w->args.at.ld_m * (size_t)s->bytes;
+}
+
+/* p = u h / D; matrices by columns: u, v are D x M, h and b D x N, p, t and q M x N */
+static mno_status project(work *w, int layer, mno_error *err) {
+  const mno_shape *s = &w->args.shape;
+  const int d = w->args.at.ld_d, m = w->args.at.ld_m;
+  return product(w, TRANSPOSED, weights_of(w, layer, 0), d, PLAIN, state_of(w, layer), d, s->M, s->N, s->D, 1.0 / s->D, NULL,
+                 projection_of(w, layer), m, err);
+}
+
+/* h of layer l + 1 = h + alpha/(L M) v rho(p) */
+static mno_status layer_forward(work *w, int l, mno_error *err) {
+  const mno_shape *s = &w->args.shape;
+  const int d = w->args.at.ld_d, m = w->args.at.ld_m;
+  const double step = w->problem->alpha / ((double)s->L * s->M);
+  TRY(project(w, l, err));
+  TRY(map(w, MNO_MAP_ACTIVATE, l, 0, err));
+  return product(w, PLAIN, weights_of(w, l, 1), d, PLAIN, w->args.batch + w->args.at.t, m, s->D, s->N, s->M, step,
+                 state_of(w, l), state_of(w, l + 1), d, err);
+}
+
+/* The updates are the products themselves, onto the weights: v's before b moves on, u's after b has used the old u. last: no
+ * layer comes after this one, so b need not move. */
+static mno_status layer_backward(work *w, int l, bool last, mno_error *err) {
+  const mno_shape *s = &w->args.shape;
+  const int d = w->args.at.ld_d, m = w->args.at.ld_m;
+  const double step = w->problem->alpha / ((double)s->L * s->M);
+  const double rate_u = w->problem->eta_u / w->problem->alpha, rate_v = w->problem->eta_v / w->problem->alpha;
+  char *const u = weights_of(w, l, 0), *const v = weights_of(w, l, 1), *const b = w->args.batch + w->args.at.b;
+  char *const t = w->args.batch + w->args.at.t, *const q = w->args.batch + w->args.at.q;
+  if (!s->kept) TRY(project(w, l, err));
+  TRY(product(w, TRANSPOSED, v, d, PLAIN, b, d, s->M, s->N, s->D, 1.0 / s->D, NULL, q, m, err));
+  TRY(map(w, MNO_MAP_BACK, l, 0, err));
+  TRY(product(w, PLAIN, b, d, TRANSPOSED, t, m, s->D, s->M, s->N, -rate_v, v, v, d, err));
+  if (!last) TRY(product(w, PLAIN, u, d, PLAIN, q, m, s->D, s->N, s->M, step, b, b, d, err));
+  return product(w, PLAIN, state_of(w, l), d, TRANSPOSED, q, m, s->D, s->M, s->N, -rate_u, u, u, d, err);
+}
+
+static mno_status forward(work *w, mno_error *err) {
+  for (int l = 0; l < w->args.shape.L; l++) TRY(layer_forward(w, l, err));
+  TRY(map(w, MNO_MAP_OUTPUT, 0, 0, err));
+  TRY(map(w, MNO_MAP_SAMPLE, 0, 0, err));
+  return map(w, MNO_MAP_LOSS, 0, 0, err);
+}
+
+static mno_status backward(work *w, mno_error *err) {
+  TRY(map(w, MNO_MAP_ADJOINT, 0, 0, err));
+  for (int l = w->args.shape.L - 1; l >= 0; l--) TRY(layer_backward(w, l, l == 0, err));
+  return MNO_OK;
+}
+
+typedef struct list {
+  mno_product *product;
+  size_t count;
+} list;
+static mno_status list_product(mno_gemm *gemm, const mno_product *product, mno_error *err) {
+  list *l = (list *)gemm;
+  mno_product *to = &l->product[l->count++];
+  *to = *product;
+  to->A = to->B = to->add = NULL;
+  to->to = NULL;
+  return MNO_OK;
+}
+static mno_status list_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *args, mno_error *err) { return MNO_OK; }
+
+size_t mno_conduct_products(const mno_shape *shape, mno_product *product) {
+  static const mno_gemm_api api = {.product = list_product, .map = list_map};
+  static char nowhere;
+  const mno_device_problem problem = {.alpha = 1};
+  const mno_conduct c = {.api = &api};
+  list l = {product, 0};
+  work w = {.c = &c, .gemm = (mno_gemm *)&l, .problem = &problem};
+  w.args.shape = *shape;
+  w.args.at = mno_gemm_place(shape);
+  w.args.batch = &nowhere;
+  layer_forward(&w, 0, NULL);
+  layer_backward(&w, 0, false, NULL);
+  return l.count;
+}
+
+/* Every kind of call once, at once, on whatever lies in the memory: algorithms are chosen and their code is loaded, which
+ * must not happen while a graph is recorded. */
+static mno_status warm_up(work *w, mno_error *err) {
+  TRY(layer_forward(w, 0, err));
+  TRY(layer_backward(w, 0, false, err));
+  return w->c->api->wait(w->gemm, err);
+}
+
+static mno_status record_graphs(work *w, mno_error *err) {
+  TRY(w->c->api->record(w->gemm, err));
+  TRY(forward(w, err));
+  TRY(w->c->api->end(w->gemm, MNO_GRAPH_FORWARD, err));
+  TRY(w->c->api->record(w->gemm, err));
+  TRY(backward(w, err));
+  TRY(w->c->api->end(w->gemm, MNO_GRAPH_BACKWARD, err));
+  return MNO_OK;
+}
+
+/* One conductor of the process at a time: what a library sets up with its first calls (attributes of kernels belong to the
+ * device, not to a stream) must not meet another's. On a card two that began together failed in f64 with "the function
+ * failed to launch" once; whether this is the cure is not yet run on a GPU. */
+static mno_status alone(mno_status (*prepare)(work *, mno_error *), work *w, mno_error *err) {
+  static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_lock(&turn);
+  const mno_status status = prepare(w, err);
+  pthread_mutex_unlock(&turn);
+  return status;
+}
+
+static bool stopped(const mno_conduct *c) { return __atomic_load_n(c->stop, __ATOMIC_ACQUIRE) != 0; }
+
+static mno_parcel *parcel_of(const work *w, int i) {
+  return (mno_parcel *)(w->args.parcels + (size_t)i * w->args.parcel_bytes);
+}
+
+/* Waits until the host has taken what the parcels held before. False: stop. */
+static bool parcels_free(const work *w) {
+  for (int i = 0; i < w->args.shape.group; i++)
+    while (__atomic_load_n(&parcel_of(w, i)->state, __ATOMIC_ACQUIRE)) {
+      if (stopped(w->c)) return false;
+      nanosleep(&NAP, NULL);
+    }
+  return !stopped(w->c);
+}
+
+/* Trains one batch; *go_on: it was not stopped. */
+static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go_on, mno_error *err) {
+  const mno_conduct *c = w->c;
+  const mno_item *item = c->item + batch->first;
+  const int count = (int)batch->count;
+  const mno_gemm_api *api = c->api;
+  if (!w->recorded || w->problem_index != item->problem || w->args.shape.L != item->L || w->args.shape.group != count)
+    w->recorded = false;
+  w->problem_index = item->problem;
+  w->problem = &c->problem[item->problem];
+  mno_gemm_args *a = &w->args;
+  a->shape = c->shape;
+  a->shape.L = item->L;
+  a->shape.group = count;
+  a->at = mno_gemm_place(&a->shape);
+  a->problem = c->problem_at;
+  a->item = c->item_at + batch->first;
+  a->batch = c->slot;
+  a->parcels = parcels;
+  a->parcel_bytes = c->parcel_bytes;
+  a->loss = c->loss;
+  a->weights = c->weights;
+  const double start = mno_now();
+  *go_on = parcels_free(w);
+  if (!*go_on) return MNO_OK;
+  for (int i = 0; i < count; i++) { /* but for the state: the host is looking at it */
+    mno_parcel *p = parcel_of(w, i);
+    p->row = item[i].row;
+    p->outcome = MNO_DONE;
+    p->filled = 0;
+  }
+
+  if (!w->warm) TRY(alone(warm_up, w, err));
+  w->warm = true;
+  TRY(map(w, MNO_MAP_DRAW, 0, 0, err));
+  TRY(map(w, MNO_MAP_START, 0, 0, err));
+  /* What a graph's maps read of the items is their problem, which is that of the batch it was recorded for. */
+  if (!w->recorded) TRY(alone(record_graphs, w, err));
+  w->recorded = true;
+  int filled = 0, live = count;
+  for (int64_t k = 0;; k++) {
+    TRY(api->play(w->gemm, MNO_GRAPH_FORWARD, err));
+    const bool recorded = filled < w->problem->steps && c->step[filled] == k;
+    if (recorded) TRY(map(w, MNO_MAP_RECORD, 0, filled, err));
+    TRY(api->wait(w->gemm, err));
+    for (int i = 0; i < count; i++) {
+      mno_parcel *p = parcel_of(w, i);
+      if (p->outcome != MNO_DONE) continue;
+      if (!isfinite(a->loss[i])) {
+        p->outcome = MNO_INSTANCE_DIVERGED;
+        live--;
+      } else if (recorded) {
+        ((double *)(p + 1))[filled] = a->loss[i];
+        p->filled++;
+      }
+    }
+    filled += recorded;
+    if (live == 0 || k == w->problem->K) break;
+    *go_on = !stopped(c);
+    if (!*go_on) return MNO_OK;
+    TRY(api->play(w->gemm, MNO_GRAPH_BACKWARD, err));
+  }
+  if (live && (c->weights & MNO_WEIGHTS_FINAL)) {
+    TRY(map(w, MNO_MAP_WEIGHTS, 0, 0, err));
+    TRY(api->wait(w->gemm, err));
+  }
+  const double seconds = (mno_now() - start) / count;
+  for (int i = 0; i < count; i++) {
+    parcel_of(w, i)->seconds = seconds;
+    __atomic_store_n(&parcel_of(w, i)->state, 1, __ATOMIC_RELEASE);
+  }
+  return MNO_OK;
+}
+
+mno_status mno_conduct_run(const mno_conduct *c, mno_error *err) {
+  work w = {.c = c};
+  mno_status status = c->api->open(c->device, &w.gemm, err);
+  bool go_on = status == MNO_OK;
+  for (size_t serial = 0; go_on && status == MNO_OK; serial++) {
+    const size_t next = atomic_fetch_add(c->next, 1);
+    if (next >= c->batches) break;
+    status = train(&w, &c->batch[next], c->parcels + (serial & 1) * (size_t)c->shape.group * c->parcel_bytes, &go_on, err);
+  }
+  if (!w.gemm) return status;
+  const mno_status closed = c->api->close(w.gemm, status == MNO_OK ? err : NULL);
+  return status == MNO_OK ? closed : status;
+}

@@ -1,0 +1,48 @@
+/* The conductor of kernel G: a host thread that trains batches of instances by calls of a device. */
+#ifndef MNO_CUDA_CONDUCTOR_H
+#define MNO_CUDA_CONDUCTOR_H
+
+#include "common/gemm.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Instances that share their graphs: one problem, equal L. */
+typedef struct mno_batch {
+  size_t first, count; /* of the items */
+} mno_batch;
+
+typedef struct mno_conduct {
+  const mno_gemm_api *api;
+  mno_device *device;
+  mno_shape shape; /* L: the largest of the items; group: the most instances of a batch */
+  const mno_batch *batch;
+  size_t batches;
+  atomic_size_t *next;                  /* batch to take */
+  const mno_item *item;                 /* host copy */
+  const mno_item *item_at;              /* on the device */
+  const mno_device_problem *problem;    /* host copy; its pointers belong to the device */
+  const mno_device_problem *problem_at; /* on the device */
+  const int64_t *step;                  /* [steps] recorded steps, host copy */
+  char *slot;                           /* device memory of this conductor */
+  char *parcels;                        /* [2][group][parcel_bytes], pinned */
+  double *loss;                         /* [group], pinned */
+  size_t parcel_bytes;
+  uint32_t weights;
+  const uint32_t *stop; /* nonzero: drop what is in flight */
+} mno_conduct;
+
+/* Batches of at most `group` items, which are sorted so that those of one problem and L follow each other; those of one
+ * problem and L are of equal size, give or take one: a small one takes as long as a large one, and its graph is recorded
+ * anew. Returns how many; batch has room for count of them. */
+size_t mno_batches_make(const mno_item *item, size_t count, size_t group, mno_batch *batch);
+
+/* The products of a layer of this shape, without their pointers: MNO_PRODUCTS_OF_LAYER of them. */
+enum { MNO_PRODUCTS_OF_LAYER = 7 };
+size_t mno_conduct_products(const mno_shape *shape, mno_product *product);
+
+/* Trains batches until none is left or stop is set. Parcels are handed over as the kernels of the device do. */
+mno_status mno_conduct_run(const mno_conduct *conduct, mno_error *err);
+
+#endif

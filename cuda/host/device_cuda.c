@@ -1,0 +1,274 @@
+#include "host/device_cuda.h"
+
+#include "common/kernels.h"
+#include "core/memory.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a person can do about an error of the CUDA runtime. */
+static const char *remedy(cudaError_t error) {
+  switch (error) {
+  case cudaErrorInsufficientDriver:
+  case cudaErrorSystemDriverMismatch: return "install or update the NVIDIA driver, or use --backend cpu";
+  case cudaErrorNoDevice: return "check that the card is visible (nvidia-smi, CUDA_VISIBLE_DEVICES), or use --backend cpu";
+  case cudaErrorMemoryAllocation: return "free memory on the card (nvidia-smi shows who uses it), or use --backend cpu";
+  case cudaErrorDevicesUnavailable:
+  case cudaErrorDeviceUninitialized: return "another process may own the card exclusively; wait, or use --backend cpu";
+  case cudaErrorNoKernelImageForDevice:
+  case cudaErrorInvalidDeviceFunction:
+    return "this build has no code for this card; build again with MEANODE_CUDA_ARCHITECTURES set to its compute capability";
+  case cudaErrorECCUncorrectable:
+  case cudaErrorHardwareStackError: return "the card reports a hardware fault; take another card and resume the run";
+  default: return "resume the run; if it fails again, use --backend cpu and report this message";
+  }
+}
+
+mno_status mno_cuda_fail(mno_error *err, const char *call, cudaError_t error) {
+  return mno_fail(err, error == cudaErrorMemoryAllocation ? MNO_ERR_MEMORY : MNO_ERR_BACKEND, "%s: %s (%s): %s", call,
+                  cudaGetErrorString(error), cudaGetErrorName(error), remedy(error));
+}
+
+enum { QUEUES = 16, NAMES = 16 };
+
+struct mno_device {
+  int index;
+  char *arena, *pinned;
+  cudaStream_t stream[QUEUES];
+  const void *allowed;    /* the kernel of the last pass over particles: passes are short, and mostly alike */
+  cudaStream_t transfers; /* uploads must not wait for kernels, which wait for the host to take their results */
+};
+
+static mno_status device_count(int *count, mno_error *err) {
+  const char *blocking = getenv("CUDA_LAUNCH_BLOCKING");
+  *count = 0;
+  if (blocking && strcmp(blocking, "") != 0 && strcmp(blocking, "0") != 0)
+    return mno_fail(
+        err, MNO_ERR_BACKEND,
+        "CUDA_LAUNCH_BLOCKING=%s: a launch would wait for its kernel, and kernels wait for the host to take their "
+        "results; unset CUDA_LAUNCH_BLOCKING, or use --backend cpu",
+        blocking);
+  cudaError_t error = cudaGetDeviceCount(count);
+  if (error == cudaSuccess && *count > 0) return MNO_OK;
+  if (error == cudaSuccess) error = cudaErrorNoDevice;
+  return mno_fail(err, MNO_ERR_BACKEND, "no CUDA device answers (cudaGetDeviceCount): %s (%s): %s",
+                  cudaGetErrorString(error), cudaGetErrorName(error), remedy(error));
+}
+
+/* The name of a device, asked for once: that takes longer than all the attributes. */
+static mno_status name_of(int index, char *name, size_t size, mno_error *err) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static char known[NAMES][256];
+  mno_status status = MNO_OK;
+  pthread_mutex_lock(&lock);
+  if (index >= NAMES || !known[index][0]) {
+    struct cudaDeviceProp properties;
+    const cudaError_t error = cudaGetDeviceProperties(&properties, index);
+    if (error != cudaSuccess)
+      status = mno_cuda_fail(err, "cudaGetDeviceProperties", error);
+    else if (index < NAMES)
+      snprintf(known[index], sizeof known[index], "%s", properties.name);
+    else
+      snprintf(name, size, "%s", properties.name);
+  }
+  if (status == MNO_OK && index < NAMES) snprintf(name, size, "%s", known[index]);
+  pthread_mutex_unlock(&lock);
+  return status;
+}
+
+static mno_status device_info(int index, mno_device_info *info, mno_error *err) {
+  int block, processor;
+  memset(info, 0, sizeof *info);
+  mno_status status = name_of(index, info->name, sizeof info->name, err);
+  if (status != MNO_OK) return status;
+  MNO_CUDA_CHECK(cudaSetDevice(index));
+  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&info->major, cudaDevAttrComputeCapabilityMajor, index));
+  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&info->minor, cudaDevAttrComputeCapabilityMinor, index));
+  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&info->processors, cudaDevAttrMultiProcessorCount, index));
+  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&block, cudaDevAttrMaxSharedMemoryPerBlockOptin, index));
+  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&processor, cudaDevAttrMaxSharedMemoryPerMultiprocessor, index));
+  info->shared_block = (size_t)block;
+  info->shared_processor = (size_t)processor;
+  MNO_CUDA_CHECK(cudaMemGetInfo(&info->memory_free, &info->memory_total));
+  return MNO_OK;
+}
+
+/* Lets launches of a kernel ask for all the shared memory that a block may have, of processors that give all they have to
+ * it: the occupancy that is counted on supposes so. The attribute belongs to the device, not to a launch: were it the size
+ * of one, a launch of another thread with a larger size would fail. */
+static mno_status allow_shared(int index, const void *kernel, mno_error *err) {
+  int most;
+  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, index));
+  MNO_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+  MNO_CUDA_CHECK(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared));
+  return MNO_OK;
+}
+
+/* The driver prepares all kernels before it starts any, because loading one may wait for those that run. */
+static mno_status prepare(int index, const mno_shape *shape, const mno_fit_on_card *fit, const void **kernel,
+                          mno_error *err) {
+  *kernel = shape->kernel == MNO_KERNEL_LANES ? mno_lanes_kernel(shape) : mno_train_kernel(shape, fit->state_in_memory);
+  return allow_shared(index, *kernel, err);
+}
+
+static cudaLaunchConfig_t configuration(const mno_shape *shape, const mno_fit_on_card *fit, int teams, cudaStream_t stream,
+                                        cudaLaunchAttribute *cluster) {
+  cluster->id = cudaLaunchAttributeClusterDimension;
+  cluster->val.clusterDim.x = (unsigned)shape->ranks;
+  cluster->val.clusterDim.y = cluster->val.clusterDim.z = 1;
+  return (cudaLaunchConfig_t){.gridDim = {(unsigned)(teams * shape->ranks), 1, 1},
+                              .blockDim = {(unsigned)shape->lanes, 1, 1},
+                              .dynamicSmemBytes = fit->shared,
+                              .stream = stream,
+                              .attrs = cluster,
+                              .numAttrs = shape->ranks > 1};
+}
+
+static mno_status device_resident(int index, const mno_shape *shape, const mno_fit_on_card *fit, int *teams,
+                                  mno_error *err) {
+  const void *kernel;
+  int blocks, processors;
+  MNO_CUDA_CHECK(cudaSetDevice(index));
+  mno_status status = prepare(index, shape, fit, &kernel, err);
+  if (status != MNO_OK) return status;
+  if (shape->ranks > 1) {
+    cudaLaunchAttribute cluster;
+    cudaLaunchConfig_t launch = configuration(shape, fit, 1, 0, &cluster);
+    MNO_CUDA_CHECK(cudaOccupancyMaxActiveClusters(&blocks, kernel, &launch));
+    *teams = blocks;
+  } else {
+    MNO_CUDA_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, shape->lanes, fit->shared));
+    MNO_CUDA_CHECK(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, index));
+    *teams = blocks * processors;
+  }
+  return MNO_OK;
+}
+
+static mno_status device_close(mno_device *device, mno_error *err) {
+  mno_status status = MNO_OK;
+  MNO_CUDA_RELEASE(cudaSetDevice(device->index));
+  for (int i = 0; i < QUEUES; i++)
+    if (device->stream[i]) MNO_CUDA_RELEASE(cudaStreamDestroy(device->stream[i]));
+  if (device->transfers) MNO_CUDA_RELEASE(cudaStreamDestroy(device->transfers));
+  if (device->pinned) MNO_CUDA_RELEASE(cudaFreeHost(device->pinned));
+  if (device->arena) MNO_CUDA_RELEASE(cudaFree(device->arena));
+  free(device);
+  return status;
+}
+
+static mno_status fill(mno_device *device, size_t arena_bytes, size_t pinned_bytes, mno_error *err) {
+  MNO_CUDA_CHECK(cudaSetDevice(device->index));
+  MNO_CUDA_CHECK(cudaMalloc((void **)&device->arena, arena_bytes));
+  MNO_CUDA_CHECK(cudaHostAlloc((void **)&device->pinned, pinned_bytes, cudaHostAllocMapped | cudaHostAllocPortable));
+  for (int i = 0; i < QUEUES; i++) MNO_CUDA_CHECK(cudaStreamCreateWithFlags(&device->stream[i], cudaStreamNonBlocking));
+  MNO_CUDA_CHECK(cudaStreamCreateWithFlags(&device->transfers, cudaStreamNonBlocking));
+  return MNO_OK;
+}
+
+static mno_status device_open(int index, size_t arena_bytes, size_t pinned_bytes, mno_device **device, mno_error *err) {
+  mno_device *made = mno_alloc(1, sizeof *made);
+  if (!made) return mno_fail_memory(err, sizeof *made, "a device");
+  made->index = index;
+  mno_status status = fill(made, arena_bytes, pinned_bytes, err);
+  if (status != MNO_OK) {
+    device_close(made, NULL); /* what failed first is reported */
+    made = NULL;
+  }
+  *device = made;
+  return status;
+}
+
+int mno_device_index(const mno_device *device) { return device->index; }
+static char *device_arena(mno_device *device) { return device->arena; }
+static char *device_pinned(mno_device *device) { return device->pinned; }
+
+static mno_status device_upload(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err) {
+  MNO_CUDA_CHECK(cudaSetDevice(device->index));
+  MNO_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device->transfers));
+  MNO_CUDA_CHECK(cudaStreamSynchronize(device->transfers));
+  return MNO_OK;
+}
+
+static mno_status device_download(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err) {
+  MNO_CUDA_CHECK(cudaSetDevice(device->index));
+  MNO_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, device->transfers));
+  MNO_CUDA_CHECK(cudaStreamSynchronize(device->transfers));
+  return MNO_OK;
+}
+
+static mno_status device_launch(mno_device *device, int queue, const mno_train_args *args, const mno_fit_on_card *fit,
+                                int teams, mno_error *err) {
+  const void *kernel;
+  MNO_CUDA_CHECK(cudaSetDevice(device->index));
+  mno_status status = prepare(device->index, &args->shape, fit, &kernel, err);
+  if (status != MNO_OK) return status;
+  cudaLaunchAttribute cluster;
+  cudaLaunchConfig_t launch = configuration(&args->shape, fit, teams, device->stream[queue % QUEUES], &cluster);
+  void *parameters[] = {(void *)args};
+  MNO_CUDA_CHECK(cudaLaunchKernelExC(&launch, kernel, parameters));
+  return MNO_OK;
+}
+
+static mno_status device_idle(mno_device *device, int *idle, mno_error *err) {
+  *idle = 0;
+  for (int i = 0; i < QUEUES; i++) {
+    cudaError_t error = cudaStreamQuery(device->stream[i]);
+    if (error == cudaErrorNotReady) return MNO_OK; /* a fault of one kernel is the answer of every stream */
+    if (error != cudaSuccess) return mno_cuda_fail(err, "a training kernel (cudaStreamQuery)", error);
+  }
+  *idle = 1;
+  return MNO_OK;
+}
+
+static mno_status device_send(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err) {
+  MNO_CUDA_CHECK(cudaSetDevice(device->index));
+  MNO_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device->stream[0]));
+  return MNO_OK;
+}
+
+static mno_status device_field(mno_device *device, const mno_field_args *args, mno_error *err) {
+  const mno_field_shape *s = &args->shape;
+  const void *kernel = mno_field_kernel(s->bytes, args->work_in_memory);
+  const size_t shared = mno_field_shared_bytes(s, args->work_in_memory), results = (size_t)args->count * s->outputs;
+  void *parameters[] = {(void *)args};
+  cudaLaunchConfig_t launch = {.gridDim = {args->teams, 1, 1},
+                               .blockDim = {MNO_FIELD_LANES, 1, 1},
+                               .dynamicSmemBytes = shared,
+                               .stream = device->stream[0]};
+  MNO_CUDA_CHECK(cudaSetDevice(device->index));
+  if (device->allowed != kernel) {
+    const mno_status status = allow_shared(device->index, kernel, err);
+    if (status != MNO_OK) return status;
+    device->allowed = kernel;
+  }
+  MNO_CUDA_CHECK(cudaLaunchKernelExC(&launch, kernel, parameters));
+  if (results == 0) return MNO_OK;
+  launch.gridDim.x = (unsigned)((results + MNO_FIELD_LANES - 1) / MNO_FIELD_LANES);
+  launch.dynamicSmemBytes = 0;
+  MNO_CUDA_CHECK(cudaLaunchKernelExC(&launch, mno_field_total_kernel(), parameters));
+  return MNO_OK;
+}
+
+static mno_status device_wait(mno_device *device, mno_error *err) {
+  cudaError_t error = cudaStreamSynchronize(device->stream[0]);
+  return error == cudaSuccess ? MNO_OK : mno_cuda_fail(err, "a pass over particles (cudaStreamSynchronize)", error);
+}
+
+const mno_device_api mno_device_cuda = {.gemm = &mno_gemm_cuda,
+                                        .count = device_count,
+                                        .info = device_info,
+                                        .resident = device_resident,
+                                        .open = device_open,
+                                        .close = device_close,
+                                        .arena = device_arena,
+                                        .pinned = device_pinned,
+                                        .upload = device_upload,
+                                        .launch = device_launch,
+                                        .idle = device_idle,
+                                        .download = device_download,
+                                        .send = device_send,
+                                        .field = device_field,
+                                        .wait = device_wait};

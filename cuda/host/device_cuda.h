@@ -1,0 +1,29 @@
+/* What the parts of the CUDA side share. */
+#ifndef MNO_CUDA_DEVICE_CUDA_H
+#define MNO_CUDA_DEVICE_CUDA_H
+
+#include "host/device.h"
+
+#include <cuda_runtime_api.h>
+
+/* The status and message of a failed call of the runtime, with what a person can do about it. */
+mno_status mno_cuda_fail(mno_error *err, const char *call, cudaError_t error);
+
+#define MNO_CUDA_CHECK(call)                                                                                                \
+  do {                                                                                                                      \
+    cudaError_t error_ = (call);                                                                                            \
+    if (error_ != cudaSuccess) return mno_cuda_fail(err, #call, error_);                                                    \
+  } while (0)
+
+/* Inside a function that gives things back: goes on after a failure; `status` and `err` keep the first. */
+#define MNO_CUDA_RELEASE(call)                                                                                              \
+  do {                                                                                                                      \
+    cudaError_t error_ = (call);                                                                                            \
+    if (error_ != cudaSuccess && status == MNO_OK) status = mno_cuda_fail(err, #call, error_);                              \
+  } while (0)
+
+int mno_device_index(const mno_device *device);
+
+extern const mno_gemm_api mno_gemm_cuda;
+
+#endif

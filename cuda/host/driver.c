@@ -1,0 +1,646 @@
+#include "host/driver.h"
+
+#include "core/memory.h"
+#include "host/conductor.h"
+#include "host/outbox.h"
+#include "host/rounds.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+  QUEUES = 16,
+  CONDUCTORS = 2 /* of a group: one waits for its losses while the other computes */
+};
+static const double MEMORY_SHARE = 0.92;                 /* of what is free on the card */
+static const size_t PINNED_MOST = (size_t)4 << 30;       /* results in flight */
+static const size_t PINNED_LEAST = (size_t)64 << 20;     /* is worth no thought */
+static const double PINNED_SECONDS = 0.3 / 0x1p30;       /* for a byte of it, about */
+static const size_t OUTBOX_BYTES = (size_t)512 << 20;    /* records that wait to be emitted */
+static const struct timespec NAP = {.tv_nsec = 200000L}; /* between looks at the parcels */
+
+/* A thread that trains batches of a group by calls of the device. */
+typedef struct conductor {
+  pthread_t thread;
+  mno_conduct conduct;
+  mno_status status;
+  mno_error err;
+  atomic_int *running, *halt;
+} conductor;
+
+/* What the conductors of a group share. */
+typedef struct orchestra {
+  mno_item *item;
+  mno_batch *batch;
+  atomic_size_t next;
+  conductor conductor[CONDUCTORS];
+  int size;
+} orchestra;
+
+/* One device and its share of the job. */
+typedef struct worker {
+  const mno_device_api *api;
+  const mno_job *job;
+  int index, devices;
+  atomic_int *halt; /* shared: something failed, or stop was asked for */
+  mno_status status;
+  mno_error err;
+  mno_device *device;
+  mno_groups groups;
+  int rounds;
+  size_t common_bytes;              /* of the part of the arena that all rounds use */
+  mno_device_problem *problem;      /* [problem_count] as uploaded */
+  const mno_device_problem *remote; /* where that is on the device */
+  orchestra *orchestra;             /* [groups] */
+  mno_train_args *args;             /* [groups] of their launches */
+  atomic_int running;               /* conductors */
+  mno_outbox *outbox;               /* shared: records on their way to whoever receives them */
+} worker;
+
+static const size_t PARCELS_AT = 256; /* the pinned arena starts with the signals */
+
+static mno_signals *signals_of(const worker *w) { return (mno_signals *)w->api->pinned(w->device); }
+
+/* Sizes of the arena: problems first, then per round slots, items and counters. */
+static size_t problem_bytes(const mno_plan *plan, const mno_problem *p) {
+  const size_t bytes = plan->precision == MNO_F64 ? 8 : 4, pitch = bytes == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
+  const size_t chunks = (p->N + MNO_CHUNK - 1) / MNO_CHUNK;
+  return mno_round_up(chunks * p->D * pitch * bytes, 256) + mno_round_up(p->N * p->d_out * sizeof(double), 256) +
+         mno_round_up(p->D * p->d_out * sizeof(double), 256);
+}
+
+static size_t launch_bytes(const mno_group *g) {
+  return mno_round_up(g->count * sizeof(mno_item), 256) + 256; /* items, counter */
+}
+
+/* Which shapes of kernel G a device's library serves, as far as was asked. */
+typedef struct asked {
+  const mno_device_api *api;
+  int index;
+  size_t count;
+  struct {
+    mno_shape shape;
+    int served;
+  } of[16];
+} asked;
+
+/* A person is told once for each device: the numbers are as good, the time is longer. */
+static void tell(const asked *a, const mno_shape *shape, const char *why) {
+  static atomic_ullong told;
+  const unsigned long long bit = 1ull << (a->index & 63);
+  if (!(atomic_fetch_or(&told, bit) & bit))
+    fprintf(stderr, "note: device %d: kernel G is not used for D = %d, M = %d, N = %d, nor wherever it fails so: %s\n",
+            a->index, shape->D, shape->M, shape->N, why);
+}
+
+static mno_status serves(void *context, const mno_shape *shape, int *served, mno_error *err) {
+  asked *a = context;
+  for (size_t i = 0; i < a->count; i++) {
+    const mno_shape *s = &a->of[i].shape;
+    if (s->D == shape->D && s->M == shape->M && s->N == shape->N && s->bytes == shape->bytes) {
+      *served = a->of[i].served;
+      return MNO_OK;
+    }
+  }
+  mno_product product[MNO_PRODUCTS_OF_LAYER];
+  mno_error why = {0};
+  const size_t count = mno_conduct_products(shape, product);
+  const mno_status status = a->api->gemm->serves(a->index, product, count, served, &why);
+  if (status != MNO_OK) {
+    *err = why;
+    return status;
+  }
+  if (!*served) tell(a, shape, why.message);
+  if (a->count == sizeof a->of / sizeof *a->of) a->count = 0;
+  a->of[a->count].shape = *shape;
+  a->of[a->count++].served = *served;
+  return MNO_OK;
+}
+
+static bool products(const mno_device_api *api, const mno_plan *plan) {
+  char description[128];
+  mno_error why;
+  return api->gemm && mno_products_pay(plan) && /* asking loads the library */
+         api->gemm->available(description, sizeof description, &why) == MNO_OK;
+}
+
+static size_t parcel_count(const mno_group *g) { return 2 * (size_t)g->teams * (size_t)g->shape.group; }
+
+/* Teams that the card holds by their registers. */
+static mno_status by_registers(const worker *w, const mno_device_info *info, const mno_shape *shape, bool all, size_t *most,
+                               mno_error *err) {
+  const mno_shape s = mno_shape_spread(shape, all);
+  const mno_fit_on_card fit = {.stages = MNO_STAGES_LEAST, .state_in_memory = mno_state_in_memory(&s, info)};
+  int teams = 0;
+  const mno_status status = w->api->resident(w->index, &s, &fit, &teams, err);
+  *most = (size_t)teams;
+  return status;
+}
+
+/* How a group runs best on the device, and how many of its teams do so at once. work: modelled seconds of all groups that
+ * may run side by side: so a group is fitted as if the rest were more of the same. */
+static mno_status fit(const worker *w, const mno_device_info *info, double work, mno_group *g, mno_error *err) {
+  const size_t count = (size_t)((double)g->count * fmax(1, work / g->seconds));
+  mno_most_teams most = {0};
+  mno_status status = by_registers(w, info, &g->shape, false, &most.one, err);
+  if (status == MNO_OK && g->shape.portions > 1 && info->major >= 9)
+    status = by_registers(w, info, &g->shape, true, &most.all, err);
+  if (status == MNO_OK) status = mno_shape_fit(&g->shape, info, most, count, &g->fit, err);
+  if (status == MNO_OK) status = w->api->resident(w->index, &g->shape, &g->fit, &g->wanted, err);
+  if (status == MNO_OK && g->wanted < 1)
+    status = mno_fail(err, MNO_ERR_BACKEND,
+                      "%s holds no team of %d x %d lanes with %zu bytes of shared memory: use --backend cpu", info->name,
+                      g->shape.ranks, g->shape.lanes, g->fit.shared);
+  return status;
+}
+
+/* Pinned memory for the groups: with less of it fewer teams run and the work takes longer, but it takes time to get. The sum
+ * of both is least at the geometric mean of what all teams would use and what could be had in the time of the work. */
+static size_t pinned_budget(const mno_groups *groups) {
+  double all = 0, seconds = 0, least = (double)PINNED_LEAST, budget = (double)(mno_memory_available() / 4);
+  for (size_t i = 0; i < groups->count; i++) {
+    const mno_group *g = &groups->group[i];
+    const size_t group = (size_t)g->shape.group, most = (g->count + group - 1) / group;
+    const size_t teams = (size_t)g->wanted < most ? (size_t)g->wanted : most;
+    all += (double)teams * 2 * (double)group * (double)g->parcel_bytes;
+    seconds += g->seconds;
+    if (least < 4 * (double)g->pinned_bytes) least = 4 * (double)g->pinned_bytes; /* a few teams of any group */
+  }
+  if (budget > (double)PINNED_MOST) budget = (double)PINNED_MOST;
+  return (size_t)fmin(budget, fmax(least, sqrt(all * seconds / PINNED_SECONDS)));
+}
+
+static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *err) {
+  const mno_plan *plan = w->job->plan;
+  mno_device_info info;
+  mno_status status = w->api->info(w->index, &info, err);
+  asked asked = {.api = w->api, .index = w->index};
+  const mno_abilities abilities = {products(w->api, plan), serves, &asked};
+  if (status == MNO_OK)
+    status = mno_groups_make(plan, w->job->rows, w->job->count, &abilities, w->index, w->devices, &w->groups, err);
+  if (status != MNO_OK) return status;
+  w->common_bytes = mno_round_up(plan->problem_count * sizeof(mno_device_problem), 256) +
+                    mno_round_up(plan->step_count * sizeof(int64_t), 256);
+  for (size_t i = 0; i < plan->problem_count; i++) w->common_bytes += problem_bytes(plan, &plan->problem[i]);
+  size_t fixed = w->common_bytes;
+  double work = 0;
+  for (size_t i = 0; i < w->groups.count; i++)
+    work += w->groups.group[i].shape.kernel == MNO_KERNEL_GEMM ? 0 : w->groups.group[i].seconds;
+  for (size_t i = 0; i < w->groups.count; i++) {
+    mno_group *g = &w->groups.group[i];
+    fixed += launch_bytes(g);
+    g->wanted = CONDUCTORS;
+    if (g->shape.kernel == MNO_KERNEL_GEMM) continue;
+    status = fit(w, &info, work, g, err);
+    if (status != MNO_OK) return status;
+  }
+  size_t budget = (size_t)(MEMORY_SHARE * (double)info.memory_free);
+  budget = budget > fixed ? budget - fixed : 0;
+  const size_t pinned_most = pinned_budget(&w->groups);
+  status = mno_rounds_plan(&w->groups, budget, pinned_most, &w->rounds, err);
+  if (status != MNO_OK) return status;
+  for (size_t i = 0; i < w->groups.count; i++) { /* memory may have made a shape smaller */
+    mno_group *g = &w->groups.group[i];
+    if (g->shape.kernel != MNO_KERNEL_GEMM)
+      g->fit.shared = mno_shared_bytes(&g->shape, g->fit.stages, g->fit.state_in_memory);
+  }
+  *arena = *pinned = 0;
+  for (int round = 0; round < w->rounds; round++) {
+    size_t slots = 0, parcels = 0;
+    for (size_t i = 0; i < w->groups.count; i++) {
+      const mno_group *g = &w->groups.group[i];
+      if (g->round != round) continue;
+      slots += (size_t)g->teams * g->slot_bytes + launch_bytes(g);
+      parcels += (size_t)g->teams * g->pinned_bytes;
+    }
+    if (slots > *arena) *arena = slots;
+    if (parcels > *pinned) *pinned = parcels;
+  }
+  *arena += w->common_bytes;
+  *pinned += PARCELS_AT;
+  return MNO_OK;
+}
+
+/* Copies a host array to the device and moves the cursor on. */
+static mno_status put(worker *w, char **at, const void *from, size_t bytes, const void **address, mno_error *err) {
+  *address = *at;
+  *at += mno_round_up(bytes, 256);
+  return bytes ? w->api->upload(w->device, (void *)*address, from, bytes, err) : MNO_OK;
+}
+
+/* W_E x in the kernels' layout and precision. */
+static void *embedded(const mno_plan *plan, const mno_problem *p, size_t *bytes) {
+  const size_t size = plan->precision == MNO_F64 ? 8 : 4, pitch = size == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
+  *bytes = (p->N + MNO_CHUNK - 1) / MNO_CHUNK * p->D * pitch * size;
+  void *h0 = mno_alloc(1, *bytes);
+  if (!h0) return NULL;
+  for (size_t n = 0; n < p->N; n++)
+    for (size_t d = 0; d < p->D; d++) {
+      double sum = 0;
+      for (size_t j = 0; j < p->d_in; j++) sum += p->w_embed[d * p->d_in + j] * p->x[n * p->d_in + j];
+      const size_t at = (n / MNO_CHUNK * p->D + d) * pitch + n % MNO_CHUNK;
+      if (size == 8)
+        ((double *)h0)[at] = sum;
+      else
+        ((float *)h0)[at] = (float)sum;
+    }
+  return h0;
+}
+
+static mno_status upload_problems(worker *w, mno_error *err) {
+  const mno_plan *plan = w->job->plan;
+  char *at = w->api->arena(w->device) + mno_round_up(plan->problem_count * sizeof(mno_device_problem), 256);
+  const void *step;
+  mno_status status = put(w, &at, plan->step, plan->step_count * sizeof(int64_t), &step, err);
+  w->problem = mno_alloc(plan->problem_count, sizeof *w->problem);
+  if (!w->problem) return mno_fail_memory(err, plan->problem_count * sizeof *w->problem, "the list of problems");
+  for (size_t i = 0; i < plan->problem_count && status == MNO_OK; i++) {
+    const mno_problem *p = &plan->problem[i];
+    const double root = __builtin_sqrt((double)p->D);
+    mno_device_problem d = {.step = step,
+                            .alpha = p->alpha,
+                            .eta_u = p->eta[MNO_U],
+                            .eta_v = p->eta[MNO_V],
+                            .scale_u = p->sigma[MNO_U] * root,
+                            .scale_v = p->sigma[MNO_V] * root,
+                            .K = (int64_t)p->K,
+                            .steps = (int32_t)plan->step_count,
+                            .activation = p->activation,
+                            .loss = p->loss};
+    size_t bytes;
+    void *h0 = embedded(plan, p, &bytes);
+    if (!h0) return mno_fail_memory(err, bytes, "the embedded inputs");
+    status = put(w, &at, h0, bytes, &d.h0, err);
+    free(h0);
+    const void *address = NULL;
+    if (status == MNO_OK) status = put(w, &at, p->y, p->N * p->d_out * sizeof(double), &address, err);
+    d.y = address;
+    if (status == MNO_OK) status = put(w, &at, p->w_unembed, p->D * p->d_out * sizeof(double), &address, err);
+    d.w_unembed = address;
+    w->problem[i] = d;
+  }
+  w->remote = (const mno_device_problem *)w->api->arena(w->device);
+  if (status == MNO_OK)
+    status = w->api->upload(w->device, w->api->arena(w->device), w->problem, plan->problem_count * sizeof *w->problem, err);
+  return status;
+}
+
+/* The items of a group, on the device and, in *kept, on the host. */
+static mno_status upload_items(worker *w, const mno_group *g, char **at, const void **items, mno_item **kept,
+                               mno_error *err) {
+  const mno_plan *plan = w->job->plan;
+  mno_item *item = *kept = mno_alloc(g->count, sizeof *item);
+  if (!item) return mno_fail_memory(err, g->count * sizeof *item, "the list of instances");
+  for (size_t i = 0; i < g->count; i++) {
+    const mno_instance *n = &plan->instance[g->rows[i]];
+    item[i] = (mno_item){.seed = n->seed,
+                         .width = (uint32_t)n->draw.width,
+                         .offset = (uint32_t)n->draw.offset,
+                         .row = (uint32_t)g->rows[i],
+                         .problem = n->problem,
+                         .L = (int32_t)n->L,
+                         .sign = n->draw.sign};
+  }
+  return put(w, at, item, g->count * sizeof *item, items, err);
+}
+
+static void *conduct(void *argument) {
+  conductor *c = argument;
+  c->status = mno_conduct_run(&c->conduct, &c->err);
+  if (c->status != MNO_OK) atomic_store(c->halt, 1);
+  atomic_fetch_sub(c->running, 1);
+  return NULL;
+}
+
+/* Starts the conductors of a group; the batches and the items stay with the orchestra. */
+static mno_status start_conductors(worker *w, const mno_group *g, orchestra *o, const void *items, char *slots,
+                                   char *parcels, mno_error *err) {
+  o->batch = mno_alloc(g->count, sizeof *o->batch);
+  if (!o->batch) return mno_fail_memory(err, g->count * sizeof *o->batch, "the list of batches");
+  const size_t batches = mno_batches_make(o->item, g->count, (size_t)g->shape.group, o->batch);
+  char *const losses = parcels + parcel_count(g) * g->parcel_bytes;
+  const size_t loss_bytes = g->pinned_bytes - 2 * (size_t)g->shape.group * g->parcel_bytes;
+  for (int i = 0; i < g->teams; i++) {
+    conductor *c = &o->conductor[i];
+    c->running = &w->running;
+    c->halt = w->halt;
+    c->conduct = (mno_conduct){.api = w->api->gemm,
+                               .device = w->device,
+                               .shape = g->shape,
+                               .batch = o->batch,
+                               .batches = batches,
+                               .next = &o->next,
+                               .item = o->item,
+                               .item_at = items,
+                               .problem = w->problem,
+                               .problem_at = w->remote,
+                               .step = w->job->plan->step,
+                               .slot = slots + (size_t)i * g->slot_bytes,
+                               .parcels = parcels + 2 * (size_t)(i * g->shape.group) * g->parcel_bytes,
+                               .loss = (double *)(losses + (size_t)i * loss_bytes),
+                               .parcel_bytes = g->parcel_bytes,
+                               .weights = (uint32_t)w->job->plan->weights,
+                               .stop = &signals_of(w)->stop};
+    atomic_fetch_add(&w->running, 1);
+    if (pthread_create(&c->thread, NULL, conduct, c) != 0) {
+      atomic_fetch_sub(&w->running, 1);
+      return mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for kernel G: raise the limit on threads (ulimit -u)");
+    }
+    o->size++;
+  }
+  return MNO_OK;
+}
+
+/* Waits for the conductors; the first failure among them is reported unless there was one before. */
+static mno_status end_conductors(worker *w, mno_status status, mno_error *err) {
+  for (size_t i = 0; i < w->groups.count; i++) {
+    orchestra *o = &w->orchestra[i];
+    for (int k = 0; k < o->size; k++) {
+      pthread_join(o->conductor[k].thread, NULL);
+      if (status != MNO_OK || o->conductor[k].status == MNO_OK) continue;
+      status = o->conductor[k].status;
+      *err = o->conductor[k].err;
+    }
+    o->size = 0;
+    free(o->item);
+    free(o->batch);
+    o->item = NULL;
+    o->batch = NULL;
+  }
+  return status;
+}
+
+/* Uploads what the groups of a round need. All of it before the first of them starts: a copy behind kernels that wait for
+ * the host would wait for ever. */
+static mno_status prepare(worker *w, int round, mno_error *err) {
+  char *at = w->api->arena(w->device) + w->common_bytes, *parcels = w->api->pinned(w->device) + PARCELS_AT;
+  mno_status status = MNO_OK;
+  for (size_t i = 0; i < w->groups.count && status == MNO_OK; i++) {
+    const mno_group *g = &w->groups.group[i];
+    if (g->round != round) continue;
+    mno_train_args *args = &w->args[i];
+    *args = (mno_train_args){.shape = g->shape,
+                             .problem = w->remote,
+                             .count = (uint32_t)g->count,
+                             .weights = (uint32_t)w->job->plan->weights,
+                             .parcels = parcels,
+                             .slot_bytes = g->slot_bytes,
+                             .parcel_bytes = g->parcel_bytes,
+                             .signals = signals_of(w),
+                             .stages = g->fit.stages};
+    if (g->shape.kernel != MNO_KERNEL_GEMM) args->at = mno_slot(&g->shape);
+    const void *address = NULL;
+    const uint32_t zero = 0;
+    status = upload_items(w, g, &at, &address, &w->orchestra[i].item, err);
+    args->item = address;
+    if (status == MNO_OK) status = put(w, &at, &zero, sizeof zero, &address, err);
+    args->next = (uint32_t *)address;
+    args->slots = at;
+    at += (size_t)g->teams * g->slot_bytes;
+    parcels += (size_t)g->teams * g->pinned_bytes;
+  }
+  return status;
+}
+
+/* All parcels of a round belong to the teams. */
+static void clear_parcels(worker *w, int round) {
+  char *at = w->api->pinned(w->device) + PARCELS_AT;
+  for (size_t i = 0; i < w->groups.count; i++) {
+    const mno_group *g = &w->groups.group[i];
+    if (g->round != round) continue;
+    for (size_t k = 0; k < parcel_count(g); k++) memset(at + k * g->parcel_bytes, 0, sizeof(mno_parcel));
+    at += (size_t)g->teams * g->pinned_bytes;
+  }
+}
+
+/* Starts the groups of a round. */
+static mno_status launch(worker *w, int round, mno_error *err) {
+  clear_parcels(w, round); /* whatever fails from here on: they are looked at */
+  mno_status status = prepare(w, round, err);
+  int queue = 0;
+  for (size_t i = 0; i < w->groups.count && status == MNO_OK; i++) {
+    const mno_group *g = &w->groups.group[i];
+    const mno_train_args *args = &w->args[i];
+    if (g->round != round) continue;
+    if (g->shape.kernel == MNO_KERNEL_GEMM)
+      status = start_conductors(w, g, &w->orchestra[i], args->item, args->slots, args->parcels, err);
+    else
+      status = w->api->launch(w->device, queue++ % QUEUES, args, &g->fit, g->teams, err);
+  }
+  return status;
+}
+
+/* A parcel into a record. */
+static mno_status unpack(const mno_job *job, const mno_parcel *parcel, double share, mno_record **record, mno_error *err) {
+  const mno_plan *plan = job->plan;
+  const size_t row = parcel->row, S = plan->step_count, filled = parcel->filled;
+  mno_status status = mno_record_new(plan, row, record, err);
+  if (status != MNO_OK) return status;
+  const mno_instance *i = &plan->instance[row];
+  const mno_problem *p = &plan->problem[i->problem];
+  const size_t outputs = p->N * p->d_out, states = p->N * p->D, weights = (size_t)i->L * (size_t)i->M * p->D;
+  mno_record *r = *record;
+  r->outcome = parcel->outcome ? MNO_INSTANCE_DIVERGED : MNO_DONE;
+  r->seconds = parcel->seconds * share;
+  const double *from = (const double *)(parcel + 1);
+  const size_t final = parcel->outcome ? 0 : weights; /* a network that diverged has no final weights */
+  const struct {
+    double *to;
+    size_t used, size;
+    int sent;
+  } part[] = {{r->loss, filled, S, 1},
+              {r->output, filled * outputs, S * outputs, 1},
+              {r->embedding, filled * states, S * states, 1},
+              {r->u0, weights, weights, plan->weights & MNO_WEIGHTS_INITIAL},
+              {r->v0, weights, weights, plan->weights & MNO_WEIGHTS_INITIAL},
+              {r->u, final, weights, plan->weights & MNO_WEIGHTS_FINAL},
+              {r->v, final, weights, plan->weights & MNO_WEIGHTS_FINAL}};
+  for (size_t k = 0; k < sizeof part / sizeof *part; k++) {
+    if (!part[k].sent) continue;
+    if (part[k].to) memcpy(part[k].to, from, part[k].used * sizeof(double));
+    from += part[k].size;
+  }
+  return MNO_OK;
+}
+
+/* Takes the parcels that are full; returns how many. */
+static size_t collect(worker *w, int round) {
+  size_t found = 0;
+  char *at = w->api->pinned(w->device) + PARCELS_AT;
+  for (size_t i = 0; i < w->groups.count; i++) {
+    const mno_group *g = &w->groups.group[i];
+    if (g->round != round) continue;
+    for (size_t k = 0; k < parcel_count(g); k++) {
+      mno_parcel *parcel = (mno_parcel *)(at + k * g->parcel_bytes);
+      if (!__atomic_load_n(&parcel->state, __ATOMIC_ACQUIRE)) continue;
+      found++;
+      mno_record *record = NULL;
+      mno_error err;
+      mno_status status = MNO_OK;
+      if (w->status == MNO_OK) status = unpack(w->job, parcel, 1.0 / g->teams, &record, &err);
+      __atomic_store_n(&parcel->state, 0, __ATOMIC_RELEASE);
+      if (record) status = mno_outbox_put(w->outbox, record, &err);
+      if (status != MNO_OK) { /* the others are dropped */
+        w->status = status;
+        w->err = err;
+        atomic_store(w->halt, 1);
+      }
+    }
+    at += (size_t)g->teams * g->pinned_bytes;
+  }
+  return found;
+}
+
+/* Puts the wait that a kernel gave up, if one did, before what the device says of its end. */
+static void name_stuck(worker *w, mno_error *err) {
+  static const char *const waits[] = {
+      [MNO_SPIN_TRANSFER] = "a transfer that never came", [MNO_SPIN_PARCEL] = "the host to free a parcel, in vain"};
+  const uint64_t stuck = __atomic_load_n(&signals_of(w)->stuck, __ATOMIC_ACQUIRE);
+  const unsigned spin = stuck & 0xff, rank = stuck >> 24 & 0xff;
+  const mno_shape shape = {.kernel = stuck >> 8 & 0xff, .ranks = stuck >> 16 & 0xff};
+  if (spin == MNO_SPIN_NONE || spin > MNO_SPIN_PARCEL || shape.kernel > MNO_KERNEL_GEMM)
+    return; /* after a fault: anything */
+  const mno_error device = *err;
+  mno_fail(err, MNO_ERR_BACKEND, "kernel %s on card %d: team %u, rank %u waited for %s: %s", mno_kernel_name(&shape),
+           w->index, (unsigned)(stuck >> 32), rank, waits[spin], device.message);
+}
+
+static mno_status run_round(worker *w, int round, mno_error *err) {
+  uint32_t *stop = &signals_of(w)->stop;
+  mno_status status = launch(w, round, err);
+  for (;;) { /* also after a failure: what was launched must end before its memory goes */
+    if (status != MNO_OK || atomic_load(w->halt) || mno_outbox_status(w->outbox, NULL) != MNO_OK ||
+        (w->job->stop && atomic_load(w->job->stop))) {
+      atomic_store(w->halt, 1);
+      __atomic_store_n(stop, 1, __ATOMIC_RELEASE);
+    }
+    int idle = 0;
+    const int conducted = atomic_load(&w->running) == 0; /* before the last look at the parcels */
+    mno_error fault;
+    mno_status state = w->api->idle(w->device, &idle, &fault);
+    size_t found = collect(w, round);
+    if (state != MNO_OK) { /* the device is lost; what arrived is kept */
+      __atomic_store_n(stop, 1, __ATOMIC_RELEASE);
+      if (status == MNO_OK) {
+        status = state;
+        *err = fault;
+      }
+      name_stuck(w, err);
+      return end_conductors(w, status, err);
+    }
+    if (idle && conducted && found == 0) return end_conductors(w, status, err);
+    if (found == 0) nanosleep(&NAP, NULL);
+  }
+}
+
+static void *work(void *argument) {
+  worker *w = argument;
+  size_t arena, pinned;
+  mno_error err = {0};
+  mno_status status = measure(w, &arena, &pinned, &err);
+  w->orchestra = mno_alloc(w->groups.count, sizeof *w->orchestra);
+  w->args = mno_alloc(w->groups.count, sizeof *w->args);
+  if (status == MNO_OK && (!w->orchestra || !w->args))
+    status = mno_fail_memory(&err, w->groups.count * (sizeof *w->orchestra + sizeof *w->args), "the list of groups");
+  if (status == MNO_OK && w->groups.count > 0) {
+    status = w->api->open(w->index, arena, pinned, &w->device, &err);
+    if (status == MNO_OK) memset(w->api->pinned(w->device), 0, PARCELS_AT);
+    if (status == MNO_OK) status = upload_problems(w, &err);
+    for (int round = 0; round < w->rounds && status == MNO_OK && !atomic_load(w->halt); round++)
+      status = run_round(w, round, &err);
+    const mno_status closed = w->device ? w->api->close(w->device, status == MNO_OK ? &err : NULL) : MNO_OK;
+    if (status == MNO_OK) status = closed;
+  }
+  if (status != MNO_OK && w->status == MNO_OK) {
+    w->status = status;
+    w->err = err;
+    atomic_store(w->halt, 1);
+  }
+  free(w->problem);
+  free(w->orchestra);
+  free(w->args);
+  mno_groups_free(&w->groups);
+  return NULL;
+}
+
+mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error *err) {
+  int devices;
+  mno_status status = api->count(&devices, err);
+  if (status != MNO_OK || job->count == 0) return status;
+  if ((size_t)devices > job->count) devices = (int)job->count;
+  worker *workers = mno_alloc((size_t)devices, sizeof *workers);
+  pthread_t *threads = mno_alloc((size_t)devices, sizeof *threads);
+  if (!workers || !threads) {
+    free(workers);
+    free(threads);
+    return mno_fail_memory(err, (size_t)devices * (sizeof *workers + sizeof *threads), "the list of devices");
+  }
+  mno_outbox *outbox;
+  status = mno_outbox_open(&outbox, job, job->threads > 0 ? job->threads : mno_core_count(), OUTBOX_BYTES, err);
+  if (status != MNO_OK) {
+    free(workers);
+    free(threads);
+    return status;
+  }
+  atomic_int halt = 0;
+  int started = 0;
+  for (; started < devices; started++) {
+    workers[started] =
+        (worker){.api = api, .job = job, .index = started, .devices = devices, .halt = &halt, .outbox = outbox};
+    if (pthread_create(&threads[started], NULL, work, &workers[started]) != 0) {
+      status = mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for device %d: raise the limit on threads (ulimit -u)",
+                        started);
+      atomic_store(&halt, 1);
+      break;
+    }
+  }
+  size_t done = 0;
+  for (int i = 0; i < started; i++) {
+    pthread_join(threads[i], NULL);
+    if (status == MNO_OK && workers[i].status != MNO_OK) {
+      status = workers[i].status;
+      if (err) *err = workers[i].err;
+    }
+  }
+  mno_error failed;
+  const mno_status sent = mno_outbox_close(outbox, &done, &failed);
+  if (status == MNO_OK && sent != MNO_OK) {
+    status = sent;
+    if (err) *err = failed;
+  }
+  free(workers);
+  free(threads);
+  if (status == MNO_OK && done < job->count)
+    status = mno_fail(err, MNO_INTERRUPTED, "interrupted: what was in flight on the card is dropped");
+  return status;
+}
+
+mno_status mno_cuda_fits(const mno_device_api *api, const mno_plan *plan, const size_t *rows, size_t count, mno_error *err) {
+  int devices;
+  mno_status status = api->count(&devices, err);
+  if (!rows) count = plan->instance_count;
+  if (status != MNO_OK || count == 0) return status;
+  size_t *all = NULL;
+  if (!rows) {
+    all = mno_alloc(count, sizeof *all);
+    if (!all) return mno_fail_memory(err, count * sizeof *all, "the list of instances");
+    for (size_t i = 0; i < count; i++) all[i] = i;
+  }
+  const mno_job job = {.plan = plan, .rows = rows ? rows : all, .count = count};
+  if ((size_t)devices > count) devices = (int)count;
+  for (int i = 0; i < devices && status == MNO_OK; i++) {
+    worker w = {.api = api, .job = &job, .index = i, .devices = devices};
+    size_t arena, pinned;
+    mno_error why;
+    status = measure(&w, &arena, &pinned, &why);
+    mno_groups_free(&w.groups);
+    if (status == MNO_ERR_MEMORY) status = MNO_ERR_INPUT;
+    if (status != MNO_OK) mno_fail(err, status, "%s: %s", plan->sweep ? plan->sweep->path : "the plan", why.message);
+  }
+  free(all);
+  return status;
+}

@@ -1,0 +1,61 @@
+#include "host/field_shape.h"
+
+static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+
+/* Blocks of results of a part of so many samples and rows. */
+static size_t blocks(size_t r, mno_field_results results, size_t samples, size_t rows) {
+  const size_t quads = ceil_div(rows, MNO_FIELD_ROWS), fields = ceil_div(samples, MNO_FIELD_SAMPLES) * quads;
+  if (results == MNO_FIELD_FJ) return fields + ceil_div(samples, MNO_FIELD_PAIR) * quads * ceil_div(r, MNO_FIELD_ROWS);
+  return results == MNO_FIELD_FG ? 2 * fields : fields;
+}
+
+mno_field_shape mno_field_shape_make(size_t N, size_t r, size_t particles, mno_precision precision,
+                                     mno_field_results results) {
+  const size_t tiles = ceil_div(particles, MNO_FIELD_LANES), groups = ceil_div(N, MNO_CHUNK);
+  size_t samples = MNO_CHUNK, rows = r, chunk = ceil_div(tiles, MNO_FIELD_CHUNKS);
+  const size_t step = results == MNO_FIELD_FJ ? MNO_FIELD_PAIR : MNO_FIELD_SAMPLES;
+  /* fewer samples first: a part with fewer rows projects all of them again just the same */
+  while (samples > step && blocks(r, results, samples, rows) > MNO_FIELD_LANES) samples -= step;
+  while (rows > MNO_FIELD_ROWS && blocks(r, results, samples, rows) > MNO_FIELD_LANES)
+    rows = (rows - 1) / MNO_FIELD_ROWS * MNO_FIELD_ROWS;
+  if (chunk < MNO_FIELD_LEAST / MNO_FIELD_LANES) chunk = MNO_FIELD_LEAST / MNO_FIELD_LANES;
+  const size_t fields = N * r, outputs = results == MNO_FIELD_FJ   ? fields * (1 + r)
+                                         : results == MNO_FIELD_FG ? 2 * fields
+                                         : results                 ? fields
+                                                                   : 0;
+  return (mno_field_shape){.bytes = precision == MNO_F64 ? 8 : 4,
+                           .N = (int32_t)N,
+                           .r = (int32_t)r,
+                           .groups = (int32_t)groups,
+                           .pitch = precision == MNO_F64 ? 10 : 12,
+                           .results = (int32_t)results,
+                           .samples = (int32_t)samples,
+                           .rows = (int32_t)rows,
+                           .sample_parts = (int32_t)ceil_div(MNO_CHUNK, samples),
+                           .row_parts = (int32_t)ceil_div(r, rows),
+                           .particles = (uint32_t)particles,
+                           .tiles = (uint32_t)tiles,
+                           .chunk = (uint32_t)chunk,
+                           .chunks = (uint32_t)ceil_div(tiles, chunk),
+                           .outputs = (uint32_t)outputs,
+                           .work_rows = (uint32_t)((groups > 1 ? 4 * r : 2 * r) + MNO_FIELD_ROWS - 1)};
+}
+
+mno_status mno_field_fit(const mno_field_shape *shape, const mno_device_info *info, int *work_in_memory, mno_error *err) {
+  *work_in_memory = mno_field_shared_bytes(shape, 0) > info->shared_block;
+  if (mno_field_shared_bytes(shape, *work_in_memory) <= info->shared_block) return MNO_OK;
+  return mno_fail(
+      err, MNO_ERR_BACKEND,
+      "%s: a pass over particles of %d coordinates needs %.0f KiB of shared memory in a block, the card has %.0f "
+      "KiB; use --backend cpu",
+      info->name, shape->r, (double)mno_field_shared_bytes(shape, 1) / 1024, (double)info->shared_block / 1024);
+}
+
+mno_field_work mno_field_count(const mno_field_shape *s, size_t nodes, int updating) {
+  const double particles = (double)nodes * s->particles, N = s->N, r = s->r, state = 2 * r * s->bytes;
+  const double move = updating ? N * (8 * r + MNO_FIELD_ACTIVATION) : 0; /* p, q; then the two sums */
+  double drift = s->results ? N * (4 * r + MNO_FIELD_ACTIVATION) : 0;    /* p; t v */
+  if (s->results == MNO_FIELD_FG) drift += N * 4 * r;                    /* q; g u */
+  if (s->results == MNO_FIELD_FJ) drift += N * (2 * r + 2 * r * r);      /* g v; g v u */
+  return (mno_field_work){.bytes = particles * state * (updating ? 2 : 1), .flops = particles * (move + drift)};
+}

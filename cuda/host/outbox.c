@@ -1,0 +1,126 @@
+#include "host/outbox.h"
+
+#include "core/memory.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+typedef struct letter {
+  struct letter *next;
+  mno_record *record;
+  size_t bytes;
+} letter;
+
+struct mno_outbox {
+  const mno_job *job;
+  size_t room;
+  pthread_mutex_t lock;
+  pthread_cond_t filled, emptied;
+  letter *first, **last;
+  size_t bytes, emitted; /* waiting or being emitted; done */
+  bool closing;
+  mno_status status;
+  mno_error err;
+  int threads;
+  pthread_t thread[];
+};
+
+static void *work(void *argument) {
+  mno_outbox *o = argument;
+  pthread_mutex_lock(&o->lock);
+  for (;;) {
+    while (!o->first && !o->closing) pthread_cond_wait(&o->filled, &o->lock);
+    letter *l = o->first;
+    if (!l) break;
+    o->first = l->next;
+    if (!o->first) o->last = &o->first;
+    const bool drop = o->status != MNO_OK;
+    pthread_mutex_unlock(&o->lock);
+    mno_error err = {0};
+    mno_status status = MNO_OK;
+    if (drop)
+      mno_record_free(l->record);
+    else
+      status = o->job->emit(o->job->context, l->record, &err);
+    pthread_mutex_lock(&o->lock);
+    o->emitted += !drop && status == MNO_OK;
+    o->bytes -= l->bytes;
+    if (status != MNO_OK && o->status == MNO_OK) {
+      o->status = status;
+      o->err = err;
+    }
+    pthread_cond_broadcast(&o->emptied);
+    free(l);
+  }
+  pthread_mutex_unlock(&o->lock);
+  return NULL;
+}
+
+mno_status mno_outbox_open(mno_outbox **outbox, const mno_job *job, int threads, size_t room, mno_error *err) {
+  const size_t bytes = sizeof(mno_outbox) + (size_t)threads * sizeof(pthread_t);
+  mno_outbox *o = *outbox = mno_alloc(1, bytes);
+  if (!o) return mno_fail_memory(err, bytes, "the list of threads");
+  o->job = job;
+  o->room = room;
+  o->last = &o->first;
+  pthread_mutex_init(&o->lock, NULL);
+  pthread_cond_init(&o->filled, NULL);
+  pthread_cond_init(&o->emptied, NULL);
+  while (o->threads < threads && pthread_create(&o->thread[o->threads], NULL, work, o) == 0) o->threads++;
+  if (o->threads) return MNO_OK;
+  mno_outbox_close(o, NULL, NULL);
+  *outbox = NULL;
+  return mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for the results: raise the limit on threads (ulimit -u)");
+}
+
+mno_status mno_outbox_put(mno_outbox *o, mno_record *record, mno_error *err) {
+  letter *l = mno_alloc(1, sizeof *l);
+  if (!l) {
+    mno_record_free(record);
+    return mno_fail_memory(err, sizeof *l, "a result");
+  }
+  *l = (letter){.record = record, .bytes = mno_record_bytes(o->job->plan, record->row)};
+  pthread_mutex_lock(&o->lock);
+  while (o->bytes && o->bytes + l->bytes > o->room && o->status == MNO_OK) pthread_cond_wait(&o->emptied, &o->lock);
+  const mno_status status = o->status;
+  if (status == MNO_OK) {
+    o->bytes += l->bytes;
+    *o->last = l;
+    o->last = &l->next;
+    pthread_cond_signal(&o->filled);
+  } else {
+    *err = o->err;
+  }
+  pthread_mutex_unlock(&o->lock);
+  if (status != MNO_OK) {
+    mno_record_free(record);
+    free(l);
+  }
+  return status;
+}
+
+mno_status mno_outbox_status(mno_outbox *o, mno_error *err) {
+  pthread_mutex_lock(&o->lock);
+  const mno_status status = o->status;
+  if (status != MNO_OK && err) *err = o->err;
+  pthread_mutex_unlock(&o->lock);
+  return status;
+}
+
+mno_status mno_outbox_close(mno_outbox *o, size_t *emitted, mno_error *err) {
+  if (emitted) *emitted = 0;
+  if (!o) return MNO_OK;
+  pthread_mutex_lock(&o->lock);
+  o->closing = true;
+  pthread_cond_broadcast(&o->filled);
+  pthread_mutex_unlock(&o->lock);
+  for (int i = 0; i < o->threads; i++) pthread_join(o->thread[i], NULL);
+  const mno_status status = o->status;
+  if (status != MNO_OK && err) *err = o->err;
+  if (emitted) *emitted = o->emitted;
+  pthread_mutex_destroy(&o->lock);
+  pthread_cond_destroy(&o->filled);
+  pthread_cond_destroy(&o->emptied);
+  free(o);
+  return status;
+}

@@ -1,0 +1,203 @@
+#include "host/rounds.h"
+
+#include "core/memory.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct entry {
+  size_t row;
+  uint64_t D, M, N, d_out, L;
+  int kernel, lanes, portions;
+  uint32_t problem;
+  int device;
+  double seconds;
+} entry;
+
+static int order(uint64_t a, uint64_t b) { return a < b ? -1 : a > b; }
+
+/* Equal groups together, then longest first, then by problem and row. */
+static int same_group(const entry *x, const entry *y) {
+  int c = order(x->D, y->D);
+  if (!c) c = order(x->M, y->M);
+  if (!c) c = order(x->N, y->N);
+  if (!c) c = order(x->d_out, y->d_out);
+  if (!c) c = order((uint64_t)x->kernel, (uint64_t)y->kernel);
+  if (!c) c = order((uint64_t)x->lanes, (uint64_t)y->lanes);
+  if (!c) c = order((uint64_t)x->portions, (uint64_t)y->portions);
+  return c;
+}
+static int longest_first(const entry *x, const entry *y) {
+  int c = x->seconds > y->seconds ? -1 : x->seconds < y->seconds;
+  if (!c) c = order(y->L, x->L);
+  if (!c) c = order(x->problem, y->problem);
+  return c ? c : order(x->row, y->row);
+}
+static int compare_entries(const void *a, const void *b) {
+  const entry *x = a, *y = b;
+  int c = same_group(x, y);
+  return c ? c : longest_first(x, y);
+}
+static int compare_lengths(const void *a, const void *b) { return longest_first(a, b); }
+static int compare_groups(const void *a, const void *b) {
+  const mno_group *x = a, *y = b;
+  return x->seconds > y->seconds ? -1 : x->seconds < y->seconds;
+}
+
+int mno_products_pay(const mno_plan *plan) {
+  for (size_t i = 0; i < plan->problem_count; i++)
+    if (plan->problem[i].N >= MNO_PRODUCTS_LEAST) return 1;
+  return 0;
+}
+
+size_t mno_parcel_size(const mno_plan *plan, size_t row) {
+  const mno_instance *i = &plan->instance[row];
+  const mno_problem *p = &plan->problem[i->problem];
+  size_t weights = (size_t)i->L * (size_t)i->M * p->D, kinds = 0;
+  if (plan->weights & MNO_WEIGHTS_INITIAL) kinds += 2;
+  if (plan->weights & MNO_WEIGHTS_FINAL) kinds += 2;
+  return mno_round_up(
+      sizeof(mno_parcel) + (plan->step_count * (1 + p->N * (p->d_out + p->D)) + kinds * weights) * sizeof(double), 256);
+}
+
+static mno_status describe(const mno_plan *plan, size_t row, const mno_abilities *can, entry *e, mno_error *err) {
+  const mno_instance *i = &plan->instance[row];
+  const mno_problem *p = &plan->problem[i->problem];
+  const mno_dimensions dims = {p->D, (size_t)i->M, p->N, (size_t)i->L, p->d_out};
+  mno_shape shape;
+  if (i->draw.width > UINT32_MAX / 2 || i->draw.offset > UINT32_MAX / 2)
+    return mno_fail(err, MNO_ERR_BACKEND, "the CUDA kernels do not draw units of layers wider than 2^31; use --backend cpu");
+  mno_status status = mno_shape_choose(&dims, plan->precision, can->products, &shape, err);
+  int served = 1;
+  if (status == MNO_OK && shape.kernel == MNO_KERNEL_GEMM && mno_candidate_forced < 0 && can->serves)
+    status = can->serves(can->context, &shape, &served, err);
+  if (status == MNO_OK && !served) status = mno_shape_choose(&dims, plan->precision, false, &shape, err);
+  if (status != MNO_OK) return status;
+  *e = (entry){row, dims.D, dims.M, dims.N, dims.d_out, dims.L, shape.kernel, shape.lanes, shape.portions, i->problem, 0, 0};
+  e->seconds = mno_shape_seconds(&shape) * (double)(p->K + 1);
+  return MNO_OK;
+}
+
+/* Deals the entries to devices: longest first, each to the one with least to do. */
+static mno_status deal(entry *e, size_t count, int devices, mno_error *err) {
+  if (devices == 1) return MNO_OK;
+  double *load = mno_alloc((size_t)devices, sizeof *load);
+  if (!load) return mno_fail_memory(err, (size_t)devices * sizeof *load, "the list of devices");
+  qsort(e, count, sizeof *e, compare_lengths);
+  for (size_t i = 0; i < count; i++) {
+    for (int k = 0; k < devices; k++)
+      if (load[k] < load[e[i].device]) e[i].device = k;
+    load[e[i].device] += e[i].seconds;
+  }
+  free(load);
+  return MNO_OK;
+}
+
+/* What a team of the group needs. */
+static void measure(mno_group *g) {
+  const size_t group = (size_t)g->shape.group, losses = g->shape.kernel == MNO_KERNEL_GEMM ? group * sizeof(double) : 0;
+  g->slot_bytes = mno_slot_bytes(&g->shape);
+  g->pinned_bytes = 2 * group * g->parcel_bytes + mno_round_up(losses, 256);
+}
+
+mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t count, const mno_abilities *abilities, int index,
+                           int devices, mno_groups *groups, mno_error *err) {
+  *groups = (mno_groups){0};
+  entry *e = mno_alloc(count, sizeof *e);
+  groups->rows = mno_alloc(count, sizeof *groups->rows);
+  groups->group = mno_alloc(count, sizeof *groups->group);
+  mno_status status = MNO_OK;
+  if (!e || !groups->rows || !groups->group)
+    status =
+        mno_fail_memory(err, count * (sizeof *e + sizeof *groups->rows + sizeof *groups->group), "the list of instances");
+  for (size_t i = 0; i < count && status == MNO_OK; i++) status = describe(plan, rows[i], abilities, &e[i], err);
+  size_t used = 0;
+  if (status == MNO_OK) status = deal(e, count, devices, err);
+  if (status == MNO_OK) qsort(e, count, sizeof *e, compare_entries);
+  for (size_t i = 0, next; i < count && status == MNO_OK; i = next) {
+    mno_group g = {.rows = groups->rows + used};
+    size_t longest = 0;
+    for (next = i; next < count && same_group(&e[i], &e[next]) == 0; next++) {
+      if (e[next].device != index) continue;
+      groups->rows[used++] = e[next].row;
+      g.count++;
+      g.seconds += e[next].seconds;
+      if (e[next].L > longest) longest = e[next].L;
+      size_t parcel = mno_parcel_size(plan, e[next].row);
+      if (parcel > g.parcel_bytes) g.parcel_bytes = parcel;
+    }
+    if (g.count == 0) continue;
+    const mno_dimensions dims = {e[i].D, e[i].M, e[i].N, longest, e[i].d_out};
+    const mno_candidate candidate = {(mno_kernel_kind)e[i].kernel, e[i].lanes, e[i].portions};
+    status = mno_shape_make(&dims, plan->precision, &candidate, &g.shape, err);
+    measure(&g);
+    groups->group[groups->count++] = g;
+  }
+  if (status == MNO_OK) qsort(groups->group, groups->count, sizeof *groups->group, compare_groups);
+  free(e);
+  if (status != MNO_OK) mno_groups_free(groups);
+  return status;
+}
+
+void mno_groups_free(mno_groups *groups) {
+  free(groups->group);
+  free(groups->rows);
+  *groups = (mno_groups){0};
+}
+
+/* What is left in a round. */
+typedef struct room {
+  size_t memory, pinned;
+  int round, empty;
+} room;
+
+/* Finds a place for a group, in this round or a new one. all: what a new round has. */
+static mno_status settle(mno_group *g, const room *all, room *left, mno_error *err) {
+  for (;;) {
+    const size_t group = (size_t)g->shape.group, most = (g->count + group - 1) / group; /* teams that have work */
+    size_t teams = (size_t)g->wanted < most ? (size_t)g->wanted : most;
+    const size_t full = teams;
+    if (teams > left->memory / g->slot_bytes) teams = left->memory / g->slot_bytes;
+    if (teams > left->pinned / g->pinned_bytes) teams = left->pinned / g->pinned_bytes;
+    if (teams == 0 && left->empty && mno_shape_shrink(&g->shape)) {
+      measure(g);
+      continue;
+    }
+    if (teams == 0 && left->empty)
+      return mno_fail(err, MNO_ERR_MEMORY,
+                      "memory: one network of D = %d, M = %d, L = %d, N = %d needs %.3g GiB on the card (%.3g GiB are "
+                      "free) and %.3g GiB of host memory for its results (%.3g GiB may be used); take a smaller network, "
+                      "--precision f32, record fewer steps or no weights, or --backend cpu",
+                      g->shape.D, g->shape.M, g->shape.L, g->shape.N, (double)g->slot_bytes / 0x1p30,
+                      (double)all->memory / 0x1p30, (double)g->pinned_bytes / 0x1p30, (double)all->pinned / 0x1p30);
+    if (teams > 0 && (left->empty || 4 * teams >= full)) {
+      g->teams = (int)teams;
+      g->round = left->round;
+      left->memory -= teams * g->slot_bytes;
+      left->pinned -= teams * g->pinned_bytes;
+      left->empty = 0;
+      return MNO_OK;
+    }
+    *left = (room){all->memory, all->pinned, left->round + 1, 1}; /* too little is left */
+  }
+}
+
+/* Kernels wait for the host to take their results, and calls of kernel G may wait for kernels (code is loaded, graphs are
+ * made and freed): so they never share a round. */
+mno_status mno_rounds_plan(mno_groups *groups, size_t memory, size_t pinned, int *rounds, mno_error *err) {
+  const room all = {memory, pinned, 0, 1};
+  room left = all;
+  for (size_t i = 0; i < groups->count; i++) measure(&groups->group[i]); /* a fit may have changed the shape */
+  for (int products = 0; products < 2; products++) {
+    if (!left.empty) left = (room){memory, pinned, left.round + 1, 1};
+    for (size_t i = 0; i < groups->count; i++) {
+      mno_group *g = &groups->group[i];
+      if ((g->shape.kernel == MNO_KERNEL_GEMM) != products) continue;
+      const mno_status status = settle(g, &all, &left, err);
+      if (status != MNO_OK) return status;
+    }
+  }
+  *rounds = left.round + !left.empty;
+  return MNO_OK;
+}

@@ -1,0 +1,454 @@
+/* The body of kernel F: one pass over the particles of the Mean ODE, in the words of host/limit/pass.h. A team takes a chunk
+ * of one node tile by tile. Per tile:
+ *   drawing (only before the first update): the tile's points of the Sobol sequence, mapped to normals, rotated, scaled;
+ *   lane = particle: update with the old fields, then t = w rho(p) and g = w rho'(p) q (or w rho'(p)) at the new ones;
+ *   lane = block of results and slice of the tile: sums of t v (F), g u (G), g v u^T (J).
+ * Particles are read and written once per pass; drawn ones need no memory before their first update. */
+#ifndef MNO_CUDA_FIELD_H
+#define MNO_CUDA_FIELD_H
+
+#include "common/field_layout.h"
+#include "device/instance.h"
+#include "device/philox.h"
+#include "device/team.h"
+#include "limit/normal_map.h"
+#include "limit/sobol.h"
+#include "meanode/random.h"
+
+namespace mno {
+
+enum { LANES = MNO_FIELD_LANES, HALF = LANES / 2, ROW = MNO_FIELD_ROW };
+
+template <class T, class Team> class Field {
+public:
+  MNO_DEVICE Field(Team &team, const mno_field_args &args) : team(team), args(args), s(args.shape) {}
+
+  MNO_DEVICE void run() {
+    for (uint32_t item = team.team_index; item < args.count * s.chunks; item += args.teams) {
+      const uint32_t node = item / s.chunks;
+      take(node, item - node * s.chunks);
+    }
+  }
+
+private:
+  Team &team;
+  const mno_field_args &args;
+  const mno_field_shape &s;
+  enum { PITCH = sizeof(T) == 4 ? 12 : 10 }; /* of a row of fields */
+
+  enum { OLD, NOW }; /* fields */
+
+  /* Regions of a team's memory: fields [r][h|b][PITCH], sums [sum][LANES], the rest [row][ROW]. */
+  MNO_DEVICE uint32_t *bases(const Place &place) const { return (uint32_t *)place.shared; }
+  MNO_DEVICE T *fields(const Place &place, int which) const {
+    return (T *)(place.shared + mno_field_bases_bytes(&s)) + which * s.r * 2 * PITCH;
+  }
+  MNO_DEVICE T *values(const Place &place) const { return fields(place, Team::work_in_memory ? 0 : 2); }
+  MNO_DEVICE T *slopes(const Place &place) const { return values(place) + MNO_CHUNK * ROW; }
+  MNO_DEVICE T *sums(const Place &place) const { return slopes(place) + MNO_CHUNK * ROW; }
+  MNO_DEVICE T *work(const Place &place) const {
+    if (Team::work_in_memory) return (T *)(args.scratch + team.team_index * mno_field_work_bytes(&s));
+    return sums(place) + mno_field_sums(s.results) * LANES;
+  }
+
+  MNO_DEVICE T *state(uint32_t node, uint32_t tile) const {
+    return (T *)args.state + ((size_t)(args.first + node) * s.tiles + tile) * 2 * (size_t)s.r * LANES;
+  }
+  MNO_DEVICE const T *in_memory(int which, uint32_t node, int group) const {
+    return (const T *)(which == OLD ? args.old : args.now) + ((size_t)node * s.groups + group) * s.r * 2 * PITCH;
+  }
+  MNO_DEVICE uint32_t particles(uint32_t tile) const {
+    const uint32_t left = s.particles - tile * LANES;
+    return left < LANES ? left : (uint32_t)LANES;
+  }
+
+  /* Some samples of a group and some rows, cut into blocks: those of J, then of F, then of G. */
+  struct Part {
+    int group, sample, samples, row, rows;
+    int fives, pairs, columns;
+    int J, F, blocks, slices, shift; /* slices = 1 << shift */
+  };
+  MNO_DEVICE Part part_of(int index) const {
+    Part p;
+    const int samples = index % s.sample_parts, rest = index / s.sample_parts, left = s.r - rest / s.groups * s.rows;
+    p.group = rest % s.groups;
+    p.sample = samples * s.samples;
+    p.row = rest / s.groups * s.rows;
+    p.rows = left < s.rows ? left : s.rows;
+    p.samples = MNO_CHUNK - p.sample < s.samples ? MNO_CHUNK - p.sample : s.samples;
+    const int there = s.N - p.group * MNO_CHUNK - p.sample;
+    if (p.samples > there) p.samples = there;
+    const int quads = (p.rows + MNO_FIELD_ROWS - 1) / MNO_FIELD_ROWS;
+    p.fives = (p.samples + MNO_FIELD_SAMPLES - 1) / MNO_FIELD_SAMPLES;
+    p.pairs = (p.samples + MNO_FIELD_PAIR - 1) / MNO_FIELD_PAIR;
+    p.columns = (s.r + MNO_FIELD_ROWS - 1) / MNO_FIELD_ROWS;
+    p.J = s.results == MNO_FIELD_FJ ? p.pairs * quads * p.columns : 0;
+    p.F = p.fives * quads;
+    p.blocks = p.J + p.F * (s.results == MNO_FIELD_FG ? 2 : 1);
+    p.shift = MNO_FIELD_SHIFT;
+    while (p.shift > 0 && p.blocks * (1 << p.shift) > LANES) p.shift--; /* negative: a part past the end */
+    p.slices = 1 << p.shift;
+    return p;
+  }
+
+  MNO_DEVICE void take(uint32_t node, uint32_t chunk) {
+    const uint32_t begin = chunk * s.chunk, end = begin + s.chunk < s.tiles ? begin + s.chunk : s.tiles;
+    const int parts = s.results ? s.groups * s.sample_parts * s.row_parts : 1;
+    for (int index = 0; index < parts; index++) {
+      const Part part = part_of(index);
+      if (part.samples <= 0) continue; /* never the first */
+      const bool first = index == 0, updating = first && args.old,
+                 drawing = args.drawn && (first || !(args.old || args.keep));
+      if (updating && s.groups == 1) bring(OLD, node, 0);
+      if (s.results) bring(NOW, node, part.group);
+      for (uint32_t tile = begin; tile < end; tile++) {
+        if (drawing) draw(node, tile);
+        for (int group = 0; group < (updating ? s.groups : 1); group++) {
+          if (updating && s.groups > 1) bring(OLD, node, group);
+          team.phase([&](const Place &place, int lane) {
+            move_and_project(place, lane, node, tile, part, group, updating, drawing);
+          });
+        }
+        if (s.results)
+          team.phase([&](const Place &place, int lane) { accumulate(place, lane, part, tile == begin, particles(tile)); });
+      }
+      if (s.results) team.phase([&](const Place &place, int lane) { finish(place, lane, part, node, chunk); });
+    }
+  }
+
+  /* All lanes read the same field at a time: from their team's memory that is cheap. */
+  MNO_DEVICE void bring(int which, uint32_t node, int group) {
+    if (Team::work_in_memory) return;
+    team.phase([&](const Place &place, int lane) {
+      const T *const from = in_memory(which, node, group);
+      T *const to = fields(place, which);
+      for (int e = lane; e < s.r * 2 * PITCH; e += LANES) to[e] = from[e];
+    });
+  }
+
+  /* ---- The initial law */
+
+  /* Coordinate of a point: the Gray code is linear, so that the high digits of its number are shared by the tile. */
+  MNO_DEVICE uint32_t fraction(const Place &place, int dimension, uint32_t number, uint32_t low) const {
+    if (dimension >= args.draw.tabled) {
+      uint32_t words[4];
+      philox(args.draw.seed, MNO_TENSOR_SOBOL, args.draw.randomisation, (uint32_t)dimension,
+             MNO_SOBOL_SCRAMBLE_BLOCKS + number / 4, words);
+      return number & 2 ? (number & 1 ? words[3] : words[2]) : (number & 1 ? words[1] : words[0]);
+    }
+    const uint32_t gray = low ^ (low >> 1), *direction = args.draw.direction + dimension * 32;
+    uint32_t x = bases(place)[dimension];
+    MNO_UNROLL for (int j = 0; j < 6; j++) x ^= gray >> j & 1 ? direction[j] : 0; /* HALF = 2^6 */
+    return x;
+  }
+
+  /* The particles of a tile into the work tile: first the points as (u, v), then as (u, -v). Half the lanes draw u, half v.
+   */
+  MNO_DEVICE void draw(uint32_t node, uint32_t tile) {
+    const uint32_t half = args.draw.points < HALF ? args.draw.points : (uint32_t)HALF;
+    const uint32_t from = args.draw.block[args.first + node] * args.draw.points + tile * HALF;
+    team.phase([&](const Place &place, int lane) {
+      const uint32_t gray = from ^ (from >> 1);
+      for (int d = lane; d < 2 * s.r && d < args.draw.tabled; d += LANES) {
+        uint32_t x = args.draw.shift[d];
+        for (int j = 0; j < 32; j++) x ^= gray >> j & 1 ? args.draw.direction[d * 32 + j] : 0;
+        bases(place)[d] = x;
+      }
+    });
+    team.phase([&](const Place &place, int lane) {
+      const uint32_t low = (uint32_t)lane % HALF;
+      if (low >= half) return;
+      T *const to = work(place) + low;
+      if (lane < HALF) {
+        for (int a = 0; a < s.r; a++) {
+          const double u = mno_normal_map(fraction(place, 2 * a, from + low, low)) * args.draw.scale[0];
+          to[a * ROW] = to[a * ROW + half] = (T)u;
+        }
+        return;
+      }
+      for (int row = 0; row < s.r; row += MNO_FIELD_DRAWN) {
+        double v[MNO_FIELD_DRAWN];
+        MNO_UNROLL for (int i = 0; i < MNO_FIELD_DRAWN; i++) v[i] = 0;
+        for (int c = 0; c < s.r; c++) {
+          const double z = mno_normal_map(fraction(place, 2 * c + 1, from + low, low));
+          const double *const axis = args.draw.axes + c * s.r + row;
+          MNO_UNROLL for (int i = 0; i < MNO_FIELD_DRAWN; i++) if (row + i < s.r) v[i] = v[i] + axis[i] * z;
+        }
+        MNO_UNROLL for (int i = 0; i < MNO_FIELD_DRAWN; i++) if (row + i < s.r) {
+          const double scaled = v[i] * args.draw.scale[1];
+          to[(s.r + row + i) * ROW] = (T)scaled;
+          to[(s.r + row + i) * ROW + half] = (T)-scaled;
+        }
+      }
+    });
+  }
+
+  /* ---- lane = particle */
+
+  MNO_DEVICE void fetch(T *z, const T *memory) const {
+    enum { AT_ONCE = 16 };
+    for (int e = 0; e < 2 * s.r; e += AT_ONCE) {
+      T x[AT_ONCE];
+      MNO_UNROLL for (int i = 0; i < AT_ONCE; i++) if (e + i < 2 * s.r) x[i] = load_once(memory + (e + i) * LANES);
+      MNO_UNROLL for (int i = 0; i < AT_ONCE; i++) if (e + i < 2 * s.r) z[(e + i) * ROW] = x[i];
+    }
+  }
+  MNO_DEVICE void keep(T *memory, const T *z) const {
+    for (int e = 0; e < 2 * s.r; e++) memory[e * LANES] = z[e * ROW];
+  }
+
+  /* Turns without a branch between them: the loads of one overlap the sums of another. */
+  template <class F> MNO_DEVICE void repeat(int times, F turn) const {
+    enum { TOGETHER = Team::template rows<T> };
+    MNO_ROLL for (; times >= TOGETHER; times -= TOGETHER) { MNO_UNROLL for (int k = 0; k < TOGETHER; k++) turn(); }
+    MNO_ROLL for (; times > 0; times--) turn();
+  }
+
+  /* p = <u, h>/D and, if TWO, q = <v, b>/D of a group's samples. */
+  template <bool TWO> MNO_DEVICE void project(const T *u, const T *fields, Row<T> *p, Row<T> *q) const {
+    p->clear();
+    q->clear();
+    const T *v = u + s.r * ROW;
+    repeat(s.r, [&] {
+      Row<T> h, b;
+      h.read(fields);
+      if (TWO) b.read(fields + PITCH);
+      p->add_product(*u, h);
+      if (TWO) q->add_product(*v, b);
+      u += ROW, v += ROW, fields += 2 * PITCH;
+    });
+    const T scale = (T)args.inverse_D;
+    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) p->x[i] *= scale;
+    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) q->x[i] *= scale;
+  }
+
+  /* p and q of COUNT samples, STEP apart, become w rho(p) and w rho'(p) q (or w rho'(p)): samples in flight together hide
+   * each other's latency. All are read before any is written. */
+  template <int ACTIVATION, int COUNT, int STEP> MNO_DEVICE void apply_some(T *p, T *q, bool two, T weight) const {
+    T value[COUNT], slope[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) value[i] = activate(ACTIVATION, p[i * STEP], &slope[i]);
+    if (two) {
+      MNO_UNROLL for (int i = 0; i < COUNT; i++) slope[i] *= q[i * STEP];
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) p[i * STEP] = value[i] * weight, q[i * STEP] = slope[i] * weight;
+  }
+  /* One loop per activation, over rows of the team's memory. */
+  template <int ACTIVATION> MNO_DEVICE void apply(T *p, T *q, int begin, int end, bool two, T weight) const {
+    enum { TOGETHER = 2 };
+    int i = begin;
+    for (; i + TOGETHER <= end; i += TOGETHER) apply_some<ACTIVATION, TOGETHER, ROW>(p + i * ROW, q + i * ROW, two, weight);
+    for (; i < end; i++) apply_some<ACTIVATION, 1, ROW>(p + i * ROW, q + i * ROW, two, weight);
+  }
+  /* The same in registers, samples before begin and from end on at will: tanh, the usual one, is short enough for that. */
+  MNO_DEVICE void apply_tanh(Row<T> *p, Row<T> *q, int begin, int end, bool two, T weight) const {
+    enum { TOGETHER = MNO_CHUNK / 2 };
+    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i += TOGETHER) if (i < end && i + TOGETHER > begin)
+        apply_some<MNO_TANH, TOGETHER, 1>(p->x + i, q->x + i, two, weight);
+  }
+  MNO_DEVICE void to_rows(T *to, const Row<T> &from) const {
+    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) to[i * ROW] = from.x[i];
+  }
+  MNO_DEVICE void from_rows(Row<T> *to, const T *from) const {
+    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) to->x[i] = from[i * ROW];
+  }
+
+  /* The sums of an update over a group's samples: u += step_u sum g h, v += step_v sum t b. SEVERAL groups gather them in
+   * rows behind the particle until the last, because all of them see the old one. */
+  template <bool SEVERAL>
+  MNO_DEVICE void move(T *u, T *memory, const T *fields, int group, const Row<T> &t, const Row<T> &g) const {
+    enum { TOGETHER = Team::template rows<T> };
+    int a = 0;
+    MNO_ROLL for (; a + TOGETHER <= s.r; a += TOGETHER)
+        move_some<SEVERAL, TOGETHER>(u + a * ROW, memory + a * LANES, fields + a * 2 * PITCH, group, t, g);
+    MNO_ROLL for (; a < s.r; a++)
+        move_some<SEVERAL, 1>(u + a * ROW, memory + a * LANES, fields + a * 2 * PITCH, group, t, g);
+  }
+  template <bool SEVERAL, int COUNT>
+  MNO_DEVICE void move_some(T *u, T *memory, const T *fields, int group, const Row<T> &t, const Row<T> &g) const {
+    const bool first = !SEVERAL || group == 0, last = !SEVERAL || group == s.groups - 1;
+    const T step_u = (T)args.step_u, step_v = (T)args.step_v;
+    T *const v = u + s.r * ROW, *const du = v + s.r * ROW, *const dv = du + s.r * ROW,
+             *const v_memory = memory + s.r * LANES;
+    T sum_u[COUNT], sum_v[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) { /* all are read before any is written */
+      Row<T> h, b;
+      h.read(fields + i * 2 * PITCH);
+      b.read(fields + i * 2 * PITCH + PITCH);
+      sum_u[i] = g.dot(h), sum_v[i] = t.dot(b);
+      if (!first) sum_u[i] += du[i * ROW], sum_v[i] += dv[i * ROW];
+      if (last) sum_u[i] = fma_(step_u, sum_u[i], u[i * ROW]), sum_v[i] = fma_(step_v, sum_v[i], v[i * ROW]);
+    }
+    T *const to_u = last ? u : du, *const to_v = last ? v : dv;
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) to_u[i * ROW] = sum_u[i], to_v[i * ROW] = sum_v[i];
+    if (!last) return;
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) memory[i * LANES] = sum_u[i], v_memory[i * LANES] = sum_v[i];
+  }
+
+  /* One group of an update, then the evaluation if that was the last. */
+  MNO_DEVICE void move_and_project(const Place &place, int lane, uint32_t node, uint32_t tile, const Part &part, int group,
+                                   bool updating, bool drawing) {
+    if ((uint32_t)lane >= particles(tile)) return;
+    T *const z = work(place) + lane, *const memory = state(node, tile) + lane;
+    if (!drawing && group == 0) fetch(z, memory);
+    if (drawing && args.keep && !updating) keep(memory, z);
+    const bool last = !updating || group == s.groups - 1;
+    for (int which = updating ? OLD : NOW; which <= (s.results && last ? NOW : OLD); which++) {
+      const bool two = which == OLD || s.results == MNO_FIELD_FG;
+      const int left = s.N - group * MNO_CHUNK, begin = which == OLD ? 0 : part.sample;
+      const int end = which == NOW ? part.sample + part.samples : left < MNO_CHUNK ? left : (int)MNO_CHUNK;
+      const T *const h_b =
+          Team::work_in_memory ? in_memory(which, node, which == OLD ? group : part.group) : fields(place, which);
+      T weight = 1;
+      if (which == NOW) weight = args.weight ? ((const T *)args.weight)[tile * LANES + lane] : (T)args.weight_of_all;
+      Row<T> p, q;
+      if (two)
+        project<true>(z, h_b, &p, &q);
+      else
+        project<false>(z, h_b, &p, &q);
+      T *const p_rows = values(place) + lane, *const q_rows = slopes(place) + lane;
+      if (args.activation == MNO_TANH) {
+        apply_tanh(&p, &q, begin, end, two, weight);
+        if (which == NOW) {
+          to_rows(p_rows, p);
+          to_rows(q_rows, q);
+        }
+      } else {
+        to_rows(p_rows, p);
+        to_rows(q_rows, q);
+        switch (args.activation) {
+#define MNO_ACTIVATE(name, text, odd)                                                                                       \
+  case name:                                                                                                                \
+    if (name != MNO_TANH) apply<name>(p_rows, q_rows, begin, end, two, weight);                                             \
+    break;
+          MNO_ACTIVATION_LIST(MNO_ACTIVATE)
+#undef MNO_ACTIVATE
+        default: break;
+        }
+        if (which == OLD) {
+          from_rows(&p, p_rows);
+          from_rows(&q, q_rows);
+        }
+      }
+      if (which == NOW) continue;
+      if (s.groups > 1)
+        move<true>(z, memory, h_b, group, p, q);
+      else
+        move<false>(z, memory, h_b, group, p, q);
+    }
+  }
+
+  /* ---- lane = block of results and slice of the tile */
+
+  MNO_DEVICE void accumulate(const Place &place, int lane, const Part &part, bool fresh, uint32_t particles) {
+    const int block = lane >> part.shift, slice = lane & (part.slices - 1);
+    if (block >= part.blocks) return;
+    T *const sum = sums(place) + lane;
+    const T *const u = work(place) + slice, *const v = u + s.r * ROW;
+    const int times = ((int)particles - slice + part.slices - 1) >> part.shift; /* <= 0: no particle */
+    if (block < part.J) {
+      const int rest = block / part.pairs, pair = block - rest * part.pairs, quad = rest / part.columns;
+      const int column = (rest - quad * part.columns) * MNO_FIELD_ROWS;
+      sum_J(sum, slopes(place) + slice + (part.sample + pair * MNO_FIELD_PAIR) * ROW,
+            v + (part.row + quad * MNO_FIELD_ROWS) * ROW, u + column * ROW, fresh, part.slices, times);
+      return;
+    }
+    const bool is_G = block >= part.J + part.F;
+    static_assert(MNO_CHUNK <= 2 * MNO_FIELD_SAMPLES, "at most two fives");
+    const int b = block - part.J - (is_G ? part.F : 0), quad = part.fives == 1 ? b : b / 2, five = b - quad * part.fives;
+    const T *const left = is_G ? slopes(place) : values(place);
+    sum_F(sum, left + slice + (part.sample + five * MNO_FIELD_SAMPLES) * ROW,
+          (is_G ? u : v) + (part.row + quad * MNO_FIELD_ROWS) * ROW, fresh, part.slices, times);
+  }
+
+  /* Past the end of a part other rows are read, at most into those behind the work tile, and their results are left out. */
+  MNO_DEVICE void sum_F(T *sum, const T *left, const T *right, bool fresh, int slices, int times) const {
+    T acc[MNO_FIELD_SAMPLES][MNO_FIELD_ROWS];
+    MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) acc[i][a] =
+        fresh ? (T)0 : sum[(i * MNO_FIELD_ROWS + a) * LANES];
+    repeat(times, [&] {
+      T w[MNO_FIELD_ROWS], x[MNO_FIELD_SAMPLES];
+      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) w[a] = right[a * ROW];
+      MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) x[i] = left[i * ROW];
+      MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) acc[i][a] =
+          fma_(x[i], w[a], acc[i][a]);
+      left += slices, right += slices;
+    });
+    MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
+        sum[(i * MNO_FIELD_ROWS + a) * LANES] = acc[i][a];
+  }
+
+  MNO_DEVICE void sum_J(T *sum, const T *slope, const T *v, const T *u, bool fresh, int slices, int times) const {
+    T acc[MNO_FIELD_PAIR][MNO_FIELD_ROWS][MNO_FIELD_ROWS];
+    MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
+        MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) acc[i][a][b] =
+            fresh ? (T)0 : sum[((i * MNO_FIELD_ROWS + a) * MNO_FIELD_ROWS + b) * LANES];
+    repeat(times, [&] {
+      T w[MNO_FIELD_ROWS], va[MNO_FIELD_ROWS], g[MNO_FIELD_PAIR];
+      MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) w[b] = u[b * ROW];
+      MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) g[i] = slope[i * ROW];
+      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) va[a] = v[a * ROW];
+      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) {
+        const T c = g[i] * va[a];
+        MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) acc[i][a][b] = fma_(c, w[b], acc[i][a][b]);
+      }
+      slope += slices, v += slices, u += slices;
+    });
+    MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
+        MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) sum[((i * MNO_FIELD_ROWS + a) * MNO_FIELD_ROWS + b) * LANES] =
+            acc[i][a][b];
+  }
+
+  /* Slices in order, into the chunk's place. */
+  MNO_DEVICE void finish(const Place &place, int lane, const Part &part, uint32_t node, uint32_t chunk) const {
+    double *const to = args.partial + ((size_t)node * s.chunks + chunk) * s.outputs;
+    const int fields = part.samples * part.rows, both = s.results == MNO_FIELD_FG ? 2 * fields : fields;
+    for (int e = lane; e < both; e += LANES) {
+      const int is_G = e >= fields, rest = e - is_G * fields, i = rest / part.rows, a = rest - i * part.rows;
+      const int block = part.J + is_G * part.F + a / MNO_FIELD_ROWS * part.fives + i / MNO_FIELD_SAMPLES;
+      const int k = i % MNO_FIELD_SAMPLES * MNO_FIELD_ROWS + a % MNO_FIELD_ROWS;
+      const size_t sample = (size_t)(part.group * MNO_CHUNK + part.sample + i);
+      to[((size_t)is_G * s.N + sample) * s.r + part.row + a] = slices(place, part, block, k);
+    }
+    if (s.results != MNO_FIELD_FJ) return;
+    for (int e = lane; e < fields * s.r; e += LANES) {
+      const int b = e % s.r, rest = e / s.r, i = rest / part.rows, a = rest - i * part.rows;
+      const int block = (a / MNO_FIELD_ROWS * part.columns + b / MNO_FIELD_ROWS) * part.pairs + i / MNO_FIELD_PAIR;
+      const int k = (i % MNO_FIELD_PAIR * MNO_FIELD_ROWS + a % MNO_FIELD_ROWS) * MNO_FIELD_ROWS + b % MNO_FIELD_ROWS;
+      const size_t sample = (size_t)(part.group * MNO_CHUNK + part.sample + i);
+      to[(size_t)s.N * s.r + (sample * s.r + part.row + a) * s.r + b] = slices(place, part, block, k);
+    }
+  }
+  MNO_DEVICE double slices(const Place &place, const Part &part, int block, int k) const {
+    const T *const sum = sums(place) + k * LANES + block * part.slices;
+    double total = 0;
+    for (int i = 0; i < part.slices; i++) total += (double)sum[i];
+    return total;
+  }
+};
+
+/* The second launch: chunks in order. lane = result; J is divided by D. */
+template <class Team> class FieldTotal {
+public:
+  MNO_DEVICE FieldTotal(Team &team, const mno_field_args &args) : team(team), args(args), s(args.shape) {}
+
+  MNO_DEVICE void run() {
+    team.phase([&](const Place &, int lane) {
+      const size_t e = (size_t)team.team_index * LANES + (size_t)lane;
+      if (e >= (size_t)args.count * s.outputs) return;
+      const size_t node = e / s.outputs, k = e - node * s.outputs;
+      const double *const from = args.partial + node * s.chunks * s.outputs + k;
+      double total = 0;
+      MNO_UNROLL_CHUNKS for (uint32_t chunk = 0; chunk < s.chunks; chunk++) total += from[(size_t)chunk * s.outputs];
+      args.result[e] = s.results == MNO_FIELD_FJ && k >= (size_t)s.N * s.r ? total * args.inverse_D : total;
+    });
+  }
+
+private:
+  Team &team;
+  const mno_field_args &args;
+  const mno_field_shape &s;
+};
+
+} // namespace mno
+
+#endif

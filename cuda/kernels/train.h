@@ -1,0 +1,513 @@
+/* The body of kernels W, C and X: a team trains one instance after another.
+ *
+ * Per layer, forward: projections p = <u, h>/D; t = rho(p); sums of v t over the units; h += alpha/(L M) sum. Backward:
+ * projections p and q = <v, b>/D; t = rho(p), g = rho'(p) q; sums of u g, and the updates u -= eta_u/alpha sum_i h_i g_i,
+ * v -= eta_v/alpha sum_i b_i t_i; b += alpha/(L M) sum. Weights stream through the ring, each read once forward, read and
+ * written once backward; the states h of all layers are kept from the forward pass. Readout and loss are in double. */
+#ifndef MNO_CUDA_TRAIN_H
+#define MNO_CUDA_TRAIN_H
+
+#include "device/instance.h"
+
+namespace mno {
+
+template <class T, class Team> class Trainer : Instances<T, Team, false> {
+  typedef Instances<T, Team, false> base;
+  static constexpr int PITCH = row_pitch<T>();
+  static constexpr int UPDATED = 2, ADVANCED = 4; /* rows of an update, elements of a state in flight together */
+  static constexpr uint32_t NOWHERE = ~(uint32_t)0;
+  using base::adjoint;
+  using base::args;
+  using base::control;
+  using base::first_unit;
+  using base::hand_over;
+  using base::head;
+  using base::part;
+  using base::portion_of;
+  using base::portions;
+  using base::readout;
+  using base::record_weights;
+  using base::s;
+  using base::stage_offset;
+  using base::state;
+  using base::state_elements;
+  using base::state_memory;
+  using base::tail;
+  using base::team;
+  using base::tile_memory;
+  using base::units;
+
+public:
+  MNO_DEVICE Trainer(Team &team, const mno_train_args &args) : base(team, args) {}
+
+  /* Takes items until none is left or stop is asked for. */
+  MNO_DEVICE void run() {
+    team.begin();
+    for (uint32_t serial = 0;; serial++) {
+      mno_parcel *parcel = (mno_parcel *)(args.parcels + ((size_t)team.team_index * 2 + (serial & 1)) * args.parcel_bytes);
+      team.joint([&](const Place &place, int lane) {
+        if (place.rank || lane) return;
+        team.until_free(parcel);
+        control->go_on = !team.look(&args.signals->stop);
+        control->index = team.take(args.next, 1);
+        control->start = control->looked = team.now();
+      });
+      if (!control->go_on || control->index >= args.count) return;
+      if (!train(args.item[control->index], parcel)) return;
+    }
+  }
+
+private:
+  MNO_DEVICE int ranks() const { return Team::several_ranks ? s.ranks : 1; }
+  MNO_DEVICE T *stage_u(const Place &place) const { return (T *)(place.shared + stage_offset(tail.stage)); }
+  MNO_DEVICE T *stage_v(const Place &place) const { return stage_u(place) + s.tile * s.row; }
+
+  MNO_DEVICE bool train(const mno_item &item, mno_parcel *parcel) {
+    const mno_device_problem &problem = args.problem[item.problem];
+    const int L = item.L, activation = problem.activation;
+    const T step = (T)(problem.alpha / ((double)L * s.M));
+    const T rate_u = (T)(problem.eta_u / problem.alpha), rate_v = (T)(problem.eta_v / problem.alpha);
+    draw(item, problem, part(parcel, problem.steps, WEIGHTS, 0));
+
+    uint32_t filled = 0, outcome = 0;
+    for (int64_t k = 0;; k++) {
+      forward(L, (const T *)problem.h0, activation, step);
+      const bool recorded = filled < (uint32_t)problem.steps && problem.step[filled] == k;
+      readout(0, problem, recorded ? part(parcel, problem.steps, OUTPUT, filled) : NULL,
+              recorded ? part(parcel, problem.steps, EMBEDDING, filled) : NULL,
+              recorded ? part(parcel, problem.steps, LOSS, filled) : NULL);
+      if (!finite((double)control->of[0].loss)) {
+        outcome = 1;
+        break;
+      }
+      filled += recorded;
+      if (!control->go_on) return false;
+      if (k == problem.K) break;
+      adjoint(0, problem);
+      backward(L, activation, step, rate_u, rate_v);
+    }
+    if ((args.weights & 2) && !outcome)
+      record_weights(0, L, part(parcel, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? 2 * (size_t)L * s.M * s.D : 0));
+    team.joint([&](const Place &place, int lane) {
+      if (place.rank || lane) return;
+      hand_over(parcel, item, outcome, filled);
+    });
+    return true;
+  }
+
+  /* Initial weights; padding is zero. An item is four coordinates of u or v of one unit. */
+  MNO_DEVICE void draw(const mno_item &item, const mno_device_problem &problem, double *record) {
+    const uint32_t fours = (uint32_t)(s.D + 3) / 4;
+    const size_t half = (size_t)item.L * s.M * s.D;
+    const uint32_t width = (uint32_t)item.width; /* the unit's flat index, divided by the width layer by layer */
+    uint32_t from_layer = 0, from_unit = 0;
+    for (int layer = 0; layer < item.L; layer++) {
+      for (int i = 0; i < mno_tiles_of_rank(&s); i++) {
+        const int of_rank = i / s.tiles, tile = i - of_rank * s.tiles;
+        team.phase([&](const Place &place, int lane) {
+          const int portion = portion_of(place.rank, of_rank), count = units(portion, tile);
+          T *const memory = (T *)tile_memory(portion, layer, tile);
+          for (uint32_t e = (uint32_t)lane; e < 2 * fours * (uint32_t)s.tile; e += (uint32_t)s.lanes) {
+            const uint32_t block = e / (2 * (uint32_t)s.tile), rest = e - block * 2 * (uint32_t)s.tile;
+            const int is_v = rest >= (uint32_t)s.tile, m = (int)(is_v ? rest - (uint32_t)s.tile : rest);
+            const int j = first_unit(portion, tile) + m;
+            T *const row = memory + (is_v * s.tile + m) * s.row;
+            double z[4] = {0, 0, 0, 0};
+            if (m < count) {
+              const uint32_t flat = from_unit + (uint32_t)j, more = flat / width;
+              normals(item.seed, is_v ? MNO_TENSOR_V : MNO_TENSOR_U, from_layer + more,
+                      flat - more * width + (uint32_t)item.offset, block, z);
+            }
+            const double scale = is_v ? problem.scale_v * item.sign : problem.scale_u;
+            for (int i = 0; i < 4; i++) {
+              const int d = (int)(4 * block) + i;
+              const T w = (T)(scale * z[i]);
+              if (d < s.row) row[d] = d < s.D ? w : (T)0;
+              if (d < s.D && m < count && (args.weights & 1)) record[is_v * half + ((size_t)layer * s.M + j) * s.D + d] = w;
+            }
+          }
+        });
+      }
+      from_unit += (uint32_t)s.M;
+      from_layer += from_unit / width;
+      from_unit %= width;
+    }
+    team.phase([&](const Place &, int) { team.memory_to_transfers(); }); /* a lane's fence covers all that it wrote */
+  }
+
+  /* A walk over the tiles of a pass, layers up or down; past the end it stays there. */
+  struct Walk {
+    int layer, portion, tile, down;
+    int place; /* of the next state */
+  };
+
+  /* Where the states of layers lie on the way down, in shared memory: H, then the places behind the state region, in turn.
+   */
+  MNO_DEVICE uint32_t place_of_h(int place) const {
+    return stage_offset(args.stages) + (place ? s.state_bytes + (uint32_t)(place - 1) * s.h_bytes : s.H);
+  }
+  MNO_DEVICE int next_place(int place) const { return place == mno_more_states(&s, args.stages) ? 0 : place + 1; }
+
+  /* Starts loading the next tile of a walk; on the way down the state of a layer comes with its first tile. */
+  MNO_DEVICE void load(Walk &walk, int L) {
+    if (walk.layer < 0 || walk.layer >= L) {
+      team.no_load();
+      return;
+    }
+    const uint32_t to = stage_offset(head.stage);
+    const bool first = walk.portion == 0 && walk.tile == 0, with_state = walk.down && first && !team.state_in_memory;
+    team.load(head, [&](int rank) {
+      Transfer t;
+      t.piece[0] = Piece{tile_memory(portion_of(rank, walk.portion), walk.layer, walk.tile), to, s.tile_bytes};
+      t.piece[1] = Piece{state_memory(walk.layer), place_of_h(walk.place), with_state ? s.h_bytes : 0};
+      return t;
+    });
+    head.advance(args.stages);
+    if (first) walk.place = next_place(walk.place);
+    if (++walk.tile < s.tiles) return;
+    walk.tile = 0;
+    if (++walk.portion < portions()) return;
+    walk.portion = 0;
+    walk.layer += walk.down ? -1 : 1;
+  }
+
+  /* out[chunk][slice][unit] = sum over the slice's coordinates of w x; q likewise from the second operand if there is one.
+   */
+  template <bool TWO>
+  MNO_DEVICE void project(const Place &place, int lane, int count, const T *u, const T *x, T *p, const T *v, const T *y,
+                          T *q) {
+    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.tile * s.d_slices); e += (uint32_t)s.lanes) {
+      const int slice = (int)divide(e, s.by_tile), m = (int)e - slice * s.tile;
+      if (m >= count) continue;
+      const int begin = slice * s.d_length, end = begin + s.d_length < s.D ? begin + s.d_length : s.D;
+      for (int c = 0; c < s.chunks; c++) {
+        Row<T> sum_p, sum_q;
+        sum_p.clear();
+        sum_q.clear();
+        const T *of_u = u + m * s.row + begin, *of_v = TWO ? v + m * s.row + begin : NULL;
+        const T *of_x = x + (c * s.D + begin) * PITCH, *of_y = TWO ? y + (c * s.D + begin) * PITCH : NULL;
+        MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
+          Row<T> row;
+          row.read(of_x);
+          sum_p.add_product(*of_u++, row);
+          of_x += PITCH;
+          if (TWO) {
+            row.read(of_y);
+            sum_q.add_product(*of_v++, row);
+            of_y += PITCH;
+          }
+        }
+        const int to = ((c * s.d_slices + slice) * s.tile + m) * PITCH;
+        sum_p.write(p + to);
+        if (TWO) sum_q.write(q + to);
+      }
+    }
+  }
+
+  /* e counts [chunks][tile][MNO_CHUNK]; returns the place in the first slice of a projection. */
+  template <bool ALONE> MNO_DEVICE uint32_t projected(uint32_t e, int *sample, int *unit) const {
+    const uint32_t row = e / MNO_CHUNK, n = e - row * MNO_CHUNK, chunk = ALONE ? 0 : divide(row, s.by_tile);
+    *sample = (int)(chunk * MNO_CHUNK + n);
+    *unit = (int)(row - chunk * (uint32_t)s.tile);
+    return ((chunk * (uint32_t)s.d_slices) * (uint32_t)s.tile + (uint32_t)*unit) * (uint32_t)PITCH + n;
+  }
+
+  /* The slices of a projection in order; then p becomes rho(p/D) and, if BACK, q becomes rho'(p/D) q/D, 0 for samples that
+   * are not there. Elements e, e + lanes, ...; ALONE: there is one chunk. */
+  template <bool BACK, bool ALONE, int COUNT, class Rho>
+  MNO_DEVICE void activate_some(uint32_t e, int count, T *p, T *q, Rho rho) const {
+    const T per_D = (T)1 / (T)s.D;
+    uint32_t k[COUNT];
+    bool is_unit[COUNT];
+    int sample[COUNT];
+    T value[COUNT], back[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      const uint32_t at = e + (uint32_t)(i * s.lanes);
+      int unit;
+      k[i] = projected<ALONE>(at, &sample[i], &unit);
+      is_unit[i] = unit < count && (ALONE || at < (uint32_t)(s.chunks * s.tile * MNO_CHUNK));
+      if (!is_unit[i]) k[i] = NOWHERE;
+      value[i] = is_unit[i] ? p[k[i]] : (T)0; /* never another lane's: it may be writing */
+      if (BACK) back[i] = is_unit[i] ? q[k[i]] : (T)0;
+    }
+    const int apart = s.tile * PITCH;
+    const T *more_p = p, *more_q = q;
+    MNO_ROLL for (int slice = 1; slice < s.d_slices; slice++) {
+      more_p += apart, more_q += BACK ? apart : 0;
+      MNO_UNROLL for (int i = 0; i < COUNT; i++) if (is_unit[i]) {
+        value[i] += more_p[k[i]];
+        if (BACK) back[i] += more_q[k[i]];
+      }
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      T slope;
+      value[i] = rho(value[i] * per_D, &slope);
+      if (BACK) back[i] = slope * (back[i] * per_D);
+    }
+    /* Asked again: predicates that were kept, of the seven there are, would have the functions wait for each other
+     * (bench/results/gpu-loops.md). */
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      const bool is_sample = (int)forget((uint32_t)sample[i]) < s.N;
+      k[i] = forget(k[i]);
+      value[i] = is_sample ? value[i] : (T)0;
+      if (BACK) back[i] = is_sample ? back[i] : (T)0;
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      if (k[i] == NOWHERE) continue;
+      p[k[i]] = value[i];
+      if (BACK) q[k[i]] = back[i];
+    }
+  }
+  /* Several activations in flight: alone each is a chain of thirty dependent instructions. */
+  template <bool BACK, bool ALONE> MNO_DEVICE void activate_tanh(int lane, uint32_t rounds, int count, T *p, T *q) const {
+    const auto rho = [](T x, T *slope) { return activate(MNO_TANH, x, slope); };
+    uint32_t e = (uint32_t)lane;
+    for (; rounds > 2; rounds = rounds > Team::activated ? rounds - Team::activated : 0) {
+      activate_some<BACK, ALONE, Team::activated>(e, count, p, q, rho);
+      e += (uint32_t)(Team::activated * s.lanes);
+    }
+    if (rounds == 2) activate_some<BACK, ALONE, 2>(e, count, p, q, rho);
+    if (rounds == 1) activate_some<BACK, ALONE, 1>(e, count, p, q, rho);
+  }
+  template <bool BACK> MNO_DEVICE void activate_all(int activation, int lane, int count, T *p, T *q) const {
+    const uint32_t lanes = (uint32_t)s.lanes, rounds = ((uint32_t)(s.chunks * s.tile * MNO_CHUNK) + lanes - 1) / lanes;
+    if (Team::activated > 1 && activation == MNO_TANH)
+      return s.chunks == 1 ? activate_tanh<BACK, true>(lane, rounds, count, p, q)
+                           : activate_tanh<BACK, false>(lane, rounds, count, p, q);
+    const auto rho = [activation](T x, T *slope) { return activate(activation, x, slope); };
+    MNO_ROLL for (uint32_t round = 0; round < rounds; round++)
+        activate_some<BACK, false, 1>((uint32_t)lane + round * lanes, count, p, q, rho);
+  }
+
+  /* acc[slice][chunk][coordinate] (+)= sum over the slice's units of w t */
+  MNO_DEVICE void combine(int lane, int count, bool first, const T *w, const T *t, T *acc) {
+    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
+      const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
+      const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
+      for (int c = 0; c < s.chunks; c++) {
+        T *const to = acc + ((slice * s.chunks + c) * s.D + d) * PITCH;
+        Row<T> sum, row;
+        if (first)
+          sum.clear();
+        else
+          sum.read(to);
+        const T *of_w = w + begin * s.row + d, *of_t = t + (c * s.d_slices * s.tile + begin) * PITCH;
+        MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
+          row.read(of_t);
+          sum.add_product(*of_w, row);
+          of_w += s.row;
+          of_t += PITCH;
+        }
+        sum.write(to);
+      }
+    }
+  }
+
+  /* One coordinate of COUNT units. All is read before anything is written: a write may overlap what is read after it, for
+   * all that the compiler knows, and each unit would wait for the one before. */
+  template <bool ALONE, int COUNT>
+  MNO_DEVICE void update_rows(T *of_u, T *of_v, const T *of_g, const T *of_t, const Row<T> &row_h, const Row<T> &row_b,
+                              Row<T> &sum, T rate_u, T rate_v) const {
+    Row<T> row_g[COUNT], row_t[COUNT];
+    T u[COUNT], v[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      u[i] = of_u[i * s.row], v[i] = of_v[i * s.row];
+      row_g[i].read(of_g + i * PITCH);
+      row_t[i].read(of_t + i * PITCH);
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      if (ALONE) sum.add_product(u[i], row_g[i]);
+      u[i] = fma_(-rate_u, row_g[i].dot(row_h), u[i]);
+      v[i] = fma_(-rate_v, row_t[i].dot(row_b), v[i]);
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) of_u[i * s.row] = u[i], of_v[i * s.row] = v[i];
+  }
+
+  /* The updates of u and v by g, h and t, b; ALONE: there is one chunk, and acc (+)= u g on the way. */
+  template <bool ALONE>
+  MNO_DEVICE void update(int lane, int count, bool first, T *u, T *v, const T *g, const T *t, const T *h, const T *b, T *acc,
+                         T rate_u, T rate_v) {
+    for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
+      const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
+      const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
+      T *const to = acc + (slice * s.D + d) * PITCH;
+      Row<T> sum;
+      if (ALONE) {
+        if (first)
+          sum.clear();
+        else
+          sum.read(to);
+      }
+      for (int c = 0; c < (ALONE ? 1 : s.chunks); c++) {
+        Row<T> row_h, row_b;
+        row_h.read(h + (c * s.D + d) * PITCH);
+        row_b.read(b + (c * s.D + d) * PITCH);
+        T *of_u = u + begin * s.row + d, *of_v = v + begin * s.row + d;
+        const int from = (c * s.d_slices * s.tile + begin) * PITCH;
+        const T *of_g = g + from, *of_t = t + from;
+        int left = end - begin;
+        for (; left > 1; left -= UPDATED) {
+          update_rows<ALONE, UPDATED>(of_u, of_v, of_g, of_t, row_h, row_b, sum, rate_u, rate_v);
+          of_u += UPDATED * s.row, of_v += UPDATED * s.row;
+          of_g += UPDATED * PITCH, of_t += UPDATED * PITCH;
+        }
+        if (left > 0) update_rows<ALONE, 1>(of_u, of_v, of_g, of_t, row_h, row_b, sum, rate_u, rate_v);
+      }
+      if (ALONE) sum.write(to);
+    }
+  }
+  MNO_DEVICE void combine_and_update(int lane, int count, bool first, T *u, T *v, const T *g, const T *t, const T *h,
+                                     const T *b, T *acc, T rate_u, T rate_v) {
+    if (s.chunks == 1) return update<true>(lane, count, first, u, v, g, t, h, b, acc, rate_u, rate_v);
+    combine(lane, count, first, u, g, acc); /* before any update: all chunks see the old u */
+    update<false>(lane, count, first, u, v, g, t, h, b, acc, rate_u, rate_v);
+  }
+
+  /* Elements e, e + lanes, ... of a state, and sums over units of each. */
+  template <int COUNT> struct Elements {
+    uint32_t k[COUNT];
+    bool is[COUNT];
+    T sum[COUNT];
+  };
+  template <int COUNT> MNO_DEVICE Elements<COUNT> elements_at(uint32_t e) const {
+    Elements<COUNT> x;
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      const uint32_t at = e + (uint32_t)(i * s.lanes), row = at / MNO_CHUNK;
+      x.k[i] = at + row * (uint32_t)(PITCH - MNO_CHUNK);
+      x.is[i] = at < state_elements();
+      x.sum[i] = 0;
+    }
+    return x;
+  }
+  /* Adds the slices of a portion, in order. */
+  template <int COUNT> MNO_DEVICE void add_slices(const T *acc, Elements<COUNT> &x) const {
+    const int elements = s.chunks * s.D * PITCH;
+    MNO_ROLL for (int slice = 0; slice < s.m_slices; slice++, acc += elements)
+        MNO_UNROLL for (int i = 0; i < COUNT; i++) if (x.is[i]) x.sum[i] += acc[x.k[i]];
+  }
+  /* What the rank has behind it. */
+  template <int COUNT> MNO_DEVICE void add_sums(const T *sums, Elements<COUNT> &x) const {
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) if (x.is[i]) x.sum[i] = sums[x.k[i]];
+  }
+
+  /* The portion before `i` of a rank that takes several in turn is added to those before it. */
+  MNO_DEVICE void fold(const Place &place, int lane, int i) {
+    T *const sums = state(place, s.S);
+    for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)(ADVANCED * s.lanes)) {
+      auto x = elements_at<ADVANCED>(e);
+      if (i > 1) add_sums(sums, x);
+      add_slices(state(place, s.A), x);
+      MNO_UNROLL for (int n = 0; n < ADVANCED; n++) if (x.is[n]) sums[x.k[n]] = x.sum[n];
+    }
+  }
+
+  /* x += step * (portions of all ranks, in order); before: where the old x goes, or NULL. All elements are read before any
+   * is written. */
+  MNO_DEVICE void advance(const Place &place, int lane, uint32_t x_offset, uint32_t acc_offset, T step, T *before) {
+    T *const x = state(place, x_offset);
+    for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)(ADVANCED * s.lanes)) {
+      auto sums = elements_at<ADVANCED>(e);
+      T old[ADVANCED];
+      MNO_UNROLL for (int i = 0; i < ADVANCED; i++) old[i] = sums.is[i] ? x[sums.k[i]] : (T)0;
+      if (portions() > 1) add_sums(state(place, s.S), sums);
+      for (int rank = 0; rank < ranks(); rank++) add_slices((const T *)team.peer(place, rank, acc_offset), sums);
+      MNO_UNROLL for (int i = 0; i < ADVANCED; i++) if (sums.is[i]) {
+        if (before && place.rank == 0) before[sums.k[i]] = old[i];
+        x[sums.k[i]] = fma_(step, sums.sum[i], old[i]);
+      }
+    }
+  }
+
+  /* Ranks read each other's sums while the next layer is on its way: two buffers, in turn. */
+  MNO_DEVICE uint32_t acc_offset(int layer) const { return s.A + (ranks() > 1 && (layer & 1) ? s.a_bytes : 0); }
+
+  /* The tiles of a layer: f(portion of the rank, tile, is it the layer's last). */
+  template <class F> MNO_DEVICE void each_tile(F f) {
+    for (int i = 0; i < portions(); i++)
+      for (int tile = 0; tile < s.tiles; tile++) f(i, tile, i + 1 == portions() && tile + 1 == s.tiles);
+  }
+
+  MNO_DEVICE void forward(int L, const T *h0, int activation, T step) {
+    team.phase([&](const Place &place, int lane) {
+      T *const h = state(place, s.H);
+      for (uint32_t i = (uint32_t)lane; i < s.h_bytes / sizeof(T); i += (uint32_t)s.lanes) h[i] = h0[i];
+    });
+    const int ahead = args.stages - 1;
+    Walk walk = {0, 0, 0, false, 0};
+    for (int i = 0; i < ahead; i++) load(walk, L);
+    for (int layer = 0; layer < L; layer++) {
+      each_tile([&](int i, int tile, bool last) {
+        load(walk, L);
+        team.ready(tail, ahead);
+        const auto count = [&](const Place &place) { return units(portion_of(place.rank, i), tile); };
+        team.phase([&](const Place &place, int lane) {
+          if (i > 0 && tile == 0) fold(place, lane, i);
+          project<false>(place, lane, count(place), stage_u(place), state(place, s.H), state(place, s.P), NULL, NULL, NULL);
+        });
+        team.phase([&](const Place &place, int lane) {
+          activate_all<false>(activation, lane, count(place), state(place, s.P), NULL);
+        });
+        const auto sums = [&](const Place &place, int lane) {
+          combine(lane, count(place), tile == 0, stage_v(place), state(place, s.P), state(place, acc_offset(layer)));
+        };
+        last ? team.joint(sums) : team.phase(sums);
+        tail.advance(args.stages);
+      });
+      team.phase([&](const Place &place, int lane) {
+        advance(place, lane, s.H, acc_offset(layer), step, (T *)state_memory(layer));
+        if (layer + 1 == L) team.memory_to_transfers();
+      });
+    }
+  }
+
+  /* The state before a layer: where it was kept, or where it was brought. */
+  MNO_DEVICE const T *backward_h(const Place &place, int layer, int brought) const {
+    return (const T *)(team.state_in_memory ? state_memory(layer) : place.shared + place_of_h(brought));
+  }
+
+  MNO_DEVICE void backward(int L, int activation, T step, T rate_u, T rate_v) {
+    const int ahead = args.stages - 2;
+    Walk walk = {L - 1, 0, 0, true, 0};
+    for (int i = 0; i < ahead; i++) load(walk, L);
+    int brought = 0;
+    for (int layer = L - 1; layer >= 0; layer--) {
+      each_tile([&](int i, int tile, bool last) {
+        team.reusable(1);
+        load(walk, L);
+        team.ready(tail, ahead);
+        const auto count = [&](const Place &place) { return units(portion_of(place.rank, i), tile); };
+        team.phase([&](const Place &place, int lane) {
+          if (i > 0 && tile == 0) fold(place, lane, i);
+          project<true>(place, lane, count(place), stage_u(place), backward_h(place, layer, brought), state(place, s.P),
+                        stage_v(place), state(place, s.B), state(place, s.Q));
+        });
+        team.phase([&](const Place &place, int lane) {
+          activate_all<true>(activation, lane, count(place), state(place, s.P), state(place, s.Q));
+        });
+        const auto sums = [&](const Place &place, int lane) {
+          combine_and_update(lane, count(place), tile == 0, stage_u(place), stage_v(place), state(place, s.Q),
+                             state(place, s.P), backward_h(place, layer, brought), state(place, s.B),
+                             state(place, acc_offset(layer)), rate_u, rate_v);
+          team.publish(place);
+        };
+        last ? team.joint(sums) : team.phase(sums);
+        const uint32_t from = stage_offset(tail.stage);
+        team.store([&](int rank) {
+          Transfer t;
+          t.piece[0] = Piece{tile_memory(portion_of(rank, i), layer, tile), from, s.tile_bytes};
+          t.piece[1] = Piece{NULL, from, 0};
+          return t;
+        });
+        tail.advance(args.stages);
+      });
+      const auto step_back = [&](const Place &place, int lane) { advance(place, lane, s.B, acc_offset(layer), step, NULL); };
+      layer ? team.phase(step_back) : team.joint(step_back);
+      brought = next_place(brought);
+    }
+    team.drain();
+  }
+};
+
+} // namespace mno
+
+#endif
