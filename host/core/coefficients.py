@@ -2,7 +2,7 @@
 """Writes the coefficients of both families of elementary functions (needs mpmath):
 
     coefficients.py cpu      host/cpu/coefficients.h, for cpu/vmath.h: fast on vectors of any width
-    coefficients.py cuda     cuda/coefficients.h, for elementary.h: the same bits on host and device
+    coefficients.py cuda     cuda/device/coefficients.h, for elementary.h: the same bits on host and device
     coefficients.py FAMILY --check FILE     fails unless FILE is what would be written
 
 A polynomial is the Chebyshev interpolant of its function at 60 digits, turned into powers and rounded. Each digit of it is
