@@ -1,6 +1,6 @@
 /* Times the training kernels of one core on one shape:
- *   bench_cpu f64|f32 D M L N [K [arrangement [isa [threads]]]]
- * Best of several batches; prints GF/s of the K steps (12 N D M L flops each: the difference between a training of K steps
+ *   bench_cpu f64|f32 D M L N [K [arrangement [isa [threads [seconds]]]]]
+ * Best of several batches, at least three and that long (1); prints GF/s of the K steps (12 N D M L flops each: the difference between a training of K steps
  * and one of none), the same for the whole training with its draws, and milliseconds per step and instance.
  *   bench_cpu peak
  * prints the peak of the fused multiply-adds, and of v tanh, as this processor runs them. */
@@ -27,7 +27,7 @@ static double *normals(size_t count, uint32_t tensor, double scale) {
 }
 
 static timing measure(const mno_cpu_kernels *kernels, mno_cpu_arrangement arrangement, mno_problem *problem, mno_precision precision,
-                      size_t M, size_t L, size_t K, int threads, void *arena) {
+                      size_t M, size_t L, size_t K, int threads, double seconds_least, void *arena) {
   problem->K = K;
   mno_instance instance[MNO_CPU_LANES];
   int64_t step[1] = {(int64_t)K};
@@ -43,7 +43,7 @@ static timing measure(const mno_cpu_kernels *kernels, mno_cpu_arrangement arrang
   atomic_int halt = 0;
   timing best = {INFINITY, count};
   double total = 0;
-  for (int repeat = 0; repeat < 3 || (total < 1.0 && repeat < 200); repeat++) {
+  for (int repeat = 0; repeat < 3 || (total < seconds_least && repeat < 200); repeat++) {
     mno_cpu_batch batch = {.plan = &plan,
                            .problem = problem,
                            .L = L,
@@ -110,11 +110,12 @@ int main(int argc, char **argv) {
   problem.w_embed = normals(D * WIDTH, MNO_TENSOR_W_EMBED, 1 / sqrt(WIDTH));
   problem.w_unembed = normals(D * WIDTH, MNO_TENSOR_W_UNEMBED, sqrt(WIDTH));
   int threads = argc > 9 ? atoi(argv[9]) : 1;
+  double least = argc > 10 ? atof(argv[10]) : 1;
   size_t bytes = kernels->bytes(&problem, L, M, arrangement, 0);
   void *arena = mno_cpu_pages_new(&bytes);
   if (!arena) return 1;
-  timing full = measure(kernels, arrangement, &problem, precision, M, L, K, threads, arena),
-         none = measure(kernels, arrangement, &problem, precision, M, L, 0, threads, arena);
+  timing full = measure(kernels, arrangement, &problem, precision, M, L, K, threads, least, arena),
+         none = measure(kernels, arrangement, &problem, precision, M, L, 0, threads, least, arena);
   double pass = 4.0 * (double)(N * D * M * L) * (double)full.instances, k = (double)K;
   printf("%s %-8s %s D %zu M %zu L %zu N %zu: steps %.1f GF/s, whole %.1f GF/s, %.4f ms per step and instance, %.1f MiB\n",
          argv[1], isa,
