@@ -11,6 +11,7 @@
 #define MNO_CPU_TRAIN_H
 
 #include "cpu/team.h"
+#include "readout/readout.h"
 
 #include MNO_BLOCK_BODY
 
@@ -76,13 +77,7 @@ static size_t segment_end(const network *n, size_t first) {
 
 static void embed(seat *s) {
   const network *n = s->net;
-  const mno_problem *p = n->problem;
-  for (size_t i = 0; i < p->N; i++)
-    for (size_t d = 0; d < p->D; d++) {
-      double sum = 0;
-      for (size_t j = 0; j < p->d_in; j++) sum += p->w_embed[d * p->d_in + j] * p->x[i * p->d_in + j];
-      s->h_end[i * p->D + d] = sum;
-    }
+  mno_readout_embed(n->problem, s->h_end);
   for (size_t lane = 0; lane < n->batch->count; lane++) n->arrangement->state_set(n, lane, s->h_end, s->h);
 }
 
