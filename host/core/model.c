@@ -1,20 +1,23 @@
 #include "meanode/model.h"
 
+#include "core/choice.h"
+
 #include <math.h>
 
-static const struct {
-  const char *name;
-  int odd;
-} activations[] = {
-#define MNO_ACTIVATION_ROW(name, text, odd) [name] = {text, odd},
-    MNO_ACTIVATION_LIST(MNO_ACTIVATION_ROW)
-#undef MNO_ACTIVATION_ROW
-};
+MNO_CHOICES(mno_activations, MNO_ACTIVATION_LIST)
+MNO_CHOICES(mno_losses, MNO_LOSS_LIST)
+MNO_CHOICES(mno_precisions, MNO_PRECISION_LIST)
 
-const char *mno_activation_name(mno_activation activation) { return activations[activation].name; }
-int mno_activation_is_odd(mno_activation activation) { return activations[activation].odd; }
-const char *mno_precision_name(mno_precision precision) { return precision == MNO_F32 ? "f32" : "f64"; }
-const char *mno_loss_name(mno_loss loss) { return loss == MNO_SQUARED ? "squared" : "cross-entropy"; }
+const char *mno_activation_name(mno_activation activation) { return mno_choice_name(&mno_activations, activation); }
+const char *mno_precision_name(mno_precision precision) { return mno_choice_name(&mno_precisions, precision); }
+const char *mno_loss_name(mno_loss loss) { return mno_choice_name(&mno_losses, loss); }
+
+int mno_activation_is_odd(mno_activation activation) {
+#define ODD(name, text, odd) [name] = (odd),
+  static const int odd[] = {MNO_ACTIVATION_LIST(ODD)};
+#undef ODD
+  return odd[activation];
+}
 
 /* Phi, the standard normal distribution function, and its derivatives. */
 static void normal_cdf(double p, double d[4]) {

@@ -14,9 +14,16 @@
 extern "C" {
 #endif
 
-typedef enum mno_precision { MNO_F64, MNO_F32 } mno_precision;
+/* Every choice is a list X(enumerator, its name in configurations and files, ...). */
+#define MNO_ENUMERATOR(name, ...) name,
 
-/* X(enumerator, name in files, odd function?) */
+#define MNO_PRECISION_LIST(X)                                                                                               \
+  X(MNO_F64, "f64")                                                                                                         \
+  X(MNO_F32, "f32")
+
+typedef enum mno_precision { MNO_PRECISION_LIST(MNO_ENUMERATOR) } mno_precision;
+
+/* X(enumerator, name, odd function?) */
 #define MNO_ACTIVATION_LIST(X)                                                                                              \
   X(MNO_TANH, "tanh", 1)                                                                                                    \
   X(MNO_ERF, "erf", 1)                                                                                                      \
@@ -27,17 +34,15 @@ typedef enum mno_precision { MNO_F64, MNO_F32 } mno_precision;
   X(MNO_SIN, "sin", 1)                                                                                                      \
   X(MNO_IDENTITY, "identity", 1)
 
-typedef enum mno_activation {
-#define MNO_ACTIVATION_ENUMERATOR(name, text, odd) name,
-  MNO_ACTIVATION_LIST(MNO_ACTIVATION_ENUMERATOR)
-#undef MNO_ACTIVATION_ENUMERATOR
-      MNO_ACTIVATION_COUNT
-} mno_activation;
+typedef enum mno_activation { MNO_ACTIVATION_LIST(MNO_ENUMERATOR) MNO_ACTIVATION_COUNT } mno_activation;
 
-typedef enum mno_loss {
-  MNO_SQUARED,      /* 1/(2 N d_out) sum_i |f(x_i) - y_i|^2 */
-  MNO_CROSS_ENTROPY /* mean over samples of -sum_c y_c log softmax(f)_c; rows of y sum to 1 */
-} mno_loss;
+/* squared: 1/(2 N d_out) sum_i |f(x_i) - y_i|^2
+ * cross-entropy: mean over samples of -sum_c y_c log softmax(f)_c; rows of y sum to 1 */
+#define MNO_LOSS_LIST(X)                                                                                                    \
+  X(MNO_SQUARED, "squared")                                                                                                 \
+  X(MNO_CROSS_ENTROPY, "cross-entropy")
+
+typedef enum mno_loss { MNO_LOSS_LIST(MNO_ENUMERATOR) } mno_loss;
 
 const char *mno_activation_name(mno_activation activation);
 int mno_activation_is_odd(mno_activation activation);
