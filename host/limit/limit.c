@@ -1,5 +1,6 @@
 #include "meanode/limit.h"
 
+#include "config/choices.h"
 #include "core/memory.h"
 #include "limit/joint.h"
 #include "limit/mean_ode.h"
@@ -10,29 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *mno_limit_kind_name(mno_limit_kind kind) {
-  static const char *const names[] = {[MNO_LIMIT_MEAN_ODE] = "mean-ode",
-                                      [MNO_LIMIT_TANGENT_ODE] = "tangent-ode",
-                                      [MNO_LIMIT_LARGEST] = "largest",
-                                      [MNO_LIMIT_JOINT] = "joint"};
-  return names[kind];
-}
+const char *mno_limit_kind_name(mno_limit_kind kind) { return mno_choice_name(&mno_limit_kinds, kind); }
+const char *mno_limit_method_name(mno_limit_method method) { return mno_choice_name(&mno_limit_methods, method); }
 
 const char *mno_limit_group_name(mno_limit_kind kind) {
-  static const char *const names[] = {[MNO_LIMIT_MEAN_ODE] = "limit_mean_ode",
-                                      [MNO_LIMIT_TANGENT_ODE] = "limit_tangent_ode",
-                                      [MNO_LIMIT_LARGEST] = "limit_largest",
-                                      [MNO_LIMIT_JOINT] = "limit_joint"};
-  return names[kind];
-}
-
-const char *mno_limit_method_name(mno_limit_method method) {
-  static const char *const names[] = {[MNO_METHOD_AUTO] = "auto",
-                                      [MNO_METHOD_CLOSURE] = "closure",
-                                      [MNO_METHOD_QUADRATURE] = "quadrature",
-                                      [MNO_METHOD_SOBOL] = "sobol",
-                                      [MNO_METHOD_SOBOL_FULL] = "sobol-full"};
-  return names[method];
+#define GROUP(enumerator, name, number, group) [enumerator] = (group),
+  static const char *const groups[] = {MNO_LIMIT_KIND_LIST(GROUP)};
+#undef GROUP
+  return groups[kind];
 }
 
 mno_status mno_limit_check(const mno_plan *plan, mno_error *err) {

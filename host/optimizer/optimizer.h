@@ -9,7 +9,10 @@
 #ifndef MNO_OPTIMIZER_OPTIMIZER_H
 #define MNO_OPTIMIZER_OPTIMIZER_H
 
-#include "meanode/plan.h"
+#include "meanode/model.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 /* A hyper-parameter of an optimiser: key training.<name>. */
 typedef struct mno_knob_spec {
