@@ -7,6 +7,7 @@
 #include "store/compare.h"
 #include "store/output.h"
 #include "store/publish.h"
+#include "store/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>

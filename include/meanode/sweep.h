@@ -60,6 +60,17 @@ typedef enum mno_weights {
   MNO_WEIGHTS_BOTH = 3
 } mno_weights;
 
+/* What is recorded beside the loss. */
+typedef struct mno_recording {
+  bool output, embedding;
+  mno_weights weights;
+  bool coupling, path, features; /* diagnostics, see record.h */
+} mno_recording;
+
+static inline bool mno_recording_diagnoses(const mno_recording *recording) {
+  return recording->coupling || recording->path || recording->features;
+}
+
 /* Extra instances that estimate one constant with little variance (see fit.h). Bits: a list is allowed. */
 typedef enum mno_pairs {
   MNO_PAIRS_NONE = 0,
