@@ -343,7 +343,7 @@ static mno_status start_conductors(worker *w, const mno_group *g, orchestra *o, 
                                .parcels = parcels + 2 * (size_t)(i * g->shape.group) * g->parcel_bytes,
                                .loss = (double *)(losses + (size_t)i * loss_bytes),
                                .parcel_bytes = g->parcel_bytes,
-                               .weights = (uint32_t)w->job->plan->weights,
+                               .weights = (uint32_t)w->job->plan->recording.weights,
                                .stop = &signals_of(w)->stop};
     atomic_fetch_add(&w->running, 1);
     if (pthread_create(&c->thread, NULL, conduct, c) != 0) {
@@ -386,7 +386,7 @@ static mno_status prepare(worker *w, int round, mno_error *err) {
     *args = (mno_train_args){.shape = g->shape,
                              .problem = w->remote,
                              .count = (uint32_t)g->count,
-                             .weights = (uint32_t)w->job->plan->weights,
+                             .weights = (uint32_t)w->job->plan->recording.weights,
                              .parcels = parcels,
                              .slot_bytes = g->slot_bytes,
                              .parcel_bytes = g->parcel_bytes,
@@ -455,10 +455,10 @@ static mno_status unpack(const mno_job *job, const mno_parcel *parcel, double sh
   } part[] = {{r->loss, filled, S, 1},
               {r->output, filled * outputs, S * outputs, 1},
               {r->embedding, filled * states, S * states, 1},
-              {r->u0, weights, weights, plan->weights & MNO_WEIGHTS_INITIAL},
-              {r->v0, weights, weights, plan->weights & MNO_WEIGHTS_INITIAL},
-              {r->u, final, weights, plan->weights & MNO_WEIGHTS_FINAL},
-              {r->v, final, weights, plan->weights & MNO_WEIGHTS_FINAL}};
+              {r->u0, weights, weights, plan->recording.weights & MNO_WEIGHTS_INITIAL},
+              {r->v0, weights, weights, plan->recording.weights & MNO_WEIGHTS_INITIAL},
+              {r->u, final, weights, plan->recording.weights & MNO_WEIGHTS_FINAL},
+              {r->v, final, weights, plan->recording.weights & MNO_WEIGHTS_FINAL}};
   for (size_t k = 0; k < sizeof part / sizeof *part; k++) {
     if (!part[k].sent) continue;
     if (part[k].to) memcpy(part[k].to, from, part[k].used * sizeof(double));

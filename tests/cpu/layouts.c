@@ -1,5 +1,5 @@
-/* Every arrangement of every kernel set: the same bits on any number of threads and with states kept or recomputed, and the same
- * numbers but for rounding in all arrangements. */
+/* Every arrangement of every kernel set: the same bits on any number of threads and with states kept or recomputed, and the
+ * same numbers but for rounding in all arrangements. */
 #include "test.h"
 
 #include "cpu/cpu.h"
@@ -44,9 +44,7 @@ static mno_record *trained(const training *t, const shape *s) {
                    .instance = &instance,
                    .step_count = K + 1,
                    .step = steps,
-                   .output = true,
-                   .embedding = true,
-                   .weights = MNO_WEIGHTS_BOTH};
+                   .recording = {.output = true, .embedding = true, .weights = MNO_WEIGHTS_BOTH}};
   atomic_int halt = 0;
   mno_cpu_batch batch = {.plan = &plan,
                          .problem = &problem,
@@ -79,7 +77,8 @@ static void same_bits(const mno_record *a, const mno_record *b, const shape *s) 
 #define EACH_KERNELS(t)                                                                                                     \
   for (size_t isa_ = 0; isa_ < ISAS; isa_++)                                                                                \
     for (int p_ = 0; p_ < 2; p_++)                                                                                          \
-      if (((t).precision = (mno_precision)p_, (t).kernels = mno_cpu_kernels_named((mno_precision)p_, mno_block_named("perceptron"), isas[isa_])))
+      if (((t).precision = (mno_precision)p_,                                                                               \
+           (t).kernels = mno_cpu_kernels_named((mno_precision)p_, mno_block_named("perceptron"), isas[isa_])))
 
 /* Several blocks of units in every kernel set, whole and with remainders. */
 static const shape wide[] = {{20, 300, 3, 10, MNO_TANH}, {17, 530, 2, 37, MNO_SOFTPLUS}, {33, 257, 2, 70, MNO_RELU}};
@@ -211,7 +210,8 @@ static void scalar_losses(const mno_problem *p, const shape *s, const double *u0
 /* A hundred thousand layers, their states in less than a MiB. */
 static void very_deep(void **state) {
   const shape deep = {2, 3, 100000, 3, MNO_TANH};
-  training t = {.kernels = mno_cpu_kernels_choose(MNO_F64, mno_block_named("perceptron")), .precision = MNO_F64, .threads = 1};
+  training t = {
+      .kernels = mno_cpu_kernels_choose(MNO_F64, mno_block_named("perceptron")), .precision = MNO_F64, .threads = 1};
   mno_problem problem = problem_make(deep.D, deep.N, 3, 2, K, deep.activation, MNO_SQUARED);
   for (t.arrangement = 0; t.arrangement < MNO_CPU_ARRANGEMENTS; t.arrangement++) {
     size_t lanes = (size_t)t.kernels->lanes,
