@@ -14,10 +14,10 @@ static void put_key(FILE *out, const mno_field *field) {
   mno_field_accepts(field, accepts, sizeof accepts);
   mno_field_owners(field, owners, sizeof owners);
   fprintf(out, "  %-15s%s%s (", field->key, takes_list(field->type) ? "list, " : "", accepts);
-  if (field->required)
-    fprintf(out, "required");
-  else if (field->fallback)
+  if (field->fallback)
     fprintf(out, "default %s", field->fallback);
+  else if (field->required || field->owner)
+    fprintf(out, "required");
   else
     fprintf(out, "without it: %s", field->absent);
   fprintf(out, "%s%s)\n  %-15s%s\n", owners[0] ? "; " : "", owners, "", field->meaning);
