@@ -65,6 +65,7 @@ const char *mno_loss_name(mno_loss loss);
 /* rho and its derivatives of order 0..3 at p, to rounding; the reference for every vectorised version.
  *   gelu is the exact p Phi(p); relu has rho'(0) = 0 and rho'' = rho''' = 0. */
 double mno_activation_derivative(mno_activation activation, int order, double p);
+void mno_activation_derivatives(mno_activation activation, double p, double d[4]); /* all of them */
 
 /* Loss of outputs f (N x d_out) against targets y (N x d_out); when gradient (N x d_out) is not NULL it receives
  * dloss/df_i for every sample: (f - y)/(N d_out), or (softmax(f) - y)/N. */
