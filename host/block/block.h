@@ -11,7 +11,11 @@
 #ifndef MNO_BLOCK_BLOCK_H
 #define MNO_BLOCK_BLOCK_H
 
-#include "meanode/plan.h"
+#include "meanode/model.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* One array of weights [L][M][D]. Initial entries are N(0, sigma^2 D) with the problem's sigma of this tensor. */
 typedef struct mno_tensor_spec {

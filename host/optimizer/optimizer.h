@@ -9,7 +9,10 @@
 #ifndef MNO_OPTIMIZER_OPTIMIZER_H
 #define MNO_OPTIMIZER_OPTIMIZER_H
 
-#include "meanode/plan.h"
+#include "meanode/model.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 enum { MNO_STATES_MOST = 4 };
 
