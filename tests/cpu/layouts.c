@@ -4,7 +4,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/isas.h"
-#include "cpu/problem.h"
+#include "problem.h"
 
 #include "core/memory.h"
 

@@ -5,7 +5,7 @@
  * that one, for what is left when another ended the program. */
 #include "test.h"
 
-#include "../cpu/problem.h"
+#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
 #include "host/engine.h"
