@@ -45,7 +45,7 @@ static void destroy(mno_particles *p) {
 static mno_status create(const mno_engine *engine, const mno_particle_request *request, mno_particles **particles,
                          mno_error *err) {
   const mno_kernel *kernel = mno_kernel_find(request->precision);
-  if (!kernel) return mno_cpu_kernels_missing(err);
+  if (!kernel) return mno_cpu_isa_missing(err);
   size_t tiles = tile_count(kernel, request->particles);
   mno_particles *p = mno_alloc(1, sizeof *p);
   if (!p) return mno_fail_memory(err, sizeof *p, "the particles of the Mean ODE");
