@@ -28,7 +28,7 @@ typedef struct work {
   const mno_conduct *c;
   mno_gemm *gemm;
   mno_gemm_args args; /* of the batch */
-  const mno_device_problem *problem;
+  const mno_problem *problem;
   bool warm;
   bool recorded; /* the graphs are those of this problem, L and count */
   uint32_t problem_index;
@@ -112,7 +112,7 @@ static mno_status layer_backward(work *w, int l, bool last, mno_error *err) {
   const mno_shape *s = &w->args.shape;
   const int d = w->args.at.ld_d, m = w->args.at.ld_m;
   const double step = w->problem->alpha / ((double)s->L * s->M);
-  const double rate_u = w->problem->eta_u / w->problem->alpha, rate_v = w->problem->eta_v / w->problem->alpha;
+  const double rate_u = mno_problem_rate(w->problem, 0, MNO_U), rate_v = mno_problem_rate(w->problem, 0, MNO_V);
   char *const u = weights_of(w, l, 0), *const v = weights_of(w, l, 1), *const b = w->args.batch + w->args.at.b;
   char *const t = w->args.batch + w->args.at.t, *const q = w->args.batch + w->args.at.q;
   if (!s->kept) TRY(project(w, l, err));
@@ -153,7 +153,7 @@ static mno_status list_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *arg
 size_t mno_conduct_products(const mno_shape *shape, mno_product *product) {
   static const mno_gemm_api api = {.product = list_product, .map = list_map};
   static char nowhere;
-  const mno_device_problem problem = {.alpha = 1};
+  const mno_problem problem = {.alpha = 1};
   const mno_conduct c = {.api = &api};
   list l = {product, 0};
   work w = {.c = &c, .gemm = (mno_gemm *)&l, .problem = &problem};
@@ -249,11 +249,12 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
   /* What a graph's maps read of the items is their problem, which is that of the batch it was recorded for. */
   if (!w->recorded) TRY(alone(record_graphs, w, err));
   w->recorded = true;
-  int filled = 0, live = count;
+  size_t filled = 0;
+  int live = count;
   for (int64_t k = 0;; k++) {
     TRY(api->play(w->gemm, MNO_GRAPH_FORWARD, err));
-    const bool recorded = filled < w->problem->steps && c->step[filled] == k;
-    if (recorded) TRY(map(w, MNO_MAP_RECORD, 0, filled, err));
+    const bool recorded = filled < c->steps && c->step[filled] == k;
+    if (recorded) TRY(map(w, MNO_MAP_RECORD, 0, (int)filled, err));
     TRY(api->wait(w->gemm, err));
     for (int i = 0; i < count; i++) {
       mno_parcel *p = parcel_of(w, i);
@@ -267,7 +268,7 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
       }
     }
     filled += recorded;
-    if (live == 0 || k == w->problem->K) break;
+    if (live == 0 || k == (int64_t)w->problem->K) break;
     *go_on = !stopped(c);
     if (!*go_on) return MNO_OK;
     TRY(api->play(w->gemm, MNO_GRAPH_BACKWARD, err));
