@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* The kernel of a shape: W, C and X, and W0. Its argument is one mno_train_args by value. */
+/* The kernel of a shape: W, C and X, and W0, for its block and optimiser. Its argument is one mno_train_args by value. */
 const void *mno_train_kernel(const mno_shape *shape, int state_in_memory);
 const void *mno_lanes_kernel(const mno_shape *shape);
 

@@ -29,7 +29,7 @@ typedef struct work {
   mno_gemm *gemm;
   mno_gemm_args args; /* of the batch */
   mno_product product[MNO_PRODUCTS];
-  const mno_device_problem *problem;
+  const mno_problem *problem;
   bool warm;
   bool recorded; /* the graphs are those of this problem, L and count */
   uint32_t problem_index;
@@ -129,9 +129,9 @@ static mno_status layer_forward(work *w, int l, mno_error *err) {
 
 /* The gradient of a tensor as a product onto its weights. */
 static mno_status update(work *w, int l, int is_v, const char *field, const char *of_units, mno_error *err) {
-  const double eta = is_v ? w->problem->eta_v : w->problem->eta_u;
+  const double rate = mno_problem_rate(w->problem, 0, (size_t)is_v);
   char *const weights = weights_of(w, l, is_v);
-  const operands of = {.A = field, .B = of_units, .scale = -(eta / w->problem->alpha), .add = weights, .to = weights};
+  const operands of = {.A = field, .B = of_units, .scale = -rate, .add = weights, .to = weights};
   return product(w, MNO_PRODUCT_GRADIENT, of, err);
 }
 
@@ -245,11 +245,12 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
   /* What a graph's maps read of the items is their problem, which is that of the batch it was recorded for. */
   if (!w->recorded) TRY(alone(record_graphs, w, err));
   w->recorded = true;
-  int filled = 0, live = count;
+  size_t filled = 0;
+  int live = count;
   for (int64_t k = 0;; k++) {
     TRY(api->play(w->gemm, MNO_GRAPH_FORWARD, err));
-    const bool recorded = filled < w->problem->steps && c->step[filled] == k;
-    if (recorded) TRY(map(w, MNO_MAP_RECORD, 0, filled, err));
+    const bool recorded = filled < c->steps && c->step[filled] == k;
+    if (recorded) TRY(map(w, MNO_MAP_RECORD, 0, (int)filled, err));
     TRY(api->wait(w->gemm, err));
     for (int i = 0; i < count; i++) {
       mno_parcel *p = parcel_of(w, i);
@@ -263,7 +264,7 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
       }
     }
     filled += recorded;
-    if (live == 0 || k == w->problem->K) break;
+    if (live == 0 || k == (int64_t)w->problem->K) break;
     *go_on = !stopped(c);
     if (!*go_on) return MNO_OK;
     TRY(api->play(w->gemm, MNO_GRAPH_BACKWARD, err));

@@ -19,15 +19,16 @@ typedef struct mno_conduct {
   mno_shape shape; /* L: the largest of the items; group: the most instances of a batch */
   const mno_batch *batch;
   size_t batches;
-  atomic_size_t *next;                  /* batch to take */
-  const mno_item *item;                 /* host copy */
-  const mno_item *item_at;              /* on the device */
-  const mno_device_problem *problem;    /* host copy; its pointers belong to the device */
+  atomic_size_t *next;     /* batch to take */
+  const mno_item *item;    /* host copy */
+  const mno_item *item_at; /* on the device */
+  const mno_problem *problem;
   const mno_device_problem *problem_at; /* on the device */
   const int64_t *step;                  /* [steps] recorded steps, host copy */
-  char *slot;                           /* device memory of this conductor */
-  char *parcels;                        /* [2][group][parcel_bytes], pinned */
-  double *loss;                         /* [group], pinned */
+  size_t steps;
+  char *slot;    /* device memory of this conductor */
+  char *parcels; /* [2][group][parcel_bytes], pinned */
+  double *loss;  /* [group], pinned */
   size_t parcel_bytes;
   uint32_t weights;
   const uint32_t *stop; /* nonzero: drop what is in flight */

@@ -59,7 +59,7 @@ private:
     const uint64_t rows = e / fours, unit = rows / 2, layer = unit / item.width;
     const uint32_t block = (uint32_t)(e - rows * fours);
     const int is_v = (int)(rows & 1);
-    const double scale = is_v ? problem.scale_v * item.sign : problem.scale_u;
+    const double scale = is_v ? problem.scale[MNO_V] * item.sign : problem.scale[MNO_U];
     T *const to = row(unit, is_v);
     double *const record = recorded_weights() + (is_v ? (size_t)s.L * s.M * s.D : 0) + unit * (uint32_t)s.D;
     double z[4];

@@ -75,27 +75,32 @@ bool mno_plan_wants(const mno_plan *plan, mno_when when) {
   return false;
 }
 
+const char *mno_dimension_name(mno_dimension dimension) {
+  static const char *const names[MNO_DIMENSIONS] = {
+      [MNO_DIMENSION_NONE] = "",         [MNO_DIMENSION_STEP] = "step",   [MNO_DIMENSION_SAMPLE] = "sample",
+      [MNO_DIMENSION_TARGET] = "target", [MNO_DIMENSION_EMBED] = "embed", [MNO_DIMENSION_DEPTH] = "depth",
+      [MNO_DIMENSION_NODE] = "node",     [MNO_DIMENSION_LAYER] = "layer", [MNO_DIMENSION_UNIT] = "unit"};
+  return names[dimension];
+}
+
+size_t mno_dimension_shape(const mno_dimension dimension[MNO_FIELD_RANK], const size_t size[MNO_DIMENSIONS],
+                           size_t shape[MNO_FIELD_RANK], size_t *rank) {
+  size_t product = 1;
+  for (*rank = 0; *rank < MNO_FIELD_RANK && dimension[*rank] != MNO_DIMENSION_NONE; ++*rank)
+    product *= shape[*rank] = size[dimension[*rank]];
+  return product;
+}
+
 size_t mno_record_field_shape(const mno_plan *plan, size_t row, const mno_record_field *field, size_t shape[MNO_FIELD_RANK],
                               size_t *rank) {
   const mno_instance *instance = &plan->instance[row];
   const mno_problem *problem = &plan->problem[instance->problem];
-  size_t product = 1;
-  for (*rank = 0; *rank < MNO_FIELD_RANK && field->dimension[*rank] != MNO_DIMENSION_NONE; ++*rank) {
-    size_t size = 1;
-    switch (field->dimension[*rank]) {
-    case MNO_DIMENSION_NONE: break;
-    case MNO_DIMENSION_STEP: size = plan->step_count; break;
-    case MNO_DIMENSION_SAMPLE: size = problem->N; break;
-    case MNO_DIMENSION_TARGET: size = problem->d_out; break;
-    case MNO_DIMENSION_EMBED: size = problem->D; break;
-    case MNO_DIMENSION_DEPTH: size = MNO_PATH_POINTS; break;
-    case MNO_DIMENSION_LAYER: size = (size_t)instance->L; break;
-    case MNO_DIMENSION_UNIT: size = (size_t)instance->M; break;
-    }
-    shape[*rank] = size;
-    product *= size;
-  }
-  return product;
+  const size_t size[MNO_DIMENSIONS] = {
+      [MNO_DIMENSION_STEP] = plan->step_count,   [MNO_DIMENSION_SAMPLE] = problem->N,
+      [MNO_DIMENSION_TARGET] = problem->d_out,   [MNO_DIMENSION_EMBED] = problem->D,
+      [MNO_DIMENSION_DEPTH] = MNO_PATH_POINTS,   [MNO_DIMENSION_LAYER] = (size_t)instance->L,
+      [MNO_DIMENSION_UNIT] = (size_t)instance->M};
+  return mno_dimension_shape(field->dimension, size, shape, rank);
 }
 
 /* Walks over the arrays of a record; with block NULL only counts. */

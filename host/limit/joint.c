@@ -5,6 +5,7 @@
 #include "limit/joint.h"
 
 #include "core/memory.h"
+#include "limit/fields.h"
 #include "limit/mean_ode.h"
 #include "limit/reduction.h"
 
@@ -26,6 +27,26 @@ static void expand(const mno_problem *problem, size_t count, const double *from,
     }
 }
 
+/* The limit of the problem out of that of the orthogonal one. */
+static mno_status expanded(const mno_problem *problem, const mno_limit *inner, mno_limit **limit, mno_error *err) {
+  mno_limit like = *inner;
+  like.D = problem->D;
+  mno_status status = mno_limit_like(&like, limit, err);
+  if (status != MNO_OK) return status;
+  size_t fields, shape[MNO_FIELD_RANK], rank;
+  const mno_limit_field *field = mno_limit_field_list(&fields);
+  for (size_t i = 0; i < fields; i++) {
+    const double *from = mno_limit_array(inner, &field[i]);
+    double *to = mno_limit_array(*limit, &field[i]);
+    size_t count = mno_limit_field_shape(inner, &field[i], shape, &rank);
+    if (field[i].dimension[rank - 1] == MNO_DIMENSION_EMBED)
+      expand(problem, count / inner->D, from, to);
+    else
+      memcpy(to, from, count * sizeof *to);
+  }
+  return MNO_OK;
+}
+
 mno_status mno_joint_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err) {
   const char *why;
   if (!mno_reduction_valid(problem, &why)) return mno_fail(err, MNO_ERR_INPUT, "no joint limit: %s", why);
@@ -34,7 +55,7 @@ mno_status mno_joint_solve(const mno_problem *problem, const mno_limit_options *
   orthogonal.D = columns;
   orthogonal.w_embed = mno_alloc(columns * d_in, sizeof(double));
   orthogonal.w_unembed = mno_alloc(columns * d_out, sizeof(double));
-  mno_limit *inner = NULL, *made = NULL;
+  mno_limit *inner = NULL;
   mno_status status = orthogonal.w_embed && orthogonal.w_unembed
                           ? MNO_OK
                           : mno_fail_memory(err, columns * columns * sizeof(double), "the embeddings of the joint limit");
@@ -43,25 +64,7 @@ mno_status mno_joint_solve(const mno_problem *problem, const mno_limit_options *
   for (size_t o = 0; status == MNO_OK && o < d_out; o++)
     orthogonal.w_unembed[(d_in + o) * d_out + o] = sqrt((double)columns * (double)d_out);
   if (status == MNO_OK) status = mno_mean_ode_solve(&orthogonal, options, &inner, err);
-  if (status == MNO_OK) status = mno_limit_new(problem, inner->nodes, &made, err);
-  if (status == MNO_OK) {
-    size_t S = problem->K + 1, states = S * problem->N, f = states * d_out;
-    memcpy(made->method, inner->method, sizeof made->method);
-    memcpy(made->parameters, inner->parameters, sizeof made->parameters);
-    made->certified = inner->certified;
-    made->diverged = inner->diverged;
-    made->degrees = inner->degrees;
-    memcpy(made->depth, inner->depth, inner->nodes * sizeof(double));
-    memcpy(made->loss, inner->loss, S * sizeof(double));
-    memcpy(made->output, inner->output, f * sizeof(double));
-    memcpy(made->output_error, inner->output_error, S * sizeof(double));
-    memcpy(made->output_stderr, inner->output_stderr, f * sizeof(double));
-    memcpy(made->embedding_error, inner->embedding_error, S * sizeof(double));
-    expand(problem, states, inner->embedding, made->embedding);
-    expand(problem, S * inner->nodes * problem->N, inner->state, made->state);
-    expand(problem, S * inner->nodes * problem->N, inner->adjoint, made->adjoint);
-    *limit = made;
-  }
+  if (status == MNO_OK) status = expanded(problem, inner, limit, err);
   mno_limit_free(inner);
   free(orthogonal.w_embed);
   free(orthogonal.w_unembed);

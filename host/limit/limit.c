@@ -1,67 +1,97 @@
-#include "meanode/limit.h"
-
+/* What a limit is made of: its arrays, memory, names. */
+#include "config/choices.h"
 #include "core/memory.h"
-#include "limit/joint.h"
-#include "limit/mean_ode.h"
-#include "limit/tangent_ode.h"
-#include "limit/watch.h"
+#include "limit/fields.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-const char *mno_limit_kind_name(mno_limit_kind kind) {
-  static const char *const names[] = {[MNO_LIMIT_MEAN_ODE] = "mean-ode",
-                                      [MNO_LIMIT_TANGENT_ODE] = "tangent-ode",
-                                      [MNO_LIMIT_LARGEST] = "largest",
-                                      [MNO_LIMIT_JOINT] = "joint"};
-  return names[kind];
-}
+const char *mno_limit_kind_name(mno_limit_kind kind) { return mno_choice_name(&mno_limit_kinds, kind); }
+const char *mno_limit_method_name(mno_limit_method method) { return mno_choice_name(&mno_limit_methods, method); }
 
 const char *mno_limit_group_name(mno_limit_kind kind) {
-  static const char *const names[] = {[MNO_LIMIT_MEAN_ODE] = "limit_mean_ode",
-                                      [MNO_LIMIT_TANGENT_ODE] = "limit_tangent_ode",
-                                      [MNO_LIMIT_LARGEST] = "limit_largest",
-                                      [MNO_LIMIT_JOINT] = "limit_joint"};
-  return names[kind];
+#define GROUP(enumerator, name, number, group) [enumerator] = (group),
+  static const char *const groups[] = {MNO_LIMIT_KIND_LIST(GROUP)};
+#undef GROUP
+  return groups[kind];
 }
 
-const char *mno_limit_method_name(mno_limit_method method) {
-  static const char *const names[] = {[MNO_METHOD_AUTO] = "auto",
-                                      [MNO_METHOD_CLOSURE] = "closure",
-                                      [MNO_METHOD_QUADRATURE] = "quadrature",
-                                      [MNO_METHOD_SOBOL] = "sobol",
-                                      [MNO_METHOD_SOBOL_FULL] = "sobol-full"};
-  return names[method];
+/* ---- Arrays. What the file calls them, and where they lie in the block, is part of the formats of file and journal. */
+
+#define FIELD(member) .name = #member, .units = "1", .offset = offsetof(mno_limit, member)
+#define STEPS                                                                                                               \
+  { MNO_DIMENSION_STEP }
+#define NODES                                                                                                               \
+  { MNO_DIMENSION_STEP, MNO_DIMENSION_NODE, MNO_DIMENSION_SAMPLE, MNO_DIMENSION_EMBED }
+static const mno_limit_field fields[] = {
+    {FIELD(output), .long_name = "output of the limit", .place = 2,
+     .dimension = {MNO_DIMENSION_STEP, MNO_DIMENSION_SAMPLE, MNO_DIMENSION_TARGET}},
+    {FIELD(output_error), .long_name = "estimated relative RMS error of the limit's output", .place = 3, .dimension = STEPS},
+    {FIELD(output_stderr), .long_name = "standard error of the limit's output, depth error included", .place = 4,
+     .dimension = {MNO_DIMENSION_STEP, MNO_DIMENSION_SAMPLE, MNO_DIMENSION_TARGET}},
+    {FIELD(embedding), .long_name = "state h of the limit at depth 1", .place = 5,
+     .dimension = {MNO_DIMENSION_STEP, MNO_DIMENSION_SAMPLE, MNO_DIMENSION_EMBED}},
+    {FIELD(embedding_error), .long_name = "estimated relative RMS error of the limit's embedding", .place = 6,
+     .dimension = STEPS},
+    {FIELD(loss), .long_name = "loss of the limit", .place = 1, .dimension = STEPS},
+    {FIELD(depth), .long_name = "depth s of each node, in (0, 1)", .place = 0, .dimension = {MNO_DIMENSION_NODE}},
+    {FIELD(state), .long_name = "forward state h of the limit", .place = 7, .dimension = NODES},
+    {FIELD(adjoint), .long_name = "backward state b of the limit", .place = 8, .dimension = NODES},
+};
+enum { FIELDS = sizeof fields / sizeof *fields, HEADER = (sizeof(mno_limit) + 63) / 64 * 64 };
+
+const mno_limit_field *mno_limit_field_list(size_t *count) {
+  *count = FIELDS;
+  return fields;
 }
 
-mno_status mno_limit_check(const mno_plan *plan, mno_error *err) {
-  const mno_sweep *sweep = plan->sweep;
-  if (!sweep || sweep->limit.method == MNO_METHOD_AUTO) return MNO_OK;
-  int mean_ode = 0;
-  for (size_t i = 0; i < sweep->limit.count; i++) mean_ode |= sweep->limit.kind[i] == MNO_LIMIT_MEAN_ODE;
-  if (!mean_ode)
-    return mno_sweep_fail(sweep, sweep->limit.method_mark, err,
-                          "limit.method %s is for mean-ode, which is not in limit.kind; remove the key",
-                          mno_limit_method_name(sweep->limit.method));
-  for (size_t p = 0; p < plan->problem_count; p++) {
-    char room[128];
-    const char *objection = mno_mean_ode_objection(&plan->problem[p], sweep->limit.method, room, sizeof room);
-    if (objection)
-      return mno_sweep_fail(sweep, sweep->limit.method_mark, err, "limit.method %s (D = %zu)", objection,
-                            plan->problem[p].D);
+size_t mno_limit_field_shape(const mno_limit *limit, const mno_limit_field *field, size_t shape[MNO_FIELD_RANK],
+                             size_t *rank) {
+  const size_t size[MNO_DIMENSIONS] = {[MNO_DIMENSION_STEP] = limit->K + 1,
+                                       [MNO_DIMENSION_NODE] = limit->nodes,
+                                       [MNO_DIMENSION_SAMPLE] = limit->N,
+                                       [MNO_DIMENSION_TARGET] = limit->d_out,
+                                       [MNO_DIMENSION_EMBED] = limit->D};
+  return mno_dimension_shape(field->dimension, size, shape, rank);
+}
+
+double *mno_limit_array(const mno_limit *limit, const mno_limit_field *field) {
+  return *(double *const *)((const char *)limit + field->offset);
+}
+
+double *mno_limit_block(const mno_limit *limit, size_t *count) {
+  size_t shape[MNO_FIELD_RANK], rank;
+  *count = 0;
+  for (size_t i = 0; i < FIELDS; i++) *count += mno_limit_field_shape(limit, &fields[i], shape, &rank);
+  return (double *)((char *)limit + HEADER);
+}
+
+static mno_limit sized(const mno_problem *problem, size_t nodes) {
+  return (mno_limit){.tolerance = NAN,
+                     .diverged = -1,
+                     .N = problem->N,
+                     .d_out = problem->d_out,
+                     .D = problem->D,
+                     .K = problem->K,
+                     .nodes = nodes};
+}
+
+double mno_limit_like_bytes(const mno_limit *like) {
+  double numbers = 0; /* in double: such a limit need not fit any machine */
+  for (size_t i = 0; i < FIELDS; i++) {
+    size_t shape[MNO_FIELD_RANK], rank;
+    double count = 1;
+    mno_limit_field_shape(like, &fields[i], shape, &rank);
+    for (size_t d = 0; d < rank; d++) count *= (double)shape[d];
+    numbers += count;
   }
-  return MNO_OK;
-}
-
-/* Numbers in the one block that all arrays lie in, depth first. */
-static size_t numbers(size_t S, size_t N, size_t d_out, size_t D, size_t nodes) {
-  return nodes + 3 * S + 2 * S * N * d_out + (1 + 2 * nodes) * S * N * D;
+  return sizeof(double) * numbers;
 }
 
 double mno_limit_bytes(const mno_problem *problem, size_t nodes) {
-  double S = (double)problem->K + 1, N = (double)problem->N, d_out = (double)problem->d_out, D = (double)problem->D;
-  return sizeof(double) * ((double)nodes + 3 * S + 2 * S * N * d_out + (1 + 2 * (double)nodes) * S * N * D);
+  const mno_limit like = sized(problem, nodes);
+  return mno_limit_like_bytes(&like);
 }
 
 double mno_limit_storing(const mno_problem *problem, size_t nodes) {
@@ -69,43 +99,35 @@ double mno_limit_storing(const mno_problem *problem, size_t nodes) {
   return COPIES * mno_limit_bytes(problem, nodes);
 }
 
-mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **limit, mno_error *err) {
-  size_t S = problem->K + 1, N = problem->N, f = S * N * problem->d_out, h = S * N * problem->D;
-  size_t count = numbers(S, N, problem->d_out, problem->D, nodes), header = (sizeof(mno_limit) + 63) / 64 * 64;
-  mno_limit *made = mno_alloc(1, header + count * sizeof(double));
-  if (!made) return mno_fail_memory(err, header + count * sizeof(double), "a limit");
-  double *block = (double *)((char *)made + header);
-  for (size_t i = 0; i < count; i++) block[i] = NAN;
-  *made = (mno_limit){.N = N, .d_out = problem->d_out, .D = problem->D, .K = problem->K, .nodes = nodes, .diverged = -1};
-  struct {
-    double **array;
-    size_t count;
-  } parts[] = {{&made->depth, nodes},       {&made->loss, S},          {&made->output, f},
-               {&made->output_error, S},    {&made->output_stderr, f}, {&made->embedding, h},
-               {&made->embedding_error, S}, {&made->state, nodes * h}, {&made->adjoint, nodes * h}};
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-    *parts[i].array = block;
-    block += parts[i].count;
-  }
+mno_status mno_limit_like(const mno_limit *like, mno_limit **limit, mno_error *err) {
+  size_t numbers, shape[MNO_FIELD_RANK], rank;
+  mno_limit_block(like, &numbers);
+  mno_limit *made = mno_alloc(1, HEADER + numbers * sizeof(double));
+  if (!made) return mno_fail_memory(err, HEADER + numbers * sizeof(double), "a limit");
+  *made = *like;
+  double *block = mno_limit_block(made, &numbers);
+  for (size_t i = 0; i < numbers; i++) block[i] = NAN;
+  for (size_t place = 0; place < FIELDS; place++)
+    for (size_t i = 0; i < FIELDS; i++) {
+      if (fields[i].place != place) continue;
+      *(double **)((char *)made + fields[i].offset) = block;
+      block += mno_limit_field_shape(made, &fields[i], shape, &rank);
+    }
   *limit = made;
   return MNO_OK;
 }
 
+mno_status mno_limit_new(const mno_problem *problem, size_t nodes, mno_limit **limit, mno_error *err) {
+  const mno_limit like = sized(problem, nodes);
+  return mno_limit_like(&like, limit, err);
+}
+
 mno_status mno_limit_copy(const mno_limit *limit, mno_limit **copy, mno_error *err) {
-  mno_problem like = {.N = limit->N, .d_out = limit->d_out, .D = limit->D, .K = limit->K};
-  mno_status status = mno_limit_new(&like, limit->nodes, copy, err);
-  if (status != MNO_OK) return status;
-  mno_limit *to = *copy;
-  to->kind = limit->kind;
-  memcpy(to->method, limit->method, sizeof to->method);
-  memcpy(to->parameters, limit->parameters, sizeof to->parameters);
-  to->certified = limit->certified;
-  to->diverged = limit->diverged;
-  to->degrees = limit->degrees;
-  to->seconds = limit->seconds;
-  memcpy(to->depth, limit->depth,
-         numbers(limit->K + 1, limit->N, limit->d_out, limit->D, limit->nodes) * sizeof *limit->depth);
-  return MNO_OK;
+  size_t numbers;
+  const double *block = mno_limit_block(limit, &numbers);
+  mno_status status = mno_limit_like(limit, copy, err);
+  if (status == MNO_OK) memcpy(mno_limit_block(*copy, &numbers), block, numbers * sizeof *block);
+  return status;
 }
 
 double mno_limit_worst_error(const mno_limit *limit) {
@@ -118,31 +140,3 @@ double mno_limit_worst_error(const mno_limit *limit) {
 }
 
 void mno_limit_free(mno_limit *limit) { free(limit); }
-
-static mno_status solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err) {
-  switch (options->kind) {
-  case MNO_LIMIT_MEAN_ODE: return mno_mean_ode_solve(problem, options, limit, err);
-  case MNO_LIMIT_TANGENT_ODE: return mno_tangent_ode_solve(problem, options, limit, err);
-  case MNO_LIMIT_JOINT: return mno_joint_solve(problem, options, limit, err);
-  default:
-    return mno_fail(err, MNO_ERR_INPUT,
-                    "limit kind %s is an average over networks (mno_limit_largest), not solved from the problem",
-                    mno_limit_kind_name(options->kind));
-  }
-}
-
-mno_status mno_limit_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err) {
-  *limit = NULL;
-  double start = mno_now();
-  mno_limit_options watched = *options;
-  mno_watch watch;
-  mno_status status = mno_watch_begin(&watch, options->stop, options->seconds, &watched.stop, err);
-  if (status != MNO_OK) return status;
-  status = solve(problem, &watched, limit, err);
-  mno_watch_end(&watch);
-  if (status == MNO_OK) {
-    (*limit)->kind = options->kind;
-    (*limit)->seconds = mno_now() - start;
-  }
-  return status;
-}

@@ -1,7 +1,9 @@
 /* What the journal's entries hold. */
 #include "core/memory.h"
+#include "limit/fields.h"
 #include "store/journal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,28 +141,6 @@ typedef struct limit_start {
   char method[64], parameters[256];
 } limit_start;
 
-enum { LIMIT_ARRAYS = 9 };
-
-static void limit_arrays(mno_limit *limit, double **array[LIMIT_ARRAYS], size_t count[LIMIT_ARRAYS]) {
-  size_t S = limit->K + 1, field = S * limit->nodes * limit->N * limit->D;
-  struct {
-    double **array;
-    size_t count;
-  } parts[LIMIT_ARRAYS] = {{&limit->depth, limit->nodes},
-                           {&limit->loss, S},
-                           {&limit->output, S * limit->N * limit->d_out},
-                           {&limit->output_error, S},
-                           {&limit->output_stderr, S * limit->N * limit->d_out},
-                           {&limit->embedding, S * limit->N * limit->D},
-                           {&limit->embedding_error, S},
-                           {&limit->state, field},
-                           {&limit->adjoint, field}};
-  for (size_t i = 0; i < LIMIT_ARRAYS; i++) {
-    array[i] = parts[i].array;
-    count[i] = parts[i].count;
-  }
-}
-
 mno_status mno_journal_put_limit(mno_journal *journal, uint64_t problem_id, const mno_limit *limit, uint64_t *offset,
                                  mno_error *err) {
   limit_start start = {.problem_id = problem_id,
@@ -176,14 +156,11 @@ mno_status mno_journal_put_limit(mno_journal *journal, uint64_t problem_id, cons
                        .seconds = limit->seconds};
   memcpy(start.method, limit->method, sizeof start.method);
   memcpy(start.parameters, limit->parameters, sizeof start.parameters);
-  mno_limit view = *limit;
-  double **array[LIMIT_ARRAYS];
-  size_t count[LIMIT_ARRAYS];
-  limit_arrays(&view, array, count);
+  size_t count;
+  const double *block = mno_limit_block(limit, &count);
   mno_status status = mno_journal_begin(journal, MNO_ENTRY_LIMIT, err);
   if (status == MNO_OK) status = mno_journal_put(journal, &start, sizeof start, err);
-  for (size_t i = 0; status == MNO_OK && i < LIMIT_ARRAYS; i++)
-    status = mno_journal_put(journal, *array[i], count[i] * sizeof(double), err);
+  if (status == MNO_OK) status = mno_journal_put(journal, block, count * sizeof *block, err);
   if (status == MNO_OK) *offset = mno_journal_end(journal);
   return status;
 }
@@ -204,28 +181,27 @@ mno_status mno_journal_limit_decode(const mno_entry *entry, uint64_t *problem_id
   if (start->nodes > room || numbers * (double)(2 * start->nodes + 1) > (double)room) return MNO_OK;
   if (2.0 * (double)start->N * (double)start->d_out * (double)(start->K + 1) > (double)room) return MNO_OK;
 
-  mno_problem shape = {.N = start->N, .d_out = start->d_out, .D = start->D, .K = start->K};
+  mno_limit like = {.kind = (mno_limit_kind)start->kind,
+                    .tolerance = NAN, /* that of the run, for all its limits */
+                    .certified = start->certified != 0,
+                    .diverged = start->diverged >= 0 && start->diverged <= (int64_t)start->K ? start->diverged : -1,
+                    .degrees = start->degrees,
+                    .N = start->N,
+                    .d_out = start->d_out,
+                    .D = start->D,
+                    .K = start->K,
+                    .nodes = start->nodes,
+                    .seconds = start->seconds};
+  memcpy(like.method, start->method, sizeof like.method - 1);
+  memcpy(like.parameters, start->parameters, sizeof like.parameters - 1);
+  size_t count;
+  mno_limit_block(&like, &count);
+  const double *block = take(&from, count * sizeof *block);
+  if (!block) return MNO_OK;
   mno_limit *made;
-  mno_status status = mno_limit_new(&shape, start->nodes, &made, err);
+  mno_status status = mno_limit_like(&like, &made, err);
   if (status != MNO_OK) return status;
-  made->kind = (mno_limit_kind)start->kind;
-  made->certified = start->certified != 0;
-  made->degrees = start->degrees;
-  made->diverged = start->diverged >= 0 && start->diverged <= (int64_t)start->K ? start->diverged : -1;
-  made->seconds = start->seconds;
-  memcpy(made->method, start->method, sizeof made->method - 1);
-  memcpy(made->parameters, start->parameters, sizeof made->parameters - 1);
-  double **array[LIMIT_ARRAYS];
-  size_t count[LIMIT_ARRAYS];
-  limit_arrays(made, array, count);
-  for (size_t i = 0; i < LIMIT_ARRAYS; i++) {
-    const void *data = take(&from, count[i] * sizeof(double));
-    if (!data) {
-      mno_limit_free(made);
-      return MNO_OK;
-    }
-    if (count[i]) memcpy(*array[i], data, count[i] * sizeof(double));
-  }
+  memcpy(mno_limit_block(made, &count), block, count * sizeof *block);
   *problem_id = start->problem_id;
   *limit = made;
   return MNO_OK;

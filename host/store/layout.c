@@ -3,7 +3,9 @@
 
 #include "core/file.h"
 #include "core/memory.h"
+#include "limit/fields.h"
 #include "meanode/version.h"
+#include "plan/problem.h"
 #include "store/h5.h"
 
 #include <math.h>
@@ -41,19 +43,6 @@ static mno_status settle(const mno_layout *layout, mno_status status, mno_error 
   if (status == MNO_OK && mno_h5_errno()) status = failed(layout, "writing", err);
   mno_h5_unlock();
   return status;
-}
-
-static const char *dimension_name(mno_dimension dimension) {
-  switch (dimension) {
-  case MNO_DIMENSION_STEP: return "step";
-  case MNO_DIMENSION_SAMPLE: return "sample";
-  case MNO_DIMENSION_TARGET: return "target";
-  case MNO_DIMENSION_EMBED: return "embed";
-  case MNO_DIMENSION_DEPTH: return "depth";
-  case MNO_DIMENSION_LAYER: return "layer";
-  case MNO_DIMENSION_UNIT: return "unit";
-  default: return "";
-  }
 }
 
 static hid_t stored_type(const mno_stored *stored) { return stored->width == 4 ? H5T_IEEE_F32LE : H5T_IEEE_F64LE; }
@@ -118,7 +107,7 @@ static hid_t make_group(hid_t parent, const char *name) {
 
 /* One variable per stored field of a place. scale[] holds the dimension of rows, then those by mno_dimension. */
 static bool make_fields(hid_t group, mno_place place, const mno_stored *stored, size_t fields, hid_t rows, size_t row_count,
-                        const hid_t scale[MNO_DIMENSION_UNIT + 1]) {
+                        const hid_t scale[MNO_DIMENSIONS]) {
   static const double nan64 = NAN;
   static const float nan32 = NAN;
   for (size_t i = 0; i < fields; i++) {
@@ -246,23 +235,22 @@ static bool make_attributes(hid_t file, const mno_plan *plan, const mno_stamp *s
          (stamp->shards <= 1 || mno_h5_number(file, "shard", H5T_NATIVE_INT32, shard, 3));
 }
 
+static bool write_parameter(hid_t group, const mno_problem *problem, const mno_parameter *parameter) {
+  if (mno_parameter_is_implied(problem, parameter)) return true;
+  if (parameter->type == MNO_PARAMETER_NAME)
+    return mno_h5_text(group, parameter->name, mno_parameter_name(problem, parameter));
+  const double real = mno_parameter_number(problem, parameter);
+  const int64_t integer = (int64_t)real;
+  return parameter->type == MNO_PARAMETER_INTEGER ? mno_h5_number(group, parameter->name, H5T_NATIVE_INT64, &integer, 0)
+                                                  : mno_h5_number(group, parameter->name, H5T_NATIVE_DOUBLE, &real, 0);
+}
+
 static bool describe_problem(hid_t group, const mno_problem *problem) {
-  const struct {
-    const char *name;
-    double value;
-  } real[] = {{"alpha", problem->alpha},
-              {"sigma_u", problem->sigma[MNO_U]},
-              {"sigma_v", problem->sigma[MNO_V]},
-              {"eta_u", problem->eta[MNO_U]},
-              {"eta_v", problem->eta[MNO_V]}};
-  for (size_t i = 0; i < sizeof real / sizeof *real; i++)
-    if (!mno_h5_number(group, real[i].name, H5T_NATIVE_DOUBLE, &real[i].value, 0)) return false;
-  int64_t steps = (int64_t)problem->K;
+  mno_parameter parameter;
+  for (size_t i = 0; mno_problem_parameter(problem, i, &parameter); i++)
+    if (!write_parameter(group, problem, &parameter)) return false;
   return mno_h5_number(group, "id", H5T_NATIVE_UINT64, &problem->id, 0) &&
-         mno_h5_number(group, "data_seed", H5T_NATIVE_INT64, &problem->data_seed, 0) &&
-         mno_h5_number(group, "steps", H5T_NATIVE_INT64, &steps, 0) &&
-         mno_h5_text(group, "activation", mno_activation_name(problem->activation)) &&
-         mno_h5_text(group, "loss", mno_loss_name(problem->loss)) && mno_h5_text(group, "limits", "");
+         mno_h5_number(group, "data_seed", H5T_NATIVE_INT64, &problem->data_seed, 0) && mno_h5_text(group, "limits", "");
 }
 
 static hid_t make_steps(hid_t group, const mno_plan *plan) {
@@ -300,17 +288,21 @@ static bool make_problem(mno_layout *layout, size_t p) {
   hid_t target = mno_h5_dimension(group, "target", problem->d_out), embed = mno_h5_dimension(group, "embed", problem->D);
   hid_t depths = plan->path ? make_depths(group) : H5I_INVALID_HID;
   bool ok = run >= 0 && steps >= 0 && sample >= 0 && input >= 0 && target >= 0 && embed >= 0 && (!plan->path || depths >= 0);
-  ok = ok && describe_problem(group, problem) && make_matrix(group, "x", sample, input, problem->x, "inputs X") &&
-       make_matrix(group, "y", sample, target, problem->y, "targets Y") &&
-       make_matrix(group, "w_embed", embed, input, problem->w_embed, "embedding matrix W_E") &&
-       make_matrix(group, "w_unembed", embed, target, problem->w_unembed, "unembedding matrix W_U") &&
-       make_vector(group, "row", H5T_STD_I64LE, H5T_NATIVE_INT64, run, row, "1", "row of the root table of each run");
+  ok = ok && describe_problem(group, problem);
+  for (size_t i = 0; ok && i < MNO_PROBLEM_ARRAYS; i++) {
+    const mno_problem_array array = mno_problem_array_of(problem, i);
+    ok = make_matrix(group, array.name, array.by_sample ? sample : embed, array.by_input ? input : target,
+                     mno_problem_array_value(problem, &array), array.long_name);
+  }
+  ok = ok && make_vector(group, "row", H5T_STD_I64LE, H5T_NATIVE_INT64, run, row, "1", "row of the root table of each run");
   if (ok && runs) {
     mno_stored stored[MNO_STORED_MAX];
     size_t fields = mno_stored_fields(plan, first, stored);
-    hid_t scale[] = {[MNO_DIMENSION_STEP] = steps,  [MNO_DIMENSION_SAMPLE] = sample, [MNO_DIMENSION_TARGET] = target,
-                     [MNO_DIMENSION_EMBED] = embed, [MNO_DIMENSION_DEPTH] = depths,  [MNO_DIMENSION_LAYER] = -1,
-                     [MNO_DIMENSION_UNIT] = -1};
+    hid_t scale[MNO_DIMENSIONS] = {[MNO_DIMENSION_STEP] = steps,
+                                   [MNO_DIMENSION_SAMPLE] = sample,
+                                   [MNO_DIMENSION_TARGET] = target,
+                                   [MNO_DIMENSION_EMBED] = embed,
+                                   [MNO_DIMENSION_DEPTH] = depths};
     ok = make_fields(group, MNO_PLACE_PROBLEM, stored, fields, run, runs, scale);
   }
   hid_t open[] = {run, steps, sample, input, target, embed, depths};
@@ -329,7 +321,7 @@ static bool make_root(mno_layout *layout, const mno_stamp *stamp) {
   if (ok) {
     mno_stored stored[MNO_STORED_MAX];
     size_t fields = mno_stored_fields(plan, 0, stored);
-    hid_t scale[MNO_DIMENSION_UNIT + 1] = {[MNO_DIMENSION_STEP] = steps};
+    hid_t scale[MNO_DIMENSIONS] = {[MNO_DIMENSION_STEP] = steps};
     ok = make_fields(layout->file, MNO_PLACE_TABLE, stored, fields, rows, plan->instance_count, scale);
   }
   if (rows >= 0) H5Dclose(rows);
@@ -503,8 +495,8 @@ static bool write_weights(mno_layout *layout, hid_t group, size_t row, const mno
   if (all < 0) return false;
   if (H5Lexists(all, name, H5P_DEFAULT) > 0) H5Ldelete(all, name, H5P_DEFAULT);
   hid_t own = make_group(all, name);
-  hid_t scale[MNO_DIMENSION_UNIT + 1];
-  for (size_t d = 0; d <= MNO_DIMENSION_UNIT; d++) scale[d] = H5I_INVALID_HID;
+  hid_t scale[MNO_DIMENSIONS];
+  for (size_t d = 0; d < MNO_DIMENSIONS; d++) scale[d] = H5I_INVALID_HID;
   bool ok = own >= 0;
   for (size_t i = 0; ok && i < fields; i++) {
     if (stored[i].field->place != MNO_PLACE_INSTANCE) continue;
@@ -513,7 +505,7 @@ static bool write_weights(mno_layout *layout, hid_t group, size_t row, const mno
       if (scale[dimension] >= 0) continue;
       scale[dimension] = dimension == MNO_DIMENSION_STEP
                              ? make_steps(own, layout->plan)
-                             : mno_h5_dimension(own, dimension_name(dimension), stored[i].shape[d]);
+                             : mno_h5_dimension(own, mno_dimension_name(dimension), stored[i].shape[d]);
       ok = scale[dimension] >= 0;
     }
     ok = ok && make_fields(own, MNO_PLACE_INSTANCE, &stored[i], 1, H5I_INVALID_HID, 1, scale);
@@ -525,7 +517,7 @@ static bool write_weights(mno_layout *layout, hid_t group, size_t row, const mno
   ok = ok && mno_h5_number(own, "L", H5T_NATIVE_INT64, &shape[0], 0) &&
        mno_h5_number(own, "M", H5T_NATIVE_INT64, &shape[1], 0) &&
        mno_h5_number(own, "seed", H5T_NATIVE_UINT64, &instance->seed, 0);
-  for (size_t d = 0; d <= MNO_DIMENSION_UNIT; d++)
+  for (size_t d = 0; d < MNO_DIMENSIONS; d++)
     if (scale[d] >= 0) H5Dclose(scale[d]);
   if (own >= 0) H5Gclose(own);
   H5Gclose(all);
@@ -587,62 +579,56 @@ mno_status mno_layout_tables(mno_layout *layout, const int8_t *status, const dou
 
 /* ---- Limits */
 
-static bool make_field_of_limit(hid_t group, const char *name, size_t rank, const hid_t *scale, const double *value,
-                                const char *long_name) {
-  hid_t dataset = mno_h5_dataset(group, name, H5T_IEEE_F64LE, rank, scale, NULL, NULL, 0);
-  bool ok = dataset >= 0 && mno_h5_describe(dataset, "1", long_name) &&
-            H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) >= 0;
+/* An array of a limit; dimensions that are not there yet are made. */
+static bool make_limit_field(hid_t group, const mno_limit *limit, const mno_limit_field *field,
+                             hid_t scale[MNO_DIMENSIONS]) {
+  size_t shape[MNO_FIELD_RANK], rank;
+  hid_t axis[MNO_FIELD_RANK];
+  if (mno_limit_field_shape(limit, field, shape, &rank) == 0) return true;
+  for (size_t d = 0; d < rank; d++) {
+    hid_t *of = &scale[field->dimension[d]];
+    if (*of < 0) *of = mno_h5_dimension(group, mno_dimension_name(field->dimension[d]), shape[d]);
+    if ((axis[d] = *of) < 0) return false;
+  }
+  hid_t dataset = mno_h5_dataset(group, field->name, H5T_IEEE_F64LE, rank, axis, NULL, NULL, 0);
+  bool ok = dataset >= 0 && mno_h5_describe(dataset, field->units, field->long_name) &&
+            H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, mno_limit_array(limit, field)) >= 0;
   if (dataset >= 0) H5Dclose(dataset);
   return ok;
 }
 
-static bool write_limit(hid_t problem, hid_t group, const mno_limit *limit, double tolerance) {
-  size_t S = limit->K + 1;
+static bool write_limit(hid_t problem, hid_t group, const mno_limit *limit) {
+  size_t S = limit->K + 1, fields;
+  const mno_limit_field *field = mno_limit_field_list(&fields);
   int64_t *step = malloc(S * sizeof *step);
   if (!step) return false;
   for (size_t k = 0; k < S; k++) step[k] = (int64_t)k;
-  hid_t sample = H5Dopen2(problem, "sample", H5P_DEFAULT), target = H5Dopen2(problem, "target", H5P_DEFAULT);
-  hid_t embed = H5Dopen2(problem, "embed", H5P_DEFAULT);
-  hid_t steps =
+  hid_t scale[MNO_DIMENSIONS];
+  for (size_t d = 0; d < MNO_DIMENSIONS; d++) scale[d] = H5I_INVALID_HID;
+  const mno_dimension shared[] = {MNO_DIMENSION_SAMPLE, MNO_DIMENSION_TARGET, MNO_DIMENSION_EMBED};
+  bool ok = true;
+  for (size_t d = 0; d < sizeof shared / sizeof *shared; d++)
+    ok = (scale[shared[d]] = H5Dopen2(problem, mno_dimension_name(shared[d]), H5P_DEFAULT)) >= 0 && ok;
+  scale[MNO_DIMENSION_STEP] =
       make_axis(group, "step", H5T_STD_I64LE, H5T_NATIVE_INT64, S, step, "1", "gradient step (0 is initialisation)");
   free(step);
   int32_t certified = limit->certified != 0;
-  bool ok = sample >= 0 && target >= 0 && embed >= 0 && steps >= 0 && mno_h5_text(group, "method", limit->method) &&
-            mno_h5_text(group, "parameters", limit->parameters) &&
-            mno_h5_number(group, "certified", H5T_NATIVE_INT32, &certified, 0) &&
-            mno_h5_number(group, "tolerance", H5T_NATIVE_DOUBLE, &tolerance, 0) &&
-            mno_h5_number(group, "degrees", H5T_NATIVE_INT64, &limit->degrees, 0) &&
-            mno_h5_number(group, "diverged", H5T_NATIVE_INT64, &limit->diverged, 0) &&
-            mno_h5_number(group, "seconds", H5T_NATIVE_DOUBLE, &limit->seconds, 0);
-  ok = ok &&
-       make_field_of_limit(group, "output", 3, (hid_t[]){steps, sample, target}, limit->output, "output of the limit") &&
-       make_field_of_limit(group, "output_error", 1, &steps, limit->output_error,
-                           "estimated relative RMS error of the limit's output") &&
-       make_field_of_limit(group, "output_stderr", 3, (hid_t[]){steps, sample, target}, limit->output_stderr,
-                           "standard error of the limit's output, depth error included") &&
-       make_field_of_limit(group, "embedding", 3, (hid_t[]){steps, sample, embed}, limit->embedding,
-                           "state h of the limit at depth 1") &&
-       make_field_of_limit(group, "embedding_error", 1, &steps, limit->embedding_error,
-                           "estimated relative RMS error of the limit's embedding") &&
-       make_field_of_limit(group, "loss", 1, &steps, limit->loss, "loss of the limit");
-  if (ok && limit->nodes) {
-    hid_t node = mno_h5_dimension(group, "node", limit->nodes);
-    hid_t axes[] = {steps, node, sample, embed};
-    ok = node >= 0 && make_field_of_limit(group, "depth", 1, &node, limit->depth, "depth s of each node, in (0, 1)") &&
-         make_field_of_limit(group, "state", 4, axes, limit->state, "forward state h of the limit") &&
-         make_field_of_limit(group, "adjoint", 4, axes, limit->adjoint, "backward state b of the limit");
-    if (node >= 0) H5Dclose(node);
-  }
-  hid_t open[] = {sample, target, embed, steps};
-  for (size_t i = 0; i < 4; i++)
-    if (open[i] >= 0) H5Dclose(open[i]);
+  ok = ok && scale[MNO_DIMENSION_STEP] >= 0 && mno_h5_text(group, "method", limit->method) &&
+       mno_h5_text(group, "parameters", limit->parameters) &&
+       mno_h5_number(group, "certified", H5T_NATIVE_INT32, &certified, 0) &&
+       mno_h5_number(group, "tolerance", H5T_NATIVE_DOUBLE, &limit->tolerance, 0) &&
+       mno_h5_number(group, "degrees", H5T_NATIVE_INT64, &limit->degrees, 0) &&
+       mno_h5_number(group, "diverged", H5T_NATIVE_INT64, &limit->diverged, 0) &&
+       mno_h5_number(group, "seconds", H5T_NATIVE_DOUBLE, &limit->seconds, 0);
+  for (size_t i = 0; ok && i < fields; i++) ok = make_limit_field(group, limit, &field[i], scale);
+  for (size_t d = 0; d < MNO_DIMENSIONS; d++)
+    if (scale[d] >= 0) H5Dclose(scale[d]);
   return ok;
 }
 
 mno_status mno_layout_limit(mno_layout *layout, size_t p, const mno_limit *limit, mno_error *err) {
   char name[32], *before = NULL, *after = NULL;
   const char *own = mno_limit_group_name(limit->kind);
-  const mno_sweep *sweep = layout->plan->sweep;
   mno_problem_name(p, name);
   mno_status status = mno_h5_room(err);
   if (status != MNO_OK) return status;
@@ -651,7 +637,7 @@ mno_status mno_layout_limit(mno_layout *layout, size_t p, const mno_limit *limit
   bool ok = problem >= 0;
   if (ok && H5Lexists(problem, own, H5P_DEFAULT) > 0) H5Ldelete(problem, own, H5P_DEFAULT);
   hid_t group = ok ? make_group(problem, own) : H5I_INVALID_HID;
-  ok = group >= 0 && write_limit(problem, group, limit, sweep ? sweep->limit.tolerance : NAN);
+  ok = group >= 0 && write_limit(problem, group, limit);
   /* The attribute keeps the order, which says what errors refer to. */
   if (ok && (before = mno_h5_read_text(problem, "limits")) && !strstr(before, own))
     ok = asprintf(&after, "%s%s%s", before, *before ? " " : "", own) > 0 && mno_h5_text(problem, "limits", after);

@@ -163,6 +163,7 @@ mno_status mno_apply_pending(mno_layout *layout, const mno_plan *plan, mno_journ
     mno_limit *limit = NULL;
     status = mno_journal_at(journal, pending->limit[i].offset, &entry, err);
     if (status == MNO_OK) status = mno_journal_limit_decode(&entry, &id, &limit, err);
+    if (limit && plan->sweep) limit->tolerance = plan->sweep->limit.tolerance;
     if (status == MNO_OK && limit) status = mno_layout_limit(layout, pending->limit[i].problem, limit, err);
     mno_limit_free(limit);
   }

@@ -3,6 +3,7 @@
 
 #include "core/memory.h"
 #include "core/probe.h"
+#include "limit/fields.h"
 #include "store/layout.h"
 #include "store/output.h"
 #include "store/seal.h"
@@ -131,44 +132,37 @@ static mno_status read_limit(mno_result *result, hid_t group, const char *where,
     if (status != MNO_OK) return status;
     nodes = one[0];
   }
-  size_t N = problem->N, D = problem->D, S = shape[0], d_out = problem->d_out;
-  if ((double)S * (double)(2 * N * d_out + N * D * (2 * nodes + 1)) * 8 > (double)mno_memory_available())
+  const mno_limit like = {.kind = kind,
+                          .N = problem->N,
+                          .d_out = problem->d_out,
+                          .D = problem->D,
+                          .K = (size_t)shape[0] - 1,
+                          .nodes = nodes,
+                          .diverged = -1};
+  if (mno_limit_like_bytes(&like) > (double)mno_memory_available())
     return damaged(result, where, err, "is too large for this machine's memory");
-  mno_problem like = {.N = N, .d_in = problem->d_in, .d_out = d_out, .D = D, .K = S - 1};
   mno_limit *limit;
-  status = mno_limit_new(&like, nodes, &limit, err);
+  status = mno_limit_like(&like, &limit, err);
   if (status != MNO_OK) return status;
   problem->limit[problem->limit_count++] = limit;
-  limit->kind = kind;
-  const struct {
-    const char *name;
-    int rank;
-    size_t shape[4];
-    double **array;
-    bool required;
-  } part[] = {{"output", 3, {S, N, d_out}, &limit->output, true},
-              {"output_error", 1, {S}, &limit->output_error, false},
-              {"output_stderr", 3, {S, N, d_out}, &limit->output_stderr, false},
-              {"embedding", 3, {S, N, D}, &limit->embedding, false},
-              {"embedding_error", 1, {S}, &limit->embedding_error, false},
-              {"loss", 1, {S}, &limit->loss, false},
-              {"depth", 1, {nodes}, &limit->depth, false},
-              {"state", 4, {S, nodes, N, D}, &limit->state, false},
-              {"adjoint", 4, {S, nodes, N, D}, &limit->adjoint, false}};
-  for (size_t i = 0; status == MNO_OK && i < sizeof part / sizeof *part; i++) {
-    if (nodes == 0 && strcmp(part[i].name, "depth") == 0) break; /* no fields */
-    status = read_numbers(result, group, where, part[i].name, H5T_NATIVE_DOUBLE, part[i].rank, part[i].shape,
-                          part[i].required, part[i].array, err);
+  size_t fields, rank, sizes[MNO_FIELD_RANK];
+  const mno_limit_field *field = mno_limit_field_list(&fields);
+  for (size_t i = 0; status == MNO_OK && i < fields; i++) {
+    if (mno_limit_field_shape(limit, &field[i], sizes, &rank) == 0) continue; /* no nodes */
+    double *array = mno_limit_array(limit, &field[i]);
+    status = read_numbers(result, group, where, field[i].name, H5T_NATIVE_DOUBLE, (int)rank, sizes, array == limit->output,
+                          &array, err);
   }
   char *text;
   if ((text = mno_h5_read_text(group, "method"))) snprintf(limit->method, sizeof limit->method, "%s", text);
   free(text);
   if ((text = mno_h5_read_text(group, "parameters"))) snprintf(limit->parameters, sizeof limit->parameters, "%s", text);
   free(text);
+  limit->tolerance = mno_h5_read_number(group, "tolerance", NAN);
   limit->certified = (int)mno_h5_read_number(group, "certified", 0);
   double degrees = mno_h5_read_number(group, "degrees", 0), diverged = mno_h5_read_number(group, "diverged", -1);
   limit->degrees = degrees > 0 && degrees < INT_MAX ? (int64_t)degrees : 0;
-  limit->diverged = diverged >= 0 && diverged < (double)S ? (int64_t)diverged : -1;
+  limit->diverged = diverged >= 0 && diverged <= (double)limit->K ? (int64_t)diverged : -1;
   limit->seconds = mno_h5_read_number(group, "seconds", NAN);
   return status;
 }

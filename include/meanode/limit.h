@@ -44,6 +44,7 @@ typedef struct mno_limit {
   mno_limit_kind kind;
   char method[64];      /* how it was computed, e.g. "sobol", "closure", "quadrature" */
   char parameters[256]; /* its parameters in words: "particles 65536, nodes 6, randomisations 8, dimension 16" */
+  double tolerance;     /* that was wanted; NaN: not known */
   int certified;        /* 1: the estimated error is below the tolerance at every step */
   int64_t diverged;     /* first step without a solution (NaN from there on; the parameters say why), -1: none */
   int64_t degrees;      /* degrees of freedom of the standard errors (randomisations - 1); 0: deterministic */

@@ -44,10 +44,18 @@ typedef enum mno_dimension {
   MNO_DIMENSION_TARGET,
   MNO_DIMENSION_EMBED,
   MNO_DIMENSION_DEPTH, /* depths of paths */
+  MNO_DIMENSION_NODE,  /* depth nodes of a limit */
   MNO_DIMENSION_LAYER, /* layer and unit: only in MNO_PLACE_INSTANCE, their sizes differ between instances */
-  MNO_DIMENSION_UNIT
+  MNO_DIMENSION_UNIT,
+  MNO_DIMENSIONS
 } mno_dimension;
 enum { MNO_FIELD_RANK = 4 };
+
+const char *mno_dimension_name(mno_dimension dimension); /* in files: "step", "sample", ... */
+
+/* Sizes of an array with these dimensions; returns their product (1 if it has none). size [MNO_DIMENSIONS]: by dimension. */
+size_t mno_dimension_shape(const mno_dimension dimension[MNO_FIELD_RANK], const size_t size[MNO_DIMENSIONS],
+                           size_t shape[MNO_FIELD_RANK], size_t *rank);
 
 typedef enum mno_place {
   MNO_PLACE_TABLE,   /* root table: (instance, dimensions...); only MNO_DIMENSION_STEP, problems differ in the others */

@@ -286,7 +286,7 @@ static void network_case(way w, const network *n, mno_precision precision, int a
 
 /* Does the kernel take such a network on this card? */
 static bool takes(way w, const network *n, mno_precision precision, const mno_device_info *info) {
-  const mno_dimensions dims = {n->D, (size_t)n->M, n->N, (size_t)n->L, n->d_out};
+  const mno_dimensions dims = {n->D, (size_t)n->M, n->N, (size_t)n->L, n->d_out, 0};
   mno_shape shape;
   mno_fit_on_card fit;
   mno_error why;
@@ -331,7 +331,7 @@ static void card_equals_host(void **state) {
           network_case(w, &odd[i], (mno_precision)precision, small && i ? 1 : MNO_ACTIVATION_COUNT);
       for (size_t i = 0; !small && i < sizeof usual / sizeof *usual; i++) {
         mno_shape chosen = {0};
-        const mno_dimensions dims = {usual[i].n.D, (size_t)usual[i].n.M, usual[i].n.N, (size_t)usual[i].n.L, 2};
+        const mno_dimensions dims = {usual[i].n.D, (size_t)usual[i].n.M, usual[i].n.N, (size_t)usual[i].n.L, 2, 0};
         if (usual[i].candidate < 0) assert_ok(mno_shape_choose(&dims, (mno_precision)precision, false, &chosen, &err));
         const bool here = usual[i].candidate < 0
                               ? chosen.kernel == (int)k->kernel && chosen.lanes == k->lanes && chosen.portions == k->portions
@@ -441,8 +441,8 @@ static mno_status pass_particles(const mno_engine *engine, const mno_problem *p,
   if (status != MNO_OK) return status;
   status = mno_ensemble_draw(&e, reduction, 0, 3, 1, err);
   if (status == MNO_OK) {
-    mno_ensemble_pass(&e, h, h + n, h + n, h, out, out + n, NULL);
-    mno_ensemble_pass(&e, NULL, NULL, h, NULL, out + 2 * n, NULL, out + 3 * n);
+    mno_ensemble_pass(&e, (mno_particle_pass){.old_h = h, .old_b = h + n, .h = h + n, .b = h, .F = out, .G = out + n});
+    mno_ensemble_pass(&e, (mno_particle_pass){.h = h, .F = out + 2 * n, .J = out + 3 * n});
     status = mno_ensemble_check(&e, err);
   }
   if (status == MNO_OK) status = mno_ensemble_read(&e, c->m - 1, out + 3 * n + n * r, err);

@@ -11,16 +11,26 @@
 
 namespace mno {
 
-template <class T, int HEIGHT, int... MORE> void run_lanes(HostTeam &team, const mno_train_args &args) {
-  if (args.shape.height == HEIGHT) return LaneTrainer<T, HostTeam, HEIGHT>(team, args).run();
-  if constexpr (sizeof...(MORE) > 0) run_lanes<T, MORE...>(team, args);
+template <class Block, class Optimizer, class T, int HEIGHT, int... MORE>
+void run_lanes(HostTeam &team, const mno_train_args &args) {
+  if (args.shape.height == HEIGHT) return LaneTrainer<T, HostTeam, Block, Optimizer, HEIGHT>(team, args).run();
+  if constexpr (sizeof...(MORE) > 0) run_lanes<Block, Optimizer, T, MORE...>(team, args);
+}
+
+template <class Block, class Optimizer, class T> void run_trainer(HostTeam &team, const mno_train_args &args) {
+  if (args.shape.kernel == MNO_KERNEL_LANES)
+    run_lanes<Block, Optimizer, T, MNO_HEIGHTS>(team, args);
+  else
+    Trainer<T, HostTeam, Block, Optimizer>(team, args).run();
 }
 
 template <class T> void run_on_host_as(HostTeam &team, const mno_train_args &args) {
-  if (args.shape.kernel == MNO_KERNEL_LANES)
-    run_lanes<T, MNO_HEIGHTS>(team, args);
-  else
-    Trainer<T, HostTeam>(team, args).run();
+  static void (*const trainers[])(HostTeam &, const mno_train_args &) = {
+#define MNO_RUN(name, other) run_trainer<block::name, optimizer::other, T>,
+      MNO_TRAINER_LIST(MNO_RUN)
+#undef MNO_RUN
+  };
+  trainers[args.shape.trainer](team, args);
 }
 
 inline void run_on_host(HostTeam &team, const mno_train_args &args) {

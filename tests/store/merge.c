@@ -10,18 +10,20 @@ static const char *shard_path(int shard) {
 }
 
 /* Writes the rows of one shard. */
-static void write_shard(const mno_plan *plan, int shard, const char *path) {
+static void write_part(const mno_plan *plan, int shard, const char *path, bool limits) {
   mno_error err = {0};
   size_t *rows = malloc(plan->instance_count * sizeof *rows), count;
   assert_ok(mno_plan_shard(plan, shard, SHARDS, rows, &count, &err));
   mno_provenance origin = {.backend = "cpu", .device = "a test", .command = "meanode run", .shard = shard, .shards = SHARDS};
   mno_store *store;
   assert_ok(mno_store_open(path, plan, &origin, MNO_FORCE, &store, &err));
-  sample_put_limits(store, plan);
+  if (limits) sample_put_limits(store, plan);
   for (size_t i = 0; i < count; i++) sample_put(store, plan, rows[i], rows[i] + 1);
   sample_close(store);
   free(rows);
 }
+
+static void write_shard(const mno_plan *plan, int shard, const char *path) { write_part(plan, shard, path, true); }
 
 static void test_shards(void **state) {
   mno_error err = {0};
@@ -71,6 +73,28 @@ static void test_shards(void **state) {
   assert_int_equal(mno_plan_shard(s.plan, 0, 0, rows, &count, &err), MNO_ERR_USAGE);
   free(before);
   free(rows);
+  sample_free(&s);
+}
+
+/* A limit that only a later file has comes with all that was said of it. */
+static void test_later_limit(void **state) {
+  mno_error err = {0};
+  sample s = sample_new(sample_text, MNO_F64);
+  const char *input[SHARDS], *path = sample_path("merged_later");
+  for (int shard = 0; shard < SHARDS; shard++) write_part(s.plan, shard, input[shard] = shard_path(shard), shard == 1);
+  mno_merge_report report;
+  mno_merge_options options = {0};
+  assert_ok(mno_merge(path, input, SHARDS, &options, &report, &err));
+  mno_result *result;
+  assert_ok(mno_result_open(path, &result, &err));
+  for (size_t p = 0; p < result->problem_count; p++) {
+    assert_int_equal(result->problems[p].limit_count, 1);
+    const mno_limit *limit = result->problems[p].limit[0];
+    assert_true(limit->tolerance == s.sweep->limit.tolerance);
+    assert_true(limit->certified && limit->degrees == 7 && limit->seconds == 2.5);
+    assert_string_equal(limit->method, "sobol");
+  }
+  mno_result_free(result);
   sample_free(&s);
 }
 
@@ -179,7 +203,7 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_shards), cmocka_unit_test(test_merge),
-                                     cmocka_unit_test(test_refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_shards), cmocka_unit_test(test_later_limit),
+                                     cmocka_unit_test(test_merge), cmocka_unit_test(test_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
