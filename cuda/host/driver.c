@@ -106,10 +106,10 @@ static mno_status serves(void *context, const mno_shape *shape, int *served, mno
       return MNO_OK;
     }
   }
-  mno_product product[MNO_PRODUCTS_OF_LAYER];
+  mno_product product[MNO_PRODUCTS];
   mno_error why = {0};
-  const size_t count = mno_conduct_products(shape, product);
-  const mno_status status = a->api->gemm->serves(a->index, product, count, served, &why);
+  mno_conduct_products(shape, product);
+  const mno_status status = a->api->gemm->serves(a->index, product, MNO_PRODUCTS, served, &why);
   if (status != MNO_OK) {
     *err = why;
     return status;
