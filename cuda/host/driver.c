@@ -19,8 +19,8 @@ enum {
 };
 static const double MEMORY_SHARE = 0.92;                 /* of what is free on the card */
 static const size_t PINNED_MOST = (size_t)4 << 30;       /* results in flight */
-static const size_t PINNED_LEAST = (size_t)64 << 20;     /* is worth no thought */
-static const double PINNED_SECONDS = 0.3 / 0x1p30;       /* for a byte of it, about */
+static const size_t PINNED_LEAST = (size_t)64 << 20;     /* 20 ms */
+static const double PINNED_SECONDS = 0.3 / 0x1p30;       /* for a byte of it: an estimate, no benchmark times it alone */
 static const size_t OUTBOX_BYTES = (size_t)512 << 20;    /* records that wait to be emitted */
 static const struct timespec NAP = {.tv_nsec = 200000L}; /* between looks at the parcels */
 
