@@ -70,7 +70,7 @@ static const double *tensor_of(const mno_reference *n, const double *w, size_t t
 }
 
 /* s and its slopes [tensors - 1] of a unit at the state h [D] of one sample. */
-static double unit_at(const mno_reference *n, const double *w, size_t l, size_t j, const double *h, double *slope) {
+static inline double unit_at(const mno_reference *n, const double *w, size_t l, size_t j, const double *h, double *slope) {
   const mno_problem *problem = n->problem;
   double p[MNO_TENSORS_MOST], s;
   for (size_t a = 0; a + 1 < problem->block->tensors; a++)
