@@ -1,9 +1,9 @@
 /* Times the training kernels of one core on one shape:
  *   bench_cpu f64|f32 D M L N [K [arrangement [isa [threads [seconds]]]]]
- * Best of several batches, at least three and that long (1); prints GF/s of the K steps (12 N D M L flops each: the difference between a training of K steps
- * and one of none), the same for the whole training with its draws, and milliseconds per step and instance.
- *   bench_cpu peak
- * prints the peak of the fused multiply-adds, and of v tanh, as this processor runs them. */
+ * Best of several batches, at least three and that long (1); prints GF/s of the K steps (12 N D M L flops each: the
+ * difference between a training of K steps and one of none), the same for the whole training with its draws, and
+ * milliseconds per step and instance. bench_cpu peak prints the peak of the fused multiply-adds, and of v tanh, as this
+ * processor runs them. */
 #include "cpu/cpu.h"
 
 #include "core/memory.h"
@@ -20,8 +20,9 @@ typedef struct timing {
   size_t instances;
 } timing;
 
-static timing measure(const mno_cpu_kernels *kernels, mno_cpu_arrangement arrangement, mno_problem *problem, mno_precision precision,
-                      size_t M, size_t L, size_t K, int threads, double seconds_least, void *arena) {
+static timing measure(const mno_cpu_kernels *kernels, mno_cpu_arrangement arrangement, mno_problem *problem,
+                      mno_precision precision, size_t M, size_t L, size_t K, int threads, double seconds_least,
+                      void *arena) {
   problem->K = K;
   mno_instance instance[MNO_CPU_LANES];
   int64_t step[1] = {(int64_t)K};
@@ -83,8 +84,9 @@ int main(int argc, char **argv) {
   const char *isa = argc > 8 && strcmp(argv[8], "auto") != 0 ? argv[8] : mno_cpu_isa();
   const mno_cpu_kernels *kernels = isa ? mno_cpu_kernels_named(precision, mno_block_named("perceptron"), isa) : NULL;
   if (!kernels) return 1;
-  mno_cpu_arrangement arrangement = argc > 7 && strcmp(argv[7], "auto") != 0 ? (mno_cpu_arrangement)atoi(argv[7])
-                                                                   : mno_cpu_arrangement_choose(D, M, L, N, precision);
+  mno_cpu_arrangement arrangement = argc > 7 && strcmp(argv[7], "auto") != 0
+                                        ? (mno_cpu_arrangement)atoi(argv[7])
+                                        : mno_cpu_arrangement_choose(D, M, L, N, precision);
   enum { WIDTH = 5 };
   mno_problem problem = problem_plain(N, WIDTH, WIDTH, D, K);
   problem_draw(&problem, 1, PROBLEM_FLAT);
@@ -100,7 +102,7 @@ int main(int argc, char **argv) {
          argv[1], isa,
          arrangement == MNO_SEEDS_ON_LANES   ? "SL"
          : arrangement == MNO_UNITS_ON_LANES ? "ML"
-                                : "NL",
+                                             : "NL",
          D, M, L, N, 3 * pass * k / (full.seconds - none.seconds) / 1e9, pass * (3 * k + 1) / full.seconds / 1e9,
          (full.seconds - none.seconds) / k / (double)full.instances * 1e3, (double)bytes / 0x1p20);
   mno_cpu_pages_free(arena, bytes);

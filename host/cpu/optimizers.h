@@ -10,10 +10,10 @@
 
 /* A tensor of a block of units. */
 typedef struct update {
-  size_t count, states;         /* in vectors */
-  vec *w;                       /* [count] */
-  vec *state[MNO_STATES_MOST];  /* [count] */
-  const vec *gradient;          /* [count], normalised */
+  size_t count, states;        /* in vectors */
+  vec *w;                      /* [count] */
+  vec *state[MNO_STATES_MOST]; /* [count] */
+  const vec *gradient;         /* [count], normalised */
   real rate;
   const real *knob;
 } update;
@@ -22,7 +22,7 @@ typedef vec formula(vec w, vec g, real rate, const real *knob, vec *state);
 
 INLINE void update_with(formula *apply, const update *u) {
   for (size_t i = 0; i < u->count; i++) {
-    vec state[MNO_STATES_MOST];
+    vec state[MNO_STATES_MOST] = {{0}};
     for (size_t j = 0; j < u->states; j++) state[j] = u->state[j][i];
     u->w[i] = apply(u->w[i], u->gradient[i], u->rate, u->knob, state);
     for (size_t j = 0; j < u->states; j++) u->state[j][i] = state[j];
@@ -31,7 +31,7 @@ INLINE void update_with(formula *apply, const update *u) {
 
 typedef void updater(const update *u);
 
-#define UPDATE(name) \
+#define UPDATE(name)                                                                                                        \
   static void update_##name(const update *u) { update_with(name##_apply, u); }
 MNO_OPTIMIZER_LIST(UPDATE)
 #undef UPDATE

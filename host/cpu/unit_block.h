@@ -40,7 +40,7 @@ INLINE void evaluate(mno_activation activation, bool keep, size_t count, vec *co
 static void evaluate_unit(const network *n, size_t count, vec *const *kept) {
   const bool keep = n->slope == MNO_SLOPE_KEPT;
   switch (n->problem->activation) {
-#define CASE(name, text, odd) \
+#define CASE(name, text, odd)                                                                                               \
   case name: evaluate(name, keep, count, kept); return;
     MNO_ACTIVATION_LIST(CASE)
 #undef CASE
