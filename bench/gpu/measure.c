@@ -53,8 +53,7 @@ static int setting_make(setting *s, size_t D, int64_t M, int64_t L, size_t N, si
                        .instance = instance,
                        .step_count = all_steps ? K + 1 : 1,
                        .step = step,
-                       .output = true,
-                       .weights = all_steps ? MNO_WEIGHTS_INITIAL : MNO_WEIGHTS_NONE};
+                       .recording = {.output = true, .weights = all_steps ? MNO_WEIGHTS_INITIAL : MNO_WEIGHTS_NONE}};
   return 0;
 }
 
@@ -89,7 +88,7 @@ static int report(const mno_error *err) {
 static int floors(size_t D, size_t M, size_t L, size_t N, double count, mno_precision precision) {
   mno_error err;
   mno_shape s;
-  const mno_dimensions n = {D, M, N, L, D_OUT};
+  const mno_dimensions n = {D, M, N, L, D_OUT, 0};
   if (mno_shape_choose(&n, precision, true, &s, &err) != MNO_OK) return report(&err);
   const mno_step_model model = mno_shape_model(&s);
   mno_fit_on_card fit = {.seconds = mno_shape_seconds(&s) * count};

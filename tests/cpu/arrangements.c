@@ -52,9 +52,7 @@ static mno_record *trained_on(const training *t, const shape *s, mno_problem *pr
                    .instance = &instance,
                    .step_count = K + 1,
                    .step = steps,
-                   .output = true,
-                   .embedding = true,
-                   .weights = MNO_WEIGHTS_BOTH};
+                   .recording = {.output = true, .embedding = true, .weights = MNO_WEIGHTS_BOTH}};
   atomic_int halt = 0;
   mno_cpu_batch batch = {.plan = &plan,
                          .problem = problem,
