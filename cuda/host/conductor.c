@@ -87,22 +87,32 @@ static mno_status product(work *w, mno_product_kind kind, operands of, mno_error
   return w->c->api->product(w->gemm, &p, err);
 }
 
-static char *weights_of(const work *w, int layer, int is_v) {
-  const mno_shape *s = &w->args.shape;
-  return w->args.batch + w->args.at.weights +
-         (2 * (size_t)layer + (size_t)is_v) * (size_t)s->M * (size_t)w->args.at.ld_d * (size_t)s->bytes;
+/* The block's last tensor; those before it are the inputs. */
+static int output_of(const work *w) { return w->args.shape.tensors - 1; }
+
+/* The index-th array [M][ld_d], [N][ld_d] or [N][ld_m] behind a place. */
+static char *array_of(const work *w, size_t at, int length, int lead, size_t index) {
+  return w->args.batch + at + index * (size_t)length * (size_t)lead * (size_t)w->args.shape.bytes;
 }
-static char *state_of(const work *w, int layer) {
+static char *weights_of(const work *w, int l, int tensor) {
   const mno_shape *s = &w->args.shape;
-  return w->args.batch + w->args.at.states + (size_t)layer * (size_t)s->N * (size_t)w->args.at.ld_d * (size_t)s->bytes;
+  return array_of(w, w->args.at.weights, s->M, w->args.at.ld_d, (size_t)l * (size_t)s->rows + (size_t)tensor);
 }
-static char *projection_of(const work *w, int layer) {
-  const mno_shape *s = &w->args.shape;
-  return w->args.batch + w->args.at.p +
-         (s->kept ? (size_t)layer : 0) * (size_t)s->N * (size_t)w->args.at.ld_m * (size_t)s->bytes;
+static char *gradient_of(const work *w, int tensor) {
+  return array_of(w, w->args.at.gradients, w->args.shape.M, w->args.at.ld_d, (size_t)tensor);
 }
-static char *t_of(const work *w) { return w->args.batch + w->args.at.t; }
-static char *q_of(const work *w) { return w->args.batch + w->args.at.q; }
+static char *state_of(const work *w, int l) {
+  return array_of(w, w->args.at.states, w->args.shape.N, w->args.at.ld_d, (size_t)l);
+}
+static char *units_of(const work *w, size_t at, size_t index) {
+  return array_of(w, at, w->args.shape.N, w->args.at.ld_m, index);
+}
+static char *projection_of(const work *w, int l, int input) {
+  const size_t layers = w->args.shape.kept ? (size_t)l : 0;
+  return units_of(w, w->args.at.p, layers * (size_t)output_of(w) + (size_t)input);
+}
+static char *t_of(const work *w) { return units_of(w, w->args.at.t, 0); }
+static char *g_of(const work *w, int input) { return units_of(w, w->args.at.g, (size_t)input); }
 static char *b_of(const work *w) { return w->args.batch + w->args.at.b; }
 
 /* alpha/(L M) */
@@ -115,36 +125,47 @@ static mno_status project(work *w, const char *weights, const char *field, char 
 }
 
 static mno_status project_inputs(work *w, int l, mno_error *err) {
-  return project(w, weights_of(w, l, 0), state_of(w, l), projection_of(w, l), err);
+  for (int i = 0; i < output_of(w); i++) TRY(project(w, weights_of(w, l, i), state_of(w, l), projection_of(w, l, i), err));
+  return MNO_OK;
 }
 
-/* h of layer l + 1 = h + alpha/(L M) v rho(p) */
+/* h of layer l + 1 = h + alpha/(L M) v s(p) */
 static mno_status layer_forward(work *w, int l, mno_error *err) {
   TRY(project_inputs(w, l, err));
   TRY(map(w, MNO_MAP_ACTIVATE, l, 0, err));
-  const operands of = {
-      .A = weights_of(w, l, 1), .B = t_of(w), .scale = step_of(w), .add = state_of(w, l), .to = state_of(w, l + 1)};
-  return product(w, MNO_PRODUCT_COMBINE, of, err);
+  return product(w, MNO_PRODUCT_COMBINE,
+                 (operands){.A = weights_of(w, l, output_of(w)),
+                            .B = t_of(w),
+                            .scale = step_of(w),
+                            .add = state_of(w, l),
+                            .to = state_of(w, l + 1)},
+                 err);
 }
 
-/* The gradient of a tensor as a product onto its weights. */
-static mno_status update(work *w, int l, int is_v, const char *field, const char *of_units, mno_error *err) {
-  const double rate = mno_problem_rate(w->problem, 0, (size_t)is_v);
-  char *const weights = weights_of(w, l, is_v);
-  const operands of = {.A = field, .B = of_units, .scale = -rate, .add = weights, .to = weights};
+/* The normalised gradient of a tensor: onto its weights, if updates are products, or where MNO_MAP_UPDATE finds it. */
+static mno_status gradient(work *w, int l, int tensor, const char *field, const char *of_units, mno_error *err) {
+  operands of = {.A = field, .B = of_units, .scale = 1, .to = gradient_of(w, tensor)};
+  if (w->args.shape.fused) {
+    of.scale = -mno_problem_rate(w->problem, 0, (size_t)tensor);
+    of.add = of.to = weights_of(w, l, tensor);
+  }
   return product(w, MNO_PRODUCT_GRADIENT, of, err);
 }
 
-/* The updates are the products themselves: v's before b moves on, u's after b has used the old u. last: no layer comes after
+/* The output's gradient before b moves on, those of the inputs after b has used the old weights. last: no layer comes after
  * this one, so b need not move. */
 static mno_status layer_backward(work *w, int l, bool last, mno_error *err) {
+  const int output = output_of(w);
   if (!w->args.shape.kept) TRY(project_inputs(w, l, err));
-  TRY(project(w, weights_of(w, l, 1), b_of(w), q_of(w), err));
+  TRY(project(w, weights_of(w, l, output), b_of(w), g_of(w, 0), err));
   TRY(map(w, MNO_MAP_BACK, l, 0, err));
-  TRY(update(w, l, 1, b_of(w), t_of(w), err));
-  const operands of = {.A = weights_of(w, l, 0), .B = q_of(w), .scale = step_of(w), .add = b_of(w), .to = b_of(w)};
-  if (!last) TRY(product(w, MNO_PRODUCT_COMBINE, of, err));
-  return update(w, l, 0, state_of(w, l), q_of(w), err);
+  TRY(gradient(w, l, output, b_of(w), t_of(w), err));
+  for (int i = 0; i < output && !last; i++) {
+    const operands of = {.A = weights_of(w, l, i), .B = g_of(w, i), .scale = step_of(w), .add = b_of(w), .to = b_of(w)};
+    TRY(product(w, MNO_PRODUCT_COMBINE, of, err));
+  }
+  for (int i = 0; i < output; i++) TRY(gradient(w, l, i, state_of(w, l), g_of(w, i), err));
+  return w->args.shape.fused ? MNO_OK : map(w, MNO_MAP_UPDATE, l, 0, err);
 }
 
 static mno_status forward(work *w, mno_error *err) {
@@ -157,12 +178,13 @@ static mno_status forward(work *w, mno_error *err) {
 static mno_status backward(work *w, mno_error *err) {
   TRY(map(w, MNO_MAP_ADJOINT, 0, 0, err));
   for (int l = w->args.shape.L - 1; l >= 0; l--) TRY(layer_backward(w, l, l == 0, err));
-  return MNO_OK;
+  return w->args.shape.fused ? MNO_OK : map(w, MNO_MAP_STEP, 0, 0, err);
 }
 
-/* Every kind of call once, at once, on whatever lies in the memory: algorithms are chosen and their code is loaded, which
- * must not happen while a graph is recorded. */
+/* Every kind of call once, at once, on whatever lies in the memory (but for the number of the step): algorithms are chosen
+ * and their code is loaded, which must not happen while a graph is recorded. */
 static mno_status warm_up(work *w, mno_error *err) {
+  TRY(map(w, MNO_MAP_START, 0, 0, err));
   TRY(layer_forward(w, 0, err));
   TRY(layer_backward(w, 0, false, err));
   return w->c->api->wait(w->gemm, err);

@@ -364,6 +364,7 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
   s.trainer = n->trainer;
   s.tensors = (int32_t)trainer->block->tensors;
   s.rows = s.tensors * (int32_t)(1 + trainer->optimizer->states);
+  s.fused = trainer->optimizer->fuses;
   s.bytes = precision == MNO_F64 ? 8 : 4;
   const size_t chunks = ceil_div(n->N, MNO_CHUNK), row = n->D | 1, unit = (size_t)s.rows * row * (size_t)s.bytes;
   const size_t state = chunks * n->D * 16 * (size_t)s.bytes; /* a bound */
@@ -425,14 +426,17 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
 }
 
 /* G: bytes beyond the second-level cache and within it; flops at 85% of the peak, less what tiles of 128 waste at the edges;
- * calls of 2 us, 2 batches in flight. */
+ * calls of 2 us, 2 batches in flight. Products: one forward and two
+ * backward for each tensor. */
 static mno_step_model batch_model(const mno_shape *s) {
-  const double D = s->D, M = s->M, N = s->N, L = s->L, e = s->bytes, calls = s->kept ? 8 : 9;
-  const double outer = 6 * D * M + 2 * N * D + (s->kept ? 2 * N * M : 0), inner = 8 * D * M + 8 * N * D + 12 * N * M;
+  const double D = s->D, M = s->M, N = s->N, L = s->L, e = s->bytes, tensors = s->tensors, inputs = tensors - 1;
+  const double products = 3 * tensors + (s->kept ? 0 : inputs), calls = products + (s->fused ? 2 : 3);
+  const double outer = (tensors + 2 * s->rows) * D * M + 2 * N * D + (s->kept ? 2 * inputs * N * M : 0);
+  const double inner = (s->fused ? 4 : 6) * tensors * D * M + tensors * (4 * N * D + 6 * N * M);
   const double edge_m = M / (128.0 * (double)ceil_div((size_t)s->M, 128)),
                edge_n = N / (128.0 * (double)ceil_div((size_t)s->N, 128));
   return (mno_step_model){.memory = L * e * (outer / bandwidth + inner / cache),
-                          .issue = L * (s->kept ? 12 : 14) * N * D * M / (0.85 * flops * edge_m * edge_n),
+                          .issue = L * 2 * products * N * D * M / (0.85 * flops * edge_m * edge_n),
                           .latency = L * calls * 2e-6 / (2 * s->group)};
 }
 
@@ -482,12 +486,6 @@ double mno_shape_seconds(const mno_shape *shape) {
   return max(model.memory, max(model.issue, model.latency));
 }
 
-/* Kernel G is written for two tensors and for updates that are products onto the weights. */
-static bool served_by_products(const mno_dimensions *n) {
-  const mno_trainer *trainer = mno_trainer_at(n->trainer);
-  return n->N >= MNO_PRODUCTS_LEAST && trainer->block == &mno_block_perceptron && trainer->optimizer->fuses;
-}
-
 /* Seconds of a step of one instance on the reference card filled with them, with one rank or all to a team. */
 static double least_seconds(const mno_shape *s) {
   const double one = mno_shape_seconds(s);
@@ -522,7 +520,7 @@ static mno_status choose(const mno_dimensions *dimensions, mno_precision precisi
     const mno_candidate *candidate = &mno_candidates[i];
     mno_shape made;
     if (candidate->portions > 1) continue;
-    if (candidate->kernel == MNO_KERNEL_GEMM && (!products || !served_by_products(dimensions))) continue;
+    if (candidate->kernel == MNO_KERNEL_GEMM && (!products || dimensions->N < MNO_PRODUCTS_LEAST)) continue;
     if (candidate->kernel == MNO_KERNEL_LANES && (height_of(dimensions->D) == 0 || dimensions->N > 32)) continue;
     if (mno_shape_make(dimensions, precision, candidate, &made, err) != MNO_OK) {
       status = err ? err->status : MNO_ERR_BACKEND;

@@ -57,7 +57,7 @@ inline void run_total_on_host(const mno_field_args &args) {
   }
 }
 
-template <class T> void run_map_as(mno_map map, const mno_gemm_args &args) {
+template <class Block, class Optimizer, class T> void run_map_as(mno_map map, const mno_gemm_args &args) {
   const uint64_t size = mno_map_size(map, &args), odd = 2 * (size / 3) + 1; /* a permutation when prime to size */
   uint64_t a = odd, b = size;
   while (b) {
@@ -65,12 +65,18 @@ template <class T> void run_map_as(mno_map map, const mno_gemm_args &args) {
     a = b, b = rest;
   }
   for (int instance = args.shape.group - 1; instance >= 0; instance--) {
-    const Maps<T> body(args, (uint32_t)instance);
+    const Maps<T, Block, Optimizer> body(args, (uint32_t)instance);
     for (uint64_t e = 0; e < size; e++) body.run(map, a == 1 ? (e * odd + 1) % size : size - 1 - e);
   }
 }
 inline void run_map_on_host(mno_map map, const mno_gemm_args &args) {
-  args.shape.bytes == 4 ? run_map_as<float>(map, args) : run_map_as<double>(map, args);
+  static void (*const maps[][2])(mno_map, const mno_gemm_args &) = {
+#define MNO_RUN(name, other)                                                                                                \
+  {run_map_as<block::name, optimizer::other, float>, run_map_as<block::name, optimizer::other, double>},
+      MNO_TRAINER_LIST(MNO_RUN)
+#undef MNO_RUN
+  };
+  maps[args.shape.trainer][args.shape.bytes == 8](map, args);
 }
 
 template <class T> void multiply_as(const mno_product &p) {
