@@ -5,12 +5,12 @@
  * that one, for what is left when another ended the program. */
 #include "test.h"
 
-#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
 #include "host/engine.h"
 #include "host/shape.h"
 #include "limit/ensemble.h"
+#include "problem.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -205,13 +205,13 @@ static bool same_record(const sample *s, const mno_record *card, const mno_recor
     const char *name;
     const double *card, *host;
     size_t count;
-  } array[] = {{"u0", card->u0, host->u0, w},
-               {"v0", card->v0, host->v0, w},
+  } array[] = {{"u0", card->initial[MNO_U], host->initial[MNO_U], w},
+               {"v0", card->initial[MNO_V], host->initial[MNO_V], w},
                {"output", card->output, host->output, S * p->N * p->d_out},
                {"embedding", card->embedding, host->embedding, S * p->N * p->D},
                {"loss", card->loss, host->loss, S},
-               {"u", card->u, host->u, w},
-               {"v", card->v, host->v, w}};
+               {"u", card->final[MNO_U], host->final[MNO_U], w},
+               {"v", card->final[MNO_V], host->final[MNO_V], w}};
   bool counted = false;
   if (card->outcome != host->outcome) {
     if (differs(p->activation)) printf("%s: outcome %d on the card, %d on the host\n", now, card->outcome, host->outcome);
@@ -456,7 +456,8 @@ static void cloud_case(const mno_engine engine[2], const cloud *c, mno_precision
   mno_reduction reduction;
   assert_ok(mno_reduction_new(&p, c->full, &reduction, &err));
   const size_t r = reduction.r, n = c->m * p.N * r, z = c->particles * 2 * r, count = n * (3 + r) + z;
-  double *h = problem_normals(77, PROBLEM_FLAT, MNO_TENSOR_X, 1, 2 * n, 1), *out[2] = {calloc(count, sizeof *h), calloc(count, sizeof *h)};
+  double *h = problem_normals(77, PROBLEM_FLAT, MNO_TENSOR_X, 1, 2 * n, 1),
+         *out[2] = {calloc(count, sizeof *h), calloc(count, sizeof *h)};
   snprintf(now, sizeof now, "F, D %zu, N %zu, %zu coordinates, %zu nodes of %zu particles, %s, %s", c->D, c->N, r, c->m,
            c->particles, mno_precision_name(precision), mno_activation_name(activation));
   case_begins();
