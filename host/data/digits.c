@@ -1,4 +1,4 @@
-#include "data/data.h"
+#include "data/sources.h"
 
 #include "core/memory.h"
 

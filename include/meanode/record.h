@@ -36,7 +36,7 @@ typedef struct mno_record {
 } mno_record;
 
 /* The arrays of a record, as one table that the record's memory, the store and the reader share. To record one more
- * quantity: add a member above and its line to the table in host/core/record.c. */
+ * quantity: add a member above and its line to the table in host/record/record.c. */
 typedef enum mno_dimension {
   MNO_DIMENSION_NONE, /* ends the list */
   MNO_DIMENSION_STEP,
