@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "core/memory.h"
+#include "plan/problem.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -94,9 +95,13 @@ static void print_what(const mno_plan *plan) {
   print_integers("D", &sweep->model.D);
   print_reals("; alpha", &sweep->model.alpha);
   if (sweep->data.seed.count > 1) printf("; %zu draws of the data", sweep->data.seed.count);
-  printf("\n             N %zu, inputs %zu, targets %zu; %s, %s loss, %zu steps\n", p->N, p->d_in, p->d_out,
+  printf("\n             N %zu, inputs %zu, targets %zu; %s, %s loss, %zu steps", p->N, p->d_in, p->d_out,
          mno_activation_name(p->activation), mno_loss_name(p->loss), p->K);
-  printf("instances    %zu: ", plan->instance_count);
+  mno_parameter parameter;
+  for (size_t i = 0; mno_problem_parameter(p, i, &parameter); i++)
+    if (parameter.implied && !mno_parameter_is_implied(p, &parameter))
+      printf(", %s %s", parameter.name, mno_parameter_name(p, &parameter));
+  printf("\ninstances    %zu: ", plan->instance_count);
   print_integers("L", &sweep->sweep.L);
   print_integers("; M", &sweep->sweep.M);
   printf("; %zu seed%s", sweep->sweep.seed_count, sweep->sweep.seed_count == 1 ? "" : "s");
