@@ -272,22 +272,29 @@ static mno_status read_numbers(const mno_reader *r, const mno_rule *rule, const 
   return MNO_OK;
 }
 
-/* Values and marks of a list that may be a grid: 8 bytes each, an int64_t or a double as the rule's type says. */
-static mno_status read_values(const mno_reader *r, const mno_rule *rule, const mno_node *node, size_t *count, void **value,
-                              mno_mark **mark) {
+/* Values and marks of a list that may be a grid, into an mno_integers or mno_reals. */
+static mno_status read_values(const mno_reader *r, const mno_rule *rule, const mno_node *node, void *list) {
+  mno_integers *integers = rule->type == MNO_RULE_INTEGERS ? list : NULL;
+  mno_reals *reals = integers ? NULL : list;
   entry *e = NULL;
-  size_t length = 0;
-  mno_status status = read_numbers(r, rule, node, true, false, &e, &length);
+  size_t count = 0;
+  mno_status status = read_numbers(r, rule, node, true, false, &e, &count);
   if (status != MNO_OK) return status;
-  *value = mno_alloc(length, sizeof e->key);
-  *mark = mno_alloc(length, sizeof **mark);
-  *count = *value && *mark ? length : 0;
-  for (size_t i = 0; i < *count; i++) {
-    memcpy((char *)*value + i * sizeof e->key, &e[i].key, sizeof e->key);
-    (*mark)[i] = e[i].node->mark;
+  mno_mark *mark = mno_alloc(count, sizeof *mark);
+  if (integers)
+    *integers = (mno_integers){count, mno_alloc(count, sizeof *integers->value), mark};
+  else
+    *reals = (mno_reals){count, mno_alloc(count, sizeof *reals->value), mark};
+  bool made = mark && (integers ? integers->value != NULL : reals->value != NULL);
+  for (size_t i = 0; i < count && made; i++) {
+    mark[i] = e[i].node->mark;
+    if (integers)
+      integers->value[i] = e[i].key;
+    else
+      reals->value[i] = e[i].real;
   }
   free(e);
-  return *count ? MNO_OK : mno_fail_memory(r->err, length * sizeof e->key, "a list");
+  return made ? MNO_OK : mno_fail_memory(r->err, count * sizeof e->key, "a list");
 }
 
 static mno_status read_seeds(const mno_reader *r, const mno_rule *rule, const mno_node *node) {
@@ -362,7 +369,8 @@ mno_status mno_read_value(const mno_reader *r, const mno_rule *rule, const mno_n
   case MNO_RULE_REAL: {
     entry number;
     mno_status status = read_number(r, rule, node, &number);
-    if (status == MNO_OK) memcpy(value, &number.key, sizeof number.key); /* an int64_t, or a double by its bits */
+    if (status == MNO_OK && rule->type == MNO_RULE_REAL) *(double *)value = number.real;
+    if (status == MNO_OK && rule->type == MNO_RULE_INTEGER) *(int64_t *)value = number.key;
     return status;
   }
   case MNO_RULE_FLAG: return read_flag(r, rule, node, value);
@@ -388,20 +396,8 @@ mno_status mno_read_value(const mno_reader *r, const mno_rule *rule, const mno_n
     return status;
   }
   case MNO_RULE_TEXT: return read_text(r, rule, node, value);
-  case MNO_RULE_INTEGERS: {
-    mno_integers *list = value;
-    void *values = NULL;
-    mno_status status = read_values(r, rule, node, &list->count, &values, &list->mark);
-    list->value = values;
-    return status;
-  }
-  case MNO_RULE_REALS: {
-    mno_reals *list = value;
-    void *values = NULL;
-    mno_status status = read_values(r, rule, node, &list->count, &values, &list->mark);
-    list->value = values;
-    return status;
-  }
+  case MNO_RULE_INTEGERS:
+  case MNO_RULE_REALS: return read_values(r, rule, node, value);
   case MNO_RULE_LIMITS: return read_limits(r, rule, node);
   case MNO_RULE_SEEDS: return read_seeds(r, rule, node);
   default: return read_steps(r, rule, node);

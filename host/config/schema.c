@@ -18,7 +18,8 @@ static const mno_choice limits_or_none_list[] = {MNO_LIMIT_KIND_LIST(MNO_CHOICE)
 static const mno_choices limits_or_none = {MNO_LIMIT_KINDS + 1, limits_or_none_list};
 
 /* Names of the documentation that no folder computes yet, by owner. */
-static const char *const documented[][4] = {
+enum { DOCUMENTED = 4 };
+static const char *const documented[][DOCUMENTED] = {
     [MNO_OWNER_BLOCK] = {"attention"}, [MNO_OWNER_OPTIMIZER] = {"sgd", "momentum", "adam"}};
 
 #define AT(member) offsetof(mno_sweep, member)
@@ -153,8 +154,9 @@ static void list_names(mno_owner owner, mno_choices *choices, mno_choice list[MN
   choices->choice = list;
   for (size_t i = 0; i < MNO_NAMES_MOST && holder_at(owner, i, &h); i++)
     list[choices->count++] = (mno_choice){h.name, (int)i};
-  for (const char *const *name = documented[owner]; *name && choices->count < MNO_NAMES_MOST; name++)
-    if (!mno_choice_named(choices, *name, &known)) list[choices->count++] = (mno_choice){*name, MNO_NOT_COMPUTED};
+  for (size_t i = 0; i < DOCUMENTED && documented[owner][i] && choices->count < MNO_NAMES_MOST; i++)
+    if (!mno_choice_named(choices, documented[owner][i], &known))
+      list[choices->count++] = (mno_choice){documented[owner][i], MNO_NOT_COMPUTED};
 }
 
 /* The text with the name in the place of every "*". */
