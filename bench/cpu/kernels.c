@@ -1,9 +1,9 @@
 /* Times the training kernels of one core on one shape:
- *   bench_cpu f64|f32 D M L N [K [layout [isa [threads]]]]
- * Best of several batches; prints GF/s of the K steps (12 N D M L flops each: the difference between a training of K steps
- * and one of none), the same for the whole training with its draws, and milliseconds per step and instance.
- *   bench_cpu peak
- * prints the peak of the fused multiply-adds, and of v tanh, as this processor runs them. */
+ *   bench_cpu f64|f32 D M L N [K [arrangement [isa [threads [seconds]]]]]
+ * Best of several batches, at least three and that long (1); prints GF/s of the K steps (12 N D M L flops each: the
+ * difference between a training of K steps and one of none), the same for the whole training with its draws, and
+ * milliseconds per step and instance. bench_cpu peak prints the peak of the fused multiply-adds, and of v tanh, as this
+ * processor runs them. */
 #include "cpu/cpu.h"
 
 #include "core/memory.h"
@@ -26,12 +26,13 @@ static double *normals(size_t count, uint32_t tensor, double scale) {
   return x;
 }
 
-static timing measure(const mno_cpu_kernels *kernels, mno_cpu_layout layout, mno_problem *problem, mno_precision precision,
-                      size_t M, size_t L, size_t K, int threads, void *arena) {
+static timing measure(const mno_cpu_kernels *kernels, mno_cpu_arrangement arrangement, mno_problem *problem,
+                      mno_precision precision, size_t M, size_t L, size_t K, int threads, double seconds_least,
+                      void *arena) {
   problem->K = K;
   mno_instance instance[MNO_CPU_LANES];
   int64_t step[1] = {(int64_t)K};
-  size_t count = layout == MNO_CPU_SL ? (size_t)kernels->lanes : 1;
+  size_t count = arrangement == MNO_SEEDS_ON_LANES ? (size_t)kernels->lanes : 1;
   mno_plan plan = {.precision = precision,
                    .problem_count = 1,
                    .problem = problem,
@@ -43,7 +44,7 @@ static timing measure(const mno_cpu_kernels *kernels, mno_cpu_layout layout, mno
   atomic_int halt = 0;
   timing best = {INFINITY, count};
   double total = 0;
-  for (int repeat = 0; repeat < 3 || (total < 1.0 && repeat < 200); repeat++) {
+  for (int repeat = 0; repeat < 3 || (total < seconds_least && repeat < 200); repeat++) {
     mno_cpu_batch batch = {.plan = &plan,
                            .problem = problem,
                            .L = L,
@@ -58,7 +59,7 @@ static timing measure(const mno_cpu_kernels *kernels, mno_cpu_layout layout, mno
       if (mno_record_new(&plan, i, &batch.record[i], NULL) != MNO_OK) exit(1);
     }
     double start = mno_now();
-    if (kernels->train(&batch, layout) != MNO_OK) exit(1);
+    if (kernels->train(&batch, arrangement) != MNO_OK) exit(1);
     double seconds = mno_now() - start;
     total += seconds;
     if (seconds < best.seconds) best.seconds = seconds;
@@ -69,8 +70,8 @@ static timing measure(const mno_cpu_kernels *kernels, mno_cpu_layout layout, mno
 
 /* tanh per nanosecond of data in the first-level cache. */
 static double tanh_rate(mno_precision precision) {
-  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(precision);
-  return kernels ? kernels->tanh_rate() : NAN;
+  const char *isa = mno_cpu_isa();
+  return isa ? mno_cpu_numbers_named(precision, isa)->tanh_rate() : NAN;
 }
 
 int main(int argc, char **argv) {
@@ -80,17 +81,19 @@ int main(int argc, char **argv) {
     return 0;
   }
   if (argc < 6) {
-    fprintf(stderr, "usage: bench_cpu f64|f32 D M L N [K [layout [isa]]] | bench_cpu peak\n");
+    fprintf(stderr, "usage: bench_cpu f64|f32 D M L N [K [arrangement [isa]]] | bench_cpu peak\n");
     return 2;
   }
   mno_precision precision = strcmp(argv[1], "f32") == 0 ? MNO_F32 : MNO_F64;
   size_t D = (size_t)atol(argv[2]), M = (size_t)atol(argv[3]), L = (size_t)atol(argv[4]), N = (size_t)atol(argv[5]),
          K = argc > 6 ? (size_t)atol(argv[6]) : 15;
-  const mno_cpu_kernels *kernels = argc > 8 && strcmp(argv[8], "auto") != 0 ? mno_cpu_kernels_named(precision, argv[8])
-                                                                            : mno_cpu_kernels_choose(precision);
+  const char *isa = argc > 8 && strcmp(argv[8], "auto") != 0 ? argv[8] : mno_cpu_isa();
+  const mno_block *block = mno_block_named("perceptron");
+  const mno_cpu_kernels *kernels = isa ? mno_cpu_kernels_named(precision, block, isa) : NULL;
   if (!kernels) return 1;
-  mno_cpu_layout layout = argc > 7 && strcmp(argv[7], "auto") != 0 ? (mno_cpu_layout)atoi(argv[7])
-                                                                   : mno_cpu_layout_choose(D, M, L, N, precision);
+  mno_cpu_arrangement arrangement = argc > 7 && strcmp(argv[7], "auto") != 0
+                                        ? (mno_cpu_arrangement)atoi(argv[7])
+                                        : mno_cpu_arrangement_choose(D, M, L, N, precision);
   enum { WIDTH = 5 };
   mno_problem problem = {.N = N,
                          .d_in = WIDTH,
@@ -98,7 +101,7 @@ int main(int argc, char **argv) {
                          .D = D,
                          .K = K,
                          .alpha = 1,
-                         .block = mno_block_named("perceptron"),
+                         .block = block,
                          .optimizer = mno_optimizer_named("gd"),
                          .sigma = {1, 1},
                          .eta = {1, 1},
@@ -109,17 +112,18 @@ int main(int argc, char **argv) {
   problem.w_embed = normals(D * WIDTH, MNO_TENSOR_W_EMBED, 1 / sqrt(WIDTH));
   problem.w_unembed = normals(D * WIDTH, MNO_TENSOR_W_UNEMBED, sqrt(WIDTH));
   int threads = argc > 9 ? atoi(argv[9]) : 1;
-  size_t bytes = kernels->bytes(&problem, L, M, layout, 0);
+  double least = argc > 10 ? atof(argv[10]) : 1;
+  size_t bytes = kernels->bytes(&problem, L, M, arrangement, 0);
   void *arena = mno_cpu_pages_new(&bytes);
   if (!arena) return 1;
-  timing full = measure(kernels, layout, &problem, precision, M, L, K, threads, arena),
-         none = measure(kernels, layout, &problem, precision, M, L, 0, threads, arena);
+  timing full = measure(kernels, arrangement, &problem, precision, M, L, K, threads, least, arena),
+         none = measure(kernels, arrangement, &problem, precision, M, L, 0, threads, least, arena);
   double pass = 4.0 * (double)(N * D * M * L) * (double)full.instances, k = (double)K;
   printf("%s %-8s %s D %zu M %zu L %zu N %zu: steps %.1f GF/s, whole %.1f GF/s, %.4f ms per step and instance, %.1f MiB\n",
-         argv[1], kernels->name,
-         layout == MNO_CPU_SL   ? "SL"
-         : layout == MNO_CPU_ML ? "ML"
-                                : "NL",
+         argv[1], isa,
+         arrangement == MNO_SEEDS_ON_LANES   ? "SL"
+         : arrangement == MNO_UNITS_ON_LANES ? "ML"
+                                             : "NL",
          D, M, L, N, 3 * pass * k / (full.seconds - none.seconds) / 1e9, pass * (3 * k + 1) / full.seconds / 1e9,
          (full.seconds - none.seconds) / k / (double)full.instances * 1e3, (double)bytes / 0x1p20);
   mno_cpu_pages_free(arena, bytes);

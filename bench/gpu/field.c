@@ -102,7 +102,8 @@ static int time_passes(size_t nodes, size_t particles, size_t D, mno_precision p
     for (int k = 0; k < 2 && status == MNO_OK; k++) {
       for (int i = 0; i < REPEATS; i++) {
         const double start = mno_now();
-        mno_ensemble_pass(&e, k ? NULL : h, k ? NULL : b, h, b, F, k ? NULL : G, k ? J : NULL);
+        mno_ensemble_pass(&e, k ? (mno_particle_pass){.h = h, .b = b, .F = F, .J = J}
+                                : (mno_particle_pass){.old_h = h, .old_b = b, .h = h, .b = b, .F = F, .G = G});
         took[i] = mno_now() - start;
       }
       qsort(took, REPEATS, sizeof *took, by_value);
@@ -125,9 +126,10 @@ static void count(int phase, double start) {
   atomic_fetch_add(&spent[phase], (long long)(1e9 * (mno_now() - start)));
   atomic_fetch_add(&calls[phase], 1);
 }
-static mno_status timed_create(const mno_engine *engine, const mno_room *room, mno_particles **particles, mno_error *err) {
+static mno_status timed_create(const mno_engine *engine, const mno_particle_request *request, mno_particles **particles,
+                               mno_error *err) {
   const double start = mno_now();
-  const mno_status status = mno_engine_cuda.create(engine, room, particles, err);
+  const mno_status status = mno_engine_cuda.create(engine, request, particles, err);
   count(CREATING, start);
   return status;
 }

@@ -1,6 +1,7 @@
 /* Elementary functions from additions, products and fma only: no division, no special-function unit, no library, so that
  * host and device give the same bits. Errors against the exact value, measured over each function's range by the tests:
  * at most 4 units in the last place (sin: while |x| < 2^20; gelu, silu and softplus: of the larger of |rho(p)| and |p|/64).
+ * The CPU kernels have others (host/cpu/vmath.h); host/core/coefficients.py makes the coefficients of both.
  */
 #ifndef MNO_CUDA_ELEMENTARY_H
 #define MNO_CUDA_ELEMENTARY_H

@@ -1,7 +1,9 @@
 #include "host/engine.h"
 
+#include "block/block.h"
 #include "core/memory.h"
 #include "host/field_shape.h"
+#include "optimizer/optimizer.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@ typedef struct plan {
 } plan;
 
 struct mno_particles {
-  mno_room room;
+  mno_particle_request holds;
   const mno_device_api *api;
   mno_device *device;
   mno_device_info info;
@@ -28,8 +30,8 @@ struct mno_particles {
   int weighed; /* the weights are in memory */
 };
 
-static mno_field_shape shape_of(const mno_room *room, mno_field_results results) {
-  return mno_field_shape_make(room->problem->N, room->r, room->particles, room->precision, results);
+static mno_field_shape shape_of(const mno_particle_request *request, mno_field_results results) {
+  return mno_field_shape_make(request->problem->N, request->r, request->particles, request->precision, results);
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -45,9 +47,9 @@ static size_t take(size_t *at, size_t bytes) {
   return here;
 }
 
-static plan plan_of(const mno_room *room, const mno_device_info *info) {
-  const mno_field_shape g = shape_of(room, MNO_FIELD_FG), j = shape_of(room, MNO_FIELD_FJ);
-  const size_t m = room->m, r = room->r;
+static plan plan_of(const mno_particle_request *request, const mno_device_info *info) {
+  const mno_field_shape g = shape_of(request, MNO_FIELD_FG), j = shape_of(request, MNO_FIELD_FJ);
+  const size_t m = request->m, r = request->r;
   const size_t fields = mno_field_field_bytes(&g, m), outputs = m * larger(g.outputs, j.outputs) * sizeof(double);
   plan at = {0};
   take(&at.arena, mno_field_state_bytes(&g, m));
@@ -81,7 +83,7 @@ static mno_status memory(const mno_engine *engine, size_t *bytes, int *places, m
   return status;
 }
 
-static size_t bytes(const mno_room *room) { return plan_of(room, NULL).arena; }
+static size_t bytes(const mno_particle_request *request) { return plan_of(request, NULL).arena; }
 
 static void destroy(mno_particles *p) {
   if (p->device) p->api->close(p->device, NULL); /* every result has been waited for; what is lost shows in the next call */
@@ -98,24 +100,30 @@ static mno_status settle(mno_particles *p, mno_error *err) {
     if (status == MNO_OK && (i == 0 || info.memory_free > p->info.memory_free)) p->info = info, best = i;
   }
   if (status != MNO_OK) return status;
-  p->at = plan_of(&p->room, &p->info);
+  p->at = plan_of(&p->holds, &p->info);
   if (p->at.arena > p->info.memory_free)
     return mno_fail(err, MNO_ERR_MEMORY,
                     "out of memory: %zu particles at %zu depth nodes in %zu coordinates (%s) need %.3g GiB on the card %s, "
                     "%.3g GiB are free; set limit.particles, limit.nodes or limit.memory lower, free memory on the card "
                     "(nvidia-smi shows who uses it), or use --backend cpu",
-                    p->room.particles, p->room.m, p->room.r, mno_precision_name(p->room.precision),
+                    p->holds.particles, p->holds.m, p->holds.r, mno_precision_name(p->holds.precision),
                     (double)p->at.arena / 0x1p30, p->info.name, (double)p->info.memory_free / 0x1p30);
   return p->api->open(best, p->at.arena, p->at.pinned, &p->device, err);
 }
 
-static mno_status create(const mno_engine *engine, const mno_room *room, mno_particles **particles, mno_error *err) {
+static mno_status create(const mno_engine *engine, const mno_particle_request *request, mno_particles **particles,
+                         mno_error *err) {
   mno_particles *p = mno_alloc(1, sizeof *p);
   if (!p) return mno_fail_memory(err, sizeof *p, "the particles of the Mean ODE");
-  p->room = *room;
+  p->holds = *request;
   p->api = engine->context;
   mno_status status = MNO_OK;
-  if (room->particles > INT32_MAX)
+  if (request->problem->block != &mno_block_perceptron || request->problem->optimizer != &mno_optimizer_gd)
+    status = mno_fail(err, MNO_ERR_BACKEND,
+                      "the CUDA kernels know particles of block perceptron with optimizer gd, not of %s "
+                      "with %s; use --backend cpu",
+                      mno_block_name(request->problem->block), mno_optimizer_name(request->problem->optimizer));
+  else if (request->particles > INT32_MAX)
     status = mno_fail(err, MNO_ERR_BACKEND, "the CUDA kernels take up to 2^31 particles per node; use --backend cpu");
   pthread_mutex_lock(&placing);
   if (status == MNO_OK) status = settle(p, err);
@@ -137,14 +145,14 @@ static void put(size_t element, void *array, size_t index, double value) {
     ((float *)array)[index] = (float)value;
 }
 
-static size_t element_of(const mno_particles *p) { return p->room.precision == MNO_F64 ? 8 : 4; }
+static size_t element_of(const mno_particles *p) { return p->holds.precision == MNO_F64 ? 8 : 4; }
 
 static mno_status weigh(mno_particles *p, const double *weight, mno_error *err) {
-  const mno_field_shape s = shape_of(&p->room, MNO_FIELD_NONE);
+  const mno_field_shape s = shape_of(&p->holds, MNO_FIELD_NONE);
   const size_t count = (size_t)s.tiles * MNO_FIELD_LANES, element = element_of(p);
   void *packed = mno_alloc(count, element);
   if (!packed) return mno_fail_memory(err, count * element, "the weights of the particles");
-  for (size_t n = 0; n < p->room.particles; n++) put(element, packed, n, weight[n]);
+  for (size_t n = 0; n < p->holds.particles; n++) put(element, packed, n, weight[n]);
   mno_status status = p->api->upload(p->device, arena(p, p->at.weight), packed, count * element, err);
   free(packed);
   p->weighed = 1;
@@ -153,7 +161,7 @@ static mno_status weigh(mno_particles *p, const double *weight, mno_error *err) 
 
 static mno_status draw(mno_particles *p, const mno_initial *initial, mno_error *err) {
   const mno_sobol *sobol = initial->sobol;
-  const size_t m = p->room.m, r = p->room.r, tabled = sobol->tabled;
+  const size_t m = p->holds.m, r = p->holds.r, tabled = sobol->tabled;
   const struct {
     size_t at;
     const void *from;
@@ -182,7 +190,7 @@ static mno_status draw(mno_particles *p, const mno_initial *initial, mno_error *
 /* Fields [count][N][r] in the layout and precision of the kernel: [count][groups][r][h, b][pitch], padded with zeros. */
 static void pack(const mno_particles *p, const mno_field_shape *s, size_t count, const double *h, const double *b,
                  char *to) {
-  const size_t N = p->room.problem->N, r = p->room.r;
+  const size_t N = p->holds.problem->N, r = p->holds.r;
   memset(to, 0, mno_field_field_bytes(s, count));
   for (size_t j = 0; j < count; j++)
     for (size_t i = 0; i < N; i++)
@@ -194,12 +202,12 @@ static void pack(const mno_particles *p, const mno_field_shape *s, size_t count,
 }
 
 static mno_status launch(mno_particles *p, const mno_particle_pass *pass, int keep, mno_error *err) {
-  const mno_problem *problem = p->room.problem;
+  const mno_problem *problem = p->holds.problem;
   const mno_field_results results = !pass->h  ? MNO_FIELD_NONE
                                     : pass->J ? MNO_FIELD_FJ
                                     : pass->G ? MNO_FIELD_FG
                                               : MNO_FIELD_F;
-  const mno_field_shape s = shape_of(&p->room, results);
+  const mno_field_shape s = shape_of(&p->holds, results);
   char *pinned = p->api->pinned(p->device);
   mno_field_args args = {.shape = s,
                          .draw = p->draw,
@@ -208,9 +216,9 @@ static mno_status launch(mno_particles *p, const mno_particle_pass *pass, int ke
                          .partial = (double *)arena(p, p->at.partial),
                          .result = (double *)(pinned + p->at.pinned_result),
                          .scratch = arena(p, p->at.scratch),
-                         .weight_of_all = 1 / (double)p->room.particles,
-                         .step_u = -problem->eta[MNO_U] / problem->alpha,
-                         .step_v = -problem->eta[MNO_V] / problem->alpha,
+                         .weight_of_all = 1 / (double)p->holds.particles,
+                         .step_u = -mno_problem_rate(problem, pass->step, MNO_U),
+                         .step_v = -mno_problem_rate(problem, pass->step, MNO_V),
                          .inverse_D = 1 / (double)problem->D,
                          .first = (uint32_t)pass->first,
                          .count = (uint32_t)pass->count,
@@ -234,7 +242,7 @@ static mno_status launch(mno_particles *p, const mno_particle_pass *pass, int ke
   mno_status ended = p->api->wait(p->device, status == MNO_OK ? err : NULL); /* also after a failure: nothing runs on */
   if (status == MNO_OK) status = ended;
   if (status != MNO_OK || results == MNO_FIELD_NONE) return status;
-  const size_t n = problem->N * p->room.r, second = results == MNO_FIELD_FJ ? n * p->room.r : n;
+  const size_t n = problem->N * p->holds.r, second = results == MNO_FIELD_FJ ? n * p->holds.r : n;
   double *other = results == MNO_FIELD_FJ ? pass->J : pass->G;
   for (size_t j = 0; j < pass->count; j++) {
     memcpy(pass->F + j * n, args.result + j * s.outputs, n * sizeof(double));
@@ -246,14 +254,14 @@ static mno_status launch(mno_particles *p, const mno_particle_pass *pass, int ke
 /* Drawn particles into memory. */
 static mno_status keep(mno_particles *p, mno_error *err) {
   if (!p->drawn) return MNO_OK;
-  const mno_particle_pass nothing = {.count = p->room.m};
+  const mno_particle_pass nothing = {.count = p->holds.m};
   mno_status status = launch(p, &nothing, 1, err);
   if (status == MNO_OK) p->drawn = 0;
   return status;
 }
 
 static mno_status pass(mno_particles *p, const mno_particle_pass *pass, mno_error *err) {
-  const int all = pass->count == p->room.m;
+  const int all = pass->count == p->holds.m;
   if (!pass->h && !pass->old_h) return MNO_OK;
   mno_status status = pass->old_h && !all ? keep(p, err) : MNO_OK;
   if (status == MNO_OK) status = launch(p, pass, 0, err);
@@ -263,24 +271,24 @@ static mno_status pass(mno_particles *p, const mno_particle_pass *pass, mno_erro
 
 /* Particles [particles][2][r] to and from the tiles of a node. */
 static size_t place(const mno_particles *p, size_t particle, size_t e) {
-  return (particle / MNO_FIELD_LANES * 2 * p->room.r + e) * MNO_FIELD_LANES + particle % MNO_FIELD_LANES;
+  return (particle / MNO_FIELD_LANES * 2 * p->holds.r + e) * MNO_FIELD_LANES + particle % MNO_FIELD_LANES;
 }
 
 static mno_status move(mno_particles *p, size_t node, const double *in, double *out, mno_error *err) {
-  const mno_field_shape s = shape_of(&p->room, MNO_FIELD_NONE);
+  const mno_field_shape s = shape_of(&p->holds, MNO_FIELD_NONE);
   const size_t size = mno_field_state_bytes(&s, 1), element = element_of(p);
   char *tiles = mno_alloc(1, size);
   if (!tiles) return mno_fail_memory(err, size, "the particles of a node");
   mno_status status = keep(p, err);
-  for (size_t n = 0; in && n < p->room.particles; n++)
-    for (size_t e = 0; e < 2 * p->room.r; e++) put(element, tiles, place(p, n, e), in[n * 2 * p->room.r + e]);
+  for (size_t n = 0; in && n < p->holds.particles; n++)
+    for (size_t e = 0; e < 2 * p->holds.r; e++) put(element, tiles, place(p, n, e), in[n * 2 * p->holds.r + e]);
   if (status == MNO_OK)
     status = in ? p->api->upload(p->device, arena(p, node * size), tiles, size, err)
                 : p->api->download(p->device, tiles, arena(p, node * size), size, err);
-  for (size_t n = 0; status == MNO_OK && out && n < p->room.particles; n++)
-    for (size_t e = 0; e < 2 * p->room.r; e++) {
+  for (size_t n = 0; status == MNO_OK && out && n < p->holds.particles; n++)
+    for (size_t e = 0; e < 2 * p->holds.r; e++) {
       const size_t at = place(p, n, e);
-      out[n * 2 * p->room.r + e] = element == 8 ? ((double *)tiles)[at] : (double)((float *)tiles)[at];
+      out[n * 2 * p->holds.r + e] = element == 8 ? ((double *)tiles)[at] : (double)((float *)tiles)[at];
     }
   free(tiles);
   return status;

@@ -6,11 +6,16 @@
  *   h^l = h^{l-1} + alpha/(L M) sum_j v s(p_0, .., p_{A-1}),       p_a = <w_a, h>/D
  *   b^{l-1} = b^l + alpha/(L M) sum_j sum_a w_a g_a,               g_a = (ds/dp_a) q,   q = <v, b>/D
  *   normalised gradients, summed over the samples:  of w_a  h g_a,   of v  b s
- * The formula is unit.h in the block's folder (see formula.h); loops over units, samples and depth know nothing of it. */
+ * The formula is NAME_unit in unit.h of the block's folder (see formula.h), beside the number NAME_tensors; loops over
+ * units, samples and depth know nothing of it. */
 #ifndef MNO_BLOCK_BLOCK_H
 #define MNO_BLOCK_BLOCK_H
 
-#include "meanode/plan.h"
+#include "meanode/model.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* One array of weights [L][M][D]. Initial entries are N(0, sigma^2 D) with the problem's sigma of this tensor. */
 typedef struct mno_tensor_spec {
@@ -20,6 +25,14 @@ typedef struct mno_tensor_spec {
   bool flips;            /* is it what sweep.pairs: antithetic turns the sign of? */
 } mno_tensor_spec;
 
+/* How the slopes ds/dp_a are had when the backward pass needs them. */
+typedef enum mno_slope_rule {
+  MNO_SLOPE_KEPT, /* the forward pass keeps them */
+  MNO_SLOPE_TANH, /* 1 - s^2 */
+  MNO_SLOPE_STEP, /* 1 where s > 0, else 0 */
+  MNO_SLOPE_ONE
+} mno_slope_rule;
+
 struct mno_block {
   const char *name; /* in configurations and files */
   size_t tensors;
@@ -27,6 +40,7 @@ struct mno_block {
 
   /* s and its slopes ds/dp_a [tensors - 1] at projections p [tensors - 1]; in double, to rounding. */
   void (*unit)(mno_activation activation, const double *p, double *s, double *slope);
+  mno_slope_rule (*slope)(mno_activation activation); /* NULL: kept */
 };
 
 /* All blocks [*count], in the order of the documentation. */

@@ -16,8 +16,10 @@
 #define RHO mno_formula_rho
 
 static inline double mno_formula_rho(mno_activation activation, double p, double *slope) {
-  *slope = mno_activation_derivative(activation, 1, p);
-  return mno_activation_derivative(activation, 0, p);
+  double d[4];
+  mno_activation_derivatives(activation, p, d);
+  *slope = d[1];
+  return d[0];
 }
 
 #endif

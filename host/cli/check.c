@@ -147,7 +147,7 @@ void mno_print_note(const mno_plan *plan) {
   }
 }
 
-mno_status mno_print_plan(const mno_plan *plan, const char *backend_name, int threads, mno_error *err) {
+static mno_status print_plan(const mno_plan *plan, const char *backend_name, int threads, mno_error *err) {
   const mno_backend *backend = NULL;
   char device[256] = "";
   print_what(plan);
@@ -187,6 +187,21 @@ mno_status mno_print_plan(const mno_plan *plan, const char *backend_name, int th
   return mno_run_fits(plan, backend, NULL, 0, threads, err);
 }
 
+int mno_check(const char *config, mno_precision precision, const char *backend, int threads) {
+  mno_error err = {0};
+  mno_sweep *sweep = NULL;
+  mno_plan *plan = NULL;
+  mno_status status = mno_sweep_load(config, &sweep, &err);
+  if (status == MNO_OK) status = mno_plan_build(sweep, precision, &plan, &err);
+  if (status == MNO_OK) mno_print_note(plan);
+  if (status == MNO_OK) status = mno_limit_check(plan, &err);
+  if (status == MNO_OK) status = print_plan(plan, backend, threads, &err);
+  int code = status == MNO_OK ? 0 : mno_report("check", status, &err);
+  mno_plan_free(plan);
+  mno_sweep_free(sweep);
+  return code;
+}
+
 int mno_command_check(int argc, char **argv) {
   enum { BACKEND = 256, PRECISION, THREADS };
   static const struct option options[] = {{"backend", required_argument, NULL, BACKEND},
@@ -196,22 +211,18 @@ int mno_command_check(int argc, char **argv) {
                                           {0}};
   const char *backend = NULL;
   mno_precision precision = MNO_F64;
-  long threads = 0;
-  char *end;
+  int threads = 0, picked;
   optind = 1;
   opterr = 0;
   for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
     switch (option) {
     case BACKEND: backend = optarg; break;
     case PRECISION:
-      if (strcmp(optarg, "f32") != 0 && strcmp(optarg, "f64") != 0)
-        return mno_usage("check", "--precision \"%s\": not one of f64, f32", optarg);
-      precision = strcmp(optarg, "f32") == 0 ? MNO_F32 : MNO_F64;
+      if (!mno_option_choice("check", "--precision", &mno_precisions, &picked)) return 2;
+      precision = (mno_precision)picked;
       break;
     case THREADS:
-      threads = strtol(optarg, &end, 10);
-      if (end == optarg || *end || threads < 1 || threads > 4096)
-        return mno_usage("check", "--threads \"%s\": not a number from 1 to 4096", optarg);
+      if (!mno_option_threads("check", &threads)) return 2;
       break;
     case 'h': return mno_help("check");
     default: return mno_usage_option("check", option, argv);
@@ -219,16 +230,5 @@ int mno_command_check(int argc, char **argv) {
   }
   if (optind == argc) return mno_usage("check", "which configuration?");
   if (optind < argc - 1) return mno_usage("check", "one configuration at a time, not also %s", argv[optind + 1]);
-  mno_error err = {0};
-  mno_sweep *sweep = NULL;
-  mno_plan *plan = NULL;
-  mno_status status = mno_sweep_load(argv[optind], &sweep, &err);
-  if (status == MNO_OK) status = mno_plan_build(sweep, precision, &plan, &err);
-  if (status == MNO_OK) mno_print_note(plan);
-  if (status == MNO_OK) status = mno_limit_check(plan, &err);
-  if (status == MNO_OK) status = mno_print_plan(plan, backend, (int)threads, &err);
-  int code = status == MNO_OK ? 0 : mno_report("check", status, &err);
-  mno_plan_free(plan);
-  mno_sweep_free(sweep);
-  return code;
+  return mno_check(argv[optind], precision, backend, threads);
 }

@@ -1,76 +1,95 @@
 #include "meanode/model.h"
 
+#include "core/choice.h"
+
 #include <math.h>
 
-static const struct {
-  const char *name;
-  int odd;
-} activations[] = {
-#define MNO_ACTIVATION_ROW(name, text, odd) [name] = {text, odd},
-    MNO_ACTIVATION_LIST(MNO_ACTIVATION_ROW)
-#undef MNO_ACTIVATION_ROW
-};
+MNO_CHOICES(mno_activations, MNO_ACTIVATION_LIST)
+MNO_CHOICES(mno_losses, MNO_LOSS_LIST)
+MNO_CHOICES(mno_precisions, MNO_PRECISION_LIST)
 
-const char *mno_activation_name(mno_activation activation) { return activations[activation].name; }
-int mno_activation_is_odd(mno_activation activation) { return activations[activation].odd; }
-const char *mno_precision_name(mno_precision precision) { return precision == MNO_F32 ? "f32" : "f64"; }
-const char *mno_loss_name(mno_loss loss) { return loss == MNO_SQUARED ? "squared" : "cross-entropy"; }
+const char *mno_activation_name(mno_activation activation) { return mno_choice_name(&mno_activations, activation); }
+const char *mno_precision_name(mno_precision precision) { return mno_choice_name(&mno_precisions, precision); }
+const char *mno_loss_name(mno_loss loss) { return mno_choice_name(&mno_losses, loss); }
 
-/* Derivatives of the standard normal distribution function: Phi^(order). */
-static double normal_cdf(int order, double p) {
-  double density = exp(-p * p / 2) / sqrt(2 * M_PI);
-  switch (order) {
-  case 0: return 0.5 * erfc(-p * M_SQRT1_2);
-  case 1: return density;
-  case 2: return -p * density;
-  default: return (p * p - 1) * density;
-  }
+int mno_activation_is_odd(mno_activation activation) {
+#define ODD(name, text, odd) [name] = (odd),
+  static const int odd[] = {MNO_ACTIVATION_LIST(ODD)};
+#undef ODD
+  return odd[activation];
 }
 
-/* Derivatives of the logistic function. */
-static double logistic(int order, double p) {
-  double s = 1 / (1 + exp(-p)), d = s / (1 + exp(p));
-  switch (order) {
-  case 0: return s;
-  case 1: return d;
-  case 2: return d * (1 - 2 * s);
-  default: return d * (1 - 6 * d);
+/* Phi, the standard normal distribution function, and its derivatives. */
+static void normal_cdf(double p, double d[4]) {
+  double density = exp(-p * p / 2) / sqrt(2 * M_PI);
+  d[0] = 0.5 * erfc(-p * M_SQRT1_2);
+  d[1] = density;
+  d[2] = -p * density;
+  d[3] = (p * p - 1) * density;
+}
+
+/* The logistic function and its derivatives. */
+static void logistic(double p, double d[4]) {
+  double s = 1 / (1 + exp(-p)), slope = s / (1 + exp(p));
+  d[0] = s;
+  d[1] = slope;
+  d[2] = slope * (1 - 2 * s);
+  d[3] = slope * (1 - 6 * slope);
+}
+
+/* d = f -> p f and its derivatives: p f^(n) + n f^(n-1) */
+static void times_p(double p, double d[4]) {
+  for (int order = 3; order >= 0; order--) d[order] = p * d[order] + (order > 0 ? order * d[order - 1] : 0);
+}
+
+void mno_activation_derivatives(mno_activation activation, double p, double d[4]) {
+  switch (activation) {
+  case MNO_TANH: {
+    double c = 1 / cosh(p);
+    d[0] = tanh(p);
+    d[1] = c * c;
+    d[2] = -2 * d[0] * d[1];
+    d[3] = d[1] * (4 - 6 * d[1]);
+    return;
+  }
+  case MNO_ERF:
+    d[0] = erf(p);
+    d[1] = M_2_SQRTPI * exp(-p * p);
+    d[2] = -2 * p * d[1];
+    d[3] = (4 * p * p - 2) * d[1];
+    return;
+  case MNO_GELU:
+    normal_cdf(p, d);
+    times_p(p, d);
+    return;
+  case MNO_SILU:
+    logistic(p, d);
+    times_p(p, d);
+    return;
+  case MNO_SOFTPLUS: {
+    double slopes[4];
+    logistic(p, slopes);
+    d[0] = (p > 0 ? p : 0) + log1p(exp(-fabs(p)));
+    for (int order = 1; order < 4; order++) d[order] = slopes[order - 1];
+    return;
+  }
+  case MNO_SIN:
+    d[0] = sin(p);
+    d[1] = cos(p);
+    d[2] = -d[0];
+    d[3] = -d[1];
+    return;
+  default: /* relu is the identity or zero */
+    d[0] = activation != MNO_RELU || p > 0 ? p : 0;
+    d[1] = activation != MNO_RELU || p > 0;
+    d[2] = d[3] = 0;
   }
 }
 
 double mno_activation_derivative(mno_activation activation, int order, double p) {
-  switch (activation) {
-  case MNO_TANH: {
-    double t = tanh(p), c = 1 / cosh(p), d = c * c;
-    switch (order) {
-    case 0: return t;
-    case 1: return d;
-    case 2: return -2 * t * d;
-    default: return d * (4 - 6 * d);
-    }
-  }
-  case MNO_ERF: {
-    double d = M_2_SQRTPI * exp(-p * p);
-    switch (order) {
-    case 0: return erf(p);
-    case 1: return d;
-    case 2: return -2 * p * d;
-    default: return (4 * p * p - 2) * d;
-    }
-  }
-  case MNO_GELU: return p * normal_cdf(order, p) + (order > 0 ? order * normal_cdf(order - 1, p) : 0);
-  case MNO_SILU: return p * logistic(order, p) + (order > 0 ? order * logistic(order - 1, p) : 0);
-  case MNO_RELU: return order == 0 ? (p > 0 ? p : 0) : order == 1 ? (p > 0 ? 1 : 0) : 0;
-  case MNO_SOFTPLUS: return order == 0 ? (p > 0 ? p : 0) + log1p(exp(-fabs(p))) : logistic(order - 1, p);
-  case MNO_SIN:
-    switch (order) {
-    case 0: return sin(p);
-    case 1: return cos(p);
-    case 2: return -sin(p);
-    default: return -cos(p);
-    }
-  default: return order == 0 ? p : order == 1 ? 1 : 0;
-  }
+  double d[4];
+  mno_activation_derivatives(activation, p, d);
+  return d[order];
 }
 
 double mno_loss_value(mno_loss loss, size_t N, size_t d_out, const double *f, const double *y, double *gradient) {

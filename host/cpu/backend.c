@@ -10,21 +10,20 @@
 #include <sys/mman.h>
 
 /* Flops per second and thread that the time model assumes: only ratios matter. */
-static double model_rate(const mno_cpu_kernels *kernels, mno_cpu_layout layout) {
+static double model_rate(const mno_cpu_kernels *kernels, mno_cpu_arrangement arrangement) {
   double peak = kernels->lanes * 2 * 3e9;
-  return layout == MNO_CPU_SL ? 0.55 * peak : 0.65 * peak;
+  return arrangement == MNO_SEEDS_ON_LANES ? 0.55 * peak : 0.65 * peak;
 }
 
 typedef struct batch_plan {
   size_t first, count; /* range of sorted rows */
-  mno_cpu_layout layout;
+  mno_cpu_arrangement arrangement;
   size_t bytes;
   double seconds;
 } batch_plan;
 
 typedef struct work {
   const mno_job *job;
-  const mno_cpu_kernels *kernels;
   int team;     /* threads that there are for each batch */
   size_t *rows; /* sorted so that a batch is a range */
   batch_plan *batch;
@@ -40,17 +39,22 @@ static const mno_problem *problem_of(const mno_plan *plan, size_t row) {
   return &plan->problem[plan->instance[row].problem];
 }
 
-static mno_cpu_layout layout_of(const mno_plan *plan, size_t row) {
+/* NULL if MEANODE_ISA asks for what there is not. */
+static const mno_cpu_kernels *kernels_of(const mno_plan *plan, size_t row) {
+  return mno_cpu_kernels_choose(plan->precision, problem_of(plan, row)->block);
+}
+
+static mno_cpu_arrangement arrangement_of(const mno_plan *plan, size_t row) {
   const mno_problem *p = problem_of(plan, row);
   const mno_instance *i = &plan->instance[row];
-  return mno_cpu_layout_choose(p->D, (size_t)i->M, (size_t)i->L, p->N, plan->precision);
+  return mno_cpu_arrangement_choose(p->D, (size_t)i->M, (size_t)i->L, p->N, plan->precision);
 }
 
 static mno_status cpu_probe(char *description, size_t size) {
-  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(MNO_F64);
-  if (!kernels) {
+  const char *isa = mno_cpu_isa();
+  if (!isa) {
     mno_error err;
-    mno_status status = mno_cpu_kernels_missing(&err);
+    mno_status status = mno_cpu_isa_missing(&err);
     snprintf(description, size, "%.200s", err.message);
     return status;
   }
@@ -60,20 +64,20 @@ static mno_status cpu_probe(char *description, size_t size) {
   while (file && fgets(line, sizeof line, file))
     if (sscanf(line, "model name : %127[^\n]", model) == 1) break;
   if (file) fclose(file);
-  snprintf(description, size, "%s, %d cores, %s", model, mno_core_count(), kernels->name);
+  snprintf(description, size, "%s, %d cores, %s", model, mno_core_count(), isa);
   return MNO_OK;
 }
 
 static size_t arena_bytes(const mno_plan *plan, size_t row) {
-  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(plan->precision);
+  const mno_cpu_kernels *kernels = kernels_of(plan, row);
   const mno_instance *i = &plan->instance[row];
-  return kernels ? kernels->bytes(problem_of(plan, row), (size_t)i->L, (size_t)i->M, layout_of(plan, row), 0) : 0;
+  return kernels ? kernels->bytes(problem_of(plan, row), (size_t)i->L, (size_t)i->M, arrangement_of(plan, row), 0) : 0;
 }
 
 /* Instances that share a batch. */
 static size_t batch_most(const mno_plan *plan, size_t row) {
-  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(plan->precision);
-  if (!kernels || layout_of(plan, row) != MNO_CPU_SL) return 1;
+  const mno_cpu_kernels *kernels = kernels_of(plan, row);
+  if (!kernels || arrangement_of(plan, row) != MNO_SEEDS_ON_LANES) return 1;
   const mno_sweep *sweep = plan->sweep;
   size_t lanes = (size_t)kernels->lanes;
   return sweep && !sweep->sweep.pairs && sweep->sweep.seed_count < lanes ? sweep->sweep.seed_count : lanes;
@@ -84,10 +88,11 @@ static size_t cpu_memory(const mno_plan *plan, size_t row) {
 }
 
 static size_t cpu_helper(const mno_plan *plan, size_t row) {
-  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(plan->precision);
+  const mno_cpu_kernels *kernels = kernels_of(plan, row);
   const mno_problem *p = problem_of(plan, row);
   const size_t L = (size_t)plan->instance[row].L, M = (size_t)plan->instance[row].M;
-  return kernels && mno_cpu_team_choose(p->D, M, p->N, 2) > 1 ? kernels->helper_bytes(p, L, M, layout_of(plan, row)) : 0;
+  return kernels && mno_cpu_team_choose(p->D, M, p->N, 2) > 1 ? kernels->helper_bytes(p, L, M, arrangement_of(plan, row))
+                                                              : 0;
 }
 
 /* The working sets of all threads and their records. */
@@ -116,9 +121,9 @@ static mno_status cpu_fits(const mno_plan *plan, const size_t *rows, size_t coun
 }
 
 static double cpu_seconds(const mno_plan *plan, size_t row) {
-  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(plan->precision);
+  const mno_cpu_kernels *kernels = kernels_of(plan, row);
   if (!kernels) return 0;
-  return mno_instance_flops(problem_of(plan, row), &plan->instance[row]) / model_rate(kernels, layout_of(plan, row));
+  return mno_instance_flops(problem_of(plan, row), &plan->instance[row]) / model_rate(kernels, arrangement_of(plan, row));
 }
 
 static const mno_plan *sorting; /* qsort has no context; guarded by sort_lock */
@@ -146,15 +151,15 @@ static void make_batches(work *w) {
   pthread_mutex_unlock(&sort_lock);
   for (size_t i = 0; i < w->job->count;) {
     const mno_instance *first = &plan->instance[w->rows[i]];
-    mno_cpu_layout layout = layout_of(plan, w->rows[i]);
-    size_t most = layout == MNO_CPU_SL ? (size_t)w->kernels->lanes : 1, n = 1;
+    mno_cpu_arrangement arrangement = arrangement_of(plan, w->rows[i]);
+    size_t most = arrangement == MNO_SEEDS_ON_LANES ? (size_t)kernels_of(plan, w->rows[i])->lanes : 1, n = 1;
     while (n < most && i + n < w->job->count) {
       const mno_instance *other = &plan->instance[w->rows[i + n]];
       if (other->problem != first->problem || other->L != first->L || other->M != first->M) break;
       n++;
     }
     w->batch[w->batch_count++] =
-        (batch_plan){i, n, layout, arena_bytes(plan, w->rows[i]), cpu_seconds(plan, w->rows[i]) * (double)most};
+        (batch_plan){i, n, arrangement, arena_bytes(plan, w->rows[i]), cpu_seconds(plan, w->rows[i]) * (double)most};
     i += n;
   }
   qsort(w->batch, w->batch_count, sizeof *w->batch, compare_batches);
@@ -220,7 +225,7 @@ static mno_status run_batch(work *w, const batch_plan *b, arena *a, mno_error *e
     status = mno_record_new(plan, w->rows[b->first + i], &batch.record[i], err);
   }
   double start = mno_now();
-  if (status == MNO_OK) status = w->kernels->train(&batch, b->layout);
+  if (status == MNO_OK) status = kernels_of(plan, w->rows[b->first])->train(&batch, b->arrangement);
   double seconds = (mno_now() - start) / (double)b->count;
   for (size_t i = 0; i < b->count; i++) {
     if (status != MNO_OK) {
@@ -249,8 +254,8 @@ static void *worker(void *context) {
 }
 
 static mno_status cpu_run(const mno_job *job, mno_error *err) {
-  work w = {.job = job, .kernels = mno_cpu_kernels_choose(job->plan->precision), .lock = PTHREAD_MUTEX_INITIALIZER};
-  if (!w.kernels) return mno_cpu_kernels_missing(err);
+  work w = {.job = job, .lock = PTHREAD_MUTEX_INITIALIZER};
+  if (!mno_cpu_isa()) return mno_cpu_isa_missing(err);
   if (job->count == 0) return MNO_OK;
   int threads = job->threads > 0 ? job->threads : mno_core_count();
   w.rows = mno_alloc(job->count, sizeof *w.rows);

@@ -1,4 +1,4 @@
-/* Seams inside the CPU backend: batches, and the kernel sets compiled once per instruction set and precision. */
+/* Seams inside the CPU backend: batches, and the kernels compiled once per instruction set, precision and block. */
 #ifndef MNO_CPU_CPU_H
 #define MNO_CPU_CPU_H
 
@@ -9,13 +9,13 @@
 
 enum { MNO_CPU_LANES = 16 }; /* the most instances that one batch can hold */
 
-/* How an instance lies in memory; see the file of that name. */
-typedef enum mno_cpu_layout {
-  MNO_CPU_SL, /* seeds on lanes: a batch of instances that differ in seed or draw */
-  MNO_CPU_ML, /* units on lanes: one instance */
-  MNO_CPU_NL, /* samples on lanes: one instance */
-  MNO_CPU_LAYOUTS
-} mno_cpu_layout;
+/* How an instance lies in memory; see the file of that name in arrangements/. */
+typedef enum mno_cpu_arrangement {
+  MNO_SEEDS_ON_LANES,   /* a batch of instances that differ in seed or draw */
+  MNO_UNITS_ON_LANES,   /* one instance */
+  MNO_SAMPLES_ON_LANES, /* one instance */
+  MNO_CPU_ARRANGEMENTS
+} mno_cpu_arrangement;
 
 /* Instances of one problem, L and M that are trained together. */
 typedef struct mno_cpu_batch {
@@ -30,39 +30,45 @@ typedef struct mno_cpu_batch {
   void *arena;                                 /* 64-byte aligned, kernels->bytes(...) */
 } mno_cpu_batch;
 
+/* The training kernels of a block. */
 typedef struct mno_cpu_kernels {
-  const char *name; /* "avx512", "avx2", "portable" */
-  int lanes;        /* numbers in a vector */
+  int lanes; /* numbers in a vector */
 
-  /* Working set of a batch in that layout, with the batch's state_bytes. */
-  size_t (*bytes)(const mno_problem *problem, size_t L, size_t M, mno_cpu_layout layout, size_t state_bytes);
+  /* Working set of a batch in that arrangement, with the batch's state_bytes. */
+  size_t (*bytes)(const mno_problem *problem, size_t L, size_t M, mno_cpu_arrangement arrangement, size_t state_bytes);
 
   /* What each further thread of a team takes, with the default of state_bytes. */
-  size_t (*helper_bytes)(const mno_problem *problem, size_t L, size_t M, mno_cpu_layout layout);
+  size_t (*helper_bytes)(const mno_problem *problem, size_t L, size_t M, mno_cpu_arrangement arrangement);
 
   /* Trains the batch and fills its records. Returns MNO_OK, or MNO_INTERRUPTED if stop was seen. */
-  mno_status (*train)(const mno_cpu_batch *batch, mno_cpu_layout layout);
+  mno_status (*train)(const mno_cpu_batch *batch, mno_cpu_arrangement arrangement);
+} mno_cpu_kernels;
 
-  /* What the kernels compute with, number by number: rho and rho' at p, and the draws of meanode/random.h. */
+/* What the kernels compute with, number by number: rho and rho' at p, and the draws of meanode/random.h. */
+typedef struct mno_cpu_numbers {
   void (*activate)(mno_activation activation, size_t count, const double *p, double *value, double *slope);
   double (*tanh_rate)(void); /* tanh per nanosecond, for the benchmark's bound */
   void (*normals)(uint64_t seed, uint32_t tensor, uint32_t layer, uint32_t unit, size_t count, double *out);
   void (*words)(uint64_t seed, uint32_t tensor, uint32_t layer, uint32_t unit, uint32_t block, uint32_t words[4]);
-} mno_cpu_kernels;
+} mno_cpu_numbers;
 
-/* The kernels of a precision for this processor. MEANODE_ISA=avx512|avx2|portable in the environment asks for a lesser
- * instruction set; NULL if this processor or build lacks it. */
-const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision);
-
-/* The same by name; NULL if there are none. */
-const mno_cpu_kernels *mno_cpu_kernels_named(mno_precision precision, const char *isa);
+/* The instruction set that runs: the best of this processor and build ("avx512", "avx2", "portable"), or what MEANODE_ISA in
+ * the environment asks for; NULL if this processor or build lacks that. */
+const char *mno_cpu_isa(void);
 
 /* Fails with MNO_ERR_BACKEND: MEANODE_ISA asks for what this processor or build lacks, and which sets there are. */
-mno_status mno_cpu_kernels_missing(mno_error *err);
+mno_status mno_cpu_isa_missing(mno_error *err);
 
-/* A pure function of the shape and the precision. Layouts add up in different orders, so that an instance's bits depend on
- * this choice and on the instruction set (lanes), but on neither batch, threads nor place in the sweep. */
-mno_cpu_layout mno_cpu_layout_choose(size_t D, size_t M, size_t L, size_t N, mno_precision precision);
+/* The kernels of a precision and block for that instruction set; NULL if it is missing. */
+const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision, const mno_block *block);
+
+/* The same for an instruction set by name; NULL if this processor or build lacks it. */
+const mno_cpu_kernels *mno_cpu_kernels_named(mno_precision precision, const mno_block *block, const char *isa);
+const mno_cpu_numbers *mno_cpu_numbers_named(mno_precision precision, const char *isa);
+
+/* A pure function of the shape and the precision. Arrangements add up in different orders, so that an instance's bits depend
+ * on this choice and on the instruction set (lanes), but on neither batch, threads nor place in the sweep. */
+mno_cpu_arrangement mno_cpu_arrangement_choose(size_t D, size_t M, size_t L, size_t N, mno_precision precision);
 
 /* How many of `wanted` threads are worth setting to one batch: they meet twice a layer and step. Also a pure function. */
 int mno_cpu_team_choose(size_t D, size_t M, size_t N, int wanted);

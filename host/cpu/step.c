@@ -1,4 +1,5 @@
 #include "cpu/cpu.h"
+#include "readout/readout.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,13 +21,7 @@ bool mno_cpu_step_end(const mno_plan *plan, mno_record *record, size_t k, const 
                       double *gradient) {
   const mno_problem *p = &plan->problem[plan->instance[record->row].problem];
   size_t N = p->N, D = p->D, d_out = p->d_out;
-  memset(f, 0, N * d_out * sizeof *f);
-  for (size_t i = 0; i < N; i++) {
-    for (size_t d = 0; d < D; d++)
-      for (size_t o = 0; o < d_out; o++) f[i * d_out + o] += p->w_unembed[d * d_out + o] * h[i * D + d];
-    for (size_t o = 0; o < d_out; o++) f[i * d_out + o] /= (double)D;
-  }
-  double loss = mno_loss_value(p->loss, N, d_out, f, p->y, gradient);
+  double loss = mno_readout_loss(p, D, p->w_unembed, h, f, gradient);
   if (!isfinite(loss)) {
     record->outcome = MNO_INSTANCE_DIVERGED;
     return false;
@@ -37,12 +32,6 @@ bool mno_cpu_step_end(const mno_plan *plan, mno_record *record, size_t k, const 
     memcpy(record->output + (size_t)s * N * d_out, f, N * d_out * sizeof *f);
     memcpy(record->embedding + (size_t)s * N * D, h, N * D * sizeof *h);
   }
-  if (b)
-    for (size_t i = 0; i < N; i++)
-      for (size_t d = 0; d < D; d++) {
-        double sum = 0;
-        for (size_t o = 0; o < d_out; o++) sum += p->w_unembed[d * d_out + o] * gradient[i * d_out + o];
-        b[i * D + d] = sum;
-      }
+  if (b) mno_readout_adjoint(p, D, p->w_unembed, gradient, b);
   return true;
 }

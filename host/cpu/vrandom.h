@@ -37,7 +37,7 @@ INLINE void v_box_muller(uvec w0, uvec w1, vec *z0, vec *z1) {
   vec v = __builtin_convertvector((ivec)(rest >> 16), vec) * 0x1p-16f +
           (__builtin_convertvector((ivec)(rest & 0xffff), vec) + 0.5f) * 0x1p-32f;
   vec near_one = -2 * v / (2 - v), s = near_one * 0.5f, w = s * s; /* 2 atanh(s), s = -v / (2 - v) */
-  vec log_near = near_one + near_one * (w * POLY(w, 0.3333333327f, 0.200000628f, 0.1427519848f, 0.1167097169f));
+  vec log_near = near_one + near_one * (w * POLY(w, LOG));
   vec log_u = v_select(v_lt(v, v_set1(0.25f)), log_near, v_log(u));
   vec r = v_sqrt(-2 * log_u);
   ivec q = (ivec)((w1 + 0x20000000u) >> 30);

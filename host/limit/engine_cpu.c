@@ -10,7 +10,7 @@
 #include <string.h>
 
 struct mno_particles {
-  mno_room room;
+  mno_particle_request holds;
   const mno_kernel *kernel;
   size_t tiles;  /* per node */
   void *state;   /* [m][tiles][2][r][width] u, v */
@@ -29,10 +29,10 @@ static size_t tile_count(const mno_kernel *kernel, size_t particles) {
   return (particles + kernel->width - 1) / kernel->width;
 }
 
-static size_t bytes(const mno_room *room) {
-  const mno_kernel *kernel = mno_kernel_find(room->precision);
+static size_t bytes(const mno_particle_request *request) {
+  const mno_kernel *kernel = mno_kernel_find(request->precision);
   if (!kernel) return 0;
-  return tile_count(kernel, room->particles) * kernel->width * kernel->element * (2 * room->r * room->m + 1);
+  return tile_count(kernel, request->particles) * kernel->width * kernel->element * (2 * request->r * request->m + 1);
 }
 
 static void destroy(mno_particles *p) {
@@ -42,31 +42,32 @@ static void destroy(mno_particles *p) {
   free(p);
 }
 
-static mno_status create(const mno_engine *engine, const mno_room *room, mno_particles **particles, mno_error *err) {
-  const mno_kernel *kernel = mno_kernel_find(room->precision);
-  if (!kernel) return mno_cpu_kernels_missing(err);
-  size_t tiles = tile_count(kernel, room->particles);
+static mno_status create(const mno_engine *engine, const mno_particle_request *request, mno_particles **particles,
+                         mno_error *err) {
+  const mno_kernel *kernel = mno_kernel_find(request->precision);
+  if (!kernel) return mno_cpu_isa_missing(err);
+  size_t tiles = tile_count(kernel, request->particles);
   mno_particles *p = mno_alloc(1, sizeof *p);
   if (!p) return mno_fail_memory(err, sizeof *p, "the particles of the Mean ODE");
-  *p = (mno_particles){.room = *room, .kernel = kernel, .tiles = tiles};
-  if ((size_t)p->room.threads > room->m) p->room.threads = (int)room->m;
-  p->scratch_bytes = (kernel->scratch_bytes(room->r, room->problem->N) + 1023) / 1024 * 1024;
-  size_t tile = 2 * room->r * kernel->width * kernel->element;
-  p->state = mno_alloc_raw(room->m * tiles, tile); /* by whoever draws or writes */
+  *p = (mno_particles){.holds = *request, .kernel = kernel, .tiles = tiles};
+  if ((size_t)p->holds.threads > request->m) p->holds.threads = (int)request->m;
+  p->scratch_bytes = (kernel->scratch_bytes(request->r, request->problem->N) + 1023) / 1024 * 1024;
+  size_t tile = 2 * request->r * kernel->width * kernel->element;
+  p->state = mno_alloc_raw(request->m * tiles, tile); /* by whoever draws or writes */
   p->weight = mno_alloc(tiles * kernel->width, kernel->element);
-  p->scratch = mno_alloc((size_t)p->room.threads, p->scratch_bytes);
+  p->scratch = mno_alloc((size_t)p->holds.threads, p->scratch_bytes);
   if (!p->state || !p->weight || !p->scratch) {
     destroy(p);
-    return mno_fail_memory(err, bytes(room), "the particles of the Mean ODE");
+    return mno_fail_memory(err, bytes(request), "the particles of the Mean ODE");
   }
-  for (size_t j = 1; j <= room->m; j++) memset((char *)p->state + (j * tiles - 1) * tile, 0, tile); /* the padding */
+  for (size_t j = 1; j <= request->m; j++) memset((char *)p->state + (j * tiles - 1) * tile, 0, tile); /* the padding */
   *particles = p;
   return MNO_OK;
 }
 
 static size_t place(const mno_particles *p, size_t node, size_t particle, size_t part, size_t a) {
   size_t width = p->kernel->width, tile = particle / width, lane = particle % width;
-  return (((node * p->tiles + tile) * 2 + part) * p->room.r + a) * width + lane;
+  return (((node * p->tiles + tile) * 2 + part) * p->holds.r + a) * width + lane;
 }
 
 static void put(const mno_particles *p, void *array, size_t index, double value) {
@@ -77,15 +78,15 @@ static void put(const mno_particles *p, void *array, size_t index, double value)
 }
 
 static mno_status write(mno_particles *p, size_t node, const double *z, mno_error *err) {
-  size_t r = p->room.r;
-  for (size_t n = 0; n < p->room.particles; n++)
+  size_t r = p->holds.r;
+  for (size_t n = 0; n < p->holds.particles; n++)
     for (size_t e = 0; e < 2 * r; e++) put(p, p->state, place(p, node, n, e / r, e % r), z[n * 2 * r + e]);
   return MNO_OK;
 }
 
 static mno_status read(mno_particles *p, size_t node, double *z, mno_error *err) {
-  size_t r = p->room.r;
-  for (size_t n = 0; n < p->room.particles; n++)
+  size_t r = p->holds.r;
+  for (size_t n = 0; n < p->holds.particles; n++)
     for (size_t e = 0; e < 2 * r; e++) {
       size_t index = place(p, node, n, e / r, e % r);
       z[n * 2 * r + e] =
@@ -95,16 +96,16 @@ static mno_status read(mno_particles *p, size_t node, double *z, mno_error *err)
 }
 
 static mno_status weigh(mno_particles *p, const double *weight, mno_error *err) {
-  for (size_t n = 0; n < p->room.particles; n++) put(p, p->weight, n, weight[n]);
+  for (size_t n = 0; n < p->holds.particles; n++) put(p, p->weight, n, weight[n]);
   return MNO_OK;
 }
 
 static mno_status draw(mno_particles *p, const mno_initial *initial, mno_error *err) {
   enum { BATCH = 256 };
-  size_t r = p->room.r, half = p->kernel->width / 2, points = initial->points;
+  size_t r = p->holds.r, half = p->kernel->width / 2, points = initial->points;
   double *normal = mno_alloc(2 * r * BATCH, sizeof(double)); /* [a][u, v][BATCH] */
   if (!normal) return mno_fail_memory(err, 2 * r * BATCH * sizeof(double), "quasi-random points");
-  for (size_t j = 0; j < p->room.m; j++)
+  for (size_t j = 0; j < p->holds.m; j++)
     for (size_t first = 0; first < points; first += BATCH) {
       if (mno_stopped(initial->stop)) break;
       size_t count = points - first < BATCH ? points - first : BATCH;
@@ -127,7 +128,7 @@ static mno_status draw(mno_particles *p, const mno_initial *initial, mno_error *
             put(p, p->state, place(p, j, particle + half, 1, a), -v);
           }
     }
-  for (size_t n = 0; n < p->room.particles; n++) put(p, p->weight, n, 1 / (double)p->room.particles);
+  for (size_t n = 0; n < p->holds.particles; n++) put(p, p->weight, n, 1 / (double)p->holds.particles);
   free(normal);
   return MNO_OK;
 }
@@ -144,9 +145,9 @@ static void pass_node(void *context, size_t index, int worker) {
   const round_of *round = context;
   const mno_particles *p = round->particles;
   const mno_particle_pass *all = round->pass;
-  const mno_problem *problem = p->room.problem;
+  const mno_problem *problem = p->holds.problem;
   if (mno_stopped(all->stop)) return;
-  size_t r = p->room.r, field = index * problem->N * r, node = all->first + index;
+  size_t r = p->holds.r, field = index * problem->N * r, node = all->first + index;
   mno_pass pass = {.activation = problem->activation,
                    .r = r,
                    .N = problem->N,
@@ -156,8 +157,8 @@ static void pass_node(void *context, size_t index, int worker) {
                    .weight = p->weight,
                    .old_h = at(all->old_h, field),
                    .old_b = at(all->old_b, field),
-                   .step_u = -problem->eta[MNO_U] / problem->alpha,
-                   .step_v = -problem->eta[MNO_V] / problem->alpha,
+                   .step_u = -mno_problem_rate(problem, all->step, MNO_U),
+                   .step_v = -mno_problem_rate(problem, all->step, MNO_V),
                    .h = at(all->h, field),
                    .b = at(all->b, field),
                    .F = to(all->F, field),
@@ -170,7 +171,7 @@ static void pass_node(void *context, size_t index, int worker) {
 
 static mno_status pass(mno_particles *p, const mno_particle_pass *pass, mno_error *err) {
   round_of round = {p, pass};
-  mno_parallel(p->room.threads, pass->count, pass_node, &round);
+  mno_parallel(p->holds.threads, pass->count, pass_node, &round);
   return MNO_OK;
 }
 

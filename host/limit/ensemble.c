@@ -1,5 +1,6 @@
 #include "limit/ensemble.h"
 
+#include "block/block.h"
 #include "core/memory.h"
 #include "limit/stop.h"
 #include "meanode/random.h"
@@ -8,15 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static mno_room room_of(const mno_problem *problem, size_t r, size_t m, size_t particles, mno_precision precision,
-                        int threads) {
-  return (mno_room){problem, m, r, particles, precision, threads};
-}
-
 size_t mno_ensemble_bytes(const mno_engine *engine, const mno_problem *problem, size_t r, size_t m, size_t particles,
                           mno_precision precision) {
-  mno_room room = room_of(problem, r, m, particles, precision, 1);
-  return (engine ? engine : &mno_engine_cpu)->bytes(&room);
+  mno_particle_request request = {problem, m, r, particles, precision, 1};
+  return (engine ? engine : &mno_engine_cpu)->bytes(&request);
 }
 
 mno_status mno_ensemble_budget(const mno_limit_options *options, size_t *bytes, int *places, mno_error *err) {
@@ -42,8 +38,8 @@ const char *mno_ensemble_where(const mno_limit_options *options, char text[32]) 
 mno_status mno_ensemble_new(const mno_engine *engine, const mno_problem *problem, size_t r, size_t m, size_t particles,
                             mno_precision precision, int threads, mno_ensemble *ensemble, mno_error *err) {
   *ensemble = (mno_ensemble){.engine = engine ? engine : &mno_engine_cpu,
-                             .room = room_of(problem, r, m, particles, precision, threads < 1 ? 1 : threads)};
-  return ensemble->engine->create(ensemble->engine, &ensemble->room, &ensemble->particles, err);
+                             .holds = {problem, m, r, particles, precision, threads < 1 ? 1 : threads}};
+  return ensemble->engine->create(ensemble->engine, &ensemble->holds, &ensemble->particles, err);
 }
 
 void mno_ensemble_free(mno_ensemble *ensemble) {
@@ -76,22 +72,19 @@ static void shuffle(size_t m, uint64_t seed, uint32_t randomisation, uint32_t *b
 
 mno_status mno_ensemble_draw(mno_ensemble *ensemble, const mno_reduction *reduction, int shared, uint64_t seed,
                              uint32_t randomisation, mno_error *err) {
-  const mno_room *room = &ensemble->room;
-  const mno_problem *problem = room->problem;
-  double root = sqrt((double)problem->D);
+  const mno_particle_request *holds = &ensemble->holds;
+  const mno_problem *problem = holds->problem;
+  size_t tensors = problem->block->tensors;
   mno_sobol sobol = {0};
-  uint32_t *block = mno_alloc(room->m, sizeof *block);
-  if (!block || !mno_sobol_new(&sobol, 2 * room->r, seed, randomisation)) {
+  uint32_t *block = mno_alloc(holds->m, sizeof *block);
+  if (!block || !mno_sobol_new(&sobol, tensors * holds->r, seed, randomisation)) {
     free(block);
-    return mno_fail_memory(err, room->m * sizeof *block, "quasi-random points");
+    return mno_fail_memory(err, holds->m * sizeof *block, "quasi-random points");
   }
-  if (!shared) shuffle(room->m, seed, randomisation, block);
-  mno_initial initial = {.sobol = &sobol,
-                         .block = block,
-                         .axes = reduction->axes,
-                         .scale = {problem->sigma[MNO_U] * root, problem->sigma[MNO_V] * root},
-                         .points = room->particles / 2,
-                         .stop = ensemble->stop};
+  if (!shared) shuffle(holds->m, seed, randomisation, block);
+  mno_initial initial = {
+      .sobol = &sobol, .block = block, .axes = reduction->axes, .points = holds->particles / 2, .stop = ensemble->stop};
+  for (size_t t = 0; t < tensors; t++) initial.scale[t] = problem->sigma[t] * sqrt((double)problem->D);
   mno_status status = ensemble->engine->draw(ensemble->particles, &initial, err);
   if (status == MNO_OK) status = mno_interrupted(ensemble->stop, err);
   mno_sobol_free(&sobol);
@@ -103,23 +96,17 @@ static void fill(double *x, size_t count) {
   for (size_t e = 0; x && e < count; e++) x[e] = NAN;
 }
 
-void mno_ensemble_pass_nodes(mno_ensemble *ensemble, const mno_particle_pass *pass) {
-  mno_particle_pass stoppable = *pass;
-  stoppable.stop = ensemble->stop;
+void mno_ensemble_pass(mno_ensemble *ensemble, mno_particle_pass pass) {
+  if (pass.count == 0) pass.count = ensemble->holds.m;
+  pass.stop = ensemble->stop;
   mno_status status = ensemble->fault.status;
-  if (status == MNO_OK) status = ensemble->engine->pass(ensemble->particles, &stoppable, &ensemble->fault);
+  if (status == MNO_OK) status = ensemble->engine->pass(ensemble->particles, &pass, &ensemble->fault);
   if (status == MNO_OK) status = mno_interrupted(ensemble->stop, &ensemble->fault);
   if (status == MNO_OK) return;
-  size_t fields = pass->count * ensemble->room.problem->N * ensemble->room.r;
-  fill(pass->F, fields);
-  fill(pass->G, fields);
-  fill(pass->J, fields * ensemble->room.r);
-}
-
-void mno_ensemble_pass(mno_ensemble *ensemble, const double *old_h, const double *old_b, const double *h, const double *b,
-                       double *F, double *G, double *J) {
-  mno_particle_pass pass = {0, ensemble->room.m, old_h, old_b, h, b, F, G, J, NULL};
-  mno_ensemble_pass_nodes(ensemble, &pass);
+  size_t fields = pass.count * ensemble->holds.problem->N * ensemble->holds.r;
+  fill(pass.F, fields);
+  fill(pass.G, fields);
+  fill(pass.J, fields * ensemble->holds.r);
 }
 
 mno_status mno_ensemble_check(const mno_ensemble *ensemble, mno_error *err) {

@@ -8,7 +8,7 @@
 
 typedef struct mno_ensemble {
   const mno_engine *engine;
-  mno_room room;
+  mno_particle_request holds;
   mno_particles *particles;
   const atomic_int *stop; /* may be NULL; nonzero: draws, and passes by way of their fault, are MNO_INTERRUPTED */
   mno_error fault;        /* of the first pass that failed; later ones do nothing */
@@ -30,24 +30,21 @@ double mno_limit_memory(const mno_limit_options *options);
 /* Where a limit of these options is computed, for its parameters: "" on the CPU, or ", on cuda". */
 const char *mno_ensemble_where(const mno_limit_options *options, char text[32]);
 
-/* The initial law by one scrambled Sobol sequence of m particles/2 points (u, v), each also taken as (u, -v): node j holds
- * one block of it (blocks in random order). The number of particles is a power of two, >= 64. shared != 0: all nodes take
- * block 0. */
+/* The initial law by one scrambled Sobol sequence of m particles/2 points (inputs, output), each also taken as (inputs,
+ * -output): node j holds one block of it (blocks in random order). The number of particles is a power of two, >= 64.
+ * shared != 0: all nodes take block 0. */
 mno_status mno_ensemble_draw(mno_ensemble *ensemble, const mno_reduction *reduction, int shared, uint64_t seed,
                              uint32_t randomisation, mno_error *err);
 
 /* The particles of a node, and the weights that all nodes share. */
-mno_status mno_ensemble_write(mno_ensemble *ensemble, size_t node, const double *z /* [particles][2][r] */, mno_error *err);
-mno_status mno_ensemble_read(mno_ensemble *ensemble, size_t node, double *z /* [particles][2][r] */, mno_error *err);
+mno_status mno_ensemble_write(mno_ensemble *ensemble, size_t node, const double *z /* [particles][tensors][r] */,
+                              mno_error *err);
+mno_status mno_ensemble_read(mno_ensemble *ensemble, size_t node, double *z /* [particles][tensors][r] */, mno_error *err);
 mno_status mno_ensemble_weigh(mno_ensemble *ensemble, const double *weight /* [particles] */, mno_error *err);
 
-/* One pass over every node: update with the fields of the last step (or NULL), then evaluate at h, b (or NULL). Arrays
- * [m][N][r], J [m][N][r][r]; see pass.h. When the engine fails the results are NaN and mno_ensemble_check says why: whoever
- * makes passes calls it before trusting them. */
-void mno_ensemble_pass(mno_ensemble *ensemble, const double *old_h, const double *old_b, const double *h, const double *b,
-                       double *F, double *G, double *J);
-/* The same over the nodes first .. first + count - 1; arrays [count]... */
-void mno_ensemble_pass_nodes(mno_ensemble *ensemble, const mno_particle_pass *pass);
+/* One pass: update with the fields of a step (or not), then evaluate at h, b (or not); count 0: over every node. When the
+ * engine fails the results are NaN and mno_ensemble_check says why: whoever makes passes calls it before trusting them. */
+void mno_ensemble_pass(mno_ensemble *ensemble, mno_particle_pass pass);
 /* That the time is up is no failure. */
 mno_status mno_ensemble_check(const mno_ensemble *ensemble, mno_error *err);
 

@@ -73,11 +73,10 @@ double mno_hermite_coefficients(const mno_hermite *hermite, double s, double *ou
   for (size_t e = 0; e < 4 * terms; e++) out[e] = 0;
   for (size_t i = 0; i < hermite->points; i++) {
     const double *row = hermite->function + i * terms;
-    double p = s * ((double)i - (double)half) * hermite->spacing;
-    for (int order = 0; order < 4; order++) {
-      double value = mno_activation_derivative(hermite->activation, order, p), *f = out + (size_t)order * terms;
-      for (size_t n = 0; n < terms; n++) f[n] += value * row[n];
-    }
+    double p = s * ((double)i - (double)half) * hermite->spacing, value[4];
+    mno_activation_derivatives(hermite->activation, p, value);
+    for (size_t order = 0; order < 4; order++)
+      for (size_t n = 0; n < terms; n++) out[order * terms + n] += value[order] * row[n];
   }
   double tail = 0;
   for (size_t n = terms - terms / 4; n < terms; n++) {

@@ -9,13 +9,12 @@
 
 /* The drift of one layer at h, or its adjoint drift at h and b. */
 static void evaluate(mno_ensemble *ensemble, size_t l, const double *h, const double *b, double *F, double *G) {
-  mno_particle_pass pass = {.first = l, .count = 1, .h = h, .b = b, .F = F, .G = G};
-  mno_ensemble_pass_nodes(ensemble, &pass);
+  mno_ensemble_pass(ensemble, (mno_particle_pass){.first = l, .count = 1, .h = h, .b = b, .F = F, .G = G});
 }
 
 mno_status mno_layers_train(const mno_problem *problem, const mno_reduction *reduction, mno_ensemble *ensemble,
                             mno_layers_sink sink, void *context, mno_error *err) {
-  size_t L = ensemble->room.m, field = problem->N * reduction->r, outputs = problem->N * problem->d_out;
+  size_t L = ensemble->holds.m, field = problem->N * reduction->r, outputs = problem->N * problem->d_out;
   size_t count = 2 * (L + 1) * field + 2 * field + outputs;
   double *h = mno_alloc(count, sizeof(double)), step = problem->alpha / (double)L;
   if (!h) return mno_fail_memory(err, count * sizeof(double), "the layers");
@@ -35,7 +34,7 @@ mno_status mno_layers_train(const mno_problem *problem, const mno_reduction *red
     }
     if (mno_stopped(ensemble->stop) || !sink(context, k, h, b) || k == problem->K) break;
     /* layer l is driven by h below it and b above it */
-    mno_ensemble_pass(ensemble, h, b + field, NULL, NULL, NULL, NULL, NULL);
+    mno_ensemble_pass(ensemble, (mno_particle_pass){.step = k, .old_h = h, .old_b = b + field});
   }
   free(h);
   return mno_ensemble_check(ensemble, err);
@@ -84,7 +83,7 @@ static int keep(void *context, size_t k, const double *h, const double *b) {
 }
 
 mno_status mno_trajectory_layers(const mno_system *system, mno_ensemble *ensemble, mno_trajectory *t, mno_error *err) {
-  nodes to = {system, t, ensemble->room.m, 1};
+  nodes to = {system, t, ensemble->holds.m, 1};
   ensemble->stop = system->stop;
   mno_trajectory_start(system, t);
   mno_status status = mno_layers_train(system->problem, system->reduction, ensemble, keep, &to, err);

@@ -26,8 +26,8 @@ static const struct {
 };
 
 const mno_kernel *mno_kernel_find(mno_precision precision) {
-  const mno_cpu_kernels *training = mno_cpu_kernels_choose(precision);
-  for (size_t i = 0; training && i < sizeof sets / sizeof *sets; i++)
-    if (strcmp(sets[i].isa, training->name) == 0) return sets[i].kernels[precision];
+  const char *isa = mno_cpu_isa();
+  for (size_t i = 0; isa && i < sizeof sets / sizeof *sets; i++)
+    if (strcmp(sets[i].isa, isa) == 0) return sets[i].kernels[precision];
   return NULL;
 }

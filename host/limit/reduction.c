@@ -1,6 +1,7 @@
 #include "limit/reduction.h"
 
 #include "core/memory.h"
+#include "readout/readout.h"
 
 #include <gsl/gsl_eigen.h>
 #include <math.h>
@@ -121,10 +122,7 @@ mno_status mno_reduction_new(const mno_problem *problem, int full, mno_reduction
   double *w = scratch, *q = w + columns * D, *states = q + most * D, *x = states + N * D, *b = x + N * most,
          *ux = b + N * most, *turn = ux + N * most, *vturn = turn + most * most, *f = vturn + most * most;
   reduction->basis = block;
-  for (size_t i = 0; i < N; i++)
-    for (size_t a = 0; a < D; a++)
-      for (size_t c = 0; c < problem->d_in; c++)
-        states[i * D + a] += problem->w_embed[a * problem->d_in + c] * problem->x[i * problem->d_in + c];
+  mno_readout_embed(problem, states);
   size_t r = D;
   if (full) {
     for (size_t a = 0; a < D; a++) q[a * D + a] = 1;
@@ -174,24 +172,11 @@ void mno_reduction_free(mno_reduction *reduction) {
 
 double mno_reduction_output(const mno_problem *problem, const mno_reduction *reduction, const double *h, double *f,
                             double *b1) {
-  size_t N = problem->N, r = reduction->r, d_out = problem->d_out;
-  const double *w = reduction->unembed;
-  for (size_t i = 0; i < N; i++)
-    for (size_t o = 0; o < d_out; o++) {
-      double sum = 0;
-      for (size_t a = 0; a < r; a++) sum += w[a * d_out + o] * h[i * r + a];
-      f[i * d_out + o] = sum / (double)problem->D;
-    }
-  if (!b1) return mno_loss_value(problem->loss, N, d_out, f, problem->y, NULL);
-  double *gradient = mno_alloc(N * d_out, sizeof(double));
-  if (!gradient) return NAN;
-  double loss = mno_loss_value(problem->loss, N, d_out, f, problem->y, gradient);
-  for (size_t i = 0; i < N; i++)
-    for (size_t a = 0; a < r; a++) {
-      double sum = 0;
-      for (size_t o = 0; o < d_out; o++) sum += w[a * d_out + o] * gradient[i * d_out + o];
-      b1[i * r + a] = sum;
-    }
+  size_t r = reduction->r;
+  double *gradient = b1 ? mno_alloc(problem->N * problem->d_out, sizeof(double)) : NULL;
+  if (b1 && !gradient) return NAN;
+  double loss = mno_readout_loss(problem, r, reduction->unembed, h, f, gradient);
+  if (b1) mno_readout_adjoint(problem, r, reduction->unembed, gradient, b1);
   free(gradient);
   return loss;
 }

@@ -83,7 +83,7 @@ static double distance(const double *x, const double *y, size_t n) {
 }
 
 static void ensemble_drift(void *context, const double *h, double *F, double *J) {
-  mno_ensemble_pass(context, NULL, NULL, h, NULL, F, NULL, J);
+  mno_ensemble_pass(context, (mno_particle_pass){.h = h, .F = F, .J = J});
 }
 
 /* Solves step k with the coarse ensemble and extra drifts; the guess is in t->h. F, J: those of the coarse ensemble. */
@@ -168,7 +168,8 @@ static void newton(const mno_system *system, mno_ensemble *fine, mno_trajectory 
   size_t n = t->m * t->N * t->r;
   double *F = work, *J = work + n;
   for (size_t k = 1; k <= t->K; k++) {
-    mno_ensemble_pass(fine, t->h + (k - 1) * n, t->b + (k - 1) * n, NULL, NULL, NULL, NULL, NULL);
+    mno_particle_pass update = {.step = k - 1, .old_h = t->h + (k - 1) * n, .old_b = t->b + (k - 1) * n};
+    mno_ensemble_pass(fine, update);
     mno_trajectory_guess(t, k, t->h + k * n);
     if (!solve(system, t, k, fine, system->tolerance, NULL, NULL, F, J)) {
       mno_trajectory_fail(system, t, k, MNO_UNSOLVED);
@@ -199,9 +200,9 @@ static void two_ensembles(const mno_system *system, mno_ensemble *fine, mno_ense
    * not so across a kink. */
   double contraction = 0, tight = 1e-2 * (mno_system_is_kinked(system) ? system->tolerance : sqrt(system->tolerance));
   for (size_t k = 1; k <= t->K; k++) {
-    const double *old_h = t->h + (k - 1) * n, *old_b = t->b + (k - 1) * n;
+    mno_particle_pass update = {.step = k - 1, .old_h = t->h + (k - 1) * n, .old_b = t->b + (k - 1) * n};
     double *h = t->h + k * n, *b = t->b + k * n, last = NAN;
-    mno_ensemble_pass(coarse, old_h, old_b, NULL, NULL, NULL, NULL, NULL);
+    mno_ensemble_pass(coarse, update);
     for (size_t e = 0; e < n; e++) { /* the difference of the ensembles is smooth in k: extrapolate it */
       double now_F = 2 * extra_F[e] - before_F[e], now_G = 2 * extra_G[e] - before_G[e];
       before_F[e] = extra_F[e];
@@ -214,7 +215,12 @@ static void two_ensembles(const mno_system *system, mno_ensemble *fine, mno_ense
     for (int pass = 0; solved; pass++) {
       memcpy(at_h, h, n * sizeof(double));
       memcpy(at_b, b, n * sizeof(double));
-      mno_ensemble_pass(fine, pass ? NULL : old_h, pass ? NULL : old_b, h, b, fine_F, fine_G, NULL);
+      mno_particle_pass at_solution = pass ? (mno_particle_pass){0} : update;
+      at_solution.h = h;
+      at_solution.b = b;
+      at_solution.F = fine_F;
+      at_solution.G = fine_G;
+      mno_ensemble_pass(fine, at_solution);
       t->fine_passes++;
       difference(t, fine_F, fine_G, F, J, b, extra_F, extra_G);
       solved = solve(system, t, k, coarse, tight, extra_F, extra_G, F, J);

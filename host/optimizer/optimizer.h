@@ -9,7 +9,12 @@
 #ifndef MNO_OPTIMIZER_OPTIMIZER_H
 #define MNO_OPTIMIZER_OPTIMIZER_H
 
-#include "meanode/plan.h"
+#include "meanode/model.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { MNO_STATES_MOST = 4 };
 
 /* A hyper-parameter of an optimiser: key training.<name>. */
 typedef struct mno_knob_spec {
@@ -21,7 +26,7 @@ typedef struct mno_knob_spec {
 
 struct mno_optimizer {
   const char *name, *meaning; /* in configurations and files; for a person */
-  size_t states;              /* numbers kept per weight */
+  size_t states;              /* numbers kept per weight, at most MNO_STATES_MOST */
   size_t knobs;
   const mno_knob_spec *knob; /* [knobs] */
   /* Is the new weight w - rate g, so that gradients may be added onto the weights as they are formed? */

@@ -2,6 +2,7 @@
 #include "plan/held.h"
 
 #include "core/memory.h"
+#include "plan/problem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,22 +60,15 @@ bool mno_held_embed(const mno_held_data *held, uint64_t seed, size_t D, double *
   return true;
 }
 
-static bool equal(const double *a, const double *b, bool same_shape, size_t count) {
-  return same_shape && memcmp(a, b, count * sizeof(double)) == 0;
-}
-
 void mno_problem_difference(const mno_problem *a, const mno_problem *b, char text[64]) {
-  bool in = a->d_in == b->d_in, out = a->d_out == b->d_out, samples = a->N == b->N, D = a->D == b->D;
-  const struct {
-    const char *name;
-    bool equal;
-  } part[] = {{"x", equal(a->x, b->x, in && samples, a->N * a->d_in)},
-              {"y", equal(a->y, b->y, out && samples, a->N * a->d_out)},
-              {"w_embed", equal(a->w_embed, b->w_embed, in && D, a->D * a->d_in)},
-              {"w_unembed", equal(a->w_unembed, b->w_unembed, out && D, a->D * a->d_out)}};
   text[0] = '\0';
-  for (size_t i = 0; i < 4; i++)
-    if (!part[i].equal) sprintf(text + strlen(text), "%s%s", text[0] ? ", " : "", part[i].name);
+  for (size_t i = 0; i < MNO_PROBLEM_ARRAYS; i++) {
+    const mno_problem_array x = mno_problem_array_of(a, i), y = mno_problem_array_of(b, i);
+    if (x.rows == y.rows && x.columns == y.columns &&
+        memcmp(mno_problem_array_value(a, &x), mno_problem_array_value(b, &y), x.rows * x.columns * sizeof(double)) == 0)
+      continue;
+    sprintf(text + strlen(text), "%s%s", text[0] ? ", " : "", x.name);
+  }
 }
 
 /* What is in the data file now, as a problem of the same D and data.seed. */

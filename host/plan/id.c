@@ -1,4 +1,4 @@
-#include "meanode/plan.h"
+#include "plan/problem.h"
 
 #include <string.h>
 #define XXH_INLINE_ALL
@@ -24,21 +24,39 @@ static void add_reals(XXH3_state_t *state, const double *value, size_t count) {
 /* Names, not enumerators: adding an activation must not change ids. */
 static void add_text(XXH3_state_t *state, const char *text) { XXH3_64bits_update(state, text, strlen(text) + 1); }
 
+static void add_parameter(XXH3_state_t *state, const mno_problem *p, const mno_parameter *parameter) {
+  double number;
+  switch (parameter->type) {
+  case MNO_PARAMETER_INTEGER: add_integer(state, (uint64_t)mno_parameter_number(p, parameter)); break;
+  case MNO_PARAMETER_REAL:
+    number = mno_parameter_number(p, parameter);
+    add_reals(state, &number, 1);
+    break;
+  case MNO_PARAMETER_NAME:
+    if (mno_parameter_is_implied(p, parameter)) break;
+    if (parameter->implied) add_text(state, parameter->name);
+    add_text(state, mno_parameter_name(p, parameter));
+    break;
+  }
+}
+
 uint64_t mno_problem_id(const mno_problem *p) {
   XXH3_state_t state;
   XXH3_64bits_reset(&state);
   add_text(&state, "meanode problem");
   add_integer(&state, ID_FORMAT);
-  const size_t shape[] = {p->N, p->d_in, p->d_out, p->D, p->K};
+  const size_t shape[] = {p->N, p->d_in, p->d_out, p->D};
   for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) add_integer(&state, shape[i]);
-  const double knobs[] = {p->alpha, p->sigma[MNO_U], p->sigma[MNO_V], p->eta[MNO_U], p->eta[MNO_V]};
-  add_reals(&state, knobs, sizeof knobs / sizeof *knobs);
-  add_text(&state, mno_activation_name(p->activation));
-  add_text(&state, mno_loss_name(p->loss));
-  add_reals(&state, p->x, p->N * p->d_in);
-  add_reals(&state, p->y, p->N * p->d_out);
-  add_reals(&state, p->w_embed, p->D * p->d_in);
-  add_reals(&state, p->w_unembed, p->D * p->d_out);
+  mno_parameter parameter;
+  for (size_t i = 0; mno_problem_parameter(p, i, &parameter); i++) add_parameter(&state, p, &parameter);
+  for (size_t i = 0; i < MNO_PROBLEM_ARRAYS; i++) {
+    const mno_problem_array array = mno_problem_array_of(p, i);
+    add_reals(&state, mno_problem_array_value(p, &array), array.rows * array.columns);
+  }
+  if (p->schedule) {
+    add_text(&state, "schedule");
+    add_reals(&state, p->schedule, p->K);
+  }
   return XXH3_64bits_digest(&state);
 }
 

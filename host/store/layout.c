@@ -5,6 +5,7 @@
 #include "core/memory.h"
 #include "limit/fields.h"
 #include "meanode/version.h"
+#include "plan/problem.h"
 #include "store/h5.h"
 
 #include <math.h>
@@ -234,23 +235,22 @@ static bool make_attributes(hid_t file, const mno_plan *plan, const mno_stamp *s
          (stamp->shards <= 1 || mno_h5_number(file, "shard", H5T_NATIVE_INT32, shard, 3));
 }
 
+static bool write_parameter(hid_t group, const mno_problem *problem, const mno_parameter *parameter) {
+  if (mno_parameter_is_implied(problem, parameter)) return true;
+  if (parameter->type == MNO_PARAMETER_NAME)
+    return mno_h5_text(group, parameter->name, mno_parameter_name(problem, parameter));
+  const double real = mno_parameter_number(problem, parameter);
+  const int64_t integer = (int64_t)real;
+  return parameter->type == MNO_PARAMETER_INTEGER ? mno_h5_number(group, parameter->name, H5T_NATIVE_INT64, &integer, 0)
+                                                  : mno_h5_number(group, parameter->name, H5T_NATIVE_DOUBLE, &real, 0);
+}
+
 static bool describe_problem(hid_t group, const mno_problem *problem) {
-  const struct {
-    const char *name;
-    double value;
-  } real[] = {{"alpha", problem->alpha},
-              {"sigma_u", problem->sigma[MNO_U]},
-              {"sigma_v", problem->sigma[MNO_V]},
-              {"eta_u", problem->eta[MNO_U]},
-              {"eta_v", problem->eta[MNO_V]}};
-  for (size_t i = 0; i < sizeof real / sizeof *real; i++)
-    if (!mno_h5_number(group, real[i].name, H5T_NATIVE_DOUBLE, &real[i].value, 0)) return false;
-  int64_t steps = (int64_t)problem->K;
+  mno_parameter parameter;
+  for (size_t i = 0; mno_problem_parameter(problem, i, &parameter); i++)
+    if (!write_parameter(group, problem, &parameter)) return false;
   return mno_h5_number(group, "id", H5T_NATIVE_UINT64, &problem->id, 0) &&
-         mno_h5_number(group, "data_seed", H5T_NATIVE_INT64, &problem->data_seed, 0) &&
-         mno_h5_number(group, "steps", H5T_NATIVE_INT64, &steps, 0) &&
-         mno_h5_text(group, "activation", mno_activation_name(problem->activation)) &&
-         mno_h5_text(group, "loss", mno_loss_name(problem->loss)) && mno_h5_text(group, "limits", "");
+         mno_h5_number(group, "data_seed", H5T_NATIVE_INT64, &problem->data_seed, 0) && mno_h5_text(group, "limits", "");
 }
 
 static hid_t make_steps(hid_t group, const mno_plan *plan) {
@@ -289,11 +289,13 @@ static bool make_problem(mno_layout *layout, size_t p) {
   hid_t depths = plan->recording.path ? make_depths(group) : H5I_INVALID_HID;
   bool ok = run >= 0 && steps >= 0 && sample >= 0 && input >= 0 && target >= 0 && embed >= 0 &&
             (!plan->recording.path || depths >= 0);
-  ok = ok && describe_problem(group, problem) && make_matrix(group, "x", sample, input, problem->x, "inputs X") &&
-       make_matrix(group, "y", sample, target, problem->y, "targets Y") &&
-       make_matrix(group, "w_embed", embed, input, problem->w_embed, "embedding matrix W_E") &&
-       make_matrix(group, "w_unembed", embed, target, problem->w_unembed, "unembedding matrix W_U") &&
-       make_vector(group, "row", H5T_STD_I64LE, H5T_NATIVE_INT64, run, row, "1", "row of the root table of each run");
+  ok = ok && describe_problem(group, problem);
+  for (size_t i = 0; ok && i < MNO_PROBLEM_ARRAYS; i++) {
+    const mno_problem_array array = mno_problem_array_of(problem, i);
+    ok = make_matrix(group, array.name, array.by_sample ? sample : embed, array.by_input ? input : target,
+                     mno_problem_array_value(problem, &array), array.long_name);
+  }
+  ok = ok && make_vector(group, "row", H5T_STD_I64LE, H5T_NATIVE_INT64, run, row, "1", "row of the root table of each run");
   if (ok && runs) {
     mno_stored stored[MNO_STORED_MAX];
     size_t fields = mno_stored_fields(plan, first, stored);

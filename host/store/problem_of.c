@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 /* The training problem behind a group of a result file, data and embeddings included. */
 #include "core/memory.h"
-#include "meanode/plan.h"
+#include "plan/problem.h"
 #include "store/read.h"
 
 #include <math.h>
@@ -9,37 +9,32 @@
 #include <string.h>
 
 void mno_result_data_free(mno_problem *problem) {
-  free(problem->x);
-  free(problem->y);
-  free(problem->w_embed);
-  free(problem->w_unembed);
+  for (size_t i = 0; i < MNO_PROBLEM_ARRAYS; i++) {
+    const mno_problem_array array = mno_problem_array_of(problem, i);
+    free(mno_problem_array_value(problem, &array));
+  }
   *problem = (mno_problem){0};
 }
 
-static bool read_matrix(hid_t group, const char *name, double *value) {
-  hid_t dataset = H5Dopen2(group, name, H5P_DEFAULT);
+static bool read_array(hid_t group, mno_problem *problem, const mno_problem_array *array) {
+  double *value = mno_problem_array_value(problem, array);
+  hid_t dataset = H5Dopen2(group, array->name, H5P_DEFAULT);
   bool ok = dataset >= 0 && H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) >= 0;
   if (dataset >= 0) H5Dclose(dataset);
   return ok;
 }
 
-static bool read_choices(hid_t group, mno_problem *problem) {
-  char *activation = mno_h5_read_text(group, "activation"), *loss = mno_h5_read_text(group, "loss");
-  bool known[2] = {false, false};
-  for (int i = 0; activation && i < MNO_ACTIVATION_COUNT; i++)
-    if (strcmp(activation, mno_activation_name((mno_activation)i)) == 0) {
-      problem->activation = (mno_activation)i;
-      known[0] = true;
-    }
-  const mno_loss losses[] = {MNO_SQUARED, MNO_CROSS_ENTROPY};
-  for (int i = 0; loss && i < 2; i++)
-    if (strcmp(loss, mno_loss_name(losses[i])) == 0) {
-      problem->loss = losses[i];
-      known[1] = true;
-    }
-  free(activation);
-  free(loss);
-  return known[0] && known[1];
+static bool read_parameter(hid_t group, mno_problem *problem, const mno_parameter *parameter) {
+  if (parameter->type != MNO_PARAMETER_NAME) {
+    const double otherwise = parameter->type == MNO_PARAMETER_INTEGER ? 0 : NAN;
+    mno_parameter_set_number(problem, parameter, mno_h5_read_number(group, parameter->name, otherwise));
+    return true;
+  }
+  char *text = mno_h5_read_text(group, parameter->name);
+  const char *name = text ? text : parameter->implied;
+  const bool known = name && mno_parameter_set_name(problem, parameter, name);
+  free(text);
+  return known;
 }
 
 mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem *data, mno_error *err) {
@@ -47,30 +42,25 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
   const mno_result_problem *from = &result->problems[problem];
   size_t N = from->N, D = from->D, d_in = from->d_in, d_out = from->d_out;
   *data = (mno_problem){.N = N, .d_in = d_in, .d_out = d_out, .D = D, .data_seed = from->data_seed};
-  data->x = mno_alloc(N * d_in, sizeof(double));
-  data->y = mno_alloc(N * d_out, sizeof(double));
-  data->w_embed = mno_alloc(D * d_in, sizeof(double));
-  data->w_unembed = mno_alloc(D * d_out, sizeof(double));
-  if (!data->x || !data->y || !data->w_embed || !data->w_unembed) {
+  mno_problem_array array[MNO_PROBLEM_ARRAYS];
+  bool ok = true;
+  for (size_t i = 0; i < MNO_PROBLEM_ARRAYS; i++) {
+    array[i] = mno_problem_array_of(data, i);
+    double *value = mno_alloc(array[i].rows * array[i].columns, sizeof(double));
+    mno_problem_set_array(data, &array[i], value);
+    ok = ok && value;
+  }
+  if (!ok) {
     mno_result_data_free(data);
     return mno_fail_memory(err, (N + D) * (d_in + d_out) * sizeof(double), "the data of a problem");
   }
   mno_h5_lock();
   hid_t group = H5Gopen2(file->file, from->name, H5P_DEFAULT);
-  bool ok = group >= 0 && read_matrix(group, "x", data->x) && read_matrix(group, "y", data->y) &&
-            read_matrix(group, "w_embed", data->w_embed) && read_matrix(group, "w_unembed", data->w_unembed) &&
-            read_choices(group, data);
-  if (ok) {
-    data->block = mno_block_named("perceptron");
-    data->optimizer = mno_optimizer_named("gd");
-    data->alpha = mno_h5_read_number(group, "alpha", NAN);
-    data->sigma[MNO_U] = mno_h5_read_number(group, "sigma_u", NAN);
-    data->sigma[MNO_V] = mno_h5_read_number(group, "sigma_v", NAN);
-    data->eta[MNO_U] = mno_h5_read_number(group, "eta_u", NAN);
-    data->eta[MNO_V] = mno_h5_read_number(group, "eta_v", NAN);
-    data->K = (size_t)mno_h5_read_number(group, "steps", 0);
-    data->id = mno_problem_id(data);
-  }
+  ok = group >= 0;
+  for (size_t i = 0; ok && i < MNO_PROBLEM_ARRAYS; i++) ok = read_array(group, data, &array[i]);
+  mno_parameter parameter;
+  for (size_t i = 0; ok && mno_problem_parameter(data, i, &parameter); i++) ok = read_parameter(group, data, &parameter);
+  if (ok) data->id = mno_problem_id(data);
   if (group >= 0) H5Gclose(group);
   int why = mno_h5_errno();
   mno_h5_unlock();

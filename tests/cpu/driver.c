@@ -1,8 +1,8 @@
 /* Reads cases from standard input, one a line:
- *   isa precision(0 f64, 1 f32) layout count activation loss D M L N d_in d_out K
- * trains `count` seeds of it in the named kernels and layout and writes, as raw doubles: x, y, W_E, W_U and, for each seed,
- * u0, v0, u, v, loss, output, embedding. A case that this processor cannot run writes nothing but a zero; else a one comes
- * first. */
+ *   isa precision(0 f64, 1 f32) arrangement count activation loss D M L N d_in d_out K
+ * trains `count` seeds of it in the named kernels and arrangement and writes, as raw doubles: x, y, W_E, W_U and, for each
+ * seed, u0, v0, u, v, loss, output, embedding. A case that this processor cannot run writes nothing but a zero; else a one
+ * comes first. */
 #include "cpu/cpu.h"
 #include "cpu/problem.h"
 
@@ -17,11 +17,11 @@ static void put(const double *x, size_t count) {
 
 int main(void) {
   char isa[32];
-  int precision, layout, activation, loss;
+  int precision, arrangement, activation, loss;
   size_t count, D, M, L, N, d_in, d_out, K;
-  while (scanf("%31s %d %d %zu %d %d %zu %zu %zu %zu %zu %zu %zu", isa, &precision, &layout, &count, &activation, &loss, &D,
-               &M, &L, &N, &d_in, &d_out, &K) == 13) {
-    const mno_cpu_kernels *kernels = mno_cpu_kernels_named((mno_precision)precision, isa);
+  while (scanf("%31s %d %d %zu %d %d %zu %zu %zu %zu %zu %zu %zu", isa, &precision, &arrangement, &count, &activation, &loss,
+               &D, &M, &L, &N, &d_in, &d_out, &K) == 13) {
+    const mno_cpu_kernels *kernels = mno_cpu_kernels_named((mno_precision)precision, mno_block_named("perceptron"), isa);
     double present = kernels != NULL;
     put(&present, 1);
     if (!kernels) {
@@ -49,8 +49,8 @@ int main(void) {
       batch.instance[i] = &instance[i];
       if (mno_record_new(&plan, i, &batch.record[i], NULL) != MNO_OK) return 1;
     }
-    batch.arena = mno_alloc(kernels->bytes(&problem, L, M, (mno_cpu_layout)layout, 0), 1);
-    if (!batch.arena || kernels->train(&batch, (mno_cpu_layout)layout) != MNO_OK) return 1;
+    batch.arena = mno_alloc(kernels->bytes(&problem, L, M, (mno_cpu_arrangement)arrangement, 0), 1);
+    if (!batch.arena || kernels->train(&batch, (mno_cpu_arrangement)arrangement) != MNO_OK) return 1;
     put(problem.x, N * d_in);
     put(problem.y, N * d_out);
     put(problem.w_embed, D * d_in);

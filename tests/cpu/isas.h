@@ -12,7 +12,7 @@ enum { ISAS = sizeof isas / sizeof *isas };
 /* Says which of them the tests leave out. */
 static inline void isas_say_skipped(void) {
   for (int i = 0; i < ISAS; i++)
-    if (!mno_cpu_kernels_named(MNO_F64, isas[i]))
+    if (!mno_cpu_numbers_named(MNO_F64, isas[i]))
       printf("%s: skipped, this processor or build has no such kernels\n", isas[i]);
 }
 

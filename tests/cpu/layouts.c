@@ -1,5 +1,5 @@
-/* Every layout of every kernel set: the same bits on any number of threads and with states kept or recomputed, and the same
- * numbers but for rounding in all layouts. */
+/* Every arrangement of every kernel set: the same bits on any number of threads and with states kept or recomputed, and the
+ * same numbers but for rounding in all arrangements. */
 #include "test.h"
 
 #include "cpu/cpu.h"
@@ -21,14 +21,14 @@ typedef struct shape {
 typedef struct training {
   const mno_cpu_kernels *kernels;
   mno_precision precision;
-  mno_cpu_layout layout;
+  mno_cpu_arrangement arrangement;
   int threads;
   size_t state_bytes;
 } training;
 
 static size_t bytes_of(const training *t, const shape *s) {
   mno_problem problem = problem_make(s->D, s->N, 3, 2, K, s->activation, MNO_SQUARED);
-  size_t bytes = t->kernels->bytes(&problem, s->L, s->M, t->layout, t->state_bytes);
+  size_t bytes = t->kernels->bytes(&problem, s->L, s->M, t->arrangement, t->state_bytes);
   problem_free(&problem);
   return bytes;
 }
@@ -59,9 +59,9 @@ static mno_record *trained(const training *t, const shape *s) {
                          .state_bytes = t->state_bytes};
   mno_error err = {0};
   assert_ok(mno_record_new(&plan, 0, &batch.record[0], &err));
-  batch.arena = mno_alloc(t->kernels->bytes(&problem, s->L, s->M, t->layout, t->state_bytes), 1);
+  batch.arena = mno_alloc(t->kernels->bytes(&problem, s->L, s->M, t->arrangement, t->state_bytes), 1);
   assert_non_null(batch.arena);
-  assert_int_equal(t->kernels->train(&batch, t->layout), MNO_OK);
+  assert_int_equal(t->kernels->train(&batch, t->arrangement), MNO_OK);
   free(batch.arena);
   problem_free(&problem);
   return batch.record[0];
@@ -79,7 +79,8 @@ static void same_bits(const mno_record *a, const mno_record *b, const shape *s) 
 #define EACH_KERNELS(t)                                                                                                     \
   for (size_t isa_ = 0; isa_ < ISAS; isa_++)                                                                                \
     for (int p_ = 0; p_ < 2; p_++)                                                                                          \
-      if (((t).precision = (mno_precision)p_, (t).kernels = mno_cpu_kernels_named((mno_precision)p_, isas[isa_])))
+      if (((t).precision = (mno_precision)p_,                                                                               \
+           (t).kernels = mno_cpu_kernels_named((mno_precision)p_, mno_block_named("perceptron"), isas[isa_])))
 
 /* Several blocks of units in every kernel set, whole and with remainders. */
 static const shape wide[] = {{20, 300, 3, 10, MNO_TANH}, {17, 530, 2, 37, MNO_SOFTPLUS}, {33, 257, 2, 70, MNO_RELU}};
@@ -88,7 +89,7 @@ enum { WIDE = sizeof wide / sizeof *wide };
 static void a_team_changes_no_bit(void **state) {
   training t = {0};
   EACH_KERNELS(t) {
-    for (t.layout = 0; t.layout < MNO_CPU_LAYOUTS; t.layout++)
+    for (t.arrangement = 0; t.arrangement < MNO_CPU_ARRANGEMENTS; t.arrangement++)
       for (size_t s = 0; s < WIDE; s++) {
         t.threads = 1;
         mno_record *one = trained(&t, &wide[s]);
@@ -107,7 +108,7 @@ static void recomputed_states_change_no_bit(void **state) {
   static const shape deep[] = {{5, 3, 100, 7, MNO_TANH}, {9, 20, 37, 18, MNO_GELU}, {4, 300, 17, 5, MNO_SIN}};
   training t = {0};
   EACH_KERNELS(t) {
-    for (t.layout = 0; t.layout < MNO_CPU_LAYOUTS; t.layout++)
+    for (t.arrangement = 0; t.arrangement < MNO_CPU_ARRANGEMENTS; t.arrangement++)
       for (size_t s = 0; s < sizeof deep / sizeof *deep; s++)
         for (t.threads = 1; t.threads <= 2; t.threads++) {
           t.state_bytes = 0;
@@ -127,10 +128,10 @@ static void recomputed_states_change_no_bit(void **state) {
 static void memory_is_bounded(void **state) {
   training t = {0};
   EACH_KERNELS(t) {
-    for (t.layout = 0; t.layout < MNO_CPU_LAYOUTS; t.layout++) {
+    for (t.arrangement = 0; t.arrangement < MNO_CPU_ARRANGEMENTS; t.arrangement++) {
       const shape deep = {8, 4, 100000, 64, MNO_TANH}, deeper = {8, 4, 400000, 64, MNO_TANH};
       size_t lanes = (size_t)t.kernels->lanes, real = t.precision == MNO_F32 ? 4 : 8;
-      size_t layer = 2 * 8 * (t.layout == MNO_CPU_SL ? 4 * lanes : lanes) * real;
+      size_t layer = 2 * 8 * (t.arrangement == MNO_SEEDS_ON_LANES ? 4 * lanes : lanes) * real;
       size_t states = bytes_of(&t, &deep) - layer * deep.L, more = bytes_of(&t, &deeper) - layer * deeper.L;
       assert_true(states < ((size_t)1 << 28) + ((size_t)1 << 26));
       assert_true(more < ((size_t)1 << 28) + ((size_t)1 << 27));
@@ -211,11 +212,12 @@ static void scalar_losses(const mno_problem *p, const shape *s, const double *u0
 /* A hundred thousand layers, their states in less than a MiB. */
 static void very_deep(void **state) {
   const shape deep = {2, 3, 100000, 3, MNO_TANH};
-  training t = {.kernels = mno_cpu_kernels_choose(MNO_F64), .precision = MNO_F64, .threads = 1};
+  training t = {
+      .kernels = mno_cpu_kernels_choose(MNO_F64, mno_block_named("perceptron")), .precision = MNO_F64, .threads = 1};
   mno_problem problem = problem_make(deep.D, deep.N, 3, 2, K, deep.activation, MNO_SQUARED);
-  for (t.layout = 0; t.layout < MNO_CPU_LAYOUTS; t.layout++) {
+  for (t.arrangement = 0; t.arrangement < MNO_CPU_ARRANGEMENTS; t.arrangement++) {
     size_t lanes = (size_t)t.kernels->lanes,
-           units = t.layout == MNO_CPU_SL ? deep.M * lanes : (deep.M + lanes - 1) / lanes * lanes;
+           units = t.arrangement == MNO_SEEDS_ON_LANES ? deep.M * lanes : (deep.M + lanes - 1) / lanes * lanes;
     t.state_bytes = 1;
     assert_true(bytes_of(&t, &deep) - 2 * deep.L * deep.D * units * sizeof(double) < (size_t)1 << 20);
     mno_record *record = trained(&t, &deep);
@@ -228,14 +230,14 @@ static void very_deep(void **state) {
   problem_free(&problem);
 }
 
-static void layouts_agree(void **state) {
+static void arrangements_agree(void **state) {
   static const double tolerance[] = {[MNO_F64] = 1e-12, [MNO_F32] = 1e-4};
   training t = {.threads = 1};
   EACH_KERNELS(t) {
     for (size_t s = 0; s < WIDE; s++) {
-      t.layout = MNO_CPU_SL;
+      t.arrangement = MNO_SEEDS_ON_LANES;
       mno_record *reference = trained(&t, &wide[s]);
-      for (t.layout = MNO_CPU_ML; t.layout < MNO_CPU_LAYOUTS; t.layout++) {
+      for (t.arrangement = MNO_UNITS_ON_LANES; t.arrangement < MNO_CPU_ARRANGEMENTS; t.arrangement++) {
         mno_record *other = trained(&t, &wide[s]);
         for (int k = 0; k <= K; k++) assert_close(other->loss[k] / reference->loss[k], 1, tolerance[t.precision]);
         mno_record_free(other);
@@ -249,6 +251,6 @@ int main(void) {
   isas_say_skipped();
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_team_changes_no_bit),
                                      cmocka_unit_test(recomputed_states_change_no_bit), cmocka_unit_test(memory_is_bounded),
-                                     cmocka_unit_test(very_deep), cmocka_unit_test(layouts_agree)};
+                                     cmocka_unit_test(very_deep), cmocka_unit_test(arrangements_agree)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -441,8 +441,8 @@ static mno_status pass_particles(const mno_engine *engine, const mno_problem *p,
   if (status != MNO_OK) return status;
   status = mno_ensemble_draw(&e, reduction, 0, 3, 1, err);
   if (status == MNO_OK) {
-    mno_ensemble_pass(&e, h, h + n, h + n, h, out, out + n, NULL);
-    mno_ensemble_pass(&e, NULL, NULL, h, NULL, out + 2 * n, NULL, out + 3 * n);
+    mno_ensemble_pass(&e, (mno_particle_pass){.old_h = h, .old_b = h + n, .h = h + n, .b = h, .F = out, .G = out + n});
+    mno_ensemble_pass(&e, (mno_particle_pass){.h = h, .F = out + 2 * n, .J = out + 3 * n});
     status = mno_ensemble_check(&e, err);
   }
   if (status == MNO_OK) status = mno_ensemble_read(&e, c->m - 1, out + 3 * n + n * r, err);

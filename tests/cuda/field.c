@@ -39,11 +39,11 @@ static int by_bits(const void *a, const void *b) { return memcmp(a, b, row_size)
 /* The particles of every node, sorted: engines may order them as they like. */
 static double *sorted(mno_ensemble *e) {
   mno_error err;
-  size_t count = e->room.particles * 2 * e->room.r;
-  double *z = malloc(e->room.m * count * sizeof *z);
-  for (size_t j = 0; j < e->room.m; j++) assert_ok(mno_ensemble_read(e, j, z + j * count, &err));
-  row_size = 2 * e->room.r * sizeof *z;
-  for (size_t j = 0; j < e->room.m; j++) qsort(z + j * count, e->room.particles, row_size, by_bits);
+  size_t count = e->holds.particles * 2 * e->holds.r;
+  double *z = malloc(e->holds.m * count * sizeof *z);
+  for (size_t j = 0; j < e->holds.m; j++) assert_ok(mno_ensemble_read(e, j, z + j * count, &err));
+  row_size = 2 * e->holds.r * sizeof *z;
+  for (size_t j = 0; j < e->holds.m; j++) qsort(z + j * count, e->holds.particles, row_size, by_bits);
   return z;
 }
 
@@ -166,9 +166,10 @@ static outcome run(const world *w, const mno_engine *engine) {
   assert_ok(mno_ensemble_new(engine, &w->problem, s->r, s->m, s->particles, s->precision, 2, &e, &err));
   for (size_t j = 0; j < s->m; j++) assert_ok(mno_ensemble_write(&e, j, w->z + j * s->particles * 2 * s->r, &err));
   assert_ok(mno_ensemble_weigh(&e, w->weight, &err));
-  mno_ensemble_pass(&e, w->h[0], w->b[0], w->h[1], w->b[1], o.F, o.G, NULL);
-  mno_ensemble_pass(&e, NULL, NULL, w->h[1], NULL, o.again, NULL, o.J);
-  mno_ensemble_pass(&e, NULL, NULL, w->h[1], NULL, o.alone, NULL, NULL);
+  mno_ensemble_pass(&e,
+                    (mno_particle_pass){.old_h = w->h[0], .old_b = w->b[0], .h = w->h[1], .b = w->b[1], .F = o.F, .G = o.G});
+  mno_ensemble_pass(&e, (mno_particle_pass){.h = w->h[1], .F = o.again, .J = o.J});
+  mno_ensemble_pass(&e, (mno_particle_pass){.h = w->h[1], .F = o.alone});
   assert_ok(mno_ensemble_check(&e, &err));
   for (size_t j = 0; j < s->m; j++) assert_ok(mno_ensemble_read(&e, j, o.z + j * s->particles * 2 * s->r, &err));
   mno_ensemble_free(&e);
@@ -298,22 +299,22 @@ static void nodes_and_draws_change_nothing(void **state) {
     assert_ok(mno_ensemble_new(&twin, &p, r, M, PARTICLES, MNO_F64, 1, &e, &err));
     assert_ok(mno_ensemble_draw(&e, &reduction, 0, 1, 2, &err));
     if (way == 0) { /* everything at once */
-      mno_ensemble_pass(&e, NULL, NULL, h, b, drawn, drawn + M * n, NULL);
-      mno_ensemble_pass(&e, h, b, h, b, moved, moved + M * n, NULL);
+      mno_ensemble_pass(&e, (mno_particle_pass){.h = h, .b = b, .F = drawn, .G = drawn + M * n});
+      mno_ensemble_pass(&e, (mno_particle_pass){.old_h = h, .old_b = b, .h = h, .b = b, .F = moved, .G = moved + M * n});
       assert_memory_not_equal(drawn, moved, 2 * M * n * sizeof *x);
     } else { /* node by node; second way: particles in memory from the start */
       if (way == 2) free(sorted(&e));
       for (size_t j = 0; j < M; j++) {
         mno_particle_pass one = {
             .first = j, .count = 1, .h = h + j * n, .b = b + j * n, .F = x + j * n, .G = x + (M + j) * n};
-        mno_ensemble_pass_nodes(&e, &one);
+        mno_ensemble_pass(&e, one);
       }
       assert_memory_equal(x, drawn, 2 * M * n * sizeof *x);
       for (size_t j = M; j-- > 0;) {
         mno_particle_pass one = {.first = j, .count = 1, .old_h = h + j * n, .old_b = b + j * n};
-        mno_ensemble_pass_nodes(&e, &one);
+        mno_ensemble_pass(&e, one);
       }
-      mno_ensemble_pass(&e, NULL, NULL, h, b, x, x + M * n, NULL);
+      mno_ensemble_pass(&e, (mno_particle_pass){.h = h, .b = b, .F = x, .G = x + M * n});
       assert_memory_equal(x, moved, 2 * M * n * sizeof *x);
     }
     assert_ok(mno_ensemble_check(&e, &err));

@@ -74,18 +74,18 @@ static void threads_do_not_change_bits(void **state) {
 /* One coordinate of u (part 0) or v (part 1) of a particle. */
 static double get(mno_ensemble *e, size_t node, size_t particle, size_t part, size_t a) {
   mno_error err;
-  double *z = malloc(e->room.particles * 2 * e->room.r * sizeof *z);
+  double *z = malloc(e->holds.particles * 2 * e->holds.r * sizeof *z);
   assert_ok(mno_ensemble_read(e, node, z, &err));
-  double value = z[(particle * 2 + part) * e->room.r + a];
+  double value = z[(particle * 2 + part) * e->holds.r + a];
   free(z);
   return value;
 }
 
 static void set(mno_ensemble *e, size_t node, size_t particle, size_t part, size_t a, double value) {
   mno_error err;
-  double *z = malloc(e->room.particles * 2 * e->room.r * sizeof *z);
+  double *z = malloc(e->holds.particles * 2 * e->holds.r * sizeof *z);
   assert_ok(mno_ensemble_read(e, node, z, &err));
-  z[(particle * 2 + part) * e->room.r + a] = value;
+  z[(particle * 2 + part) * e->holds.r + a] = value;
   assert_ok(mno_ensemble_write(e, node, z, &err));
   free(z);
 }
@@ -100,7 +100,7 @@ typedef struct model {
 } model;
 
 static void drift(void *context, const double *h, double *F, double *J) {
-  mno_ensemble_pass(context, NULL, NULL, h, NULL, F, NULL, J);
+  mno_ensemble_pass(context, (mno_particle_pass){.h = h, .F = F, .J = J});
 }
 
 static double model_loss(model *m, double *h, double *b) {
@@ -226,12 +226,12 @@ static void passes_match_plain_loops(void **state) {
           }
       }
       double tolerance = precision == MNO_F64 ? 1e-12 : 3e-5;
-      mno_ensemble_pass(&e, h[0], b[0], h[1], b[1], F, G, NULL);
+      mno_ensemble_pass(&e, (mno_particle_pass){.old_h = h[0], .old_b = b[0], .h = h[1], .b = b[1], .F = F, .G = G});
       for (int c = 0; c < N * R; c++) {
         assert_close(F[c], wanted_F[c], tolerance);
         assert_close(G[c], wanted_G[c], tolerance);
       }
-      mno_ensemble_pass(&e, NULL, NULL, h[1], NULL, F, NULL, J);
+      mno_ensemble_pass(&e, (mno_particle_pass){.h = h[1], .F = F, .J = J});
       for (int c = 0; c < N * R; c++) assert_close(F[c], wanted_F[c], tolerance);
       for (int c = 0; c < N * R * R; c++) assert_close(J[c], wanted_J[c], tolerance);
       mno_ensemble_free(&e);

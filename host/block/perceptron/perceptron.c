@@ -11,5 +11,16 @@ static const mno_tensor_spec tensor[] = {
     [MNO_V] = {"v", "output weights", MNO_TENSOR_V, .flips = true},
 };
 
+_Static_assert(sizeof tensor / sizeof *tensor == perceptron_tensors, "one line for each tensor");
+
+static mno_slope_rule slope(mno_activation activation) {
+  switch (activation) {
+  case MNO_TANH: return MNO_SLOPE_TANH;
+  case MNO_RELU: return MNO_SLOPE_STEP;
+  case MNO_IDENTITY: return MNO_SLOPE_ONE;
+  default: return MNO_SLOPE_KEPT;
+  }
+}
+
 const mno_block mno_block_perceptron = {
-    .name = "perceptron", .tensors = sizeof tensor / sizeof *tensor, .tensor = tensor, .unit = perceptron_unit};
+    .name = "perceptron", .tensors = perceptron_tensors, .tensor = tensor, .unit = perceptron_unit, .slope = slope};

@@ -1,0 +1,263 @@
+/* Samples on lanes, one instance: for many samples. Weights are broadcast, number by number, into tiles of rows by two
+ * vectors of samples, so that no product is reduced over lanes; changes of weights, which contract over the samples, put
+ * units on lanes through transposed copies of what is kept by unit and sample.
+ *   tensors                     as in unit_weights.h
+ *   h, b                        [panel][D] rows of two vectors of samples; the last panel may be one vector wide
+ *   numbers by unit and sample  [block][panel][units of the block] rows likewise
+ * What lies in the lanes that pad N never reaches the others. */
+#ifndef MNO_CPU_SAMPLES_ON_LANES_H
+#define MNO_CPU_SAMPLES_ON_LANES_H
+
+#include "cpu/arrangements/unit_weights.h"
+
+#ifdef MNO_SMALL_TILES
+enum { SAMPLES_ROWS = 2 };
+#elif VEC_REGISTERS == 32
+enum { SAMPLES_ROWS = 12 };
+#else
+enum { SAMPLES_ROWS = 6 };
+#endif
+enum { SAMPLES_PANEL = 2 * LANES, SAMPLES_LINES = SAMPLES_ROWS > (int)LANES ? 2 : 1 };
+
+INLINE size_t sample_vectors(const network *n) { return (n->N + LANES - 1) / LANES; }
+
+/* acc[i][c] += sum_k a[i a_row + k a_next] x[k][c], c < width. With fetch not NULL also fetches SAMPLES_LINES lines for each
+ * k. */
+INLINE void samples_tile(const real *a, size_t a_row, size_t a_next, const vec *x, size_t depth, int rows, int width,
+                         const vec *fetch, vec acc[SAMPLES_ROWS][2]) {
+  for (size_t k = 0; k < depth; k++, a += a_next, x += width) {
+    if (fetch) UNROLL for (int i = 0; i < SAMPLES_LINES; i++) v_prefetch(fetch++);
+    vec y0 = x[0], y1 = width > 1 ? x[1] : (vec){0};
+    UNROLL for (int i = 0; i < rows; i++) {
+      vec w = v_set1(a[(size_t)i * a_row]);
+      acc[i][0] += w * y0;
+      if (width > 1) acc[i][1] += w * y1;
+    }
+  }
+}
+
+/* The operations differ in how they read the weights and in what happens to a finished tile. */
+typedef enum samples_operation {
+  SAMPLES_CONTRACT,
+  SAMPLES_CONTRACT_SLOPES,
+  SAMPLES_EXPAND,
+  SAMPLES_CHANGE
+} samples_operation;
+
+/* One of them, panel by panel. */
+typedef struct samples_pass {
+  product p;                  /* its arrays are those of the panel */
+  size_t rows, depth, stride; /* numbers in a row of the block's weights */
+  const vec *fetch;           /* weights that are needed next; NULL after the first panel */
+  const vec *turned;          /* of a change: y of one or two vectors of units, from the m-th on */
+  size_t m;
+} samples_pass;
+
+INLINE void samples_finish(const product *p, samples_operation operation, size_t at, vec sum) {
+  switch (operation) {
+  case SAMPLES_CONTRACT:
+    p->y[at] = sum * p->scale;
+    v_prefetch_write(p->y + at + p->net->unit_size / LANES);
+    return;
+  case SAMPLES_CONTRACT_SLOPES:
+    v_prefetch(p->s + at - p->net->unit_size / LANES);
+    times_slopes(p, at, sum * p->scale);
+    return;
+  default: p->out[at] = p->base[at] + p->scale * sum; v_prefetch_write(p->out + at + p->net->h_size / LANES);
+  }
+}
+
+/* Contractions are over the rows of the weights, an expansion is over their columns. */
+INLINE void samples_product_rows(const samples_pass *s, samples_operation operation, size_t row, int rows, int width) {
+  vec acc[SAMPLES_ROWS][2];
+  UNROLL for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vec){0};
+  const real *w = (const real *)s->p.w;
+  const vec *fetch = s->fetch ? s->fetch + row / SAMPLES_ROWS * SAMPLES_LINES * s->depth : NULL;
+  if (operation == SAMPLES_EXPAND)
+    samples_tile(w + row * s->stride, s->stride, 1, s->p.y, s->depth, rows, width, fetch, acc);
+  else
+    samples_tile(w + row, 1, s->stride, (const vec *)s->p.x, s->depth, rows, width, fetch, acc);
+  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int c = 0; c < width; c++) {
+    samples_finish(&s->p, operation, (row + (size_t)i) * (size_t)width + (size_t)c, acc[i][c]);
+  }
+}
+
+/* w -= rate x y^T: rows of x [panel][D], one or two vectors of units of y. */
+INLINE void samples_change_rows(const samples_pass *s, size_t row, int rows, int width) {
+  const network *n = s->p.net;
+  size_t all = sample_vectors(n);
+  vec acc[SAMPLES_ROWS][2];
+  UNROLL for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vec){0};
+  const real *x = s->p.x;
+  const vec *y = s->turned;
+  for (size_t v = 0; v < all; v += 2) {
+    size_t panel = (all - v < 2 ? 1 : 2) * LANES, left = n->N - v * LANES, depth = left < panel ? left : panel;
+    samples_tile(x + row * panel, panel, 1, y, depth, rows, width, NULL, acc);
+    x += n->D * panel;
+    y += depth * (size_t)width;
+  }
+  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int c = 0; c < width; c++) {
+    vec *w = s->p.w + (row + (size_t)i) * s->p.units.vectors + s->m + (size_t)c;
+    *w -= s->p.rate * acc[i][c];
+  }
+}
+
+INLINE void samples_rows(const samples_pass *s, samples_operation operation, size_t row, int rows, int width) {
+  if (operation == SAMPLES_CHANGE)
+    samples_change_rows(s, row, rows, width);
+  else
+    samples_product_rows(s, operation, row, rows, width);
+}
+
+/* Tiles of SAMPLES_ROWS rows, then smaller ones for the rest. */
+INLINE void samples_tiles(const samples_pass *s, samples_operation operation, int width) {
+  size_t row = 0;
+  for (; row + SAMPLES_ROWS <= s->rows; row += SAMPLES_ROWS) samples_rows(s, operation, row, SAMPLES_ROWS, width);
+#ifndef MNO_SMALL_TILES
+#if VEC_REGISTERS == 32
+  if (row + 8 <= s->rows) {
+    samples_rows(s, operation, row, 8, width);
+    row += 8;
+  }
+#endif
+  if (row + 4 <= s->rows) {
+    samples_rows(s, operation, row, 4, width);
+    row += 4;
+  }
+#endif
+  for (; row < s->rows; row++) samples_rows(s, operation, row, 1, width);
+}
+
+/* All panels of a product; its arrays go on from panel to panel. */
+INLINE void samples_multiply(const product *of, samples_operation operation) {
+  const bool expand = operation == SAMPLES_EXPAND, slopes = operation == SAMPLES_CONTRACT_SLOPES;
+  const size_t vectors = sample_vectors(of->net), units = of->units.count;
+  samples_pass s = {.p = *of,
+                    .rows = expand ? of->D : units,
+                    .depth = expand ? units : of->D,
+                    .stride = of->units.vectors * LANES,
+                    .fetch = of->w + of->ahead};
+  for (size_t first = 0; first < vectors; first += 2) {
+    size_t width = vectors - first < 2 ? 1 : 2, in = of->D * width, done = units * width;
+    if (width == 2)
+      samples_tiles(&s, operation, 2);
+    else
+      samples_tiles(&s, operation, 1);
+    s.fetch = NULL;
+    if (expand) {
+      s.p.y += done;
+      s.p.out += in;
+      s.p.base += in;
+      continue;
+    }
+    s.p.x += in * LANES;
+    if (!slopes) s.p.y += done;
+    if (slopes) s.p.s += done;
+    for (int a = 0; slopes && a < INPUTS; a++) {
+      s.p.g[a] += done;
+      if (s.p.slope[a]) s.p.slope[a] += done;
+    }
+  }
+}
+
+static void samples_contract(const product *p) { samples_multiply(p, SAMPLES_CONTRACT); }
+static void samples_contract_slopes(const product *p) { samples_multiply(p, SAMPLES_CONTRACT_SLOPES); }
+static void samples_expand(const product *p) { samples_multiply(p, SAMPLES_EXPAND); }
+
+/* y, in panels over `rows` units -> [pair of vectors of units][N] rows of two vectors (one, if it is the last of an odd
+ * number); zero where units pad a vector. */
+static void samples_turn(const network *n, const vec *y, size_t rows, vec *out) {
+  size_t all = sample_vectors(n), N = n->N;
+  for (size_t m = 0; m < rows; m += LANES) {
+    size_t used = rows - m < LANES ? rows - m : LANES, pair = m / SAMPLES_PANEL * SAMPLES_PANEL;
+    size_t wide = rows - pair > LANES ? 2 : 1;
+    vec *to = out + pair / LANES * N + (m - pair) / LANES;
+    for (size_t v = 0; v < all; v++) {
+      size_t width = all - (v & ~(size_t)1) < 2 ? 1 : 2;
+      const vec *from = y + (v & ~(size_t)1) * rows + m * width + (v & 1);
+      vec x[LANES];
+      UNROLL for (size_t i = 0; i < LANES; i++) x[i] = i < used ? from[i * width] : (vec){0};
+      v_transpose(x);
+      size_t last = N - v * LANES < LANES ? N - v * LANES : LANES;
+      for (size_t i = 0; i < last; i++) to[(v * LANES + i) * wide] = x[i];
+    }
+  }
+}
+
+static void samples_change(const product *p) {
+  vec *turned = (vec *)p->spare;
+  samples_turn(p->net, p->y, p->units.count, turned);
+  samples_pass s = {.p = *p, .rows = p->D, .turned = turned};
+  for (; s.m < p->units.vectors; s.m += 2, s.turned += 2 * p->N) {
+    if (p->units.vectors - s.m < 2)
+      samples_tiles(&s, SAMPLES_CHANGE, 1);
+    else
+      samples_tiles(&s, SAMPLES_CHANGE, 2);
+  }
+}
+
+static void samples_contract_slopes_and_change(const product *p) {
+  samples_contract_slopes(p);
+  product change = *p;
+  change.y = (vec *)p->s;
+  samples_change(&change);
+}
+
+static void samples_expand_and_change(const product *p) {
+  samples_expand(p);
+  samples_change(p);
+}
+
+static void samples_sizes(network *n) {
+  size_t samples = sample_vectors(n) * LANES;
+  unit_weights_sizes(n);
+  n->h_size = n->D * samples;
+  n->unit_size = n->M * samples;
+  n->block_numbers = UNITS_BLOCK * samples;
+  n->spare_size = UNITS_BLOCK * LANES * n->N; /* turned s or g */
+}
+
+static units samples_units(const network *n, size_t block) {
+  units u = unit_weights_units(n, block);
+  u.numbers = u.first * sample_vectors(n);
+  u.number_count = u.count * sample_vectors(n);
+  return u;
+}
+
+/* Place of h_d of sample i. */
+INLINE size_t samples_place(const network *n, size_t i, size_t d) {
+  size_t panel = i / SAMPLES_PANEL, width = n->N - panel * SAMPLES_PANEL > LANES ? SAMPLES_PANEL : LANES;
+  return panel * SAMPLES_PANEL * n->D + d * width + i % SAMPLES_PANEL;
+}
+
+static void samples_state_get(const network *n, size_t lane, const real *h, double *out) {
+  for (size_t i = 0; i < n->N; i++)
+    for (size_t d = 0; d < n->D; d++) out[i * n->D + d] = (double)h[samples_place(n, i, d)];
+}
+
+static void samples_state_set(const network *n, size_t lane, const double *in, real *h) {
+  for (size_t i = 0; i < n->N; i++)
+    for (size_t d = 0; d < n->D; d++) h[samples_place(n, i, d)] = (real)in[i * n->D + d];
+}
+
+static void samples_prepare(const seat *s, const real *h) {
+  for (size_t i = 0; i < s->net->h_size; i += LANES) v_prefetch(h + i - s->net->h_size);
+}
+
+static const arrangement samples_on_lanes = {
+    .sizes = samples_sizes,
+    .units = samples_units,
+    .draw = unit_weights_draw,
+    .weights = unit_weights_export,
+    .state_get = samples_state_get,
+    .state_set = samples_state_set,
+    .prepare = samples_prepare,
+    .contract = samples_contract,
+    .contract_slopes = samples_contract_slopes,
+    .expand = samples_expand,
+    .change = samples_change,
+    .contract_slopes_and_change = samples_contract_slopes_and_change,
+    .expand_and_change = samples_expand_and_change,
+};
+
+#endif

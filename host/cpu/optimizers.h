@@ -1,0 +1,53 @@
+/* Optimisers at work on a block of units: the formula of each, weight by weight. */
+#ifndef MNO_CPU_OPTIMIZERS_H
+#define MNO_CPU_OPTIMIZERS_H
+
+#include "cpu/formula.h"
+
+#include "optimizer/formulas.h"
+#include "optimizer/list.h"
+#include "optimizer/optimizer.h"
+
+/* A tensor of a block of units. */
+typedef struct update {
+  size_t count, states;        /* in vectors */
+  vec *w;                      /* [count] */
+  vec *state[MNO_STATES_MOST]; /* [count] */
+  const vec *gradient;         /* [count], normalised */
+  real rate;
+  const real *knob;
+} update;
+
+typedef vec formula(vec w, vec g, real rate, const real *knob, vec *state);
+
+INLINE void update_with(formula *apply, const update *u) {
+  for (size_t i = 0; i < u->count; i++) {
+    vec state[MNO_STATES_MOST];
+    for (size_t j = 0; j < u->states; j++) state[j] = u->state[j][i];
+    u->w[i] = apply(u->w[i], u->gradient[i], u->rate, u->knob, state);
+    for (size_t j = 0; j < u->states; j++) u->state[j][i] = state[j];
+  }
+}
+
+typedef void updater(const update *u);
+
+#define UPDATE(name)                                                                                                        \
+  static void update_##name(const update *u) { update_with(name##_apply, u); }
+MNO_OPTIMIZER_LIST(UPDATE)
+#undef UPDATE
+
+static updater *updater_of(const mno_optimizer *optimizer) {
+  static const struct {
+    const char *name;
+    updater *update;
+  } all[] = {
+#define UPDATE(name) {#name, update_##name},
+      MNO_OPTIMIZER_LIST(UPDATE)
+#undef UPDATE
+  };
+  size_t i = 0;
+  while (strcmp(all[i].name, optimizer->name) != 0) i++; /* problems have optimisers of the list */
+  return all[i].update;
+}
+
+#endif
