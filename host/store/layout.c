@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "store/layout.h"
 
+#include "config/choices.h"
 #include "core/file.h"
 #include "core/memory.h"
 #include "limit/fields.h"
@@ -204,6 +205,12 @@ static bool make_config(hid_t file, const mno_plan *plan) {
   return ok;
 }
 
+/* What a figure of the file shows; the law goes without saying. */
+static bool note_figure(hid_t file, mno_figure figure) {
+  if (figure != MNO_FIGURE_LAW) return mno_h5_text(file, "figure", mno_choice_name(&mno_figures, (int)figure));
+  return H5Aexists(file, "figure") <= 0 || H5Adelete(file, "figure") >= 0;
+}
+
 static bool make_attributes(hid_t file, const mno_plan *plan, const mno_stamp *stamp) {
   char source[512];
   snprintf(source, sizeof source, "meanode %s, commit %s, %s", mno_version(), mno_git_commit(), mno_build());
@@ -229,6 +236,7 @@ static bool make_attributes(hid_t file, const mno_plan *plan, const mno_stamp *s
   }
   if (plan->data_source && !mno_h5_text(file, "data_source", plan->data_source)) return false;
   if (plan->data_taken_from && !mno_h5_text(file, "data_taken_from", plan->data_taken_from)) return false;
+  if (plan->sweep && !note_figure(file, plan->sweep->record.figure)) return false;
   int32_t format = MNO_RESULT_FORMAT, shard[3] = {stamp->shard, stamp->shards, (int32_t)stamp->shard_instances};
   return mno_h5_number(file, "meanode_format", H5T_NATIVE_INT32, &format, 0) &&
          (stamp->shards > 1 || H5Aexists(file, "shard") <= 0 || H5Adelete(file, "shard") >= 0) &&
