@@ -40,7 +40,7 @@ static timing measure(const mno_cpu_kernels *kernels, mno_cpu_arrangement arrang
                    .instance = instance,
                    .step_count = 1,
                    .step = step,
-                   .output = true};
+                   .recording = {.output = true}};
   atomic_int halt = 0;
   timing best = {INFINITY, count};
   double total = 0;

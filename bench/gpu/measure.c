@@ -12,8 +12,8 @@
 
 #include "core/memory.h"
 #include "host/driver.h"
-#include "meanode/random.h"
 #include "host/rounds.h"
+#include "meanode/random.h"
 
 #include <errno.h>
 #include <math.h>
@@ -75,8 +75,7 @@ static int setting_make(setting *s, size_t D, int64_t M, int64_t L, size_t N, si
                        .instance = instance,
                        .step_count = all_steps ? K + 1 : 1,
                        .step = step,
-                       .output = true,
-                       .weights = all_steps ? MNO_WEIGHTS_INITIAL : MNO_WEIGHTS_NONE};
+                       .recording = {.output = true, .weights = all_steps ? MNO_WEIGHTS_INITIAL : MNO_WEIGHTS_NONE}};
   return 0;
 }
 

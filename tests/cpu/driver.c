@@ -39,9 +39,7 @@ int main(void) {
                      .instance = instance,
                      .step_count = K + 1,
                      .step = step,
-                     .output = true,
-                     .embedding = true,
-                     .weights = MNO_WEIGHTS_BOTH};
+                     .recording = {.output = true, .embedding = true, .weights = MNO_WEIGHTS_BOTH}};
     atomic_int halt = 0;
     mno_cpu_batch batch = {.plan = &plan, .problem = &problem, .L = L, .M = M, .count = count, .halt = &halt};
     for (size_t i = 0; i < count; i++) {

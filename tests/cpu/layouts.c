@@ -44,9 +44,7 @@ static mno_record *trained(const training *t, const shape *s) {
                    .instance = &instance,
                    .step_count = K + 1,
                    .step = steps,
-                   .output = true,
-                   .embedding = true,
-                   .weights = MNO_WEIGHTS_BOTH};
+                   .recording = {.output = true, .embedding = true, .weights = MNO_WEIGHTS_BOTH}};
   atomic_int halt = 0;
   mno_cpu_batch batch = {.plan = &plan,
                          .problem = &problem,

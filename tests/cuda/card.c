@@ -157,8 +157,7 @@ static void sample_make(sample *s, const network *n, mno_precision precision, in
                        .instance = s->instance,
                        .step_count = 3,
                        .step = s->step,
-                       .output = true,
-                       .weights = MNO_WEIGHTS_BOTH};
+                       .recording = {.output = true, .weights = MNO_WEIGHTS_BOTH}};
   for (int p = 0; p < 2 * activations; p++) {
     const mno_activation activation = activations == 1 ? MNO_TANH : (mno_activation)(p / 2);
     s->problem[s->plan.problem_count++] =
