@@ -90,7 +90,7 @@ static void block_update(const seat *s, layer at, product p, const real *h, cons
     p.y = t == OUTPUT ? kept_at(n, 0, at, &p) : p.g[t];
     n->arrangement->change(&p);
   }
-  update u = {.count = n->D * p.units.vectors, .states = n->states, .knob = n->knob};
+  update u = {.count = n->D * p.units.vectors, .knob = n->knob};
   for (size_t t = 0; t < TENSORS; t++) {
     u.w = weights_at(n, n->w[t], at.l, &p);
     u.gradient = s->gradient + t * n->block_weights;

@@ -193,6 +193,9 @@ void mno_sweep_free(mno_sweep *sweep);
  * *text. Errors: MNO_ERR_MEMORY. */
 mno_status mno_sweep_keys(char **text, mno_error *err);
 
+/* The same as a JSON Schema (draft 2020-12). */
+mno_status mno_sweep_json_schema(char **text, mno_error *err);
+
 /* A configuration error found by a later stage: like mno_fail(err, MNO_ERR_INPUT, ...), with file, line and caret of mark.
  */
 mno_status mno_sweep_fail(const mno_sweep *sweep, mno_mark mark, mno_error *err, const char *format, ...)

@@ -1,7 +1,7 @@
 /* The CPU backend as a whole: bits that depend on nothing but the instance, draws, divergence, stopping. */
 #include "test.h"
 
-#include "cpu/problem.h"
+#include "problem.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * seed, u0, v0, u, v, loss, output, embedding. A case that this processor cannot run writes nothing but a zero; else a one
  * comes first. */
 #include "cpu/cpu.h"
-#include "cpu/problem.h"
+#include "problem.h"
 
 #include "core/memory.h"
 

@@ -5,7 +5,7 @@
  * that one, for what is left when another ended the program. */
 #include "test.h"
 
-#include "../cpu/problem.h"
+#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
 #include "host/engine.h"
@@ -285,7 +285,7 @@ static void network_case(way w, const network *n, mno_precision precision, int a
 
 /* Does the kernel take such a network on this card? */
 static bool takes(way w, const network *n, mno_precision precision, const mno_device_info *info) {
-  const mno_dimensions dims = {n->D, (size_t)n->M, n->N, (size_t)n->L, n->d_out};
+  const mno_dimensions dims = {n->D, (size_t)n->M, n->N, (size_t)n->L, n->d_out, 0};
   mno_shape shape;
   mno_fit_on_card fit;
   mno_error why;
@@ -330,7 +330,7 @@ static void card_equals_host(void **state) {
           network_case(w, &odd[i], (mno_precision)precision, small && i ? 1 : MNO_ACTIVATION_COUNT);
       for (size_t i = 0; !small && i < sizeof usual / sizeof *usual; i++) {
         mno_shape chosen = {0};
-        const mno_dimensions dims = {usual[i].n.D, (size_t)usual[i].n.M, usual[i].n.N, (size_t)usual[i].n.L, 2};
+        const mno_dimensions dims = {usual[i].n.D, (size_t)usual[i].n.M, usual[i].n.N, (size_t)usual[i].n.L, 2, 0};
         if (usual[i].candidate < 0) assert_ok(mno_shape_choose(&dims, (mno_precision)precision, false, &chosen, &err));
         const bool here = usual[i].candidate < 0
                               ? chosen.kernel == (int)k->kernel && chosen.lanes == k->lanes && chosen.portions == k->portions
@@ -456,7 +456,7 @@ static void cloud_case(const mno_engine engine[2], const cloud *c, mno_precision
   mno_reduction reduction;
   assert_ok(mno_reduction_new(&p, c->full, &reduction, &err));
   const size_t r = reduction.r, n = c->m * p.N * r, z = c->particles * 2 * r, count = n * (3 + r) + z;
-  double *h = problem_normals(2 * n, MNO_TENSOR_X, 1), *out[2] = {calloc(count, sizeof *h), calloc(count, sizeof *h)};
+  double *h = problem_normals(77, PROBLEM_FLAT, MNO_TENSOR_X, 1, 2 * n, 1), *out[2] = {calloc(count, sizeof *h), calloc(count, sizeof *h)};
   snprintf(now, sizeof now, "F, D %zu, N %zu, %zu coordinates, %zu nodes of %zu particles, %s, %s", c->D, c->N, r, c->m,
            c->particles, mno_precision_name(precision), mno_activation_name(activation));
   case_begins();

@@ -5,7 +5,7 @@
  *   test_cuda_golden GOLDEN.csv --write   writes the file again: only where bits are meant to change */
 #include "test.h"
 
-#include "../cpu/problem.h"
+#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
 #include "host/shape.h"

@@ -2,7 +2,7 @@
 #ifndef MNO_TEST_CUDA_JOBS_H
 #define MNO_TEST_CUDA_JOBS_H
 
-#include "../cpu/problem.h"
+#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
 
