@@ -37,6 +37,19 @@ static bool read_parameter(hid_t group, mno_problem *problem, const mno_paramete
   return known;
 }
 
+const mno_block *mno_result_block(const mno_result *result, size_t problem) {
+  const mno_result_file *file = result->file;
+  mno_problem made = {0};
+  mno_parameter block;
+  mno_problem_parameter(&made, 0, &block);
+  mno_h5_lock();
+  hid_t group = H5Gopen2(file->file, result->problems[problem].name, H5P_DEFAULT);
+  if (group >= 0) read_parameter(group, &made, &block);
+  if (group >= 0) H5Gclose(group);
+  mno_h5_unlock();
+  return made.block;
+}
+
 mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem *data, mno_error *err) {
   const mno_result_file *file = result->file;
   const mno_result_problem *from = &result->problems[problem];

@@ -30,6 +30,9 @@ mno_status mno_result_read_rows(mno_result *result, size_t row, size_t count, co
 /* Place of a row along the run dimension of its problem; SIZE_MAX if it is missing. */
 size_t mno_result_run_of(const mno_result *result, size_t row);
 
+/* The residual block of a problem; NULL if this version has none of its name. */
+const mno_block *mno_result_block(const mno_result *result, size_t problem);
+
 /* The plan that a file was made from, as far as the file knows: shapes, instances, what is recorded; no data, no sweep.
  * MNO_ERR_INPUT if the file does not say what was recorded (it was made by another program). */
 mno_status mno_plan_of_result(const mno_result *result, mno_plan **plan, mno_error *err);
