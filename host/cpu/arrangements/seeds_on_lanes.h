@@ -107,9 +107,10 @@ static void seeds_contract_slopes(const product *p) { seeds_multiply(p, SEEDS_CO
 static void seeds_expand(const product *p) { seeds_multiply(p, SEEDS_EXPAND); }
 
 /* w[d][m] -= rate sum_n x[d][n] y[m][n] on a tile. */
-INLINE void seeds_change_tile(const product *p, size_t d, size_t m, int rows, int columns) {
+INLINE void seeds_change_tile(const product *p, const vec *y, size_t d, size_t m, int rows, int columns) {
   const size_t M = p->net->M, N = p->N;
-  const vec *x = (const vec *)p->x + d * N, *y = p->y + m * N;
+  const vec *x = (const vec *)p->x + d * N;
+  y += m * N;
   vec acc[SEEDS_CHANGE_D][SEEDS_CHANGE_M], *w = p->w + d * M + m;
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < columns; j++) acc[i][j] = (vec){0};
   for (size_t n = 0; n < N; n++) {
@@ -125,23 +126,23 @@ INLINE void seeds_change_tile(const product *p, size_t d, size_t m, int rows, in
   }
 }
 
-INLINE void seeds_change_tiles(const product *p, size_t d, int rows) {
+INLINE void seeds_change_tiles(const product *p, const vec *y, size_t d, int rows) {
   size_t m = 0;
-  for (; m + SEEDS_CHANGE_M <= p->net->M; m += SEEDS_CHANGE_M) seeds_change_tile(p, d, m, rows, SEEDS_CHANGE_M);
-  for (; m < p->net->M; m++) seeds_change_tile(p, d, m, rows, 1);
+  for (; m + SEEDS_CHANGE_M <= p->net->M; m += SEEDS_CHANGE_M) seeds_change_tile(p, y, d, m, rows, SEEDS_CHANGE_M);
+  for (; m < p->net->M; m++) seeds_change_tile(p, y, d, m, rows, 1);
 }
 
-static void seeds_change(const product *p) {
+static void seeds_change_by(const product *p, const vec *y) {
   size_t d = 0;
-  for (; d + SEEDS_CHANGE_D <= p->D; d += SEEDS_CHANGE_D) seeds_change_tiles(p, d, SEEDS_CHANGE_D);
-  for (; d < p->D; d++) seeds_change_tiles(p, d, 1);
+  for (; d + SEEDS_CHANGE_D <= p->D; d += SEEDS_CHANGE_D) seeds_change_tiles(p, y, d, SEEDS_CHANGE_D);
+  for (; d < p->D; d++) seeds_change_tiles(p, y, d, 1);
 }
+
+static void seeds_change(const product *p) { seeds_change_by(p, p->y); }
 
 static void seeds_contract_slopes_and_change(const product *p) {
   seeds_contract_slopes(p);
-  product change = *p;
-  change.y = (vec *)p->s;
-  seeds_change(&change);
+  seeds_change_by(p, p->s);
 }
 
 static void seeds_expand_and_change(const product *p) {
@@ -182,7 +183,7 @@ static void seeds_draw(const network *n, size_t block) {
   for (size_t l = 0; l < n->L; l++)
     for (size_t m = 0; m < n->M; m++) {
       for (size_t d = 0; d < n->D; d += 4)
-        for (size_t t = 0; t < TENSORS; t++) {
+        UNROLL for (size_t t = 0; t < TENSORS; t++) {
           vec z[4], *w = (vec *)(n->w[t] + l * n->w_size) + m;
           v_normals(k0, k1, tensor[t].draw, layer, unit, (uint32_t)(d / 4), z);
           for (size_t i = 0; i < 4 && d + i < n->D; i++) w[(d + i) * n->M] = z[i] * scale[t];
