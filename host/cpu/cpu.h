@@ -40,7 +40,8 @@ typedef struct mno_cpu_kernels {
   /* What each further thread of a team takes, with the default of state_bytes. */
   size_t (*helper_bytes)(const mno_problem *problem, size_t L, size_t M, mno_cpu_arrangement arrangement);
 
-  /* Trains the batch and fills its records. Returns MNO_OK, or MNO_INTERRUPTED if stop was seen. */
+  /* Trains the batch, as many instances as the arrangement holds (seeds on lanes: `lanes`; else one), and fills its records.
+   * Returns MNO_OK, MNO_INTERRUPTED if stop was seen, or MNO_ERR_INTERNAL if there are more instances. */
   mno_status (*train)(const mno_cpu_batch *batch, mno_cpu_arrangement arrangement);
 } mno_cpu_kernels;
 

@@ -38,7 +38,7 @@ static size_t kernels_helper_bytes(const mno_problem *problem, size_t L, size_t 
 }
 
 static mno_status kernels_train(const mno_cpu_batch *batch, mno_cpu_arrangement which) {
-  return train(batch, arrangements[which]);
+  return batch->count > arrangements[which]->instances ? MNO_ERR_INTERNAL : train(batch, arrangements[which]);
 }
 
 extern const mno_cpu_kernels MNO_CPU_KERNELS;

@@ -116,18 +116,15 @@ typedef struct arrangement {
   void (*contract_slopes_and_change)(const product *p);
   void (*expand_and_change)(const product *p);
   void (*clear_padding)(const product *p); /* y = 0 where units pad; may be NULL */
+  size_t instances;                        /* most in a batch */
   bool rebuilds;                           /* may states be rebuilt? Then a layer is one block. */
 } arrangement;
 
 INLINE product product_of(const seat *s, size_t block, ptrdiff_t direction) {
   const network *n = s->net;
   const units *u = &n->block[block];
-  return (product){.net = n,
-                   .spare = s->spare,
-                   .units = u,
-                   .D = n->D,
-                   .N = n->N,
-                   .ahead = direction * (ptrdiff_t)(n->D * u->vectors)};
+  return (product){
+      .net = n, .spare = s->spare, .units = u, .D = n->D, .N = n->N, .ahead = direction * (ptrdiff_t)(n->D * u->vectors)};
 }
 
 INLINE vec *weights_at(const network *n, const real *w, size_t l, const product *p) {

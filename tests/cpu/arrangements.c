@@ -277,6 +277,16 @@ static void another_block_and_optimizer(void **state) {
   }
 }
 
+static void too_many_instances_are_refused(void **state) {
+  training t = {0};
+  EACH_KERNELS(t) {
+    for (t.arrangement = 0; t.arrangement < MNO_CPU_ARRANGEMENTS; t.arrangement++) {
+      mno_cpu_batch batch = {.count = t.arrangement == MNO_SEEDS_ON_LANES ? (size_t)t.kernels->lanes + 1 : 2};
+      assert_int_equal(t.kernels->train(&batch, t.arrangement), MNO_ERR_INTERNAL);
+    }
+  }
+}
+
 int main(void) {
   isas_say_skipped();
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_team_changes_no_bit),
@@ -284,6 +294,7 @@ int main(void) {
                                      cmocka_unit_test(memory_is_bounded),
                                      cmocka_unit_test(all_train_as_the_reference),
                                      cmocka_unit_test(very_deep),
-                                     cmocka_unit_test(another_block_and_optimizer)};
+                                     cmocka_unit_test(another_block_and_optimizer),
+                                     cmocka_unit_test(too_many_instances_are_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

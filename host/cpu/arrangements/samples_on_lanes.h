@@ -66,9 +66,7 @@ INLINE void samples_finish(const samples_pass *s, samples_operation operation, s
     v_prefetch(p->s + unit - p->net->unit_size / LANES);
     times_slopes(p, unit, sum * p->scale);
     return;
-  default:
-    p->out[state] = p->base[state] + p->scale * sum;
-    v_prefetch_write(p->out + state + p->net->h_size / LANES);
+  default: p->out[state] = p->base[state] + p->scale * sum; v_prefetch_write(p->out + state + p->net->h_size / LANES);
   }
 }
 
@@ -235,6 +233,7 @@ static void samples_prepare(const seat *s, const real *h) {
 }
 
 static const arrangement samples_on_lanes = {
+    .instances = 1,
     .sizes = samples_sizes,
     .units = samples_units,
     .draw = unit_weights_draw,

@@ -182,8 +182,7 @@ static void seeds_draw(const network *n, size_t block) {
   }
   for (size_t l = 0; l < n->L; l++)
     for (size_t m = 0; m < n->M; m++) {
-      for (size_t d = 0; d < n->D; d += 4)
-        UNROLL for (size_t t = 0; t < TENSORS; t++) {
+      for (size_t d = 0; d < n->D; d += 4) UNROLL for (size_t t = 0; t < TENSORS; t++) {
           vec z[4], *w = (vec *)(n->w[t] + l * n->w_size) + m;
           v_normals(k0, k1, tensor[t].draw, layer, unit, (uint32_t)(d / 4), z);
           for (size_t i = 0; i < 4 && d + i < n->D; i++) w[(d + i) * n->M] = z[i] * scale[t];
@@ -216,6 +215,7 @@ static void seeds_state_set(const network *n, size_t lane, const double *in, rea
 }
 
 static const arrangement seeds_on_lanes = {
+    .instances = LANES,
     .sizes = seeds_sizes,
     .units = seeds_units,
     .draw = seeds_draw,

@@ -45,8 +45,7 @@ static void unit_weights_draw(const network *n, size_t block) {
           scale[t][lane] = (real)(p->sigma[t] * root * (tensor[t].flips ? instance->draw.sign : 1));
       }
       size_t at = l * n->w_size / LANES + part.weights + q;
-      for (size_t d = 0; d < n->D; d += 4)
-        UNROLL for (size_t t = 0; t < TENSORS; t++) {
+      for (size_t d = 0; d < n->D; d += 4) UNROLL for (size_t t = 0; t < TENSORS; t++) {
           vec z[4], *w = (vec *)n->w[t] + at;
           v_normals(k0, k1, tensor[t].draw, layer, unit, (uint32_t)(d / 4), z);
           for (size_t c = 0; c < 4 && d + c < n->D; c++) w[(d + c) * part.vectors] = z[c] * scale[t];

@@ -300,6 +300,7 @@ static void units_clear_padding(const product *p) {
 }
 
 static const arrangement units_on_lanes = {
+    .instances = 1,
     .sizes = units_sizes,
     .units = units_units,
     .draw = unit_weights_draw,
