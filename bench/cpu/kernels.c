@@ -72,8 +72,8 @@ static timing measure(const mno_cpu_kernels *kernels, mno_cpu_arrangement arrang
 
 /* tanh per nanosecond of data in the first-level cache. */
 static double tanh_rate(mno_precision precision) {
-  const char *isa = mno_cpu_isa();
-  return isa ? mno_cpu_numbers_named(precision, isa)->tanh_rate() : NAN;
+  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(precision, mno_block_named("perceptron"));
+  return kernels ? kernels->numbers->tanh_rate() : NAN;
 }
 
 int main(int argc, char **argv) {

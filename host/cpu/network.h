@@ -44,6 +44,7 @@ typedef struct network {
   real inv_D, branch;   /* 1/D, alpha/(L M) */
   mno_slope_rule slope; /* how the slopes of the block's formula are had */
   bool fuses;           /* is the optimiser's step a product that is added onto the weights? */
+  bool fused;           /* and in the same go as others? Set by the arrangement */
   updater *update;      /* else */
   size_t states;        /* of the optimiser */
   real knob[MNO_KNOBS_MOST];
@@ -111,8 +112,7 @@ typedef struct arrangement {
   void (*contract_slopes)(const product *p); /* g_a = (slope a) scale W^T x */
   void (*expand)(const product *p);          /* out = base + scale W y */
   void (*change)(const product *p);          /* W -= rate x y^T */
-  /* The last three with a change by the rate of the tensor in the same go: of W by x and s; of W by h, as prepared, and y.
-   */
+  /* The same with a change by the rate in the same go: of W by x and s; of W by h, as prepared, and y. Where n->fused. */
   void (*contract_slopes_and_change)(const product *p);
   void (*expand_and_change)(const product *p);
   void (*clear_padding)(const product *p); /* y = 0 where units pad; may be NULL */

@@ -113,7 +113,9 @@ static void block_backward(const seat *s, layer at, size_t block, const real *h,
   p.x = b;
   p.scale = n->inv_D;
   p.rate = s->rate[OUTPUT];
-  (n->fuses ? a->contract_slopes_and_change : a->contract_slopes)(&p);
+  (n->fused ? a->contract_slopes_and_change : a->contract_slopes)(&p);
+  p.y = kept_at(n, 0, at, &p);
+  if (n->fuses && !n->fused) a->change(&p);
   p.x = h;
   for (size_t t = 0; t < INPUTS; t++) {
     p.tensor = t;
@@ -121,7 +123,8 @@ static void block_backward(const seat *s, layer at, size_t block, const real *h,
     p.y = p.g[t];
     p.rate = s->rate[t];
     expand_into(&p, &into);
-    (n->fuses ? a->expand_and_change : a->expand)(&p);
+    (n->fused ? a->expand_and_change : a->expand)(&p);
+    if (n->fuses && !n->fused) a->change(&p);
     into.base = into.out;
   }
   if (!n->fuses) block_update(s, at, &p, h, b);

@@ -91,8 +91,7 @@ static void same_bits(const mno_record *a, const mno_record *b, const shape *s) 
 #define EACH_KERNELS(t)                                                                                                     \
   for (size_t isa_ = 0; isa_ < ISAS; isa_++)                                                                                \
     for (int p_ = 0; p_ < 2; p_++)                                                                                          \
-      if (((t).precision = (mno_precision)p_,                                                                               \
-           (t).kernels = mno_cpu_kernels_named((mno_precision)p_, mno_block_named("perceptron"), isas[isa_])))
+      if (((t).precision = (mno_precision)p_, (t).kernels = isas_kernels((mno_precision)p_, isas[isa_])))
 
 /* Several blocks of units in every kernel set, whole and with remainders. */
 static const shape wide[] = {{20, 300, 3, 10, MNO_TANH}, {17, 530, 2, 37, MNO_SOFTPLUS}, {33, 257, 2, 70, MNO_RELU}};

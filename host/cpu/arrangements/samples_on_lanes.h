@@ -172,9 +172,9 @@ static void samples_turn(const network *n, const vec *y, size_t rows, vec *out) 
   }
 }
 
-static void samples_change_by(const product *p, const vec *y) {
+static void samples_change(const product *p) {
   vec *turned = (vec *)p->spare;
-  samples_turn(p->net, y, p->units->count, turned);
+  samples_turn(p->net, p->y, p->units->count, turned);
   samples_pass s = {.p = p, .rows = p->D, .turned = turned};
   for (; s.m < p->units->vectors; s.m += 2, s.turned += 2 * p->N) {
     if (p->units->vectors - s.m < 2)
@@ -182,18 +182,6 @@ static void samples_change_by(const product *p, const vec *y) {
     else
       samples_tiles(&s, SAMPLES_CHANGE, 2);
   }
-}
-
-static void samples_change(const product *p) { samples_change_by(p, p->y); }
-
-static void samples_contract_slopes_and_change(const product *p) {
-  samples_contract_slopes(p);
-  samples_change_by(p, p->s);
-}
-
-static void samples_expand_and_change(const product *p) {
-  samples_expand(p);
-  samples_change(p);
 }
 
 static void samples_sizes(network *n) {
@@ -245,8 +233,6 @@ static const arrangement samples_on_lanes = {
     .contract_slopes = samples_contract_slopes,
     .expand = samples_expand,
     .change = samples_change,
-    .contract_slopes_and_change = samples_contract_slopes_and_change,
-    .expand_and_change = samples_expand_and_change,
 };
 
 #endif

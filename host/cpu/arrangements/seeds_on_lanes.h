@@ -107,10 +107,9 @@ static void seeds_contract_slopes(const product *p) { seeds_multiply(p, SEEDS_CO
 static void seeds_expand(const product *p) { seeds_multiply(p, SEEDS_EXPAND); }
 
 /* w[d][m] -= rate sum_n x[d][n] y[m][n] on a tile. */
-INLINE void seeds_change_tile(const product *p, const vec *y, size_t d, size_t m, int rows, int columns) {
+INLINE void seeds_change_tile(const product *p, size_t d, size_t m, int rows, int columns) {
   const size_t M = p->net->M, N = p->N;
-  const vec *x = (const vec *)p->x + d * N;
-  y += m * N;
+  const vec *x = (const vec *)p->x + d * N, *y = p->y + m * N;
   vec acc[SEEDS_CHANGE_D][SEEDS_CHANGE_M], *w = p->w + d * M + m;
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < columns; j++) acc[i][j] = (vec){0};
   for (size_t n = 0; n < N; n++) {
@@ -126,28 +125,16 @@ INLINE void seeds_change_tile(const product *p, const vec *y, size_t d, size_t m
   }
 }
 
-INLINE void seeds_change_tiles(const product *p, const vec *y, size_t d, int rows) {
+INLINE void seeds_change_tiles(const product *p, size_t d, int rows) {
   size_t m = 0;
-  for (; m + SEEDS_CHANGE_M <= p->net->M; m += SEEDS_CHANGE_M) seeds_change_tile(p, y, d, m, rows, SEEDS_CHANGE_M);
-  for (; m < p->net->M; m++) seeds_change_tile(p, y, d, m, rows, 1);
+  for (; m + SEEDS_CHANGE_M <= p->net->M; m += SEEDS_CHANGE_M) seeds_change_tile(p, d, m, rows, SEEDS_CHANGE_M);
+  for (; m < p->net->M; m++) seeds_change_tile(p, d, m, rows, 1);
 }
 
-static void seeds_change_by(const product *p, const vec *y) {
+static void seeds_change(const product *p) {
   size_t d = 0;
-  for (; d + SEEDS_CHANGE_D <= p->D; d += SEEDS_CHANGE_D) seeds_change_tiles(p, y, d, SEEDS_CHANGE_D);
-  for (; d < p->D; d++) seeds_change_tiles(p, y, d, 1);
-}
-
-static void seeds_change(const product *p) { seeds_change_by(p, p->y); }
-
-static void seeds_contract_slopes_and_change(const product *p) {
-  seeds_contract_slopes(p);
-  seeds_change_by(p, p->s);
-}
-
-static void seeds_expand_and_change(const product *p) {
-  seeds_expand(p);
-  seeds_change(p);
+  for (; d + SEEDS_CHANGE_D <= p->D; d += SEEDS_CHANGE_D) seeds_change_tiles(p, d, SEEDS_CHANGE_D);
+  for (; d < p->D; d++) seeds_change_tiles(p, d, 1);
 }
 
 static void seeds_sizes(network *n) {
@@ -226,8 +213,6 @@ static const arrangement seeds_on_lanes = {
     .contract_slopes = seeds_contract_slopes,
     .expand = seeds_expand,
     .change = seeds_change,
-    .contract_slopes_and_change = seeds_contract_slopes_and_change,
-    .expand_and_change = seeds_expand_and_change,
     .rebuilds = true,
 };
 

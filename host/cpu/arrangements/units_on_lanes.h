@@ -196,13 +196,15 @@ INLINE void units_tiles(const product *p, units_operation operation) {
 static void units_contract(const product *p) { units_tiles(p, UNITS_CONTRACT); }
 static void units_contract_slopes(const product *p) { units_tiles(p, UNITS_CONTRACT_SLOPES); }
 static void units_expand(const product *p) { units_tiles(p, UNITS_EXPAND); }
+static void units_contract_slopes_and_change(const product *p) { units_tiles(p, UNITS_CONTRACT_AND_CHANGE); }
+static void units_expand_and_change(const product *p) { units_tiles(p, UNITS_EXPAND_AND_CHANGE); }
 
 /* w[d][m] -= rate sum_n x[d][n] y[n][m] on a tile. */
-INLINE void units_change_tile(const product *p, const vec *y, size_t d, size_t m, int rows, int columns) {
+INLINE void units_change_tile(const product *p, size_t d, size_t m, int rows, int columns) {
   vec a[UNITS_CHANGE_D][UNITS_CHANGE_M];
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < columns; j++) a[i][j] = (vec){0};
   const real *x = p->x + d / LANES * p->N * LANES + d % LANES;
-  y += m * p->N;
+  const vec *y = p->y + m * p->N;
   for (size_t n = 0; n < p->N; n++, y++, x += LANES) {
     vec g[UNITS_CHANGE_M];
     UNROLL for (int j = 0; j < columns; j++) g[j] = y[(size_t)j * p->N];
@@ -216,46 +218,23 @@ INLINE void units_change_tile(const product *p, const vec *y, size_t d, size_t m
   }
 }
 
-INLINE void units_change_tiles(const product *p, const vec *y, size_t d, int rows) {
+INLINE void units_change_tiles(const product *p, size_t d, int rows) {
   size_t m = 0;
-  for (; m + UNITS_CHANGE_M <= p->units->vectors; m += UNITS_CHANGE_M) units_change_tile(p, y, d, m, rows, UNITS_CHANGE_M);
-  for (; m < p->units->vectors; m++) units_change_tile(p, y, d, m, rows, 1);
+  for (; m + UNITS_CHANGE_M <= p->units->vectors; m += UNITS_CHANGE_M) units_change_tile(p, d, m, rows, UNITS_CHANGE_M);
+  for (; m < p->units->vectors; m++) units_change_tile(p, d, m, rows, 1);
 }
 
-static void units_change_by(const product *p, const vec *y) {
+static void units_change(const product *p) {
   _Static_assert(LANES % UNITS_CHANGE_D == 0, "rows of a tile lie in one vector of coordinates");
   size_t d = 0;
-  for (; d + UNITS_CHANGE_D <= p->D; d += UNITS_CHANGE_D) units_change_tiles(p, y, d, UNITS_CHANGE_D);
-  for (; d < p->D; d++) units_change_tiles(p, y, d, 1);
-}
-
-static void units_change(const product *p) { units_change_by(p, p->y); }
-
-/* Do all samples fit one tile? */
-INLINE bool units_fused(const network *n) { return n->fuses && n->N <= UNITS_COLUMNS; }
-
-static void units_contract_slopes_and_change(const product *p) {
-  if (units_fused(p->net)) {
-    units_tiles(p, UNITS_CONTRACT_AND_CHANGE);
-    return;
-  }
-  units_contract_slopes(p);
-  units_change_by(p, p->s);
-}
-
-static void units_expand_and_change(const product *p) {
-  if (units_fused(p->net)) {
-    units_tiles(p, UNITS_EXPAND_AND_CHANGE);
-    return;
-  }
-  units_expand(p);
-  units_change(p);
+  for (; d + UNITS_CHANGE_D <= p->D; d += UNITS_CHANGE_D) units_change_tiles(p, d, UNITS_CHANGE_D);
+  for (; d < p->D; d++) units_change_tiles(p, d, 1);
 }
 
 /* Spare: h times the rate of each input. */
 static void units_prepare(const seat *s, const real *h) {
   const network *n = s->net;
-  if (!units_fused(n)) return;
+  if (!n->fused) return;
   for (size_t i = 0; i < n->h_size; i += LANES) {
     v_prefetch(h + i - n->h_size);
     for (size_t t = 0; t < INPUTS; t++) *(vec *)(s->spare + t * n->h_size + i) = *(const vec *)(h + i) * s->rate[t];
@@ -267,7 +246,8 @@ static void units_sizes(network *n) {
   n->h_size = (n->D + LANES - 1) / LANES * LANES * n->N;
   n->unit_size = unit_vectors(n) * LANES * n->N;
   n->block_numbers = UNITS_BLOCK * n->N;
-  n->spare_size = units_fused(n) ? INPUTS * n->h_size : 0;
+  n->fused = n->fuses && n->N <= UNITS_COLUMNS;
+  n->spare_size = n->fused ? INPUTS * n->h_size : 0;
 }
 
 static units units_units(const network *n, size_t block) {
