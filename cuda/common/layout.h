@@ -1,20 +1,23 @@
 /* What host and device agree on: the shape of an instance's computation, where everything lies, the arguments of a launch.
  *
  * A team trains one instance at a time: lanes of one or several ranks (blocks of a cluster; otherwise one). Units are dealt
- * to portions and within a portion to tiles; a tile is the unit of transfer, [u|v][unit][row] with rows padded to an odd
- * number of elements so that both orientations of access are free of bank conflicts. One rank takes all portions in turn, or
+ * to portions and within a portion to tiles; a tile is the unit of transfer, [tensor][unit][row], then the optimiser's
+ * [tensor][state][unit][row], with rows padded to an odd number of elements so that both orientations of access are free of
+ * bank conflicts. One rank takes all portions in turn, or
  * each of several ranks one. Samples come in chunks of MNO_CHUNK; states lie
  * as [chunk][coordinate][pitch].
  *
  * Small networks go several at once (W0): a lane is a sample of one of the team's instances, and a transfer brings a span of
- * whole layers of all of them, [instance][layer][unit][u|v][row]. The shares of the instances are padded to a stride that
- * keeps the lanes of different instances out of each other's banks.
+ * whole layers of all of them, [instance][layer][unit][tensors and states][row]. The shares of the instances are padded to a
+ * stride that keeps the lanes of different instances out of each other's banks.
  *
  * Every sum has a fixed order: coordinates in `slices` of a projection <u,h>, units in `slices` of a combination sum v rho,
  * then the slices in order, then the portions. All of that depends on D, M, N, L and the precision only, never on the batch,
  * the number of ranks or teams or the size of the card: so an instance has the same bits wherever it runs. */
 #ifndef MNO_CUDA_LAYOUT_H
 #define MNO_CUDA_LAYOUT_H
+
+#include "meanode/plan.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -29,7 +32,7 @@ enum {
   MNO_PITCH_F64 = 10,
   MNO_GROUP_MOST = 8,
   MNO_PAIR = 2,    /* W0: units of a lane in an update, which share what is read of the samples */
-  MNO_TOGETHER = 8 /* W0: bytes of u and of v that an update reads at a time */
+  MNO_TOGETHER = 8 /* W0: bytes of each tensor that an update reads at a time */
 };
 
 /* Numbers of coordinates that kernel W0 is compiled for: D is padded to the next. */
@@ -48,14 +51,18 @@ typedef struct mno_divisor {
 } mno_divisor;
 
 typedef struct mno_shape {
-  int32_t kernel; /* mno_kernel_kind */
-  int32_t bytes;  /* of a number: 4 or 8 */
+  int32_t kernel;  /* mno_kernel_kind */
+  int32_t trainer; /* block and optimiser: index in MNO_TRAINER_LIST */
+  int32_t tensors; /* of the block */
+  int32_t rows;    /* of a unit: tensors x (1 + states of the optimiser) */
+  int32_t bytes;   /* of a number: 4 or 8 */
   int32_t D, M, N, L, d_out;
   int32_t chunks, pitch, row; /* samples / MNO_CHUNK, elements of a state row, elements of a weight row */
   int32_t ranks, lanes;       /* blocks of a team: 1 or `portions`, which changes no number; lanes of a rank */
   int32_t group, span;        /* instances of a team, layers of a transfer: 1 unless W0 (group also: G) */
   int32_t height;             /* rows of a chunk of a state: D, or what D is padded to */
   int32_t nominal, kept;      /* G: instances that algorithms are chosen for; are the projections of all layers kept? */
+  int32_t fused;              /* G: are updates products onto the weights? */
   int32_t portions, portion;  /* into which the units of a layer are cut; units of one */
   int32_t tile, tiles;        /* units of a tile; tiles of a portion */
   int32_t d_slices, d_length; /* slices of the coordinates in a projection */
@@ -64,12 +71,13 @@ typedef struct mno_shape {
   mno_divisor by_samples, by_share, by_parts, by_pairs; /* W0: lanes of an instance when they are samples and when they are
                                                          units, parts of a pair of units, pairs of a layer */
   uint32_t tile_bytes, h_bytes;                         /* of a tile in memory; of a state */
+  uint32_t weights_bytes, p_bytes;  /* of a tile less the optimiser's states; of the projections of one tensor */
   uint32_t span_bytes, span_states; /* from one instance's share of a span to the next; W0: with padding */
-  uint32_t H, B, P, Q, A, S; /* offsets in an instance's state region: h, b, projections, accumulators (W0: b of the span),
-                                the sum of the portions that a rank has behind it */
-  uint32_t a_bytes;          /* one of the accumulator buffers: two when there are several ranks */
-  uint32_t each_bytes;       /* of an instance's state region */
-  uint32_t state_bytes;      /* of the region of all of the team's instances, per rank */
+  uint32_t H, B, P, A, S; /* offsets in an instance's state region: h, b, projections [tensor], accumulators (W0: b of the
+                             span), the sum of the portions that a rank has behind it */
+  uint32_t a_bytes;       /* one of the accumulator buffers: two when there are several ranks */
+  uint32_t each_bytes;    /* of an instance's state region */
+  uint32_t state_bytes;   /* of the region of all of the team's instances, per rank */
 } mno_shape;
 
 /* One training problem as the device sees it. Pointers are device addresses. */
@@ -78,8 +86,12 @@ typedef struct mno_device_problem {
   const double *y;         /* [N][d_out] */
   const double *w_unembed; /* [D][d_out] */
   const int64_t *step;     /* [steps] recorded steps, increasing */
-  double alpha, eta_u, eta_v;
-  double scale_u, scale_v; /* sigma sqrt(D) */
+  const void *rate;        /* [K][tensors] what multiplies normalised gradients, in the precision of the run */
+  double alpha;
+  double scale[MNO_TENSORS_MOST];  /* of the initial weights: sigma sqrt(D) */
+  double knob[MNO_KNOBS_MOST];     /* of the optimiser */
+  uint32_t draw[MNO_TENSORS_MOST]; /* counter words of the initial weights */
+  uint32_t flips;                  /* bits of the tensors that mno_item.sign multiplies */
   int64_t K;
   int32_t steps, activation, loss;
 } mno_device_problem;
@@ -92,7 +104,7 @@ typedef struct mno_item {
 } mno_item;
 
 /* A result on its way to the host, in pinned memory: this header, then doubles in the order of mno_record: loss, output,
- * embedding, u0, v0, u, v. */
+ * embedding, initial weights by tensor, final weights by tensor. */
 typedef struct mno_parcel {
   uint32_t state; /* 0: free, belongs to the team; 1: full, belongs to the host */
   uint32_t row;
@@ -186,6 +198,12 @@ MNO_LAYOUT uint32_t mno_stage_states(const mno_shape *s) {
   return s->kernel == MNO_KERNEL_LANES ? (uint32_t)(s->group - 1) * s->span_states + (uint32_t)s->span * s->h_bytes : 0;
 }
 MNO_LAYOUT uint32_t mno_stage_bytes(const mno_shape *s) { return mno_stage_weights(s) + mno_stage_states(s); }
+
+/* W0: what the lanes of an instance need in every phase, at the start of its state region: two integers, then as many
+ * numbers as tensors, knobs and one more. */
+MNO_LAYOUT size_t mno_setting_bytes(const mno_shape *s, size_t knobs) {
+  return 8 + (1 + (size_t)s->tensors + knobs) * (size_t)s->bytes;
+}
 
 /* Portions and tiles of a rank and layer. */
 MNO_LAYOUT int mno_portions_of_rank(const mno_shape *s) { return s->ranks > 1 ? s->portions / s->ranks : s->portions; }

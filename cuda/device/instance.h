@@ -2,11 +2,10 @@
 #ifndef MNO_CUDA_INSTANCE_H
 #define MNO_CUDA_INSTANCE_H
 
+#include "device/formulas.h"
 #include "device/philox.h"
 #include "device/readout.h"
 #include "device/team.h"
-#include "meanode/model.h"
-#include "meanode/random.h"
 
 namespace mno {
 
@@ -64,8 +63,12 @@ template <class T> MNO_DEVICE void Row<T>::write(T *to) const {
 static constexpr double LOOK_SECONDS = 1e-3; /* between looks at the word that asks for a stop */
 
 /* One team and its instances; `g` counts them. LANES: the layout of kernel W0. */
-template <class T, class Team, bool LANES> class Instances {
+template <class T, class Team, class Block, class Optimizer, bool LANES> class Instances {
 protected:
+  static constexpr int INPUTS = Block::INPUTS, TENSORS = Block::TENSORS;
+  static constexpr int ROWS = TENSORS * (1 + Optimizer::STATES); /* of a unit: weights, then the states of each tensor */
+  typedef Motion<T, Block, Optimizer> motion;
+
   MNO_DEVICE Instances(Team &team, const mno_train_args &args)
       : team(team), args(args), s(args.shape), at(args.at), slot(args.slots + (size_t)team.team_index * args.slot_bytes),
         control((volatile mno_control *)slot), head{0, 0}, tail{0, 0} {}
@@ -108,8 +111,19 @@ protected:
            (LANES ? place_of(layer, g, s.span_bytes, s.tile_bytes)
                   : (((size_t)layer * s.portions + portion) * s.tiles + tile) * s.tile_bytes);
   }
-  /* A row of weights in a tile: u or v of its unit m. W0 has both of a unit side by side. */
-  MNO_DEVICE int weight_row(int m, int is_v) const { return (LANES ? 2 * m + is_v : is_v * s.tile + m) * s.row; }
+  /* One of the ROWS of unit m in a tile. W0 has those of a unit side by side. */
+  MNO_DEVICE int weight_row(int m, int which) const { return (LANES ? ROWS * m + which : which * s.tile + m) * s.row; }
+  static constexpr MNO_DEVICE int state_row(int tensor) { return TENSORS + tensor * Optimizer::STATES; }
+  /* What a problem has for each tensor, of one of them: not by an index, which is a lane's own and would have the compiler
+   * keep in each lane what is the same for all. */
+  template <class X> static MNO_DEVICE X of_tensor(const X (&x)[MNO_TENSORS_MOST], int tensor) {
+    X value = x[0];
+    MNO_UNROLL for (int t = 1; t < TENSORS; t++) value = tensor == t ? x[t] : value;
+    return value;
+  }
+  MNO_DEVICE double initial_scale(const mno_device_problem &problem, const mno_item &item, int tensor) const {
+    return of_tensor(problem.scale, tensor) * (problem.flips >> tensor & 1 ? item.sign : 1);
+  }
   MNO_DEVICE char *state_memory(int layer, int g = 0) const {
     return slot + at.states + (LANES ? place_of(layer, g, s.span_states, s.h_bytes) : (size_t)layer * s.h_bytes);
   }
@@ -186,7 +200,7 @@ protected:
   }
 
   MNO_DEVICE void record_weights(int g, int L, double *record) {
-    const size_t half = (size_t)L * s.M * s.D;
+    const size_t tensor = (size_t)L * s.M * s.D;
     team.joint([&](const Place &place, int lane) {
       for (int layer = 0; layer < L; layer++)
         for (int i = 0; i < mno_tiles_of_rank(&s); i++) {
@@ -196,8 +210,7 @@ protected:
           for (int e = lane; e < count * s.D; e += s.lanes) {
             const int m = e / s.D, d = e - m * s.D;
             const size_t to = ((size_t)layer * s.M + first_unit(portion, tile) + m) * s.D + d;
-            record[to] = memory[weight_row(m, 0) + d];
-            record[half + to] = memory[weight_row(m, 1) + d];
+            MNO_UNROLL for (int t = 0; t < TENSORS; t++) record[t * tensor + to] = memory[weight_row(m, t) + d];
           }
         }
     });

@@ -36,10 +36,9 @@ static mno_status fits(const mno_plan *plan, const size_t *rows, size_t count, i
 }
 
 static mno_status shape_of(const mno_plan *plan, size_t row, mno_shape *shape) {
-  const mno_instance *i = &plan->instance[row];
-  const mno_problem *p = &plan->problem[i->problem];
-  const mno_dimensions dims = {p->D, (size_t)i->M, p->N, (size_t)i->L, p->d_out};
-  return mno_shape_choose(&dims, plan->precision, true, shape, NULL);
+  mno_dimensions dims;
+  const mno_status status = mno_dimensions_of(plan, row, &dims, NULL);
+  return status != MNO_OK ? status : mno_shape_choose(&dims, plan->precision, true, shape, NULL);
 }
 
 /* On the card: what the team needs that would train it. */

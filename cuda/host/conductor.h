@@ -19,15 +19,16 @@ typedef struct mno_conduct {
   mno_shape shape; /* L: the largest of the items; group: the most instances of a batch */
   const mno_batch *batch;
   size_t batches;
-  atomic_size_t *next;                  /* batch to take */
-  const mno_item *item;                 /* host copy */
-  const mno_item *item_at;              /* on the device */
-  const mno_device_problem *problem;    /* host copy; its pointers belong to the device */
+  atomic_size_t *next;     /* batch to take */
+  const mno_item *item;    /* host copy */
+  const mno_item *item_at; /* on the device */
+  const mno_problem *problem;
   const mno_device_problem *problem_at; /* on the device */
   const int64_t *step;                  /* [steps] recorded steps, host copy */
-  char *slot;                           /* device memory of this conductor */
-  char *parcels;                        /* [2][group][parcel_bytes], pinned */
-  double *loss;                         /* [group], pinned */
+  size_t steps;
+  char *slot;    /* device memory of this conductor */
+  char *parcels; /* [2][group][parcel_bytes], pinned */
+  double *loss;  /* [group], pinned */
   size_t parcel_bytes;
   uint32_t weights;
   const uint32_t *stop; /* nonzero: drop what is in flight */
@@ -38,9 +39,16 @@ typedef struct mno_conduct {
  * anew. Returns how many; batch has room for count of them. */
 size_t mno_batches_make(const mno_item *item, size_t count, size_t group, mno_batch *batch);
 
-/* The products of a layer of this shape, without their pointers: MNO_PRODUCTS_OF_LAYER of them. */
-enum { MNO_PRODUCTS_OF_LAYER = 7 };
-size_t mno_conduct_products(const mno_shape *shape, mno_product *product);
+/* The products of a layer: weights on a field, units into a field, units and field into a gradient. */
+typedef enum mno_product_kind {
+  MNO_PRODUCT_PROJECT,
+  MNO_PRODUCT_COMBINE,
+  MNO_PRODUCT_GRADIENT,
+  MNO_PRODUCTS
+} mno_product_kind;
+
+/* They for this shape, without scale and pointers. */
+void mno_conduct_products(const mno_shape *shape, mno_product product[MNO_PRODUCTS]);
 
 /* Trains batches until none is left or stop is set. Parcels are handed over as the kernels of the device do. */
 mno_status mno_conduct_run(const mno_conduct *conduct, mno_error *err);

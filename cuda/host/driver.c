@@ -1,5 +1,6 @@
 #include "host/driver.h"
 
+#include "block/block.h"
 #include "core/memory.h"
 #include "host/conductor.h"
 #include "host/outbox.h"
@@ -18,8 +19,8 @@ enum {
 };
 static const double MEMORY_SHARE = 0.92;                 /* of what is free on the card */
 static const size_t PINNED_MOST = (size_t)4 << 30;       /* results in flight */
-static const size_t PINNED_LEAST = (size_t)64 << 20;     /* is worth no thought */
-static const double PINNED_SECONDS = 0.3 / 0x1p30;       /* for a byte of it, about */
+static const size_t PINNED_LEAST = (size_t)64 << 20;     /* 20 ms */
+static const double PINNED_SECONDS = 0.3 / 0x1p30;       /* for a byte of it: an estimate, no benchmark times it alone */
 static const size_t OUTBOX_BYTES = (size_t)512 << 20;    /* records that wait to be emitted */
 static const struct timespec NAP = {.tv_nsec = 200000L}; /* between looks at the parcels */
 
@@ -52,13 +53,12 @@ typedef struct worker {
   mno_device *device;
   mno_groups groups;
   int rounds;
-  size_t common_bytes;              /* of the part of the arena that all rounds use */
-  mno_device_problem *problem;      /* [problem_count] as uploaded */
-  const mno_device_problem *remote; /* where that is on the device */
-  orchestra *orchestra;             /* [groups] */
-  mno_train_args *args;             /* [groups] of their launches */
-  atomic_int running;               /* conductors */
-  mno_outbox *outbox;               /* shared: records on their way to whoever receives them */
+  size_t common_bytes;               /* of the part of the arena that all rounds use */
+  const mno_device_problem *problem; /* [problem_count] on the device */
+  orchestra *orchestra;              /* [groups] */
+  mno_train_args *args;              /* [groups] of their launches */
+  atomic_int running;                /* conductors */
+  mno_outbox *outbox;                /* shared: records on their way to whoever receives them */
 } worker;
 
 static const size_t PARCELS_AT = 256; /* the pinned arena starts with the signals */
@@ -69,8 +69,8 @@ static mno_signals *signals_of(const worker *w) { return (mno_signals *)w->api->
 static size_t problem_bytes(const mno_plan *plan, const mno_problem *p) {
   const size_t bytes = plan->precision == MNO_F64 ? 8 : 4, pitch = bytes == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
   const size_t chunks = (p->N + MNO_CHUNK - 1) / MNO_CHUNK;
-  return mno_round_up(chunks * p->D * pitch * bytes, 256) + mno_round_up(p->N * p->d_out * sizeof(double), 256) +
-         mno_round_up(p->D * p->d_out * sizeof(double), 256);
+  return mno_round_up(chunks * p->D * pitch * bytes, 256) + mno_round_up(p->K * p->block->tensors * bytes, 256) +
+         mno_round_up(p->N * p->d_out * sizeof(double), 256) + mno_round_up(p->D * p->d_out * sizeof(double), 256);
 }
 
 static size_t launch_bytes(const mno_group *g) {
@@ -106,10 +106,10 @@ static mno_status serves(void *context, const mno_shape *shape, int *served, mno
       return MNO_OK;
     }
   }
-  mno_product product[MNO_PRODUCTS_OF_LAYER];
+  mno_product product[MNO_PRODUCTS];
   mno_error why = {0};
-  const size_t count = mno_conduct_products(shape, product);
-  const mno_status status = a->api->gemm->serves(a->index, product, count, served, &why);
+  mno_conduct_products(shape, product);
+  const mno_status status = a->api->gemm->serves(a->index, product, MNO_PRODUCTS, served, &why);
   if (status != MNO_OK) {
     *err = why;
     return status;
@@ -251,41 +251,77 @@ static void *embedded(const mno_plan *plan, const mno_problem *p, size_t *bytes)
   return h0;
 }
 
+/* The rates of all steps and tensors, in the kernels' precision. */
+static void *rates(const mno_plan *plan, const mno_problem *p, size_t *bytes) {
+  const size_t size = plan->precision == MNO_F64 ? 8 : 4, tensors = p->block->tensors;
+  *bytes = p->K * tensors * size;
+  void *rate = mno_alloc(1, *bytes);
+  for (size_t i = 0; rate && i < p->K * tensors; i++) {
+    const double r = mno_problem_rate(p, i / tensors, i % tensors);
+    if (size == 8)
+      ((double *)rate)[i] = r;
+    else
+      ((float *)rate)[i] = (float)r;
+  }
+  return rate;
+}
+
+static mno_device_problem device_problem(const mno_plan *plan, const mno_problem *p) {
+  mno_device_problem d = {.alpha = p->alpha,
+                          .K = (int64_t)p->K,
+                          .steps = (int32_t)plan->step_count,
+                          .activation = p->activation,
+                          .loss = p->loss};
+  for (size_t t = 0; t < p->block->tensors; t++) {
+    d.scale[t] = p->sigma[t] * __builtin_sqrt((double)p->D);
+    d.draw[t] = p->block->tensor[t].draw;
+    d.flips |= (uint32_t)p->block->tensor[t].flips << t;
+  }
+  memcpy(d.knob, p->knob, sizeof d.knob);
+  return d;
+}
+
+/* An array of a problem, which is freed. */
+static mno_status put_made(worker *w, char **at, void *made, size_t bytes, const void **address, mno_error *err) {
+  const mno_status status = made ? put(w, at, made, bytes, address, err) : mno_fail_memory(err, bytes, "a problem");
+  free(made);
+  return status;
+}
+
+/* The arrays of a problem; *d receives their addresses. */
+static mno_status upload_problem(worker *w, const mno_problem *p, char **at, mno_device_problem *d, mno_error *err) {
+  const mno_plan *plan = w->job->plan;
+  const void *address = NULL;
+  size_t bytes;
+  void *made = embedded(plan, p, &bytes);
+  mno_status status = put_made(w, at, made, bytes, &d->h0, err);
+  if (status != MNO_OK) return status;
+  made = rates(plan, p, &bytes);
+  status = put_made(w, at, made, bytes, &d->rate, err);
+  if (status == MNO_OK) status = put(w, at, p->y, p->N * p->d_out * sizeof(double), &address, err);
+  d->y = address;
+  if (status == MNO_OK) status = put(w, at, p->w_unembed, p->D * p->d_out * sizeof(double), &address, err);
+  d->w_unembed = address;
+  return status;
+}
+
 static mno_status upload_problems(worker *w, mno_error *err) {
   const mno_plan *plan = w->job->plan;
-  char *at = w->api->arena(w->device) + mno_round_up(plan->problem_count * sizeof(mno_device_problem), 256);
+  const size_t bytes = plan->problem_count * sizeof(mno_device_problem);
+  char *at = w->api->arena(w->device);
+  w->problem = (const mno_device_problem *)at;
+  at += mno_round_up(bytes, 256);
+  mno_device_problem *made = mno_alloc(1, bytes);
+  if (!made) return mno_fail_memory(err, bytes, "the list of problems");
   const void *step;
   mno_status status = put(w, &at, plan->step, plan->step_count * sizeof(int64_t), &step, err);
-  w->problem = mno_alloc(plan->problem_count, sizeof *w->problem);
-  if (!w->problem) return mno_fail_memory(err, plan->problem_count * sizeof *w->problem, "the list of problems");
   for (size_t i = 0; i < plan->problem_count && status == MNO_OK; i++) {
-    const mno_problem *p = &plan->problem[i];
-    const double root = __builtin_sqrt((double)p->D);
-    mno_device_problem d = {.step = step,
-                            .alpha = p->alpha,
-                            .eta_u = p->eta[MNO_U],
-                            .eta_v = p->eta[MNO_V],
-                            .scale_u = p->sigma[MNO_U] * root,
-                            .scale_v = p->sigma[MNO_V] * root,
-                            .K = (int64_t)p->K,
-                            .steps = (int32_t)plan->step_count,
-                            .activation = p->activation,
-                            .loss = p->loss};
-    size_t bytes;
-    void *h0 = embedded(plan, p, &bytes);
-    if (!h0) return mno_fail_memory(err, bytes, "the embedded inputs");
-    status = put(w, &at, h0, bytes, &d.h0, err);
-    free(h0);
-    const void *address = NULL;
-    if (status == MNO_OK) status = put(w, &at, p->y, p->N * p->d_out * sizeof(double), &address, err);
-    d.y = address;
-    if (status == MNO_OK) status = put(w, &at, p->w_unembed, p->D * p->d_out * sizeof(double), &address, err);
-    d.w_unembed = address;
-    w->problem[i] = d;
+    made[i] = device_problem(plan, &plan->problem[i]);
+    made[i].step = step;
+    status = upload_problem(w, &plan->problem[i], &at, &made[i], err);
   }
-  w->remote = (const mno_device_problem *)w->api->arena(w->device);
-  if (status == MNO_OK)
-    status = w->api->upload(w->device, w->api->arena(w->device), w->problem, plan->problem_count * sizeof *w->problem, err);
+  if (status == MNO_OK) status = w->api->upload(w->device, (void *)w->problem, made, bytes, err);
+  free(made);
   return status;
 }
 
@@ -336,14 +372,15 @@ static mno_status start_conductors(worker *w, const mno_group *g, orchestra *o, 
                                .next = &o->next,
                                .item = o->item,
                                .item_at = items,
-                               .problem = w->problem,
-                               .problem_at = w->remote,
+                               .problem = w->job->plan->problem,
+                               .problem_at = w->problem,
                                .step = w->job->plan->step,
+                               .steps = w->job->plan->step_count,
                                .slot = slots + (size_t)i * g->slot_bytes,
                                .parcels = parcels + 2 * (size_t)(i * g->shape.group) * g->parcel_bytes,
                                .loss = (double *)(losses + (size_t)i * loss_bytes),
                                .parcel_bytes = g->parcel_bytes,
-                               .weights = (uint32_t)w->job->plan->weights,
+                               .weights = (uint32_t)w->job->plan->recording.weights,
                                .stop = &signals_of(w)->stop};
     atomic_fetch_add(&w->running, 1);
     if (pthread_create(&c->thread, NULL, conduct, c) != 0) {
@@ -384,9 +421,9 @@ static mno_status prepare(worker *w, int round, mno_error *err) {
     if (g->round != round) continue;
     mno_train_args *args = &w->args[i];
     *args = (mno_train_args){.shape = g->shape,
-                             .problem = w->remote,
+                             .problem = w->problem,
                              .count = (uint32_t)g->count,
-                             .weights = (uint32_t)w->job->plan->weights,
+                             .weights = (uint32_t)w->job->plan->recording.weights,
                              .parcels = parcels,
                              .slot_bytes = g->slot_bytes,
                              .parcel_bytes = g->parcel_bytes,
@@ -434,6 +471,12 @@ static mno_status launch(worker *w, int round, mno_error *err) {
   return status;
 }
 
+/* The next `size` numbers of a parcel, of which `used` are filled; to may be NULL. */
+static const double *take(double *to, const double *from, size_t used, size_t size) {
+  if (to) memcpy(to, from, used * sizeof(double));
+  return from + size;
+}
+
 /* A parcel into a record. */
 static mno_status unpack(const mno_job *job, const mno_parcel *parcel, double share, mno_record **record, mno_error *err) {
   const mno_plan *plan = job->plan;
@@ -448,22 +491,14 @@ static mno_status unpack(const mno_job *job, const mno_parcel *parcel, double sh
   r->seconds = parcel->seconds * share;
   const double *from = (const double *)(parcel + 1);
   const size_t final = parcel->outcome ? 0 : weights; /* a network that diverged has no final weights */
-  const struct {
-    double *to;
-    size_t used, size;
-    int sent;
-  } part[] = {{r->loss, filled, S, 1},
-              {r->output, filled * outputs, S * outputs, 1},
-              {r->embedding, filled * states, S * states, 1},
-              {r->u0, weights, weights, plan->weights & MNO_WEIGHTS_INITIAL},
-              {r->v0, weights, weights, plan->weights & MNO_WEIGHTS_INITIAL},
-              {r->u, final, weights, plan->weights & MNO_WEIGHTS_FINAL},
-              {r->v, final, weights, plan->weights & MNO_WEIGHTS_FINAL}};
-  for (size_t k = 0; k < sizeof part / sizeof *part; k++) {
-    if (!part[k].sent) continue;
-    if (part[k].to) memcpy(part[k].to, from, part[k].used * sizeof(double));
-    from += part[k].size;
-  }
+  double *const initial_of[MNO_TENSORS_MOST] = {r->u0, r->v0}, *const final_of[MNO_TENSORS_MOST] = {r->u, r->v};
+  from = take(r->loss, from, filled, S);
+  from = take(r->output, from, filled * outputs, S * outputs);
+  from = take(r->embedding, from, filled * states, S * states);
+  for (size_t t = 0; plan->recording.weights & MNO_WEIGHTS_INITIAL && t < p->block->tensors; t++)
+    from = take(initial_of[t], from, weights, weights);
+  for (size_t t = 0; plan->recording.weights & MNO_WEIGHTS_FINAL && t < p->block->tensors; t++)
+    from = take(final_of[t], from, final, weights);
   return MNO_OK;
 }
 
@@ -560,7 +595,6 @@ static void *work(void *argument) {
     w->err = err;
     atomic_store(w->halt, 1);
   }
-  free(w->problem);
   free(w->orchestra);
   free(w->args);
   mno_groups_free(&w->groups);

@@ -1,6 +1,8 @@
 #include "host/rounds.h"
 
+#include "block/block.h"
 #include "core/memory.h"
+#include "host/trainers.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -9,7 +11,7 @@
 typedef struct entry {
   size_t row;
   uint64_t D, M, N, d_out, L;
-  int kernel, lanes, portions;
+  int trainer, kernel, lanes, portions, scheduled;
   uint32_t problem;
   int device;
   double seconds;
@@ -23,9 +25,11 @@ static int same_group(const entry *x, const entry *y) {
   if (!c) c = order(x->M, y->M);
   if (!c) c = order(x->N, y->N);
   if (!c) c = order(x->d_out, y->d_out);
+  if (!c) c = order((uint64_t)x->trainer, (uint64_t)y->trainer);
   if (!c) c = order((uint64_t)x->kernel, (uint64_t)y->kernel);
   if (!c) c = order((uint64_t)x->lanes, (uint64_t)y->lanes);
   if (!c) c = order((uint64_t)x->portions, (uint64_t)y->portions);
+  if (!c) c = order((uint64_t)x->scheduled, (uint64_t)y->scheduled);
   return c;
 }
 static int longest_first(const entry *x, const entry *y) {
@@ -55,26 +59,45 @@ size_t mno_parcel_size(const mno_plan *plan, size_t row) {
   const mno_instance *i = &plan->instance[row];
   const mno_problem *p = &plan->problem[i->problem];
   size_t weights = (size_t)i->L * (size_t)i->M * p->D, kinds = 0;
-  if (plan->weights & MNO_WEIGHTS_INITIAL) kinds += 2;
-  if (plan->weights & MNO_WEIGHTS_FINAL) kinds += 2;
+  if (plan->recording.weights & MNO_WEIGHTS_INITIAL) kinds += p->block->tensors;
+  if (plan->recording.weights & MNO_WEIGHTS_FINAL) kinds += p->block->tensors;
   return mno_round_up(
       sizeof(mno_parcel) + (plan->step_count * (1 + p->N * (p->d_out + p->D)) + kinds * weights) * sizeof(double), 256);
+}
+
+mno_status mno_dimensions_of(const mno_plan *plan, size_t row, mno_dimensions *dimensions, mno_error *err) {
+  const mno_instance *i = &plan->instance[row];
+  const mno_problem *p = &plan->problem[i->problem];
+  *dimensions = (mno_dimensions){.D = p->D, .M = (size_t)i->M, .N = p->N, .L = (size_t)i->L, .d_out = p->d_out};
+  return mno_trainer_of(p, &dimensions->trainer, err);
 }
 
 static mno_status describe(const mno_plan *plan, size_t row, const mno_abilities *can, entry *e, mno_error *err) {
   const mno_instance *i = &plan->instance[row];
   const mno_problem *p = &plan->problem[i->problem];
-  const mno_dimensions dims = {p->D, (size_t)i->M, p->N, (size_t)i->L, p->d_out};
+  mno_dimensions dims;
   mno_shape shape;
   if (i->draw.width > UINT32_MAX / 2 || i->draw.offset > UINT32_MAX / 2)
     return mno_fail(err, MNO_ERR_BACKEND, "the CUDA kernels do not draw units of layers wider than 2^31; use --backend cpu");
-  mno_status status = mno_shape_choose(&dims, plan->precision, can->products, &shape, err);
+  mno_status status = mno_dimensions_of(plan, row, &dims, err);
+  if (status == MNO_OK) status = mno_shape_choose(&dims, plan->precision, can->products, &shape, err);
   int served = 1;
   if (status == MNO_OK && shape.kernel == MNO_KERNEL_GEMM && mno_candidate_forced < 0 && can->serves)
     status = can->serves(can->context, &shape, &served, err);
   if (status == MNO_OK && !served) status = mno_shape_choose(&dims, plan->precision, false, &shape, err);
   if (status != MNO_OK) return status;
-  *e = (entry){row, dims.D, dims.M, dims.N, dims.d_out, dims.L, shape.kernel, shape.lanes, shape.portions, i->problem, 0, 0};
+  *e = (entry){.row = row,
+               .D = dims.D,
+               .M = dims.M,
+               .N = dims.N,
+               .d_out = dims.d_out,
+               .L = dims.L,
+               .trainer = dims.trainer,
+               .kernel = shape.kernel,
+               .lanes = shape.lanes,
+               .portions = shape.portions,
+               .scheduled = p->schedule != NULL,
+               .problem = i->problem};
   e->seconds = mno_shape_seconds(&shape) * (double)(p->K + 1);
   return MNO_OK;
 }
@@ -128,9 +151,10 @@ mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t coun
       if (parcel > g.parcel_bytes) g.parcel_bytes = parcel;
     }
     if (g.count == 0) continue;
-    const mno_dimensions dims = {e[i].D, e[i].M, e[i].N, longest, e[i].d_out};
+    const mno_dimensions dims = {e[i].D, e[i].M, e[i].N, longest, e[i].d_out, e[i].trainer};
     const mno_candidate candidate = {(mno_kernel_kind)e[i].kernel, e[i].lanes, e[i].portions};
     status = mno_shape_make(&dims, plan->precision, &candidate, &g.shape, err);
+    if (e[i].scheduled) g.shape.fused = 0; /* products have one rate for all steps */
     measure(&g);
     groups->group[groups->count++] = g;
   }

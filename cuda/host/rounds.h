@@ -38,6 +38,10 @@ typedef struct mno_abilities {
   void *context;
 } mno_abilities;
 
+/* What the shape of an instance follows from. Errors: MNO_ERR_BACKEND if there are no kernels for its block and optimiser.
+ */
+mno_status mno_dimensions_of(const mno_plan *plan, size_t row, mno_dimensions *dimensions, mno_error *err);
+
 /* Groups the rows of a plan that fall to device `index` of `devices`: rows are dealt longest first, each to the device that
  * has least to do. A shape that the library for products does not serve goes to another kernel. Errors: MNO_ERR_BACKEND when
  * a shape does not fit the kernels; MNO_ERR_MEMORY. */

@@ -1,6 +1,7 @@
 #include "host/shape.h"
 
 #include "common/gemm.h"
+#include "host/trainers.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,16 +22,19 @@ const char *mno_kernel_name(const mno_shape *s) {
   return s->ranks > 1 ? "X" : names[s->kernel];
 }
 
+/* What decides how sums are cut is part of the results' bits: chosen once, by counts and the model below, and not retuned.
+ * `bench_gpu time ... KERNEL` times candidates on a card, bench/results/gpu-tuning.md has what was tried; where it says
+ * nothing of a number here, that was not timed. */
 enum {
-  TILE_BYTES_WARP = 6 << 10,
+  TILE_BYTES_WARP = 6 << 10, /* larger tiles take shared memory from other teams, smaller ones cost barriers */
   TILE_BYTES_BLOCK = 32 << 10,
   TILE_MOST = 128,
   SLICES_MOST = 64,
   CUT_DEPTH = 64,             /* layers of the network that a cut is modelled for */
   SPAN_MOST = 32,             /* W0: layers of a span */
   ROUNDS_MOST = 8,            /* W0: of an update, that bank conflicts are modelled for */
-  SPAN_INSTRUCTIONS = 2000,   /* W0: so that barriers and transfers do not count */
-  SPAN_BYTES = 14 << 10,      /* W0: shared memory of a warp that leaves room for 16 on a processor */
+  SPAN_INSTRUCTIONS = 2000,   /* W0: so that barriers and transfers (some 400 cycles, chain_of) do not count */
+  SPAN_BYTES = 14 << 10,      /* W0: shared memory of a warp that leaves room for 16 on a processor (227 KiB) */
   TEAM_BYTES = 36 << 10,      /* W0: for 6 */
   BATCH_MOST = 64,            /* G: instances of a call */
   PORTABLE_SHARED = 99 << 10, /* what a block may use on every card from compute capability 8.0 on */
@@ -38,10 +42,16 @@ enum {
   LANES_MOST = 2048           /* of a processor */
 };
 
-static const size_t BATCH_BYTES = (size_t)8 << 30; /* G: memory of a batch */
-static const double PORTION_COST = 0.0125;         /* C: what each portion may add to the modelled time of a step */
+/* G: memory of a batch, of which two are in flight. */
+static const size_t BATCH_BYTES = (size_t)8 << 30;
+/* C: what each portion may add to the modelled time of a step: 10% for 8, so that few large networks can fill a card. Not
+ * timed on one. */
+static const double PORTION_COST = 0.0125;
 
-/* The reference card. */
+/* The reference card, an H100, and the model's rates: bytes/s of memory and of the second-level cache, cycles/s, bytes,
+ * instructions a cycle and processor, flop/s (128 lanes of each processor at that clock), seconds of a load that nothing
+ * hides. No H100 was measured. An H200 has 4.15e12 B/s and 62e12 flop/s and reached 1.5 (W0) to 2.1 (C) instructions
+ * (bench/results/gpu-tuning.md); gpu-NVIDIA-H200.md has modelled beside measured times. */
 const mno_device_info mno_reference_card = {.name = "H100",
                                             .major = 9,
                                             .processors = 132,
@@ -51,15 +61,15 @@ const mno_device_info mno_reference_card = {.name = "H100",
                                             .shared_processor = 233472};
 static const double bandwidth = 3.0e12, cache = 5.5e12, clock = 1.755e9, processors = 132, memory = 75e9, shared = 227e3,
                     issue_rate = 2.5, flops = 59e12, load_seconds = 1e-6;
-enum { WARPS_F32 = 16, WARPS_F64 = 8 }; /* of a processor, by the registers of C */
+enum { WARPS_F32 = 16, WARPS_F64 = 8 }; /* of a processor, by the registers of C: tests/cuda/budget.csv */
 
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 static double max(double a, double b) { return a > b ? a : b; }
 
 static mno_divisor divisor(uint32_t d) { return (mno_divisor){d, (uint32_t)(((UINT64_C(1) << 32) + d - 1) / d)}; }
 
-/* Instructions of a lane for one row of a sum, as counted in the code for sm_90: a weight, MNO_CHUNK fma (in f64 of two
- * issue slots), the loads of a row of samples, the loop. */
+/* Instructions of a lane for one row of a sum, as counted in the code for sm_90 (bench/results/gpu-loops.md): a weight,
+ * MNO_CHUNK fma (in f64 of two issue slots), the loads of a row of samples, the loop. */
 static double row_cost(const mno_shape *s) { return MNO_CHUNK * (s->bytes == 8 ? 2 : 1) + (s->bytes == 8 ? 6 : 3) + 3; }
 
 /* Instructions of a lane in a phase that deals `items` x `slices` of `length` rows to the lanes. */
@@ -80,14 +90,17 @@ static size_t best_slices(const mno_shape *s, size_t items, size_t length) {
   return best;
 }
 
-/* Instructions of a lane in one layer, forward and backward. */
+/* Instructions of a lane in one layer, forward and backward. Projections: of the inputs twice, of the output once; sums: of
+ * v, of the inputs, and as much for the update of each row, be it of weights or of the optimiser's states. */
 static double layer_instructions(const mno_shape *s) {
   const double activation = s->bytes == 8 ? 108 : 40;
   const double entries = (double)ceil_div((size_t)(s->chunks * s->tile * MNO_CHUNK), (size_t)s->lanes);
   const double states = (double)ceil_div((size_t)(s->chunks * s->D * MNO_CHUNK), (size_t)s->lanes);
   const double project = phase_cost(s, (size_t)s->tile, (size_t)s->d_slices, (size_t)s->d_length, 1);
   const double combine = phase_cost(s, (size_t)s->D, (size_t)s->m_slices, (size_t)s->m_length, 1);
-  const double per_tile = 3 * project + 4 * combine + entries * (2 * activation + 6 * s->d_slices + 120) + 120;
+  const int projections = 2 * s->tensors - 1, sums = s->tensors + s->rows;
+  const double per_tile =
+      projections * project + sums * combine + entries * (2 * activation + 2 * projections * s->d_slices + 120) + 120;
   const int portions = mno_portions_of_rank(s);
   return mno_tiles_of_rank(s) * per_tile + 2 * states * (4 * s->m_slices * s->portions + 12 + 10 * (portions - 1)) + 40;
 }
@@ -96,18 +109,18 @@ static double layer_instructions(const mno_shape *s) {
 static bool place_state(mno_shape *s) {
   const size_t a_row = (size_t)s->chunks * (size_t)(s->pitch * s->bytes);
   const int buffers = s->ranks > 1 ? 2 : 1, sums = mno_portions_of_rank(s) > 1;
-  if (a_row * (size_t)s->D * (size_t)(2 + buffers * s->m_slices + sums) + a_row * 2 * (size_t)s->d_slices * (size_t)s->tile >
+  if (a_row * (size_t)s->D * (size_t)(2 + buffers * s->m_slices + sums) +
+          a_row * (size_t)(s->tensors * s->d_slices) * (size_t)s->tile >
       INT32_MAX)
     return false;
   const uint32_t state = (uint32_t)(s->chunks * s->D * s->pitch * s->bytes);
-  const uint32_t projection = (uint32_t)(s->chunks * s->d_slices * s->tile * s->pitch * s->bytes);
+  s->p_bytes = (uint32_t)(s->chunks * s->d_slices * s->tile * s->pitch * s->bytes);
   s->h_bytes = s->span_states = state;
   s->height = s->D;
   s->H = 0;
   s->B = s->H + state;
   s->P = s->B + state;
-  s->Q = s->P + projection;
-  s->A = s->Q + projection;
+  s->A = s->P + (uint32_t)s->tensors * s->p_bytes;
   s->a_bytes = (uint32_t)s->m_slices * state;
   s->S = s->A + (uint32_t)buffers * s->a_bytes;
   s->each_bytes = s->state_bytes = s->S + (uint32_t)sums * state;
@@ -118,7 +131,8 @@ static bool place_state(mno_shape *s) {
 static bool cut(mno_shape *s, size_t tiles) {
   s->tile = (int32_t)ceil_div((size_t)s->portion, tiles);
   s->tiles = (int32_t)ceil_div((size_t)s->portion, (size_t)s->tile);
-  s->tile_bytes = s->span_bytes = (uint32_t)mno_round_up((size_t)(2 * s->tile * s->row * s->bytes), 16);
+  s->tile_bytes = s->span_bytes = (uint32_t)mno_round_up((size_t)(s->rows * s->tile * s->row * s->bytes), 16);
+  s->weights_bytes = (uint32_t)mno_round_up((size_t)(s->tensors * s->tile * s->row * s->bytes), 16);
   s->d_slices = (int32_t)best_slices(s, (size_t)s->tile, (size_t)s->D);
   s->d_length = (int32_t)ceil_div((size_t)s->D, (size_t)s->d_slices);
   s->m_slices = (int32_t)best_slices(s, (size_t)s->D, (size_t)s->tile);
@@ -145,17 +159,20 @@ static int height_of(size_t D) {
   return 0;
 }
 
-/* Instructions of a warp of W0, as counted in the code for sm_90 (tanh); those in double precision occupy two issue slots.
- * In the two passes of a layer, and in all of a span of layers. */
+/* Instructions of a warp of W0, as counted in the code for sm_90 (tanh; bench/results/gpu-loops.md); those in double
+ * precision occupy two issue slots. In the two passes of a layer, and in all of a span of layers. */
 static double pass_instructions(const mno_shape *s) {
-  return s->M * (s->bytes == 8 ? 230 + 14 * s->height : 82 + 6 * s->height) + 120 + 3 * s->height;
+  const double sums = 3 * s->tensors - 1; /* of a unit: an fma each for every coordinate; and loads of 16 bytes */
+  const double unit =
+      s->bytes == 8 ? 230 + (2 * sums + 2 * s->tensors) * s->height : 82 + (sums + 0.5 * s->tensors) * s->height;
+  return s->M * unit + 120 + 3 * s->height;
 }
 static int rounds_of(const mno_shape *s) { /* of an update */
   return (int)ceil_div((size_t)(s->span * s->d_slices) * s->by_pairs.d, s->by_share.d);
 }
 static double span_instructions(const mno_shape *s) {
-  const int wide = s->bytes == 8;
-  const double update = s->chunks * (s->d_length * (wide ? 114 : 62) + 60);
+  const double row = s->bytes == 8 ? 28.5 : 15.5;
+  const double update = s->chunks * (s->d_length * row * (s->tensors + s->rows) + 60);
   return s->span * pass_instructions(s) + rounds_of(s) * update + 450;
 }
 
@@ -216,7 +233,7 @@ static int rounds_like(const mno_shape *s) { return rounds_of(s) < ROUNDS_MOST ?
 /* W0: for the weights of a span when instances lie `stride` apart: in the passes a unit is read by all samples of an
  * instance; in the update every lane has units of its own. */
 static double weights_wavefronts(const mno_shape *s, int stride) {
-  const int unit = 2 * s->height * s->bytes;
+  const int unit = s->rows * s->height * s->bytes, read = s->tensors * s->height * s->bytes;
   int32_t at[WARP];
   double update = 0;
   for (int r = 0; r < rounds_like(s); r++) {
@@ -224,8 +241,8 @@ static double weights_wavefronts(const mno_shape *s, int stride) {
     update += wavefronts(at, MNO_TOGETHER);
   }
   for (int lane = 0; lane < WARP; lane++) at[lane] = lane / s->N < s->group ? lane / s->N * stride : IDLE;
-  return 2.0 * s->span * s->M * unit / 16 * wavefronts(at, 16) +
-         update * rounds_of(s) / rounds_like(s) * s->chunks * s->d_length * s->bytes / MNO_TOGETHER * 4 * MNO_PAIR;
+  return 2.0 * s->span * s->M * read / 16 * wavefronts(at, 16) +
+         update * rounds_of(s) / rounds_like(s) * s->chunks * s->d_length * s->bytes / MNO_TOGETHER * 2 * s->rows * MNO_PAIR;
 }
 
 /* W0: for the states of a span: columns in the pass, rows in the update. */
@@ -266,8 +283,9 @@ static bool cut_lanes(mno_shape *s, int most) {
   s->tile = s->portion = s->M;
   s->tiles = 1;
   s->m_slices = s->m_length = 1;
-  if (2 * (size_t)s->M * (size_t)s->height * bytes > TEAM_BYTES) return false;
-  s->tile_bytes = (uint32_t)mno_round_up(2 * (size_t)s->M * (size_t)s->height * bytes, 16);
+  const size_t layer = (size_t)(s->M * s->rows) * (size_t)s->height * bytes;
+  if (layer > TEAM_BYTES) return false;
+  s->tile_bytes = s->weights_bytes = (uint32_t)mno_round_up(layer, 16);
   s->h_bytes = (uint32_t)(s->chunks * s->height * s->pitch * s->bytes);
   s->by_samples = divisor((uint32_t)s->N);
   s->by_tile = divisor((uint32_t)s->M);
@@ -282,12 +300,11 @@ static bool cut_lanes(mno_shape *s, int most) {
     cut_update(s);
     s->span_bytes = spaced(s, (uint32_t)span * s->tile_bytes, weights_wavefronts, 3);
     s->span_states = spaced(s, (uint32_t)span * s->h_bytes, states_wavefronts, 1);
-    const uint32_t projections = (uint32_t)(span * s->chunks * s->M * s->pitch * s->bytes);
-    s->H = 32;
+    s->p_bytes = (uint32_t)(span * s->chunks * s->M * s->pitch * s->bytes);
+    s->H = (uint32_t)mno_round_up(mno_setting_bytes(s, mno_trainer_at(s->trainer)->optimizer->knobs), 32);
     s->B = s->H + s->h_bytes;
     s->P = s->B + s->h_bytes;
-    s->Q = s->P + projections;
-    s->A = s->Q + projections;
+    s->A = s->P + (uint32_t)s->tensors * s->p_bytes;
     s->a_bytes = (uint32_t)span * s->h_bytes;
     /* samples of the instances of a warp in different banks, as far as sixteen bytes allow */
     s->each_bytes = s->A + s->a_bytes;
@@ -352,8 +369,13 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
                  .ranks = 1,
                  .group = 1,
                  .span = 1};
+  const mno_trainer *trainer = mno_trainer_at(n->trainer);
+  s.trainer = n->trainer;
+  s.tensors = (int32_t)trainer->block->tensors;
+  s.rows = s.tensors * (int32_t)(1 + trainer->optimizer->states);
+  s.fused = trainer->optimizer->fuses;
   s.bytes = precision == MNO_F64 ? 8 : 4;
-  const size_t chunks = ceil_div(n->N, MNO_CHUNK), row = n->D | 1, unit = 2 * row * (size_t)s.bytes;
+  const size_t chunks = ceil_div(n->N, MNO_CHUNK), row = n->D | 1, unit = (size_t)s.rows * row * (size_t)s.bytes;
   const size_t state = chunks * n->D * 16 * (size_t)s.bytes; /* a bound */
   if (n->D > 16384 || n->M > (1u << 24) || n->L > (1u << 30) || n->N * n->d_out > (1u << 28) || state > (64u << 20) ||
       chunks * n->D > UINT32_MAX / n->D)
@@ -413,14 +435,17 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
 }
 
 /* G: bytes beyond the second-level cache and within it; flops at 85% of the peak, less what tiles of 128 waste at the edges;
- * calls of 2 us, 2 batches in flight. */
+ * calls of 2 us, 2 batches in flight. Products: one forward and two
+ * backward for each tensor. */
 static mno_step_model batch_model(const mno_shape *s) {
-  const double D = s->D, M = s->M, N = s->N, L = s->L, e = s->bytes, calls = s->kept ? 8 : 9;
-  const double outer = 6 * D * M + 2 * N * D + (s->kept ? 2 * N * M : 0), inner = 8 * D * M + 8 * N * D + 12 * N * M;
+  const double D = s->D, M = s->M, N = s->N, L = s->L, e = s->bytes, tensors = s->tensors, inputs = tensors - 1;
+  const double products = 3 * tensors + (s->kept ? 0 : inputs), calls = products + (s->fused ? 2 : 3);
+  const double outer = (tensors + 2 * s->rows) * D * M + 2 * N * D + (s->kept ? 2 * inputs * N * M : 0);
+  const double inner = (s->fused ? 4 : 6) * tensors * D * M + tensors * (4 * N * D + 6 * N * M);
   const double edge_m = M / (128.0 * (double)ceil_div((size_t)s->M, 128)),
                edge_n = N / (128.0 * (double)ceil_div((size_t)s->N, 128));
   return (mno_step_model){.memory = L * e * (outer / bandwidth + inner / cache),
-                          .issue = L * (s->kept ? 12 : 14) * N * D * M / (0.85 * flops * edge_m * edge_n),
+                          .issue = L * 2 * products * N * D * M / (0.85 * flops * edge_m * edge_n),
                           .latency = L * calls * 2e-6 / (2 * s->group)};
 }
 
@@ -459,7 +484,8 @@ mno_step_model mno_shape_model(const mno_shape *s) {
   if (teams > processors * 16 / warps) teams = processors * 16 / warps;
   if (teams > memory / (double)mno_slot(s).bytes) teams = memory / (double)mno_slot(s).bytes;
   if (teams < 1) teams = 1;
-  return (mno_step_model){.memory = L * (3 * weights + 2 * states * (1 + (in_memory ? 4 : 0))) / bandwidth,
+  const double forward = (double)s->weights_bytes / s->tile_bytes; /* what a pass forward brings of a tile */
+  return (mno_step_model){.memory = L * ((forward + 2) * weights + 2 * states * (1 + (in_memory ? 4 : 0))) / bandwidth,
                           .issue = instructions_of(s) / group * warps / (processors * issue_rate * clock),
                           .latency = chain_of(s) / clock / teams / group};
 }
@@ -513,7 +539,7 @@ static mno_status choose(const mno_dimensions *dimensions, mno_precision precisi
         candidate->kernel != MNO_KERNEL_GEMM && mno_shared_bytes(&made, MNO_STAGES_LEAST, 0) > PORTABLE_SHARED;
     if (in_memory && made.lanes == 32) continue; /* one warp does not hide memory */
     double seconds = mno_shape_seconds(&made);
-    /* a larger team only where it clearly pays */
+    /* a larger team only where it clearly pays: the model errs by more than 10% (cuda/README.md) */
     if (least == 0 || seconds < 0.9 * least) least = seconds, *shape = made;
   }
   if (least > 0 && shape->kernel == MNO_KERNEL_BLOCK) choose_portions(dimensions, precision, shape);
@@ -535,7 +561,8 @@ mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision prec
   const size_t at = (n->D + 3 * n->M + 7 * n->N + 13 * n->L + 29 * n->d_out) % KEPT;
   const mno_dimensions *k = &kept[at].dimensions;
   if (!kept[at].shape.lanes || k->D != n->D || k->M != n->M || k->N != n->N || k->L != n->L || k->d_out != n->d_out ||
-      kept[at].precision != precision || kept[at].products != products || kept[at].forced != mno_candidate_forced) {
+      k->trainer != n->trainer || kept[at].precision != precision || kept[at].products != products ||
+      kept[at].forced != mno_candidate_forced) {
     kept[at].shape.lanes = 0;
     const mno_status status = choose(n, precision, products, shape, err);
     if (status != MNO_OK) return status;

@@ -15,6 +15,7 @@ extern "C" {
 
 typedef struct mno_dimensions {
   size_t D, M, N, L, d_out;
+  int trainer; /* block and optimiser: trainers.h */
 } mno_dimensions;
 
 /* One candidate: a kernel with a number of lanes, and of portions into which a layer's units are cut. */

@@ -18,7 +18,7 @@ template <class T, int HEIGHT> struct Column : Tuple<T, HEIGHT> {
   MNO_DEVICE void write_column(T *to) const { MNO_UNROLL for (int d = 0; d < HEIGHT; d++) to[d * row_pitch<T>()] = x[d]; }
 };
 
-/* Some coordinates of u or v that are read and written together: aligned to their size. */
+/* Some coordinates of a row that are read and written together: aligned to their size. */
 template <class T, int COUNT> struct Coordinates : Tuple<T, COUNT> {
   using Tuple<T, COUNT>::x;
   MNO_DEVICE void read(const T *from) { MNO_UNROLL for (int i = 0; i < COUNT; i++) x[i] = from[i]; }
@@ -32,26 +32,27 @@ template <> MNO_DEVICE void Coordinates<float, 2>::read(const float *from) {
 template <> MNO_DEVICE void Coordinates<float, 2>::write(float *to) const { *(float2 *)to = make_float2(x[0], x[1]); }
 #endif
 
-/* u and v of a unit. */
-template <class T, int HEIGHT> struct Unit {
-  Column<T, HEIGHT> u, v;
+/* The weights of a unit: the inputs, then the output. */
+template <class T, int HEIGHT, int TENSORS> struct Unit {
+  Column<T, HEIGHT> w[TENSORS];
   MNO_DEVICE void read(const T *from) { /* aligned to 16 bytes */
 #ifdef __CUDA_ARCH__
-    T x[2 * HEIGHT];
-    MNO_UNROLL for (int i = 0; i < (int)(2 * HEIGHT * sizeof(T) / 16); i++) {
+    T x[TENSORS * HEIGHT];
+    MNO_UNROLL for (int i = 0; i < (int)(TENSORS * HEIGHT * sizeof(T) / 16); i++) {
       const uint4 four = ((const uint4 *)from)[i];
       memcpy((char *)x + 16 * i, &four, 16);
     }
-    MNO_UNROLL for (int d = 0; d < HEIGHT; d++) u.x[d] = x[d], v.x[d] = x[HEIGHT + d];
+    MNO_UNROLL for (int t = 0; t < TENSORS; t++) MNO_UNROLL for (int d = 0; d < HEIGHT; d++) w[t].x[d] = x[t * HEIGHT + d];
 #else
-    memcpy(u.x, from, sizeof u.x);
-    memcpy(v.x, from + HEIGHT, sizeof v.x);
+    memcpy(w, from, sizeof w);
 #endif
   }
 };
 
-template <class T, class Team, int HEIGHT> class LaneTrainer : Instances<T, Team, true> {
-  typedef Instances<T, Team, true> base;
+template <class T, class Team, class Block, class Optimizer, int HEIGHT>
+class LaneTrainer : Instances<T, Team, Block, Optimizer, true> {
+  typedef Instances<T, Team, Block, Optimizer, true> base;
+  typedef typename base::motion motion;
   typedef Column<T, HEIGHT> column;
   static constexpr int PITCH = row_pitch<T>();
   using base::adjoint;
@@ -59,15 +60,21 @@ template <class T, class Team, int HEIGHT> class LaneTrainer : Instances<T, Team
   using base::control;
   using base::hand_over;
   using base::head;
+  using base::initial_scale;
+  using base::INPUTS;
+  using base::of_tensor;
   using base::part;
   using base::readout;
   using base::record_weights;
+  using base::ROWS;
   using base::s;
   using base::stage_offset;
   using base::state;
   using base::state_memory;
+  using base::state_row;
   using base::tail;
   using base::team;
+  using base::TENSORS;
   using base::tile_memory;
   using base::weight_row;
 
@@ -93,11 +100,11 @@ public:
   }
 
 private:
-  /* What the lanes of an instance need in every phase, at the start of its state region. */
-  struct Setting {
-    int32_t L; /* 0: the place is empty, or its instance is done */
+  struct Setting { /* mno_setting_bytes */
+    int32_t L;     /* 0: the place is empty, or its instance is done */
     int32_t activation;
-    T step, rate_u, rate_v;
+    T step;
+    motion of_step;
   };
   MNO_DEVICE Setting *setting(const Place &place, int g) const { return (Setting *)state(place, 0, g); }
 
@@ -122,8 +129,6 @@ private:
         is->L = item(index, g).L;
         is->activation = p.activation;
         is->step = (T)(p.alpha / ((double)is->L * s.M));
-        is->rate_u = (T)(p.eta_u / p.alpha);
-        is->rate_v = (T)(p.eta_v / p.alpha);
         control->of[g].filled = control->of[g].outcome = 0;
         if ((uint32_t)is->L > depth) depth = (uint32_t)is->L;
       }
@@ -144,6 +149,10 @@ private:
       }
       if (!control->go_on) return false;
       team.joint([&](const Place &place, int lane) {
+        if (lane && lane <= places) { /* lanes read at once what one would read in turn */
+          const mno_device_problem &p = problem(index, lane - 1);
+          if (k < p.K) setting(place, lane - 1)->of_step.read(p, k);
+        }
         if (lane) return;
         for (int g = 0; g < places; g++) {
           Setting *const is = setting(place, g);
@@ -164,8 +173,9 @@ private:
     for (int g = 0; g < places; g++)
       if ((args.weights & 2) && !control->of[g].outcome) {
         const int L = item(index, g).L;
-        record_weights(
-            g, L, part(parcel(g), problem(index, g).steps, WEIGHTS, 0) + (args.weights & 1 ? 2 * (size_t)L * s.M * s.D : 0));
+        record_weights(g, L,
+                       part(parcel(g), problem(index, g).steps, WEIGHTS, 0) +
+                           (args.weights & 1 ? TENSORS * (size_t)L * s.M * s.D : 0));
       }
     team.joint([&](const Place &, int lane) {
       if (lane) return;
@@ -174,24 +184,27 @@ private:
     return true;
   }
 
-  /* Initial weights, padding zero, four coordinates of u or v of one unit at a time; and zeros where nothing else writes. */
+  /* Initial weights, padding zero, four coordinates of a tensor of a unit at a time; and zeros where nothing else writes:
+   * the optimiser's states among them. */
   MNO_DEVICE void draw(int g, const mno_item &item, const mno_device_problem &problem, mno_parcel *parcel) {
     double *const record = part(parcel, problem.steps, WEIGHTS, 0);
-    const size_t half = (size_t)item.L * s.M * s.D;
+    const size_t tensor = (size_t)item.L * s.M * s.D;
     team.phase([&](const Place &place, int lane) {
-      const uint32_t fours = (uint32_t)(s.height + 3) / 4, count = (uint32_t)item.L * (uint32_t)s.M * 2 * fours;
+      const uint32_t fours = (uint32_t)(s.height + 3) / 4, count = (uint32_t)item.L * (uint32_t)s.M * ROWS * fours;
       for (uint32_t e = (uint32_t)lane; e < count; e += (uint32_t)s.lanes) {
-        const uint32_t row = e / fours, block = e - row * fours, unit = row / 2, is_v = row & 1;
+        const uint32_t row = e / fours, block = e - row * fours, unit = row / ROWS, t = row - unit * ROWS;
         const uint32_t layer = unit / (uint32_t)s.M, m = unit - layer * (uint32_t)s.M, drawn = unit / item.width;
-        T *const to = (T *)tile_memory(0, (int)layer, 0, g) + weight_row((int)m, (int)is_v);
-        double z[4];
-        normals(item.seed, is_v ? MNO_TENSOR_V : MNO_TENSOR_U, drawn, unit - drawn * item.width + item.offset, block, z);
-        const double scale = is_v ? problem.scale_v * item.sign : problem.scale_u;
+        T *const to = (T *)tile_memory(0, (int)layer, 0, g) + weight_row((int)m, (int)t);
+        double z[4] = {0, 0, 0, 0}, scale = 0;
+        if (t < TENSORS) {
+          normals(item.seed, of_tensor(problem.draw, (int)t), drawn, unit - drawn * item.width + item.offset, block, z);
+          scale = initial_scale(problem, item, (int)t);
+        }
         for (int i = 0; i < 4; i++) {
           const int d = (int)(4 * block) + i;
           const T w = (T)(scale * z[i]);
           if (d < s.row) to[d] = d < s.D ? w : (T)0;
-          if (d < s.D && (args.weights & 1)) record[is_v * half + (size_t)unit * s.D + d] = w;
+          if (t < TENSORS && d < s.D && (args.weights & 1)) record[t * tensor + (size_t)unit * s.D + d] = w;
         }
       }
       for (int span = lane; span * s.span < item.L; span += s.lanes) {
@@ -249,28 +262,32 @@ private:
                                                 : 3,
                        COORDINATES = MNO_TOGETHER / (int)sizeof(T), PAIR = MNO_PAIR;
 
-  /* COUNT units from `row` on: sum += v rho(<u,h>/D) */
-  template <int COUNT, class Rho> MNO_DEVICE void respond_some(const T *row, const column &h, column &sum, Rho rho) const {
+  typedef Unit<T, HEIGHT, TENSORS> unit_weights;
+  static constexpr int UNIT = ROWS * HEIGHT; /* numbers of a unit */
+
+  /* COUNT units from `row` on: sum += v s(p_0, ..) */
+  template <int COUNT, class F> MNO_DEVICE void respond_some(const T *row, const column &h, column &sum, F formula) const {
     const T per_D = (T)1 / (T)s.D;
-    Unit<T, HEIGHT> w[COUNT];
-    T p[COUNT];
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) w[i].read(row + 2 * i * HEIGHT);
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) p[i] = w[i].u.dot(h) * per_D;
+    unit_weights unit[COUNT];
+    T p[COUNT][INPUTS], t[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) unit[i].read(row + i * UNIT);
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) MNO_UNROLL for (int a = 0; a < INPUTS; a++) p[i][a] =
+        unit[i].w[a].dot(h) * per_D;
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-      T slope;
-      p[i] = rho(p[i], &slope);
+      T slope[INPUTS];
+      formula(p[i], &t[i], slope);
     }
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) sum.add_product(p[i], w[i].v);
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) sum.add_product(t[i], unit[i].w[INPUTS]);
   }
 
-  /* sum over the units of v rho(<u,h>/D) */
-  MNO_DEVICE void respond(int activation, const T *weights, const column &h, column &sum) const {
-    const auto usual = [](T x, T *slope) { return activate(MNO_TANH, x, slope); };
-    const auto any = [activation](T x, T *slope) { return activate(activation, x, slope); };
+  /* sum over the units of v s(p_0, ..) */
+  MNO_DEVICE void respond(mno_activation activation, const T *weights, const column &h, column &sum) const {
+    const auto usual = [](const T *p, T *t, T *slope) { Block::unit(MNO_TANH, p, t, slope); };
+    const auto any = [activation](const T *p, T *t, T *slope) { Block::unit(activation, p, t, slope); };
     int m = 0;
     if (activation == MNO_TANH)
-      for (; m + UNITS <= s.M; m += UNITS) respond_some<UNITS>(weights + 2 * m * HEIGHT, h, sum, usual);
-    MNO_ROLL for (; m < s.M; m++) respond_some<1>(weights + 2 * m * HEIGHT, h, sum, any);
+      for (; m + UNITS <= s.M; m += UNITS) respond_some<UNITS>(weights + m * UNIT, h, sum, usual);
+    MNO_ROLL for (; m < s.M; m++) respond_some<1>(weights + m * UNIT, h, sum, any);
   }
 
   MNO_DEVICE void forward(uint32_t index, int places, int depth) {
@@ -304,7 +321,7 @@ private:
           column sum;
           sum.clear();
           h.write_column(before);
-          respond(is.activation, u, h, sum);
+          respond((mno_activation)is.activation, u, h, sum);
           h.add_product(is.step, sum);
           u += s.tile_bytes / sizeof(T);
           before += s.h_bytes / sizeof(T);
@@ -316,34 +333,40 @@ private:
     }
   }
 
-  /* COUNT units from `row` on: sum += u rho'(p) <v,b>/D; keeps t and g. */
-  template <int COUNT, class Rho>
-  MNO_DEVICE void respond_back_some(const T *row, const column &h, const column &b, column &sum, T *t, T *g, Rho rho) const {
+  /* COUNT units from `row` on: sum += sum_a w_a g_a; keeps t and g_a of every unit, in x by tensor of the projection. */
+  template <int COUNT, class F>
+  MNO_DEVICE void respond_back_some(const T *row, const column &h, const column &b, column &sum, T *const (&x)[TENSORS],
+                                    int at, F formula) const {
     const T per_D = (T)1 / (T)s.D;
-    Unit<T, HEIGHT> w[COUNT];
-    T p[COUNT], q[COUNT];
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) w[i].read(row + 2 * i * HEIGHT);
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) p[i] = w[i].u.dot(h) * per_D, q[i] = w[i].v.dot(b) * per_D;
+    unit_weights unit[COUNT];
+    T p[COUNT][INPUTS], q[COUNT], t[COUNT], g[COUNT][INPUTS];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) unit[i].read(row + i * UNIT);
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-      T slope;
-      p[i] = rho(p[i], &slope);
-      q[i] = slope * q[i];
+      MNO_UNROLL for (int a = 0; a < INPUTS; a++) p[i][a] = unit[i].w[a].dot(h) * per_D;
+      q[i] = unit[i].w[INPUTS].dot(b) * per_D;
     }
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) t[i * PITCH] = p[i], g[i * PITCH] = q[i];
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) sum.add_product(q[i], w[i].u);
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      T slope[INPUTS];
+      formula(p[i], &t[i], slope);
+      MNO_UNROLL for (int a = 0; a < INPUTS; a++) g[i][a] = slope[a] * q[i];
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      x[0][at + i * PITCH] = t[i];
+      MNO_UNROLL for (int a = 0; a < INPUTS; a++) x[1 + a][at + i * PITCH] = g[i][a];
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) MNO_UNROLL for (int a = 0; a < INPUTS; a++)
+        sum.add_product(g[i][a], unit[i].w[a]);
   }
 
-  /* sum over the units of u rho'(p) <v,b>/D; keeps t and g of every unit. */
-  MNO_DEVICE void respond_back(int activation, const T *weights, const column &h, const column &b, column &sum, T *t,
-                               T *g) const {
-    const auto usual = [](T x, T *slope) { return activate(MNO_TANH, x, slope); };
-    const auto any = [activation](T x, T *slope) { return activate(activation, x, slope); };
+  /* sum over the units of sum_a w_a g_a; keeps t and g_a of every unit. */
+  MNO_DEVICE void respond_back(mno_activation activation, const T *weights, const column &h, const column &b, column &sum,
+                               T *const (&x)[TENSORS]) const {
+    const auto usual = [](const T *p, T *t, T *slope) { Block::unit(MNO_TANH, p, t, slope); };
+    const auto any = [activation](const T *p, T *t, T *slope) { Block::unit(activation, p, t, slope); };
     int m = 0;
     if (activation == MNO_TANH)
-      for (; m + UNITS <= s.M; m += UNITS)
-        respond_back_some<UNITS>(weights + 2 * m * HEIGHT, h, b, sum, t + m * PITCH, g + m * PITCH, usual);
-    MNO_ROLL for (; m < s.M; m++)
-        respond_back_some<1>(weights + 2 * m * HEIGHT, h, b, sum, t + m * PITCH, g + m * PITCH, any);
+      for (; m + UNITS <= s.M; m += UNITS) respond_back_some<UNITS>(weights + m * UNIT, h, b, sum, x, m * PITCH, usual);
+    MNO_ROLL for (; m < s.M; m++) respond_back_some<1>(weights + m * UNIT, h, b, sum, x, m * PITCH, any);
   }
 
   MNO_DEVICE void backward(int depth) {
@@ -370,15 +393,18 @@ private:
     team.drain();
   }
 
-  /* Numbers of the layers of a span, of t and of g: [layer][chunk][unit][pitch]. */
-  MNO_DEVICE int projections() const { return s.chunks * s.M * PITCH; }
+  /* t, then g_a: of each [layer of the span][chunk][unit][pitch]; numbers of a layer. */
+  MNO_DEVICE T *projections(const Place &place, int g, int which) const {
+    return state(place, s.P + (uint32_t)which * s.p_bytes, g);
+  }
+  MNO_DEVICE int projected() const { return s.chunks * s.M * PITCH; }
 
   MNO_DEVICE void pass_back(const Place &place, int lane, int span) {
     int g, sample;
     if (!sample_of(lane, &g, &sample)) return;
     const Setting is = *setting(place, g);
     const int first = span * s.span, end = end_of(span, is.L), height = (int)(s.h_bytes / sizeof(T));
-    const int n = lane - g * s.N, chunk = n / MNO_CHUNK, projected = chunk * s.M * PITCH + n - chunk * MNO_CHUNK;
+    const int n = lane - g * s.N, chunk = n / MNO_CHUNK, of_sample = chunk * s.M * PITCH + n - chunk * MNO_CHUNK;
     if (first >= end) return;
     T *const at = state(place, s.B, g) + sample;
     column b;
@@ -389,34 +415,65 @@ private:
       h.read_column(stage_states(place, g) + i * height + sample);
       sum.clear();
       b.write_column(state(place, s.A, g) + i * height + sample);
-      respond_back(is.activation, stage_weights(place, g) + i * (int)(s.tile_bytes / sizeof(T)), h, b, sum,
-                   state(place, s.P, g) + i * projections() + projected,
-                   state(place, s.Q, g) + i * projections() + projected);
+      T *x[TENSORS];
+      MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = projections(place, g, a) + i * projected() + of_sample;
+      respond_back((mno_activation)is.activation, stage_weights(place, g) + i * (int)(s.tile_bytes / sizeof(T)), h, b, sum,
+                   x);
       b.add_product(is.step, sum);
     }
     b.write_column(at);
   }
 
+  /* What the gradients of PAIR units are made of beside h and b: g_a for the inputs, t for the output. */
+  struct Factors {
+    Row<T> of[TENSORS][PAIR];
+  };
+
+  /* Coordinate i of a tensor in the rows of a unit, and its states. */
+  template <int COUNT>
+  MNO_DEVICE void move(const motion &motion, int tensor, Coordinates<T, COUNT> (&row)[ROWS], int i, T gradient) const {
+    T states[Optimizer::STATES + 1]; /* C++ has no arrays of nothing */
+    MNO_UNROLL for (int r = 0; r < Optimizer::STATES; r++) states[r] = row[state_row(tensor) + r].x[i];
+    row[tensor].x[i] = motion.moved(tensor, row[tensor].x[i], gradient, states);
+    MNO_UNROLL for (int r = 0; r < Optimizer::STATES; r++) row[state_row(tensor) + r].x[i] = states[r];
+  }
+
   /* COUNT coordinates of PAIR units, `apart` from each other; PAIR units share what is read of the samples. */
   template <int COUNT>
-  MNO_DEVICE void update_some(T *unit, int apart, bool both, const T *h, const T *b, const Row<T> (&row_g)[PAIR],
-                              const Row<T> (&row_t)[PAIR], const Setting &is) const {
+  MNO_DEVICE void update_some(T *unit, int apart, bool both, const T *h, const T *b, const Factors &x,
+                              const motion &motion) const {
     Row<T> row_h[COUNT], row_b[COUNT];
-    Coordinates<T, COUNT> new_u[PAIR], new_v[PAIR];
+    Coordinates<T, COUNT> row[PAIR][ROWS];
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
       row_h[i].read(h + i * PITCH);
       row_b[i].read(b + i * PITCH);
     }
-    MNO_UNROLL for (int k = 0; k < PAIR; k++) new_u[k].read(unit + k * apart), new_v[k].read(unit + k * apart + HEIGHT);
-    MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-      new_u[k].x[i] = fma_(-is.rate_u, row_g[k].dot(row_h[i]), new_u[k].x[i]);
-      new_v[k].x[i] = fma_(-is.rate_v, row_t[k].dot(row_b[i]), new_v[k].x[i]);
-    }
-    MNO_UNROLL for (int k = 0; k < PAIR; k++) if (k == 0 || both) new_u[k].write(unit + k * apart),
-        new_v[k].write(unit + k * apart + HEIGHT);
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].read(unit + k * apart +
+                                                                                                       r * HEIGHT);
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int i = 0; i < COUNT; i++)
+        MNO_UNROLL for (int a = 0; a < TENSORS; a++)
+            move(motion, a, row[k], i, x.of[a][k].dot(a < INPUTS ? row_h[i] : row_b[i]));
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) if (k == 0 || both) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].write(
+        unit + k * apart + r * HEIGHT);
   }
 
-  /* u -= rate_u sum_i h_i g_i, v -= rate_v sum_i b_i t_i; a part of the coordinates of two units at a time. */
+  /* One coordinate of a unit, its gradients summed over all chunks first. */
+  MNO_DEVICE void update_at_once(T *unit, const T *h, const T *b, const T *const (&x)[TENSORS], const motion &motion) const {
+    T gradient[TENSORS];
+    Coordinates<T, 1> row[ROWS];
+    MNO_UNROLL for (int a = 0; a < TENSORS; a++) gradient[a] = 0;
+    for (int chunk = 0; chunk < s.chunks; chunk++) MNO_UNROLL for (int a = 0; a < TENSORS; a++) {
+        Row<T> factor, other;
+        factor.read(x[a] + chunk * s.M * PITCH);
+        other.read((a < INPUTS ? h : b) + chunk * HEIGHT * PITCH);
+        gradient[a] += factor.dot(other);
+      }
+    MNO_UNROLL for (int r = 0; r < ROWS; r++) row[r].read(unit + r * HEIGHT);
+    MNO_UNROLL for (int a = 0; a < TENSORS; a++) move(motion, a, row, 0, gradient[a]);
+    MNO_UNROLL for (int r = 0; r < ROWS; r++) row[r].write(unit + r * HEIGHT);
+  }
+
+  /* The inputs w_a move by sum_i h_i g_a, the output v by sum_i b_i t; a part of the coordinates of two units at a time. */
   MNO_DEVICE void update(const Place &place, int lane, int span) {
     const int g = (int)divide((uint32_t)lane, s.by_share), share = (int)s.by_share.d;
     if (g >= s.group) return;
@@ -424,7 +481,8 @@ private:
     const int first = span * s.span, layers = end_of(span, is.L) - first, height = (int)(s.h_bytes / sizeof(T));
     if (layers <= 0) return;
     const T *const h = stage_states(place, g), *const b = state(place, s.A, g);
-    const T *const t = state(place, s.P, g), *const q = state(place, s.Q, g);
+    const T *x[TENSORS]; /* after activation: by tensor, what its gradient is made of */
+    MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = projections(place, g, a < INPUTS ? 1 + a : 0);
     T *const u = stage_weights(place, g);
     const int pairs = (int)s.by_pairs.d;
     for (int e = lane - g * share; e < layers * pairs * s.d_slices; e += share) {
@@ -433,21 +491,30 @@ private:
       const int layer = (int)divide((uint32_t)pair, s.by_pairs), m = pair - layer * pairs;
       const bool both = m + pairs < s.M; /* otherwise the first stands in for the second */
       const int other = both ? pairs : 0;
-      T *const unit = u + layer * (int)(s.tile_bytes / sizeof(T)) + 2 * m * HEIGHT;
+      T *const unit = u + layer * (int)(s.tile_bytes / sizeof(T)) + m * UNIT;
+      if (!Optimizer::FUSES && s.chunks > 1) {
+        for (int k = 0; k < (both ? 2 : 1); k++) {
+          const T *of_unit[TENSORS];
+          MNO_UNROLL for (int a = 0; a < TENSORS; a++) of_unit[a] = x[a] + layer * projected() + (m + k * other) * PITCH;
+          for (int d = begin; d < end; d++)
+            update_at_once(unit + k * other * UNIT + d, h + layer * height + d * PITCH, b + layer * height + d * PITCH,
+                           of_unit, is.of_step);
+        }
+        continue;
+      }
       for (int chunk = 0; chunk < s.chunks; chunk++) {
-        Row<T> row_g[PAIR], row_t[PAIR];
+        Factors factors;
         MNO_UNROLL for (int k = 0; k < PAIR; k++) {
-          const int at = layer * projections() + (chunk * s.M + m + k * other) * PITCH;
-          row_g[k].read(q + at);
-          row_t[k].read(t + at);
+          const int at = layer * projected() + (chunk * s.M + m + k * other) * PITCH;
+          MNO_UNROLL for (int a = 0; a < TENSORS; a++) factors.of[a][k].read(x[a] + at);
         }
         const int from = layer * height + chunk * HEIGHT * PITCH;
         int d = begin;
         for (; d + COORDINATES <= end; d += COORDINATES)
-          update_some<COORDINATES>(unit + d, 2 * other * HEIGHT, both, h + from + d * PITCH, b + from + d * PITCH, row_g,
-                                   row_t, is);
+          update_some<COORDINATES>(unit + d, other * UNIT, both, h + from + d * PITCH, b + from + d * PITCH, factors,
+                                   is.of_step);
         MNO_ROLL for (; d < end; d++)
-            update_some<1>(unit + d, 2 * other * HEIGHT, both, h + from + d * PITCH, b + from + d * PITCH, row_g, row_t, is);
+            update_some<1>(unit + d, other * UNIT, both, h + from + d * PITCH, b + from + d * PITCH, factors, is.of_step);
       }
     }
   }

@@ -1,9 +1,10 @@
 /* The body of kernels W, C and X: a team trains one instance after another.
  *
- * Per layer, forward: projections p = <u, h>/D; t = rho(p); sums of v t over the units; h += alpha/(L M) sum. Backward:
- * projections p and q = <v, b>/D; t = rho(p), g = rho'(p) q; sums of u g, and the updates u -= eta_u/alpha sum_i h_i g_i,
- * v -= eta_v/alpha sum_i b_i t_i; b += alpha/(L M) sum. Weights stream through the ring, each read once forward, read and
- * written once backward; the states h of all layers are kept from the forward pass. Readout and loss are in double. */
+ * Per layer (host/block/block.h), forward: projections p_a = <w_a, h>/D on the inputs; t = s(p_0, ..); sums of v t over the
+ * units; h += alpha/(L M) sum. Backward: projections p_a and q = <v, b>/D; t and g_a = (ds/dp_a) q; sums of w_a g_a, and the
+ * updates of w_a by sum_i h_i g_a, of v by sum_i b_i t; b += alpha/(L M) sum. Weights stream through the ring, each read
+ * once forward, read and written once backward; the states h of all layers are kept from the forward pass. Readout and loss
+ * are in double. */
 #ifndef MNO_CUDA_TRAIN_H
 #define MNO_CUDA_TRAIN_H
 
@@ -11,8 +12,9 @@
 
 namespace mno {
 
-template <class T, class Team> class Trainer : Instances<T, Team, false> {
-  typedef Instances<T, Team, false> base;
+template <class T, class Team, class Block, class Optimizer> class Trainer : Instances<T, Team, Block, Optimizer, false> {
+  typedef Instances<T, Team, Block, Optimizer, false> base;
+  typedef typename base::motion motion;
   static constexpr int PITCH = row_pitch<T>();
   static constexpr int UPDATED = 2, ADVANCED = 4; /* rows of an update, elements of a state in flight together */
   static constexpr uint32_t NOWHERE = ~(uint32_t)0;
@@ -22,20 +24,27 @@ template <class T, class Team> class Trainer : Instances<T, Team, false> {
   using base::first_unit;
   using base::hand_over;
   using base::head;
+  using base::initial_scale;
+  using base::INPUTS;
+  using base::of_tensor;
   using base::part;
   using base::portion_of;
   using base::portions;
   using base::readout;
   using base::record_weights;
+  using base::ROWS;
   using base::s;
   using base::stage_offset;
   using base::state;
   using base::state_elements;
   using base::state_memory;
+  using base::state_row;
   using base::tail;
   using base::team;
+  using base::TENSORS;
   using base::tile_memory;
   using base::units;
+  using base::weight_row;
 
 public:
   MNO_DEVICE Trainer(Team &team, const mno_train_args &args) : base(team, args) {}
@@ -59,14 +68,15 @@ public:
 
 private:
   MNO_DEVICE int ranks() const { return Team::several_ranks ? s.ranks : 1; }
-  MNO_DEVICE T *stage_u(const Place &place) const { return (T *)(place.shared + stage_offset(tail.stage)); }
-  MNO_DEVICE T *stage_v(const Place &place) const { return stage_u(place) + s.tile * s.row; }
+  MNO_DEVICE T *stage_tile(const Place &place) const { return (T *)(place.shared + stage_offset(tail.stage)); }
+  /* Of one tensor: before activation those of the inputs and of the output, p_a and q; after it t and g_a. */
+  MNO_DEVICE T *projections(const Place &place, int which) const { return state(place, s.P + (uint32_t)which * s.p_bytes); }
 
   MNO_DEVICE bool train(const mno_item &item, mno_parcel *parcel) {
     const mno_device_problem &problem = args.problem[item.problem];
-    const int L = item.L, activation = problem.activation;
+    const int L = item.L;
+    const mno_activation activation = (mno_activation)problem.activation;
     const T step = (T)(problem.alpha / ((double)L * s.M));
-    const T rate_u = (T)(problem.eta_u / problem.alpha), rate_v = (T)(problem.eta_v / problem.alpha);
     draw(item, problem, part(parcel, problem.steps, WEIGHTS, 0));
 
     uint32_t filled = 0, outcome = 0;
@@ -84,10 +94,13 @@ private:
       if (!control->go_on) return false;
       if (k == problem.K) break;
       adjoint(0, problem);
-      backward(L, activation, step, rate_u, rate_v);
+      motion motion;
+      motion.read(problem, k);
+      backward(L, activation, step, motion);
     }
     if ((args.weights & 2) && !outcome)
-      record_weights(0, L, part(parcel, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? 2 * (size_t)L * s.M * s.D : 0));
+      record_weights(0, L,
+                     part(parcel, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? TENSORS * (size_t)L * s.M * s.D : 0));
     team.joint([&](const Place &place, int lane) {
       if (place.rank || lane) return;
       hand_over(parcel, item, outcome, filled);
@@ -95,10 +108,11 @@ private:
     return true;
   }
 
-  /* Initial weights; padding is zero. An item is four coordinates of u or v of one unit. */
+  /* Initial weights; padding is zero, as are the states of the optimiser. An item is four coordinates of a tensor of a unit.
+   */
   MNO_DEVICE void draw(const mno_item &item, const mno_device_problem &problem, double *record) {
     const uint32_t fours = (uint32_t)(s.D + 3) / 4;
-    const size_t half = (size_t)item.L * s.M * s.D;
+    const size_t tensor = (size_t)item.L * s.M * s.D;
     const uint32_t width = (uint32_t)item.width; /* the unit's flat index, divided by the width layer by layer */
     uint32_t from_layer = 0, from_unit = 0;
     for (int layer = 0; layer < item.L; layer++) {
@@ -107,25 +121,26 @@ private:
         team.phase([&](const Place &place, int lane) {
           const int portion = portion_of(place.rank, of_rank), count = units(portion, tile);
           T *const memory = (T *)tile_memory(portion, layer, tile);
-          for (uint32_t e = (uint32_t)lane; e < 2 * fours * (uint32_t)s.tile; e += (uint32_t)s.lanes) {
-            const uint32_t block = e / (2 * (uint32_t)s.tile), rest = e - block * 2 * (uint32_t)s.tile;
-            const int is_v = rest >= (uint32_t)s.tile, m = (int)(is_v ? rest - (uint32_t)s.tile : rest);
-            const int j = first_unit(portion, tile) + m;
-            T *const row = memory + (is_v * s.tile + m) * s.row;
+          for (uint32_t e = (uint32_t)lane; e < TENSORS * fours * (uint32_t)s.tile; e += (uint32_t)s.lanes) {
+            const uint32_t block = e / (TENSORS * (uint32_t)s.tile), rest = e - block * TENSORS * (uint32_t)s.tile;
+            const int t = (int)divide(rest, s.by_tile), m = (int)rest - t * s.tile, j = first_unit(portion, tile) + m;
+            T *const row = memory + weight_row(m, t);
             double z[4] = {0, 0, 0, 0};
             if (m < count) {
               const uint32_t flat = from_unit + (uint32_t)j, more = flat / width;
-              normals(item.seed, is_v ? MNO_TENSOR_V : MNO_TENSOR_U, from_layer + more,
-                      flat - more * width + (uint32_t)item.offset, block, z);
+              normals(item.seed, of_tensor(problem.draw, t), from_layer + more, flat - more * width + (uint32_t)item.offset,
+                      block, z);
             }
-            const double scale = is_v ? problem.scale_v * item.sign : problem.scale_u;
+            const double scale = initial_scale(problem, item, t);
             for (int i = 0; i < 4; i++) {
               const int d = (int)(4 * block) + i;
               const T w = (T)(scale * z[i]);
               if (d < s.row) row[d] = d < s.D ? w : (T)0;
-              if (d < s.D && m < count && (args.weights & 1)) record[is_v * half + ((size_t)layer * s.M + j) * s.D + d] = w;
+              if (d < s.D && m < count && (args.weights & 1)) record[t * tensor + ((size_t)layer * s.M + j) * s.D + d] = w;
             }
           }
+          if (Optimizer::STATES)
+            for (int e = TENSORS * s.tile * s.row + lane; e < ROWS * s.tile * s.row; e += s.lanes) memory[e] = 0;
         });
       }
       from_unit += (uint32_t)s.M;
@@ -158,7 +173,8 @@ private:
     const bool first = walk.portion == 0 && walk.tile == 0, with_state = walk.down && first && !team.state_in_memory;
     team.load(head, [&](int rank) {
       Transfer t;
-      t.piece[0] = Piece{tile_memory(portion_of(rank, walk.portion), walk.layer, walk.tile), to, s.tile_bytes};
+      t.piece[0] = Piece{tile_memory(portion_of(rank, walk.portion), walk.layer, walk.tile), to,
+                         Optimizer::STATES && !walk.down ? s.weights_bytes : s.tile_bytes};
       t.piece[1] = Piece{state_memory(walk.layer), place_of_h(walk.place), with_state ? s.h_bytes : 0};
       return t;
     });
@@ -171,35 +187,36 @@ private:
     walk.layer += walk.down ? -1 : 1;
   }
 
-  /* out[chunk][slice][unit] = sum over the slice's coordinates of w x; q likewise from the second operand if there is one.
+  /* Of every input tensor with h and, if BACK, of the output with b: [chunk][slice][unit] = sum over the slice's
+   * coordinates.
    */
-  template <bool TWO>
-  MNO_DEVICE void project(const Place &place, int lane, int count, const T *u, const T *x, T *p, const T *v, const T *y,
-                          T *q) {
+  template <bool BACK> MNO_DEVICE void project(const Place &place, int lane, int count, const T *h, const T *b) {
+    constexpr int PROJECTED = BACK ? TENSORS : INPUTS;
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.tile * s.d_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_tile), m = (int)e - slice * s.tile;
       if (m >= count) continue;
       const int begin = slice * s.d_length, end = begin + s.d_length < s.D ? begin + s.d_length : s.D;
       for (int c = 0; c < s.chunks; c++) {
-        Row<T> sum_p, sum_q;
-        sum_p.clear();
-        sum_q.clear();
-        const T *of_u = u + m * s.row + begin, *of_v = TWO ? v + m * s.row + begin : NULL;
-        const T *of_x = x + (c * s.D + begin) * PITCH, *of_y = TWO ? y + (c * s.D + begin) * PITCH : NULL;
+        Row<T> sum[PROJECTED];
+        const T *w[PROJECTED];
+        MNO_UNROLL for (int i = 0; i < PROJECTED; i++) {
+          sum[i].clear();
+          w[i] = stage_tile(place) + weight_row(m, i) + begin;
+        }
+        const T *of_h = h + (c * s.D + begin) * PITCH, *of_b = BACK ? b + (c * s.D + begin) * PITCH : NULL;
         MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
           Row<T> row;
-          row.read(of_x);
-          sum_p.add_product(*of_u++, row);
-          of_x += PITCH;
-          if (TWO) {
-            row.read(of_y);
-            sum_q.add_product(*of_v++, row);
-            of_y += PITCH;
+          row.read(of_h);
+          MNO_UNROLL for (int i = 0; i < INPUTS; i++) sum[i].add_product(*w[i]++, row);
+          of_h += PITCH;
+          if (BACK) {
+            row.read(of_b);
+            sum[PROJECTED - 1].add_product(*w[PROJECTED - 1]++, row);
+            of_b += PITCH;
           }
         }
         const int to = ((c * s.d_slices + slice) * s.tile + m) * PITCH;
-        sum_p.write(p + to);
-        if (TWO) sum_q.write(q + to);
+        MNO_UNROLL for (int i = 0; i < PROJECTED; i++) sum[i].write(projections(place, i) + to);
       }
     }
   }
@@ -212,75 +229,82 @@ private:
     return ((chunk * (uint32_t)s.d_slices) * (uint32_t)s.tile + (uint32_t)*unit) * (uint32_t)PITCH + n;
   }
 
-  /* The slices of a projection in order; then p becomes rho(p/D) and, if BACK, q becomes rho'(p/D) q/D, 0 for samples that
-   * are not there. Elements e, e + lanes, ...; ALONE: there is one chunk. */
-  template <bool BACK, bool ALONE, int COUNT, class Rho>
-  MNO_DEVICE void activate_some(uint32_t e, int count, T *p, T *q, Rho rho) const {
+  /* The slices of the projections x in order; then those of the first tensor become t and, if BACK, the others g_a: 0 for
+   * samples that are not there. Elements e, e + lanes, ...; ALONE: there is one chunk. */
+  template <bool BACK, bool ALONE, int COUNT, class Unit>
+  MNO_DEVICE void activate_some(uint32_t e, int count, T *const (&x)[TENSORS], Unit unit) const {
+    constexpr int PROJECTED = BACK ? TENSORS : INPUTS, LEFT = BACK ? TENSORS : 1;
     const T per_D = (T)1 / (T)s.D;
     uint32_t k[COUNT];
     bool is_unit[COUNT];
     int sample[COUNT];
-    T value[COUNT], back[COUNT];
+    T value[COUNT][TENSORS];
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
       const uint32_t at = e + (uint32_t)(i * s.lanes);
-      int unit;
-      k[i] = projected<ALONE>(at, &sample[i], &unit);
-      is_unit[i] = unit < count && (ALONE || at < (uint32_t)(s.chunks * s.tile * MNO_CHUNK));
+      int m;
+      k[i] = projected<ALONE>(at, &sample[i], &m);
+      is_unit[i] = m < count && (ALONE || at < (uint32_t)(s.chunks * s.tile * MNO_CHUNK));
       if (!is_unit[i]) k[i] = NOWHERE;
-      value[i] = is_unit[i] ? p[k[i]] : (T)0; /* never another lane's: it may be writing */
-      if (BACK) back[i] = is_unit[i] ? q[k[i]] : (T)0;
+      MNO_UNROLL for (int a = 0; a < PROJECTED; a++) value[i][a] =
+          is_unit[i] ? x[a][k[i]] : (T)0; /* never another lane's: it may be writing */
     }
     const int apart = s.tile * PITCH;
-    const T *more_p = p, *more_q = q;
+    const T *more[PROJECTED];
+    MNO_UNROLL for (int a = 0; a < PROJECTED; a++) more[a] = x[a];
     MNO_ROLL for (int slice = 1; slice < s.d_slices; slice++) {
-      more_p += apart, more_q += BACK ? apart : 0;
-      MNO_UNROLL for (int i = 0; i < COUNT; i++) if (is_unit[i]) {
-        value[i] += more_p[k[i]];
-        if (BACK) back[i] += more_q[k[i]];
-      }
+      MNO_UNROLL for (int a = 0; a < PROJECTED; a++) more[a] += apart;
+      MNO_UNROLL for (int i = 0; i < COUNT; i++) if (is_unit[i]) MNO_UNROLL for (int a = 0; a < PROJECTED; a++)
+          value[i][a] += more[a][k[i]];
     }
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-      T slope;
-      value[i] = rho(value[i] * per_D, &slope);
-      if (BACK) back[i] = slope * (back[i] * per_D);
+      T p[INPUTS], t, slope[INPUTS];
+      MNO_UNROLL for (int a = 0; a < INPUTS; a++) p[a] = value[i][a] * per_D;
+      unit(p, &t, slope);
+      const T q = BACK ? value[i][INPUTS] * per_D : (T)0;
+      value[i][0] = t;
+      if (BACK) MNO_UNROLL for (int a = 0; a < INPUTS; a++) value[i][1 + a] = slope[a] * q;
     }
     /* Asked again: predicates that were kept, of the seven there are, would have the functions wait for each other
      * (bench/results/gpu-loops.md). */
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
       const bool is_sample = (int)forget((uint32_t)sample[i]) < s.N;
       k[i] = forget(k[i]);
-      value[i] = is_sample ? value[i] : (T)0;
-      if (BACK) back[i] = is_sample ? back[i] : (T)0;
+      MNO_UNROLL for (int a = 0; a < LEFT; a++) value[i][a] = is_sample ? value[i][a] : (T)0;
     }
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
       if (k[i] == NOWHERE) continue;
-      p[k[i]] = value[i];
-      if (BACK) q[k[i]] = back[i];
+      MNO_UNROLL for (int a = 0; a < LEFT; a++) x[a][k[i]] = value[i][a];
     }
   }
   /* Several activations in flight: alone each is a chain of thirty dependent instructions. */
-  template <bool BACK, bool ALONE> MNO_DEVICE void activate_tanh(int lane, uint32_t rounds, int count, T *p, T *q) const {
-    const auto rho = [](T x, T *slope) { return activate(MNO_TANH, x, slope); };
+  template <bool BACK, bool ALONE>
+  MNO_DEVICE void activate_tanh(int lane, uint32_t rounds, int count, T *const (&x)[TENSORS]) const {
+    const auto unit = [](const T *p, T *t, T *slope) { Block::unit(MNO_TANH, p, t, slope); };
     uint32_t e = (uint32_t)lane;
     for (; rounds > 2; rounds = rounds > Team::activated ? rounds - Team::activated : 0) {
-      activate_some<BACK, ALONE, Team::activated>(e, count, p, q, rho);
+      activate_some<BACK, ALONE, Team::activated>(e, count, x, unit);
       e += (uint32_t)(Team::activated * s.lanes);
     }
-    if (rounds == 2) activate_some<BACK, ALONE, 2>(e, count, p, q, rho);
-    if (rounds == 1) activate_some<BACK, ALONE, 1>(e, count, p, q, rho);
+    if (rounds == 2) activate_some<BACK, ALONE, 2>(e, count, x, unit);
+    if (rounds == 1) activate_some<BACK, ALONE, 1>(e, count, x, unit);
   }
-  template <bool BACK> MNO_DEVICE void activate_all(int activation, int lane, int count, T *p, T *q) const {
+  template <bool BACK>
+  MNO_DEVICE void activate_all(const Place &place, mno_activation activation, int lane, int count) const {
     const uint32_t lanes = (uint32_t)s.lanes, rounds = ((uint32_t)(s.chunks * s.tile * MNO_CHUNK) + lanes - 1) / lanes;
+    T *x[TENSORS];
+    MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = projections(place, a);
     if (Team::activated > 1 && activation == MNO_TANH)
-      return s.chunks == 1 ? activate_tanh<BACK, true>(lane, rounds, count, p, q)
-                           : activate_tanh<BACK, false>(lane, rounds, count, p, q);
-    const auto rho = [activation](T x, T *slope) { return activate(activation, x, slope); };
+      return s.chunks == 1 ? activate_tanh<BACK, true>(lane, rounds, count, x)
+                           : activate_tanh<BACK, false>(lane, rounds, count, x);
+    const auto unit = [activation](const T *p, T *t, T *slope) { Block::unit(activation, p, t, slope); };
     MNO_ROLL for (uint32_t round = 0; round < rounds; round++)
-        activate_some<BACK, false, 1>((uint32_t)lane + round * lanes, count, p, q, rho);
+        activate_some<BACK, false, 1>((uint32_t)lane + round * lanes, count, x, unit);
   }
 
-  /* acc[slice][chunk][coordinate] (+)= sum over the slice's units of w t */
-  MNO_DEVICE void combine(int lane, int count, bool first, const T *w, const T *t, T *acc) {
+  /* acc[slice][chunk][coordinate] (+)= sum over the slice's units of w x, for COUNT tensors w from `first_tensor` on and
+   * what their projections became, from `first_x` on. */
+  template <int COUNT>
+  MNO_DEVICE void combine(const Place &place, int lane, int count, bool first, int first_tensor, int first_x, T *acc) {
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
@@ -291,42 +315,66 @@ private:
           sum.clear();
         else
           sum.read(to);
-        const T *of_w = w + begin * s.row + d, *of_t = t + (c * s.d_slices * s.tile + begin) * PITCH;
-        MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
-          row.read(of_t);
-          sum.add_product(*of_w, row);
-          of_w += s.row;
-          of_t += PITCH;
+        const T *w[COUNT], *x[COUNT];
+        MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+          w[i] = stage_tile(place) + weight_row(begin, first_tensor + i) + d;
+          x[i] = projections(place, first_x + i) + (c * s.d_slices * s.tile + begin) * PITCH;
+        }
+        MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+          row.read(x[i]);
+          sum.add_product(*w[i], row);
+          w[i] += s.row;
+          x[i] += PITCH;
         }
         sum.write(to);
       }
     }
   }
 
+  /* What the gradient of a tensor is made of, after activation: with h, g_a of an input; with b, t of the output. */
+  MNO_DEVICE T *factors(const Place &place, int tensor) const {
+    return projections(place, tensor < INPUTS ? 1 + tensor : 0);
+  }
+
   /* One coordinate of COUNT units. All is read before anything is written: a write may overlap what is read after it, for
    * all that the compiler knows, and each unit would wait for the one before. */
   template <bool ALONE, int COUNT>
-  MNO_DEVICE void update_rows(T *of_u, T *of_v, const T *of_g, const T *of_t, const Row<T> &row_h, const Row<T> &row_b,
-                              Row<T> &sum, T rate_u, T rate_v) const {
-    Row<T> row_g[COUNT], row_t[COUNT];
-    T u[COUNT], v[COUNT];
+  MNO_DEVICE void update_rows(T *const (&w)[ROWS], const T *const (&x)[TENSORS], const Row<T> &row_h, const Row<T> &row_b,
+                              Row<T> &sum, const motion &motion) const {
+    Row<T> row[COUNT][TENSORS];
+    T value[COUNT][ROWS];
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-      u[i] = of_u[i * s.row], v[i] = of_v[i * s.row];
-      row_g[i].read(of_g + i * PITCH);
-      row_t[i].read(of_t + i * PITCH);
+      MNO_UNROLL for (int r = 0; r < ROWS; r++) value[i][r] = w[r][i * s.row];
+      MNO_UNROLL for (int a = 0; a < TENSORS; a++) row[i][a].read(x[a] + i * PITCH);
     }
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-      if (ALONE) sum.add_product(u[i], row_g[i]);
-      u[i] = fma_(-rate_u, row_g[i].dot(row_h), u[i]);
-      v[i] = fma_(-rate_v, row_t[i].dot(row_b), v[i]);
+      if (ALONE) MNO_UNROLL for (int a = 0; a < INPUTS; a++) sum.add_product(value[i][a], row[i][a]);
+      MNO_UNROLL for (int a = 0; a < TENSORS; a++) value[i][a] =
+          motion.moved(a, value[i][a], row[i][a].dot(a < INPUTS ? row_h : row_b), value[i] + state_row(a));
     }
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) of_u[i * s.row] = u[i], of_v[i * s.row] = v[i];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) MNO_UNROLL for (int r = 0; r < ROWS; r++) w[r][i * s.row] = value[i][r];
   }
 
-  /* The updates of u and v by g, h and t, b; ALONE: there is one chunk, and acc (+)= u g on the way. */
+  /* One coordinate of one unit, its gradients summed over all chunks first. */
+  MNO_DEVICE void update_at_once(T *const (&w)[ROWS], const T *const (&x)[TENSORS], const T *h, const T *b,
+                                 const motion &motion) const {
+    T gradient[TENSORS], value[ROWS];
+    MNO_UNROLL for (int a = 0; a < TENSORS; a++) gradient[a] = 0;
+    for (int c = 0; c < s.chunks; c++) MNO_UNROLL for (int a = 0; a < TENSORS; a++) {
+        Row<T> row, other;
+        row.read(x[a] + c * s.d_slices * s.tile * PITCH);
+        other.read((a < INPUTS ? h : b) + c * s.D * PITCH);
+        gradient[a] += row.dot(other);
+      }
+    MNO_UNROLL for (int r = 0; r < ROWS; r++) value[r] = *w[r];
+    MNO_UNROLL for (int a = 0; a < TENSORS; a++) value[a] = motion.moved(a, value[a], gradient[a], value + state_row(a));
+    MNO_UNROLL for (int r = 0; r < ROWS; r++) * w[r] = value[r];
+  }
+
+  /* The updates of all tensors; ALONE: there is one chunk, and acc (+)= sum_a w_a g_a on the way. */
   template <bool ALONE>
-  MNO_DEVICE void update(int lane, int count, bool first, T *u, T *v, const T *g, const T *t, const T *h, const T *b, T *acc,
-                         T rate_u, T rate_v) {
+  MNO_DEVICE void update(const Place &place, int lane, int count, bool first, const T *h, const T *b, T *acc,
+                         const motion &motion) {
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
@@ -338,29 +386,38 @@ private:
         else
           sum.read(to);
       }
-      for (int c = 0; c < (ALONE ? 1 : s.chunks); c++) {
+      T *w[ROWS];
+      const T *x[TENSORS];
+      const auto advance = [&](int units) {
+        MNO_UNROLL for (int r = 0; r < ROWS; r++) w[r] += units * s.row;
+        MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] += units * PITCH;
+      };
+      const bool at_once = !ALONE && !Optimizer::FUSES;
+      for (int c = 0; c < (ALONE || at_once ? 1 : s.chunks); c++) {
+        MNO_UNROLL for (int r = 0; r < ROWS; r++) w[r] = stage_tile(place) + weight_row(begin, r) + d;
+        MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = factors(place, a) + (c * s.d_slices * s.tile + begin) * PITCH;
+        int left = end - begin;
+        if (at_once) {
+          for (; left > 0; left--, advance(1)) update_at_once(w, x, h + d * PITCH, b + d * PITCH, motion);
+          continue;
+        }
         Row<T> row_h, row_b;
         row_h.read(h + (c * s.D + d) * PITCH);
         row_b.read(b + (c * s.D + d) * PITCH);
-        T *of_u = u + begin * s.row + d, *of_v = v + begin * s.row + d;
-        const int from = (c * s.d_slices * s.tile + begin) * PITCH;
-        const T *of_g = g + from, *of_t = t + from;
-        int left = end - begin;
         for (; left > 1; left -= UPDATED) {
-          update_rows<ALONE, UPDATED>(of_u, of_v, of_g, of_t, row_h, row_b, sum, rate_u, rate_v);
-          of_u += UPDATED * s.row, of_v += UPDATED * s.row;
-          of_g += UPDATED * PITCH, of_t += UPDATED * PITCH;
+          update_rows<ALONE, UPDATED>(w, x, row_h, row_b, sum, motion);
+          advance(UPDATED);
         }
-        if (left > 0) update_rows<ALONE, 1>(of_u, of_v, of_g, of_t, row_h, row_b, sum, rate_u, rate_v);
+        if (left > 0) update_rows<ALONE, 1>(w, x, row_h, row_b, sum, motion);
       }
       if (ALONE) sum.write(to);
     }
   }
-  MNO_DEVICE void combine_and_update(int lane, int count, bool first, T *u, T *v, const T *g, const T *t, const T *h,
-                                     const T *b, T *acc, T rate_u, T rate_v) {
-    if (s.chunks == 1) return update<true>(lane, count, first, u, v, g, t, h, b, acc, rate_u, rate_v);
-    combine(lane, count, first, u, g, acc); /* before any update: all chunks see the old u */
-    update<false>(lane, count, first, u, v, g, t, h, b, acc, rate_u, rate_v);
+  MNO_DEVICE void combine_and_update(const Place &place, int lane, int count, bool first, const T *h, const T *b, T *acc,
+                                     const motion &motion) {
+    if (s.chunks == 1) return update<true>(place, lane, count, first, h, b, acc, motion);
+    combine<INPUTS>(place, lane, count, first, 0, 1, acc); /* before any update: all chunks see the old weights */
+    update<false>(place, lane, count, first, h, b, acc, motion);
   }
 
   /* Elements e, e + lanes, ... of a state, and sums over units of each. */
@@ -427,7 +484,7 @@ private:
       for (int tile = 0; tile < s.tiles; tile++) f(i, tile, i + 1 == portions() && tile + 1 == s.tiles);
   }
 
-  MNO_DEVICE void forward(int L, const T *h0, int activation, T step) {
+  MNO_DEVICE void forward(int L, const T *h0, mno_activation activation, T step) {
     team.phase([&](const Place &place, int lane) {
       T *const h = state(place, s.H);
       for (uint32_t i = (uint32_t)lane; i < s.h_bytes / sizeof(T); i += (uint32_t)s.lanes) h[i] = h0[i];
@@ -442,13 +499,11 @@ private:
         const auto count = [&](const Place &place) { return units(portion_of(place.rank, i), tile); };
         team.phase([&](const Place &place, int lane) {
           if (i > 0 && tile == 0) fold(place, lane, i);
-          project<false>(place, lane, count(place), stage_u(place), state(place, s.H), state(place, s.P), NULL, NULL, NULL);
+          project<false>(place, lane, count(place), state(place, s.H), NULL);
         });
-        team.phase([&](const Place &place, int lane) {
-          activate_all<false>(activation, lane, count(place), state(place, s.P), NULL);
-        });
+        team.phase([&](const Place &place, int lane) { activate_all<false>(place, activation, lane, count(place)); });
         const auto sums = [&](const Place &place, int lane) {
-          combine(lane, count(place), tile == 0, stage_v(place), state(place, s.P), state(place, acc_offset(layer)));
+          combine<1>(place, lane, count(place), tile == 0, INPUTS, 0, state(place, acc_offset(layer)));
         };
         last ? team.joint(sums) : team.phase(sums);
         tail.advance(args.stages);
@@ -465,7 +520,7 @@ private:
     return (const T *)(team.state_in_memory ? state_memory(layer) : place.shared + place_of_h(brought));
   }
 
-  MNO_DEVICE void backward(int L, int activation, T step, T rate_u, T rate_v) {
+  MNO_DEVICE void backward(int L, mno_activation activation, T step, const motion &motion) {
     const int ahead = args.stages - 2;
     Walk walk = {L - 1, 0, 0, true, 0};
     for (int i = 0; i < ahead; i++) load(walk, L);
@@ -478,16 +533,12 @@ private:
         const auto count = [&](const Place &place) { return units(portion_of(place.rank, i), tile); };
         team.phase([&](const Place &place, int lane) {
           if (i > 0 && tile == 0) fold(place, lane, i);
-          project<true>(place, lane, count(place), stage_u(place), backward_h(place, layer, brought), state(place, s.P),
-                        stage_v(place), state(place, s.B), state(place, s.Q));
+          project<true>(place, lane, count(place), backward_h(place, layer, brought), state(place, s.B));
         });
-        team.phase([&](const Place &place, int lane) {
-          activate_all<true>(activation, lane, count(place), state(place, s.P), state(place, s.Q));
-        });
+        team.phase([&](const Place &place, int lane) { activate_all<true>(place, activation, lane, count(place)); });
         const auto sums = [&](const Place &place, int lane) {
-          combine_and_update(lane, count(place), tile == 0, stage_u(place), stage_v(place), state(place, s.Q),
-                             state(place, s.P), backward_h(place, layer, brought), state(place, s.B),
-                             state(place, acc_offset(layer)), rate_u, rate_v);
+          combine_and_update(place, lane, count(place), tile == 0, backward_h(place, layer, brought), state(place, s.B),
+                             state(place, acc_offset(layer)), motion);
           team.publish(place);
         };
         last ? team.joint(sums) : team.phase(sums);

@@ -75,7 +75,7 @@ static bool same_shape(const mno_instance *a, const mno_instance *b) {
 static cost add_up(const mno_plan *plan, const mno_backend *backend) {
   cost c = {0};
   double seconds = 0, bytes = 0, flops = 0;
-  int copies = plan->weights == MNO_WEIGHTS_BOTH ? 2 : plan->weights != MNO_WEIGHTS_NONE;
+  int copies = plan->recording.weights == MNO_WEIGHTS_BOTH ? 2 : plan->recording.weights != MNO_WEIGHTS_NONE;
   const mno_instance *before = NULL;
   for (size_t row = 0; row < plan->instance_count; row++) {
     const mno_instance *i = &plan->instance[row];
@@ -86,7 +86,7 @@ static cost add_up(const mno_plan *plan, const mno_backend *backend) {
           (double)mno_record_stored_bytes(plan, row) + FILE_ROW + (copies ? FILE_WEIGHTS + FILE_WEIGHTS_EACH * copies : 0);
       flops = mno_instance_flops(p, i);
       seconds = backend->seconds(plan, row);
-      if (plan->coupling || plan->path || plan->features) seconds += flops / plain_rate;
+      if (mno_recording_diagnoses(&plan->recording)) seconds += flops / plain_rate;
       if (working + record > c.working + c.record || row == 0) {
         c.working = working;
         c.record = record;
@@ -133,9 +133,10 @@ static void print_what(const mno_plan *plan) {
     printf(" of every problem, tolerance %g\n", sweep->limit.tolerance);
   else
     printf("none\n");
-  printf("records      %zu of %zu steps; loss%s%s%s%s%s%s\n", plan->step_count, p->K + 1, plan->output ? ", output" : "",
-         plan->embedding ? ", embedding" : "", plan->weights ? ", weights" : "", plan->coupling ? ", coupling" : "",
-         plan->path ? ", path" : "", plan->features ? ", features" : "");
+  const mno_recording *what = &plan->recording;
+  printf("records      %zu of %zu steps; loss%s%s%s%s%s%s\n", plan->step_count, p->K + 1, what->output ? ", output" : "",
+         what->embedding ? ", embedding" : "", what->weights ? ", weights" : "", what->coupling ? ", coupling" : "",
+         what->path ? ", path" : "", what->features ? ", features" : "");
 }
 
 void mno_print_note(const mno_plan *plan) {
@@ -146,7 +147,7 @@ void mno_print_note(const mno_plan *plan) {
   }
 }
 
-mno_status mno_print_plan(const mno_plan *plan, const char *backend_name, int threads, mno_error *err) {
+static mno_status print_plan(const mno_plan *plan, const char *backend_name, int threads, mno_error *err) {
   const mno_backend *backend = NULL;
   char device[256] = "";
   print_what(plan);
@@ -186,6 +187,21 @@ mno_status mno_print_plan(const mno_plan *plan, const char *backend_name, int th
   return mno_run_fits(plan, backend, NULL, 0, threads, err);
 }
 
+int mno_check(const char *config, mno_precision precision, const char *backend, int threads) {
+  mno_error err = {0};
+  mno_sweep *sweep = NULL;
+  mno_plan *plan = NULL;
+  mno_status status = mno_sweep_load(config, &sweep, &err);
+  if (status == MNO_OK) status = mno_plan_build(sweep, precision, &plan, &err);
+  if (status == MNO_OK) mno_print_note(plan);
+  if (status == MNO_OK) status = mno_limit_check(plan, &err);
+  if (status == MNO_OK) status = print_plan(plan, backend, threads, &err);
+  int code = status == MNO_OK ? 0 : mno_report("check", status, &err);
+  mno_plan_free(plan);
+  mno_sweep_free(sweep);
+  return code;
+}
+
 int mno_command_check(int argc, char **argv) {
   enum { BACKEND = 256, PRECISION, THREADS };
   static const struct option options[] = {{"backend", required_argument, NULL, BACKEND},
@@ -195,22 +211,18 @@ int mno_command_check(int argc, char **argv) {
                                           {0}};
   const char *backend = NULL;
   mno_precision precision = MNO_F64;
-  long threads = 0;
-  char *end;
+  int threads = 0, picked;
   optind = 1;
   opterr = 0;
   for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
     switch (option) {
     case BACKEND: backend = optarg; break;
     case PRECISION:
-      if (strcmp(optarg, "f32") != 0 && strcmp(optarg, "f64") != 0)
-        return mno_usage("check", "--precision \"%s\": not one of f64, f32", optarg);
-      precision = strcmp(optarg, "f32") == 0 ? MNO_F32 : MNO_F64;
+      if (!mno_option_choice("check", "--precision", &mno_precisions, &picked)) return 2;
+      precision = (mno_precision)picked;
       break;
     case THREADS:
-      threads = strtol(optarg, &end, 10);
-      if (end == optarg || *end || threads < 1 || threads > 4096)
-        return mno_usage("check", "--threads \"%s\": not a number from 1 to 4096", optarg);
+      if (!mno_option_threads("check", &threads)) return 2;
       break;
     case 'h': return mno_help("check");
     default: return mno_usage_option("check", option, argv);
@@ -218,16 +230,5 @@ int mno_command_check(int argc, char **argv) {
   }
   if (optind == argc) return mno_usage("check", "which configuration?");
   if (optind < argc - 1) return mno_usage("check", "one configuration at a time, not also %s", argv[optind + 1]);
-  mno_error err = {0};
-  mno_sweep *sweep = NULL;
-  mno_plan *plan = NULL;
-  mno_status status = mno_sweep_load(argv[optind], &sweep, &err);
-  if (status == MNO_OK) status = mno_plan_build(sweep, precision, &plan, &err);
-  if (status == MNO_OK) mno_print_note(plan);
-  if (status == MNO_OK) status = mno_limit_check(plan, &err);
-  if (status == MNO_OK) status = mno_print_plan(plan, backend, (int)threads, &err);
-  int code = status == MNO_OK ? 0 : mno_report("check", status, &err);
-  mno_plan_free(plan);
-  mno_sweep_free(sweep);
-  return code;
+  return mno_check(argv[optind], precision, backend, threads);
 }

@@ -2,6 +2,7 @@
 #ifndef MNO_CLI_H
 #define MNO_CLI_H
 
+#include "core/choice.h"
 #include "meanode/meanode.h"
 
 typedef struct mno_command {
@@ -31,9 +32,13 @@ void mno_print_note(const mno_plan *plan);
 /* For commands that take files and no option but --help: leaves optind at the first file and returns -1, or an exit code. */
 int mno_only_files(const char *command, int argc, char **argv);
 
-/* Prints what a plan would compute on a backend ("auto" or NULL: the best one), and what it would take.
- * MNO_ERR_INPUT if it does not fit. threads 0: one per core. */
-mno_status mno_print_plan(const mno_plan *plan, const char *backend, int threads, mno_error *err);
+/* The value of an option (optarg): one of a list of names, or a number of threads. False after a usage message. */
+bool mno_option_choice(const char *command, const char *option, const mno_choices *choices, int *value);
+bool mno_option_threads(const char *command, int *threads);
+
+/* Validates a configuration and prints what it would compute on a backend ("auto" or NULL: the best one), and what it would
+ * take. threads 0: one per core. Returns the exit code. */
+int mno_check(const char *config, mno_precision precision, const char *backend, int threads);
 
 int mno_command_run(int argc, char **argv);
 int mno_command_check(int argc, char **argv);

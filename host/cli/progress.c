@@ -9,6 +9,8 @@
 
 static const double line_interval = 10; /* seconds */
 
+MNO_CHOICES(progress_styles, PROGRESS_STYLE_LIST)
+
 progress_view progress_begin(progress_style style) {
   if (style == PROGRESS_AUTO) style = isatty(STDERR_FILENO) ? PROGRESS_BAR : PROGRESS_LINES;
   return (progress_view){.style = style};

@@ -2,11 +2,19 @@
 #ifndef MNO_CLI_PROGRESS_H
 #define MNO_CLI_PROGRESS_H
 
+#include "core/choice.h"
 #include "meanode/run.h"
 
 #include <stdbool.h>
 
-typedef enum progress_style { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_LINES, PROGRESS_NONE } progress_style;
+#define PROGRESS_STYLE_LIST(X)                                                                                              \
+  X(PROGRESS_AUTO, "auto")                                                                                                  \
+  X(PROGRESS_BAR, "bar")                                                                                                    \
+  X(PROGRESS_LINES, "lines")                                                                                                \
+  X(PROGRESS_NONE, "none")
+
+typedef enum progress_style { PROGRESS_STYLE_LIST(MNO_ENUMERATOR) } progress_style;
+extern const mno_choices progress_styles;
 
 typedef struct progress_view {
   progress_style style;

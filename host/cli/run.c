@@ -22,17 +22,6 @@ typedef struct run_arguments {
   mno_run_options options;
 } run_arguments;
 
-/* One of a list of words; -1 after a usage message. */
-static int choice(const char *option, const char *value, const char *const *words, int count) {
-  char list[128] = "";
-  for (int i = 0; i < count; i++) {
-    if (strcmp(value, words[i]) == 0) return i;
-    strcat(strcat(list, i ? ", " : ""), words[i]);
-  }
-  mno_usage("run", "%s \"%s\": not one of %s", option, value, list);
-  return -1;
-}
-
 /* CONFIG.h5, or CONFIG.shard-I-of-N.h5 */
 static char *default_output(const char *config, const mno_run_options *options) {
   const char *name = strrchr(config, '/');
@@ -74,15 +63,12 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
                                           {"from", required_argument, NULL, FROM},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
-  static const char *const precisions[] = {[MNO_F64] = "f64", [MNO_F32] = "f32"};
-  static const char *const styles[] = {"auto", "bar", "lines", "none"};
   bool resume = false, force = false;
   const char *shard = NULL;
   optind = 1;
   opterr = 0;
   for (int option; (option = getopt_long(argc, argv, ":o:h", options, NULL)) != -1;) {
     int picked;
-    char *end;
     switch (option) {
     case 'o':
       free(arguments->output);
@@ -90,22 +76,18 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
       break;
     case BACKEND: arguments->options.backend = optarg; break;
     case PRECISION:
-      if ((picked = choice("--precision", optarg, precisions, 2)) < 0) return 2;
+      if (!mno_option_choice("run", "--precision", &mno_precisions, &picked)) return 2;
       arguments->precision = (mno_precision)picked;
       arguments->precision_given = true;
       break;
-    case THREADS: {
-      long threads = strtol(optarg, &end, 10);
-      if (end == optarg || *end || threads < 1 || threads > 4096)
-        return mno_usage("run", "--threads \"%s\": not a number from 1 to 4096", optarg);
-      arguments->options.threads = (int)threads;
+    case THREADS:
+      if (!mno_option_threads("run", &arguments->options.threads)) return 2;
       break;
-    }
     case RESUME: resume = true; break;
     case FORCE: force = true; break;
     case DRY_RUN: arguments->dry_run = true; break;
     case PROGRESS:
-      if ((picked = choice("--progress", optarg, styles, 4)) < 0) return 2;
+      if (!mno_option_choice("run", "--progress", &progress_styles, &picked)) return 2;
       arguments->progress = (progress_style)picked;
       break;
     case SHARD: shard = optarg; break;
@@ -194,33 +176,16 @@ static mno_status run_ranks(run_arguments *arguments, const mno_plan *plan, mno_
 }
 #endif
 
-/* The check command on the same configuration with the same options. */
-static int dry_run(const run_arguments *arguments) {
-  char threads[16];
-  char *argv[10] = {"check", "--precision", (char *)mno_precision_name(arguments->precision)};
-  int argc = 3;
-  if (arguments->options.backend) {
-    argv[argc++] = "--backend";
-    argv[argc++] = (char *)arguments->options.backend;
-  }
-  if (arguments->options.threads) {
-    snprintf(threads, sizeof threads, "%d", arguments->options.threads);
-    argv[argc++] = "--threads";
-    argv[argc++] = threads;
-  }
-  argv[argc++] = "--";
-  argv[argc++] = (char *)arguments->config;
-  return mno_command_check(argc, argv);
-}
-
 /* The configuration, precision and data (if they were read from a file) of the run behind a result file. */
 static mno_status load_from(run_arguments *arguments, mno_sweep **sweep, mno_held_data **held, mno_error *err) {
   mno_result *result;
   mno_status status = mno_result_open(arguments->from, &result, err);
   if (status != MNO_OK) return status;
-  char *precision = mno_result_attribute(result, "precision");
-  if (precision && !arguments->precision_given) arguments->precision = strcmp(precision, "f32") == 0 ? MNO_F32 : MNO_F64;
-  free(precision);
+  char *name = mno_result_attribute(result, "precision");
+  int precision;
+  if (name && !arguments->precision_given && mno_choice_named(&mno_precisions, name, &precision))
+    arguments->precision = (mno_precision)precision;
+  free(name);
   if (result->config[0] == 0)
     status = mno_fail(err, MNO_ERR_INPUT, "%s holds no configuration", arguments->from);
   else
@@ -238,7 +203,7 @@ int mno_command_run(int argc, char **argv) {
     return code;
   }
   if (arguments.dry_run) {
-    code = dry_run(&arguments);
+    code = mno_check(arguments.config, arguments.precision, arguments.options.backend, arguments.options.threads);
     free(arguments.output);
     return code;
   }

@@ -1,8 +1,10 @@
 #include "config/read.h"
 
+#include "block/block.h"
 #include "config/number.h"
 #include "core/memory.h"
 #include "core/nearest.h"
+#include "optimizer/optimizer.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -10,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_SIZE = 80, ACCEPTS_SIZE = 400, GRID_LONGEST = 10000 };
+enum { NAME_SIZE = 80, ACCEPTS_SIZE = 400 };
 
 /* The key in messages: "sweep.L". */
 static const char *full_name(const mno_field *field, char buffer[NAME_SIZE]) {
@@ -73,17 +75,14 @@ static mno_status read_choice(const mno_reader *r, const mno_field *field, const
   full_name(field, name);
   mno_field_accepts(field, accepts, sizeof accepts);
   if (node->kind != MNO_NODE_SCALAR || mno_node_is_null(node)) return refuse(r, field, node, "");
-  const char *names[16];
-  for (size_t i = 0; i < field->choice_count; i++) {
-    names[i] = field->choice[i].name;
-    if (strcmp(node->text, names[i]) != 0) continue;
-    *value = field->choice[i].value;
-    if (*value == MNO_NOT_COMPUTED)
-      return mno_source_fail(r->source, node->mark, r->err, "%s \"%s\" is not computed by this version; accepted: %s", name,
-                             names[i], accepts);
-    return MNO_OK;
+  if (mno_choice_named(field->choices, node->text, value)) {
+    if (*value != MNO_NOT_COMPUTED) return MNO_OK;
+    return mno_source_fail(r->source, node->mark, r->err, "%s \"%s\" is not computed by this version; accepted: %s", name,
+                           node->text, accepts);
   }
-  const char *nearest = mno_nearest(node->text, names, field->choice_count);
+  const char *names[MNO_NAMES_MOST];
+  for (size_t i = 0; i < field->choices->count; i++) names[i] = field->choices->choice[i].name;
+  const char *nearest = mno_nearest(node->text, names, field->choices->count);
   if (nearest)
     return mno_source_fail(r->source, node->mark, r->err, "%s is %s; did you mean \"%s\"? Accepted: %s", name,
                            mno_quote(quoted, node->text), nearest, accepts);
@@ -137,8 +136,8 @@ mno_status mno_read_keys(const mno_reader *r, const mno_node *map, const char *w
       continue;
     }
     const char *nearest = mno_nearest(k->text, names, count), *home = NULL;
-    for (size_t f = 0; f < mno_schema_count && !nearest; f++)
-      if (strcmp(k->text, mno_schema[f].key) == 0) home = mno_schema[f].section;
+    for (size_t f = 0; f < r->schema->count && !nearest; f++)
+      if (strcmp(k->text, r->schema->field[f].key) == 0) home = r->schema->field[f].section;
     mno_quote(quoted, k->text);
     if (nearest)
       return mno_source_fail(r->source, k->mark, r->err, "unknown key %s%s%s; did you mean \"%s\"?", quoted, in, where,
@@ -195,7 +194,8 @@ static double real_point(const entry *from, const entry *to, int64_t i, int64_t 
 static mno_status read_grid(const mno_reader *r, const mno_field *field, const mno_node *node, entry **made, size_t *count) {
   enum { FROM, TO, COUNT, SPACING, KEYS };
   static const char *const names[KEYS] = {"from", "to", "count", "spacing"};
-  static const mno_choice spacings[] = {{"log", 1}, {"linear", 0}};
+  static const mno_choice names_of_spacings[] = {{"log", 1}, {"linear", 0}};
+  static const mno_choices spacings = {2, names_of_spacings};
   const mno_node *key[KEYS];
   char name[NAME_SIZE];
   full_name(field, name);
@@ -208,9 +208,9 @@ static mno_status read_grid(const mno_reader *r, const mno_field *field, const m
                              names[i]);
   mno_field end = *field;
   end.section = name;
-  const mno_field points = {.section = name, .key = names[COUNT], .type = MNO_FIELD_INTEGER, .from = 1, .to = GRID_LONGEST};
-  const mno_field spacing = {
-      .section = name, .key = names[SPACING], .type = MNO_FIELD_CHOICE, .choice = spacings, .choice_count = 2};
+  const mno_field points = {
+      .section = name, .key = names[COUNT], .type = MNO_FIELD_INTEGER, .from = 1, .to = MNO_GRID_LONGEST};
+  const mno_field spacing = {.section = name, .key = names[SPACING], .type = MNO_FIELD_CHOICE, .choices = &spacings};
   entry from = {0}, to = {0}, number = {0};
   int logarithmic = 1;
   end.key = names[FROM];
@@ -355,9 +355,8 @@ static mno_status read_limits(const mno_reader *r, const mno_field *field, const
 }
 
 mno_status mno_read_value(const mno_reader *r, const mno_field *field, const mno_node *node) {
-  char nowhere[sizeof(double)];
-  void *value = field->value == MNO_NOWHERE ? nowhere : (char *)r->sweep + field->value;
-  if (field->mark != MNO_NOWHERE) *(mno_mark *)((char *)r->sweep + field->mark) = node->mark;
+  void *value = field->owner ? (void *)&r->owned[field - r->schema->field] : (char *)r->sweep + field->value;
+  if (field->mark != MNO_NOT_KEPT) *(mno_mark *)((char *)r->sweep + field->mark) = node->mark;
   switch (field->type) {
   case MNO_FIELD_INTEGER:
   case MNO_FIELD_REAL: {
@@ -368,6 +367,16 @@ mno_status mno_read_value(const mno_reader *r, const mno_field *field, const mno
   }
   case MNO_FIELD_FLAG: return read_flag(r, field, node, value);
   case MNO_FIELD_CHOICE: return read_choice(r, field, node, value);
+  case MNO_FIELD_BLOCK:
+  case MNO_FIELD_OPTIMIZER: {
+    int chosen;
+    size_t count;
+    mno_status status = read_choice(r, field, node, &chosen);
+    if (status == MNO_OK && field->type == MNO_FIELD_BLOCK) *(const mno_block **)value = mno_blocks(&count)[chosen];
+    if (status == MNO_OK && field->type == MNO_FIELD_OPTIMIZER)
+      *(const mno_optimizer **)value = mno_optimizers(&count)[chosen];
+    return status;
+  }
   case MNO_FIELD_BITS: {
     int choice[8];
     mno_mark mark[8];

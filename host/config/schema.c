@@ -1,7 +1,12 @@
 #include "config/schema.h"
 
+#include "block/block.h"
+#include "core/memory.h"
+#include "optimizer/optimizer.h"
+
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 _Static_assert(sizeof(mno_activation) == sizeof(int) && sizeof(mno_data_kind) == sizeof(int) &&
@@ -9,46 +14,27 @@ _Static_assert(sizeof(mno_activation) == sizeof(int) && sizeof(mno_data_kind) ==
                    sizeof(mno_limit_method) == sizeof(int),
                "choices are stored as int");
 
-static const mno_choice data_kinds[] = {
-    {"gaussian", MNO_DATA_GAUSSIAN}, {"digits", MNO_DATA_DIGITS}, {"file", MNO_DATA_FILE}};
-static const mno_choice blocks[] = {{"perceptron", 0}, {"attention", MNO_NOT_COMPUTED}};
-static const mno_choice activations[] = {
-#define CHOICE(name, text, odd) {text, name},
-    MNO_ACTIVATION_LIST(CHOICE)
-#undef CHOICE
-};
-static const mno_choice optimizers[] = {
-    {"gd", 0}, {"sgd", MNO_NOT_COMPUTED}, {"momentum", MNO_NOT_COMPUTED}, {"adam", MNO_NOT_COMPUTED}};
-static const mno_choice losses[] = {{"squared", MNO_SQUARED}, {"cross-entropy", MNO_CROSS_ENTROPY}};
-static const mno_choice limits[] = {{"mean-ode", MNO_LIMIT_MEAN_ODE},
-                                    {"tangent-ode", MNO_LIMIT_TANGENT_ODE},
-                                    {"joint", MNO_LIMIT_JOINT},
-                                    {"largest", MNO_LIMIT_LARGEST},
-                                    {"none", MNO_LIMIT_KINDS}};
-static const mno_choice methods[] = {{"auto", MNO_METHOD_AUTO},
-                                     {"closure", MNO_METHOD_CLOSURE},
-                                     {"quadrature", MNO_METHOD_QUADRATURE},
-                                     {"sobol", MNO_METHOD_SOBOL},
-                                     {"sobol-full", MNO_METHOD_SOBOL_FULL}};
-static const mno_choice pairs[] = {{"none", MNO_PAIRS_NONE},
-                                   {"regroup", MNO_PAIRS_REGROUP},
-                                   {"jackknife", MNO_PAIRS_JACKKNIFE},
-                                   {"antithetic", MNO_PAIRS_ANTITHETIC}};
-static const mno_choice weights[] = {
-    {"none", MNO_WEIGHTS_NONE}, {"initial", MNO_WEIGHTS_INITIAL}, {"final", MNO_WEIGHTS_FINAL}, {"both", MNO_WEIGHTS_BOTH}};
+static const mno_choice limits_or_none_list[] = {MNO_LIMIT_KIND_LIST(MNO_CHOICE){"none", MNO_LIMIT_KINDS}};
+static const mno_choices limits_or_none = {MNO_LIMIT_KINDS + 1, limits_or_none_list};
+
+/* Names of the documentation that no folder computes yet, by owner. */
+static const char *const documented[][4] = {
+    [MNO_OWNER_BLOCK] = {"attention"}, [MNO_OWNER_OPTIMIZER] = {"sgd", "momentum", "adam"}};
 
 #define AT(member) offsetof(mno_sweep, member)
 #define RANGE(a, b) .from = (a), .to = (b)
 #define REALS(a, b) .low = (a), .high = (b)
-#define NAMES(list) .choice = (list), .choice_count = sizeof(list) / sizeof *(list)
-#define NOT_KEPT MNO_NOWHERE
+#define NAMES(list) .choices = &(list)
+#define NOT_KEPT MNO_NOT_KEPT
+#define OF_BLOCK .owner = MNO_OWNER_BLOCK
+#define OF_OPTIMIZER .owner = MNO_OWNER_OPTIMIZER
 enum { SIZE = 1000000, DEPTH = 10000000, STEPS = 1000000 };
 
 const mno_schema_section mno_schema_sections[MNO_SECTIONS] = {{"data", true},   {"model", true}, {"training", true},
                                                               {"limit", false}, {"sweep", true}, {"record", false}};
 
-const mno_field mno_schema[] = {
-    {"data", "kind", MNO_FIELD_CHOICE, true, NULL, AT(data.kind), NOT_KEPT, NAMES(data_kinds),
+static const mno_field rows[] = {
+    {"data", "kind", MNO_FIELD_CHOICE, true, NULL, AT(data.kind), NOT_KEPT, NAMES(mno_data_kinds),
      .meaning = "where inputs x and targets y come from"},
     {"data", "samples", MNO_FIELD_INTEGER, false, NULL, AT(data.samples), AT(data.samples_mark), RANGE(1, SIZE),
      .absent = "all there are; gaussian: required", .meaning = "N; the first N of a file or of the 1797 digits"},
@@ -61,30 +47,26 @@ const mno_field mno_schema[] = {
     {"data", "path", MNO_FIELD_TEXT, false, NULL, AT(data.path), .mark = AT(data.path_mark), .absent = "file: required",
      .meaning = "HDF5 file, relative to the folder of the configuration"},
 
-    {"model", "block", MNO_FIELD_CHOICE, false, "perceptron", NOT_KEPT, NOT_KEPT, NAMES(blocks),
-     .meaning = "residual block"},
+    {"model", "block", MNO_FIELD_BLOCK, false, "perceptron", AT(model.block), .mark = NOT_KEPT, .meaning = "residual block"},
     {"model", "activation", MNO_FIELD_CHOICE, false, "tanh", AT(model.activation), AT(model.activation_mark),
-     NAMES(activations), .meaning = "rho"},
+     NAMES(mno_activations), .meaning = "rho"},
     {"model", "D", MNO_FIELD_INTEGERS, true, NULL, AT(model.D), NOT_KEPT, RANGE(1, SIZE), .meaning = "embedding dimension"},
     {"model", "alpha", MNO_FIELD_REALS, false, "1", AT(model.alpha), NOT_KEPT, REALS(1e-6, 1e6),
      .meaning = "residual scale"},
-    {"model", "sigma_u", MNO_FIELD_REAL, false, "1", AT(model.sigma_u), NOT_KEPT, REALS(1e-6, 1e3),
-     .meaning = "scale of the initial u: entries N(0, sigma_u^2 D)"},
-    {"model", "sigma_v", MNO_FIELD_REAL, false, "1", AT(model.sigma_v), NOT_KEPT, REALS(1e-6, 1e3),
-     .meaning = "scale of the initial v"},
+    {"model", "sigma_*", MNO_FIELD_REAL, false, "1", AT(model.sigma), NOT_KEPT, REALS(1e-6, 1e3), OF_BLOCK,
+     .meaning = "scale of the initial *: entries N(0, sigma_*^2 D)"},
 
     {"training", "steps", MNO_FIELD_INTEGER, true, NULL, AT(training.steps), AT(training.steps_mark), RANGE(0, STEPS),
      .meaning = "K gradient steps; 0 is initialisation only"},
-    {"training", "optimizer", MNO_FIELD_CHOICE, false, "gd", NOT_KEPT, NOT_KEPT, NAMES(optimizers),
-     .meaning = "full-batch gradient descent"},
-    {"training", "eta_u", MNO_FIELD_REAL, false, "1", AT(training.eta_u), NOT_KEPT, REALS(0, 1e6),
-     .meaning = "learning rate of u; 0 freezes it"},
-    {"training", "eta_v", MNO_FIELD_REAL, false, "1", AT(training.eta_v), NOT_KEPT, REALS(0, 1e6),
-     .meaning = "learning rate of v; 0 freezes it"},
-    {"training", "loss", MNO_FIELD_CHOICE, false, "squared", AT(training.loss), AT(training.loss_mark), NAMES(losses),
+    {"training", "optimizer", MNO_FIELD_OPTIMIZER, false, "gd", AT(training.optimizer), .mark = NOT_KEPT,
+     .meaning = "what moves the weights; gd is full-batch gradient descent"},
+    {"training", "eta_*", MNO_FIELD_REAL, false, "1", AT(training.eta), NOT_KEPT, REALS(0, 1e6), OF_BLOCK,
+     .meaning = "learning rate of *; 0 freezes it"},
+    {"training", "*", MNO_FIELD_REAL, false, NULL, AT(training.knob), NOT_KEPT, OF_OPTIMIZER},
+    {"training", "loss", MNO_FIELD_CHOICE, false, "squared", AT(training.loss), AT(training.loss_mark), NAMES(mno_losses),
      .meaning = "cross-entropy needs rows of y that are probabilities"},
 
-    {"limit", "kind", MNO_FIELD_LIMITS, false, "mean-ode", NOT_KEPT, NOT_KEPT, NAMES(limits),
+    {"limit", "kind", MNO_FIELD_LIMITS, false, "mean-ode", AT(limit.kind), NOT_KEPT, NAMES(limits_or_none),
      .meaning = "one or a list; errors refer to the first; joint: the Mean ODE as D -> infinity"},
     {"limit", "tolerance", MNO_FIELD_REAL, false, "1e-4", AT(limit.tolerance), AT(limit.tolerance_mark), REALS(1e-15, 1),
      .below = true, .meaning = "wanted relative RMS error of the limit's output"},
@@ -92,7 +74,7 @@ const mno_field mno_schema[] = {
      .meaning = "time budget of one limit"},
     {"limit", "memory", MNO_FIELD_REAL, false, NULL, AT(limit.memory), NOT_KEPT, REALS(1e-3, 1e6), .absent = "what is free",
      .meaning = "memory budget of one limit, GiB"},
-    {"limit", "method", MNO_FIELD_CHOICE, false, "auto", AT(limit.method), AT(limit.method_mark), NAMES(methods),
+    {"limit", "method", MNO_FIELD_CHOICE, false, "auto", AT(limit.method), AT(limit.method_mark), NAMES(mno_limit_methods),
      .meaning = "how the Mean ODE computes expectations"},
     {"limit", "particles", MNO_FIELD_INTEGER, false, NULL, AT(limit.particles), NOT_KEPT, RANGE(1, 1000000000),
      .absent = "chosen", .meaning = "particles per depth node"},
@@ -103,18 +85,18 @@ const mno_field mno_schema[] = {
 
     {"sweep", "L", MNO_FIELD_INTEGERS, true, NULL, AT(sweep.L), AT(sweep.L_mark), RANGE(1, DEPTH), .meaning = "depth"},
     {"sweep", "M", MNO_FIELD_INTEGERS, true, NULL, AT(sweep.M), AT(sweep.M_mark), RANGE(1, SIZE), .meaning = "hidden width"},
-    {"sweep", "seeds", MNO_FIELD_SEEDS, false, "1", NOT_KEPT, AT(sweep.seeds_mark), RANGE(1, 1000000),
+    {"sweep", "seeds", MNO_FIELD_SEEDS, false, "1", AT(sweep.seed), AT(sweep.seeds_mark), RANGE(1, 1000000),
      .meaning = "seeds of the initial weights; a count n is 0..n-1"},
-    {"sweep", "pairs", MNO_FIELD_BITS, false, "none", AT(sweep.pairs), AT(sweep.pairs_mark), NAMES(pairs),
+    {"sweep", "pairs", MNO_FIELD_BITS, false, "none", AT(sweep.pairs), AT(sweep.pairs_mark), NAMES(mno_pairs_made),
      .meaning = "one or a list: extra instances that sharpen the fit; regroup needs an even L, jackknife an even M"},
 
-    {"record", "steps", MNO_FIELD_STEPS, false, "all", NOT_KEPT, NOT_KEPT, RANGE(0, STEPS),
+    {"record", "steps", MNO_FIELD_STEPS, false, "all", AT(record.step), NOT_KEPT, RANGE(0, STEPS),
      .meaning = "steps whose results are kept"},
     {"record", "output", MNO_FIELD_FLAG, false, "true", AT(record.output), .mark = NOT_KEPT,
      .meaning = "outputs of every sample at these steps"},
     {"record", "embedding", MNO_FIELD_FLAG, false, "false", AT(record.embedding), .mark = NOT_KEPT,
      .meaning = "embeddings h^L of every sample at these steps"},
-    {"record", "weights", MNO_FIELD_CHOICE, false, "none", AT(record.weights), NOT_KEPT, NAMES(weights),
+    {"record", "weights", MNO_FIELD_CHOICE, false, "none", AT(record.weights), NOT_KEPT, NAMES(mno_weights_kept),
      .meaning = "weights of every network"},
     {"record", "coupling", MNO_FIELD_FLAG, false, "false", AT(record.coupling), .mark = AT(record.coupling_mark),
      .meaning = "distance of units to the coupled units of the Mean ODE, decorrelation of distinct units"},
@@ -123,12 +105,138 @@ const mno_field mno_schema[] = {
     {"record", "features", MNO_FIELD_FLAG, false, "false", AT(record.features), .mark = AT(record.features_mark),
      .meaning = "initial noise, local feature update, movement of the parameters"},
 };
-const size_t mno_schema_count = sizeof mno_schema / sizeof *mno_schema;
+enum { ROWS = sizeof rows / sizeof *rows };
 
 static void append(char *buffer, size_t size, const char *text) {
   size_t used = strlen(buffer);
   snprintf(buffer + used, size - used, "%s", text);
 }
+
+/* ---- The rows of blocks and optimisers */
+
+/* A block or an optimiser as owner of rows. */
+typedef struct holder {
+  const char *name;
+  const mno_block *block;         /* or NULL */
+  const mno_optimizer *optimizer; /* or NULL */
+  size_t count;                   /* of its tensors or hyper-parameters */
+} holder;
+
+static holder holder_of(const mno_block *block, const mno_optimizer *optimizer) {
+  return block ? (holder){block->name, block, NULL, block->tensors}
+               : (holder){optimizer->name, NULL, optimizer, optimizer->knobs};
+}
+
+/* Number i of a kind; false: there are no more. */
+static bool holder_at(mno_owner owner, size_t i, holder *h) {
+  size_t blocks, optimizers;
+  const mno_block *const *block = mno_blocks(&blocks);
+  const mno_optimizer *const *optimizer = mno_optimizers(&optimizers);
+  bool of_block = owner == MNO_OWNER_BLOCK;
+  if (i >= (of_block ? blocks : optimizers)) return false;
+  *h = of_block ? holder_of(block[i], NULL) : holder_of(NULL, optimizer[i]);
+  return true;
+}
+
+static const char *name_of(const holder *h, size_t j) {
+  return h->block ? h->block->tensor[j].name : h->optimizer->knob[j].name;
+}
+
+static int place_in(const holder *h, const char *name) {
+  for (size_t j = 0; j < h->count; j++)
+    if (strcmp(name_of(h, j), name) == 0) return (int)j;
+  return -1;
+}
+
+/* Names of the blocks or optimisers, computed and documented. */
+static void list_names(mno_owner owner, mno_choices *choices, mno_choice list[MNO_NAMES_MOST]) {
+  holder h;
+  int known;
+  choices->choice = list;
+  for (size_t i = 0; i < MNO_NAMES_MOST && holder_at(owner, i, &h); i++)
+    list[choices->count++] = (mno_choice){h.name, (int)i};
+  for (const char *const *name = documented[owner]; *name && choices->count < MNO_NAMES_MOST; name++)
+    if (!mno_choice_named(choices, *name, &known)) list[choices->count++] = (mno_choice){*name, MNO_NOT_COMPUTED};
+}
+
+/* The text with the name in the place of every "*". */
+static const char *with_name(char *buffer, size_t size, const char *text, const char *name) {
+  for (buffer[0] = '\0'; *text; text++) append(buffer, size, *text == '*' ? name : (const char[]){*text, '\0'});
+  return buffer;
+}
+
+static mno_status add_field(mno_schema *s, const mno_field *field, mno_error *err) {
+  if (s->count == MNO_FIELDS_MOST)
+    return mno_fail(err, MNO_ERR_INTERNAL, "a configuration has more than %d keys", MNO_FIELDS_MOST);
+  s->field[s->count++] = *field;
+  return MNO_OK;
+}
+
+/* The row of number j of a holder, unless another one that has it too has brought it. */
+static mno_status add_owned(mno_schema *s, const mno_field *row, const holder *h, size_t j, mno_error *err) {
+  mno_field field = *row;
+  if (h->optimizer) {
+    const mno_knob_spec *knob = &h->optimizer->knob[j];
+    field.fallback = knob->fallback;
+    field.low = knob->low;
+    field.high = knob->high;
+    field.below = knob->below;
+    field.meaning = knob->meaning;
+  }
+  field.owned = name_of(h, j);
+  for (size_t f = 0; f < s->count; f++)
+    if (s->field[f].value == row->value && strcmp(s->field[f].owned, field.owned) == 0) return MNO_OK;
+  size_t used = s->count < MNO_FIELDS_MOST ? s->count : 0;
+  field.key = with_name(s->text[used].key, sizeof s->text->key, row->key, field.owned);
+  field.meaning = with_name(s->text[used].meaning, sizeof s->text->meaning, field.meaning, field.owned);
+  return add_field(s, &field, err);
+}
+
+static mno_status add_row(mno_schema *s, const mno_field *row, mno_error *err) {
+  mno_status status = MNO_OK;
+  holder h;
+  for (size_t i = 0; row->owner && holder_at(row->owner, i, &h); i++)
+    for (size_t j = 0; j < h.count && status == MNO_OK; j++) status = add_owned(s, row, &h, j, err);
+  if (row->owner) return status;
+  mno_field field = *row;
+  if (row->type == MNO_FIELD_BLOCK) field.choices = &s->blocks;
+  if (row->type == MNO_FIELD_OPTIMIZER) field.choices = &s->optimizers;
+  return add_field(s, &field, err);
+}
+
+mno_status mno_schema_new(mno_schema **schema, mno_error *err) {
+  mno_schema *s = mno_alloc(1, sizeof *s);
+  if (!s) return mno_fail_memory(err, sizeof *s, "the table of keys");
+  list_names(MNO_OWNER_BLOCK, &s->blocks, s->block);
+  list_names(MNO_OWNER_OPTIMIZER, &s->optimizers, s->optimizer);
+  mno_status status = MNO_OK;
+  for (size_t i = 0; i < ROWS && status == MNO_OK; i++) status = add_row(s, &rows[i], err);
+  if (status == MNO_OK)
+    *schema = s;
+  else
+    free(s);
+  return status;
+}
+
+int mno_field_place(const mno_field *field, const mno_sweep *sweep) {
+  holder h = holder_of(field->owner == MNO_OWNER_BLOCK ? sweep->model.block : NULL, sweep->training.optimizer);
+  return place_in(&h, field->owned);
+}
+
+const char *mno_field_owners(const mno_field *field, char *buffer, size_t size) {
+  size_t owners = 0, i = 0;
+  holder h;
+  snprintf(buffer, size, field->owner == MNO_OWNER_BLOCK ? "block" : "optimizer");
+  for (; field->owner && holder_at(field->owner, i, &h); i++) {
+    if (place_in(&h, field->owned) < 0) continue;
+    append(buffer, size, owners++ ? ", " : " ");
+    append(buffer, size, h.name);
+  }
+  if (owners == i) buffer[0] = '\0';
+  return buffer;
+}
+
+/* ---- What a key accepts */
 
 /* A number without the filling of %g's exponents: 1e6, 1e-6. */
 static void append_number(char *buffer, size_t size, double number) {
@@ -164,10 +272,10 @@ const char *mno_field_accepts(const mno_field *field, char *buffer, size_t size)
   case MNO_FIELD_FLAG: append(buffer, size, "true, false"); break;
   case MNO_FIELD_TEXT: append(buffer, size, "text that is not empty"); break;
   default:
-    for (size_t i = 0, shown = 0; i < field->choice_count; i++) {
-      if (field->choice[i].value == MNO_NOT_COMPUTED) continue;
+    for (size_t i = 0, shown = 0; i < field->choices->count; i++) {
+      if (field->choices->choice[i].value == MNO_NOT_COMPUTED) continue;
       if (shown++) append(buffer, size, ", ");
-      append(buffer, size, field->choice[i].name);
+      append(buffer, size, field->choices->choice[i].name);
     }
   }
   return buffer;

@@ -2,47 +2,75 @@
 #ifndef MNO_CONFIG_SCHEMA_H
 #define MNO_CONFIG_SCHEMA_H
 
+#include "config/choices.h"
 #include "config/tree.h"
 
+#include <stdio.h>
+
 typedef enum mno_field_type {
-  MNO_FIELD_INTEGER,  /* int64_t */
-  MNO_FIELD_REAL,     /* double */
-  MNO_FIELD_FLAG,     /* bool */
-  MNO_FIELD_CHOICE,   /* an enum */
-  MNO_FIELD_BITS,     /* a choice or a list of choices: unsigned */
-  MNO_FIELD_TEXT,     /* char *, owned */
-  MNO_FIELD_INTEGERS, /* number, list or grid: mno_integers */
-  MNO_FIELD_REALS,    /* number, list or grid: mno_reals */
-  MNO_FIELD_LIMITS,   /* sweep->limit.kind */
-  MNO_FIELD_SEEDS,    /* sweep->sweep.seed */
-  MNO_FIELD_STEPS     /* sweep->record.step, read last: it needs training.steps */
+  MNO_FIELD_INTEGER,   /* int64_t */
+  MNO_FIELD_REAL,      /* double */
+  MNO_FIELD_FLAG,      /* bool */
+  MNO_FIELD_CHOICE,    /* an enum */
+  MNO_FIELD_BLOCK,     /* const mno_block * */
+  MNO_FIELD_OPTIMIZER, /* const mno_optimizer * */
+  MNO_FIELD_BITS,      /* a choice or a list of choices: unsigned */
+  MNO_FIELD_TEXT,      /* char *, owned */
+  MNO_FIELD_INTEGERS,  /* number, list or grid: mno_integers */
+  MNO_FIELD_REALS,     /* number, list or grid: mno_reals */
+  MNO_FIELD_LIMITS,    /* sweep->limit.kind */
+  MNO_FIELD_SEEDS,     /* sweep->sweep.seed */
+  MNO_FIELD_STEPS      /* sweep->record.step, read last: it needs training.steps */
 } mno_field_type;
 
-typedef struct mno_choice {
-  const char *name;
-  int value; /* MNO_NOT_COMPUTED: a name of the documentation that this version refuses */
-} mno_choice;
-enum { MNO_NOT_COMPUTED = -1 };
+enum { MNO_NOT_COMPUTED = -1 }; /* value of a choice that the documentation has and this version refuses */
+
+/* Rows that stand in the table once for every tensor of any block, or hyper-parameter of any optimiser; "*" in their key and
+ * meaning is its name. Their values lie in an array of the sweep, by tensor of the chosen block or by hyper-parameter of the
+ * chosen optimiser; a configuration that has chosen another one does not know the key. */
+typedef enum mno_owner { MNO_OWNER_NONE, MNO_OWNER_BLOCK, MNO_OWNER_OPTIMIZER } mno_owner;
 
 typedef struct mno_field {
   const char *section, *key;
   mno_field_type type;
   bool required;
   const char *fallback; /* default as one would write it; NULL: required, or absent unless given */
-  size_t value, mark;   /* offsets in mno_sweep of the value and of its mark; MNO_NOWHERE */
+  size_t value, mark;   /* offsets in mno_sweep of the value (of the array of values) and of its mark; MNO_NOT_KEPT */
   int64_t from, to;     /* accepted integers */
   double low, high;     /* accepted reals */
   bool below;           /* high itself is not accepted */
-  const mno_choice *choice;
-  size_t choice_count;
+  const mno_choices *choices;
   const char *absent;  /* what holds where there is neither a fallback nor a value, for a person */
   const char *meaning; /* for a person; README, "Configuration", has the same words */
+  mno_owner owner;
+  const char *owned; /* the name of the tensor or hyper-parameter of the row */
 } mno_field;
 
-#define MNO_NOWHERE ((size_t)-1)
+#define MNO_NOT_KEPT ((size_t)-1)
+enum { MNO_FIELDS_MOST = 128, MNO_NAMES_MOST = 32, MNO_GRID_LONGEST = 10000 };
 
-extern const mno_field mno_schema[];
-extern const size_t mno_schema_count;
+typedef struct mno_schema {
+  size_t count;
+  mno_field field[MNO_FIELDS_MOST]; /* [count] section by section */
+  mno_choices blocks, optimizers;   /* values: index in mno_blocks, mno_optimizers */
+  mno_choice block[MNO_NAMES_MOST], optimizer[MNO_NAMES_MOST];
+  struct {
+    char key[32], meaning[128];
+  } text[MNO_FIELDS_MOST]; /* of owned rows */
+} mno_schema;
+
+/* The table, with the rows of all blocks and optimisers. Errors: MNO_ERR_MEMORY; MNO_ERR_INTERNAL if there are more of them
+ * than it has room for. free() frees it. */
+mno_status mno_schema_new(mno_schema **schema, mno_error *err);
+
+/* What put writes of the table, as a text that the caller frees. Errors: MNO_ERR_MEMORY, those of mno_schema_new. */
+mno_status mno_schema_text(void put(FILE *out, const mno_schema *schema), char **text, mno_error *err);
+
+/* Where the tensor or hyper-parameter of an owned row is among those of what the sweep has chosen; -1: it has none such. */
+int mno_field_place(const mno_field *field, const mno_sweep *sweep);
+
+/* Who owns a row: "block gated", "optimizer adam, adamw"; empty if all of them do. Returns buffer. */
+const char *mno_field_owners(const mno_field *field, char *buffer, size_t size);
 
 typedef struct mno_schema_section {
   const char *name;

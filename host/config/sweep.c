@@ -10,7 +10,7 @@
 typedef struct written {
   const mno_node *root;
   const mno_node *section[MNO_SECTIONS];
-  const mno_node **field; /* [mno_schema_count] */
+  const mno_node *field[MNO_FIELDS_MOST];
 } written;
 
 static size_t section_index(const char *name) {
@@ -19,21 +19,26 @@ static size_t section_index(const char *name) {
   return i;
 }
 
-static const mno_node *find_key(const written *w, const char *section, const char *key) {
-  for (size_t f = 0; f < mno_schema_count; f++)
-    if (strcmp(mno_schema[f].section, section) == 0 && strcmp(mno_schema[f].key, key) == 0) return w->field[f];
-  return NULL;
+static size_t field_index(const mno_schema *schema, const char *section, const char *key) {
+  size_t f = 0;
+  while (strcmp(schema->field[f].section, section) != 0 || strcmp(schema->field[f].key, key) != 0) f++;
+  return f;
+}
+
+static const mno_node *find_key(const mno_reader *r, const written *w, const char *section, const char *key) {
+  return w->field[field_index(r->schema, section, key)];
 }
 
 /* Reads the keys of one section in the order of the file, without record.steps. */
 static mno_status read_section(const mno_reader *r, size_t section, const mno_node *map, written *w) {
-  const char *name = mno_schema_sections[section].name, *names[16];
-  const mno_node *key[16];
-  size_t field[16], count = 0;
-  for (size_t f = 0; f < mno_schema_count; f++) {
-    if (strcmp(mno_schema[f].section, name) != 0) continue;
+  const mno_field *fields = r->schema->field;
+  const char *name = mno_schema_sections[section].name, *names[MNO_FIELDS_MOST];
+  const mno_node *key[MNO_FIELDS_MOST];
+  size_t field[MNO_FIELDS_MOST], count = 0;
+  for (size_t f = 0; f < r->schema->count; f++) {
+    if (strcmp(fields[f].section, name) != 0) continue;
     field[count] = f;
-    names[count++] = mno_schema[f].key;
+    names[count++] = fields[f].key;
   }
   if (mno_node_is_null(map)) return MNO_OK;
   if (map->kind != MNO_NODE_MAP)
@@ -43,8 +48,7 @@ static mno_status read_section(const mno_reader *r, size_t section, const mno_no
   for (size_t i = 0; i < count && status == MNO_OK; i++) w->field[field[i]] = key[i];
   for (const mno_node *k = map->child; k && status == MNO_OK; k = k->next->next)
     for (size_t i = 0; i < count && status == MNO_OK; i++)
-      if (key[i] == k && mno_schema[field[i]].type != MNO_FIELD_STEPS)
-        status = mno_read_value(r, &mno_schema[field[i]], k->next);
+      if (key[i] == k && fields[field[i]].type != MNO_FIELD_STEPS) status = mno_read_value(r, &fields[field[i]], k->next);
   return status;
 }
 
@@ -57,10 +61,8 @@ static mno_status read_default(const mno_reader *r, const mno_field *field) {
 }
 
 static mno_status fail_missing(const mno_reader *r, const written *w, const char *section, const char *key) {
-  char accepts[400] = "";
-  for (size_t f = 0; f < mno_schema_count; f++)
-    if (strcmp(mno_schema[f].section, section) == 0 && strcmp(mno_schema[f].key, key) == 0)
-      mno_field_accepts(&mno_schema[f], accepts, sizeof accepts);
+  char accepts[400];
+  mno_field_accepts(&r->schema->field[field_index(r->schema, section, key)], accepts, sizeof accepts);
   const mno_node *place = w->section[section_index(section)];
   return mno_source_fail(r->source, place->mark, r->err, "section %s has no key \"%s\"; accepted: %s", section, key,
                          accepts);
@@ -72,18 +74,37 @@ static mno_status complete(const mno_reader *r, const written *w) {
     if (mno_schema_sections[s].required && !w->section[s])
       return mno_source_fail(r->source, w->root ? w->root->mark : (mno_mark){1, 1}, r->err, "section \"%s\" is missing",
                              mno_schema_sections[s].name);
-  for (size_t f = 0; f < mno_schema_count; f++) {
-    const mno_field *field = &mno_schema[f];
-    if (w->field[f] || field->type == MNO_FIELD_STEPS) continue;
-    if (field->required) return fail_missing(r, w, field->section, field->key);
+  const mno_field *end = r->schema->field + r->schema->count;
+  const mno_node *const *key = w->field;
+  for (const mno_field *field = r->schema->field; field < end; field++, key++) {
+    if (*key || field->type == MNO_FIELD_STEPS || (field->owner && mno_field_place(field, r->sweep) < 0)) continue;
+    if (!field->fallback && (field->required || field->owner)) return fail_missing(r, w, field->section, field->key);
     mno_status status = field->fallback ? read_default(r, field) : MNO_OK;
     if (status != MNO_OK) return status;
   }
-  for (size_t f = 0; f < mno_schema_count; f++) {
-    const mno_field *field = &mno_schema[f];
+  key = w->field;
+  for (const mno_field *field = r->schema->field; field < end; field++, key++) {
     if (field->type != MNO_FIELD_STEPS) continue;
-    mno_status status = w->field[f] ? mno_read_value(r, field, w->field[f]->next) : read_default(r, field);
+    mno_status status = *key ? mno_read_value(r, field, (*key)->next) : read_default(r, field);
     if (status != MNO_OK) return status;
+  }
+  return MNO_OK;
+}
+
+/* What belongs to the chosen block and optimiser goes to its place in the sweep; the rest must not be there. */
+static mno_status place_owned(const mno_reader *r, const written *w) {
+  for (size_t f = 0; f < r->schema->count; f++) {
+    const mno_field *field = &r->schema->field[f];
+    if (!field->owner) continue;
+    int place = mno_field_place(field, r->sweep);
+    char owners[200];
+    if (place >= 0)
+      ((double *)((char *)r->sweep + field->value))[place] = r->owned[f];
+    else if (w->field[f])
+      return mno_source_fail(r->source, w->field[f]->mark, r->err, "%s.%s goes with %s, not %s; remove the key",
+                             field->section, field->key, mno_field_owners(field, owners, sizeof owners),
+                             field->owner == MNO_OWNER_BLOCK ? mno_block_name(r->sweep->model.block)
+                                                             : mno_optimizer_name(r->sweep->training.optimizer));
   }
   return MNO_OK;
 }
@@ -92,15 +113,15 @@ static mno_status complete(const mno_reader *r, const written *w) {
 static mno_status check_data(const mno_reader *r, const written *w) {
   static const char *const sizes[] = {"samples", "inputs", "targets"};
   mno_sweep *sweep = r->sweep;
-  const mno_node *path = find_key(w, "data", "path"), *inputs = find_key(w, "data", "inputs"),
-                 *targets = find_key(w, "data", "targets");
+  const mno_node *path = find_key(r, w, "data", "path"), *inputs = find_key(r, w, "data", "inputs"),
+                 *targets = find_key(r, w, "data", "targets");
   if (path && sweep->data.kind != MNO_DATA_FILE)
     return mno_source_fail(r->source, path->mark, r->err,
                            "data.path goes with kind file only; remove it or write kind: file");
   switch (sweep->data.kind) {
   case MNO_DATA_GAUSSIAN:
     for (size_t i = 0; i < 3; i++)
-      if (!find_key(w, "data", sizes[i])) return fail_missing(r, w, "data", sizes[i]);
+      if (!find_key(r, w, "data", sizes[i])) return fail_missing(r, w, "data", sizes[i]);
     break;
   case MNO_DATA_DIGITS:
     if (sweep->data.samples > MNO_DIGITS_SAMPLES)
@@ -146,6 +167,7 @@ static mno_status read_all(const mno_reader *r, written *w) {
   for (const mno_node *k = root->child; k && status == MNO_OK; k = k->next->next)
     status = read_section(r, section_index(k->text), k->next, w);
   if (status == MNO_OK) status = complete(r, w);
+  if (status == MNO_OK) status = place_owned(r, w);
   if (status == MNO_OK) status = check_data(r, w);
   if (status != MNO_OK) return status;
   const mno_node *data = w->section[section_index("data")], *record = w->section[section_index("record")];
@@ -162,20 +184,23 @@ mno_status mno_sweep_parse(const char *text, size_t length, const char *name, mn
   status = mno_tree_parse(&source, &root, err);
   if (status != MNO_OK) return status;
   mno_sweep *made = mno_alloc(1, sizeof *made);
-  written w = {.root = root, .field = mno_alloc(mno_schema_count, sizeof *w.field)};
+  mno_schema *schema = NULL;
+  status = mno_schema_new(&schema, err);
   if (made) {
     made->path = strdup(name);
     made->text = mno_alloc(length + 1, 1);
     made->text_length = length;
   }
-  if (made && made->text && made->path && w.field) {
+  if (status == MNO_OK && made && made->text && made->path) {
+    double owned[MNO_FIELDS_MOST] = {0};
+    written w = {.root = root};
     memcpy(made->text, text, length);
-    const mno_reader reader = {&source, made, err};
+    const mno_reader reader = {.source = &source, .schema = schema, .owned = owned, .sweep = made, .err = err};
     status = read_all(&reader, &w);
-  } else {
+  } else if (status == MNO_OK) {
     status = mno_fail_memory(err, length + sizeof *made, "the configuration");
   }
-  free(w.field);
+  free(schema);
   mno_tree_free(root);
   if (status == MNO_OK)
     *sweep = made;

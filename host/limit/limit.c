@@ -1,4 +1,5 @@
 /* What a limit is made of: its arrays, memory, names. */
+#include "config/choices.h"
 #include "core/memory.h"
 #include "limit/fields.h"
 
@@ -6,29 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *mno_limit_kind_name(mno_limit_kind kind) {
-  static const char *const names[] = {[MNO_LIMIT_MEAN_ODE] = "mean-ode",
-                                      [MNO_LIMIT_TANGENT_ODE] = "tangent-ode",
-                                      [MNO_LIMIT_LARGEST] = "largest",
-                                      [MNO_LIMIT_JOINT] = "joint"};
-  return names[kind];
-}
+const char *mno_limit_kind_name(mno_limit_kind kind) { return mno_choice_name(&mno_limit_kinds, kind); }
+const char *mno_limit_method_name(mno_limit_method method) { return mno_choice_name(&mno_limit_methods, method); }
 
 const char *mno_limit_group_name(mno_limit_kind kind) {
-  static const char *const names[] = {[MNO_LIMIT_MEAN_ODE] = "limit_mean_ode",
-                                      [MNO_LIMIT_TANGENT_ODE] = "limit_tangent_ode",
-                                      [MNO_LIMIT_LARGEST] = "limit_largest",
-                                      [MNO_LIMIT_JOINT] = "limit_joint"};
-  return names[kind];
-}
-
-const char *mno_limit_method_name(mno_limit_method method) {
-  static const char *const names[] = {[MNO_METHOD_AUTO] = "auto",
-                                      [MNO_METHOD_CLOSURE] = "closure",
-                                      [MNO_METHOD_QUADRATURE] = "quadrature",
-                                      [MNO_METHOD_SOBOL] = "sobol",
-                                      [MNO_METHOD_SOBOL_FULL] = "sobol-full"};
-  return names[method];
+#define GROUP(enumerator, name, number, group) [enumerator] = (group),
+  static const char *const groups[] = {MNO_LIMIT_KIND_LIST(GROUP)};
+#undef GROUP
+  return groups[kind];
 }
 
 /* ---- Arrays. What the file calls them, and where they lie in the block, is part of the formats of file and journal. */
@@ -151,6 +137,11 @@ double mno_limit_worst_error(const mno_limit *limit) {
     worst = fmax(worst, limit->output_error[k]);
   }
   return worst;
+}
+
+bool mno_limit_is_sampled(const mno_limit *limit) {
+  return strcmp(limit->method, mno_limit_method_name(MNO_METHOD_SOBOL)) == 0 ||
+         strcmp(limit->method, mno_limit_method_name(MNO_METHOD_SOBOL_FULL)) == 0;
 }
 
 void mno_limit_free(mno_limit *limit) { free(limit); }

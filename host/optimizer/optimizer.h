@@ -9,11 +9,15 @@
 #ifndef MNO_OPTIMIZER_OPTIMIZER_H
 #define MNO_OPTIMIZER_OPTIMIZER_H
 
-#include "meanode/plan.h"
+#include "meanode/model.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 enum { MNO_STATES_MOST = 4 };
 
-/* A hyper-parameter of an optimiser: key training.<name>. */
+/* A hyper-parameter of an optimiser: key training.<name>. Optimisers that have one of the same name share the key, and so its
+ * meaning, default and range. */
 typedef struct mno_knob_spec {
   const char *name, *meaning;
   const char *fallback; /* default as one would write it; NULL: required */

@@ -1,5 +1,6 @@
 #include "meanode/plan.h"
 
+#include "block/block.h"
 #include "core/memory.h"
 #include "data/data.h"
 #include "plan/held.h"
@@ -9,8 +10,9 @@
 #include <string.h>
 
 double mno_instance_flops(const mno_problem *problem, const mno_instance *instance) {
-  double products = (double)problem->N * (double)problem->D * (double)instance->M * (double)instance->L;
-  return products * (4 * (double)(problem->K + 1) + 8 * (double)problem->K);
+  double products =
+      (double)problem->N * (double)problem->D * (double)instance->M * (double)instance->L * (double)problem->block->tensors;
+  return products * (2 * (double)(problem->K + 1) + 4 * (double)problem->K);
 }
 
 void mno_plan_free(mno_plan *plan) {
@@ -64,7 +66,7 @@ static mno_status check_sizes(const mno_sweep *sweep, const mno_data *data, mno_
   /* Larger than any machine; keeps sizes of one network within 64 bits everywhere. */
   const size_t absurd = (size_t)1 << 50;
   size_t units = product(largest(&sweep->sweep.L), largest(&sweep->sweep.M)),
-         weights = product(product(units, D), 2 * sizeof(double));
+         weights = product(product(units, D), sweep->model.block->tensors * sizeof(double));
   if (weights > absurd)
     return mno_fail_too_large(sweep, sweep->sweep.L_mark, weights, "the network of the largest L, M and D (its weights)",
                               "use smaller ones", err);
@@ -129,16 +131,17 @@ static mno_status add_problems(mno_plan *plan, const mno_sweep *sweep, uint64_t 
                              .d_out = data->d_out,
                              .D = D,
                              .K = (size_t)sweep->training.steps,
-                             .block = mno_block_named("perceptron"),
-                             .optimizer = mno_optimizer_named("gd"),
+                             .block = sweep->model.block,
+                             .optimizer = sweep->training.optimizer,
                              .alpha = sweep->model.alpha.value[p % alphas],
-                             .sigma = {sweep->model.sigma_u, sweep->model.sigma_v},
-                             .eta = {sweep->training.eta_u, sweep->training.eta_v},
                              .activation = sweep->model.activation,
                              .loss = sweep->training.loss,
                              .x = x,
                              .y = y,
                              .data_seed = (int64_t)seed};
+    memcpy(problem->sigma, sweep->model.sigma, sizeof problem->sigma);
+    memcpy(problem->eta, sweep->training.eta, sizeof problem->eta);
+    memcpy(problem->knob, sweep->training.knob, sizeof problem->knob);
     if (p % alphas > 0) {
       problem->w_embed = problem[-1].w_embed;
       problem->w_unembed = problem[-1].w_unembed;
@@ -320,12 +323,12 @@ mno_status mno_plan_build_held(const mno_sweep *sweep, mno_precision precision, 
   if (!made) return mno_fail_memory(err, sizeof *made, "the plan");
   made->precision = precision;
   made->sweep = sweep;
-  made->output = sweep->record.output;
-  made->embedding = sweep->record.embedding;
-  made->weights = sweep->record.weights;
-  made->coupling = sweep->record.coupling;
-  made->path = sweep->record.path;
-  made->features = sweep->record.features;
+  made->recording = (mno_recording){.output = sweep->record.output,
+                                    .embedding = sweep->record.embedding,
+                                    .weights = sweep->record.weights,
+                                    .coupling = sweep->record.coupling,
+                                    .path = sweep->record.path,
+                                    .features = sweep->record.features};
   made->step_count = sweep->record.step_count;
   made->step = mno_alloc(made->step_count, sizeof *made->step);
   if (made->step)

@@ -14,8 +14,10 @@
 extern "C" {
 #endif
 
-/* Every choice is a list X(enumerator, its name in configurations and files, ...). */
-#define MNO_ENUMERATOR(name, ...) name,
+/* Every choice is a list X(enumerator, its name in configurations and files, ...), or, where its number is part of the
+ * format of files or a set of bits, X(enumerator, name, number, ...). */
+#define MNO_ENUMERATOR(enumerator, ...) enumerator,
+#define MNO_NUMBERED(enumerator, name, number, ...) enumerator = (number),
 
 #define MNO_PRECISION_LIST(X)                                                                                               \
   X(MNO_F64, "f64")                                                                                                         \
@@ -43,6 +45,17 @@ typedef enum mno_activation { MNO_ACTIVATION_LIST(MNO_ENUMERATOR) MNO_ACTIVATION
   X(MNO_CROSS_ENTROPY, "cross-entropy")
 
 typedef enum mno_loss { MNO_LOSS_LIST(MNO_ENUMERATOR) } mno_loss;
+
+/* What a network is made of and what trains it; NULL for a name of none. */
+typedef struct mno_block mno_block;         /* residual block: host/block/block.h */
+typedef struct mno_optimizer mno_optimizer; /* host/optimizer/optimizer.h */
+const mno_block *mno_block_named(const char *name);
+const mno_optimizer *mno_optimizer_named(const char *name);
+const char *mno_block_name(const mno_block *block);
+const char *mno_optimizer_name(const mno_optimizer *optimizer);
+
+enum { MNO_TENSORS_MOST = 4, MNO_KNOBS_MOST = 4 }; /* tensors of a block; hyper-parameters of an optimiser */
+enum { MNO_U, MNO_V };                             /* the tensors of the perceptron */
 
 const char *mno_activation_name(mno_activation activation);
 int mno_activation_is_odd(mno_activation activation);

@@ -21,18 +21,6 @@
 extern "C" {
 #endif
 
-typedef struct mno_block mno_block;         /* residual block: host/block/block.h */
-typedef struct mno_optimizer mno_optimizer; /* host/optimizer/optimizer.h */
-
-/* By the name of a configuration; NULL if there is none of that name. */
-const mno_block *mno_block_named(const char *name);
-const mno_optimizer *mno_optimizer_named(const char *name);
-const char *mno_block_name(const mno_block *block);
-const char *mno_optimizer_name(const mno_optimizer *optimizer);
-
-enum { MNO_TENSORS_MOST = 4, MNO_KNOBS_MOST = 4 }; /* tensors of a block; hyper-parameters of an optimiser */
-enum { MNO_U, MNO_V };                             /* the tensors of the perceptron */
-
 /* One training problem: data, embeddings and hyper-parameters; what all its instances and its limits share. */
 typedef struct mno_problem {
   size_t N, d_in, d_out, D;
@@ -90,9 +78,7 @@ typedef struct mno_plan {
   mno_instance *instance; /* [instance_count]; the index is the row of the result table */
   size_t step_count;
   int64_t *step; /* [step_count] recorded steps, increasing */
-  bool output, embedding;
-  mno_weights weights;
-  bool coupling, path, features;
+  mno_recording recording;
   const mno_sweep *sweep; /* borrowed */
   char *data_source;      /* data.kind file: the data file, an absolute path; else NULL */
   char *data_taken_from;  /* the result file that held its data, if they come from there; else NULL */
@@ -135,7 +121,8 @@ void mno_plan_free(mno_plan *plan);
 uint64_t mno_problem_id(const mno_problem *problem);
 uint64_t mno_instance_id(const mno_problem *problem, const mno_instance *instance, mno_precision precision);
 
-/* Floating point operations of one instance: (K + 1 forward passes, K backward passes and updates) ~ 12 N D M L K. */
+/* Floating point operations of one instance: K + 1 forward passes, K backward passes and updates, each of a product with
+ * every tensor of the block; ~ 12 N D M L K for the two of the perceptron. */
 double mno_instance_flops(const mno_problem *problem, const mno_instance *instance);
 
 /* The rows that shard (0..shards-1) computes, in increasing order: rows [instance_count] receives *count of them. Shards are

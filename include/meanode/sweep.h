@@ -1,6 +1,6 @@
 /* A sweep: the configuration file, typed and validated; every value knows its line and column.
  *
- * Keys, ranges and defaults are one table, host/config/schema.c; README, "Configuration", explains them. Numbers are those
+ * Keys, ranges and defaults are one table, host/config/schema.h; README, "Configuration", explains them. Numbers are those
  * of YAML 1.2 in decimal notation. Accepted sizes: L up to 10^7, M, D, N, inputs, targets up to 10^6, steps 0..10^6, a list
  * of seeds within 0..2^63-1 or a count up to 10^6 (seeds 0..count-1), alpha within 1e-6..1e6. A grid {from, to, count,
  * spacing: log | linear} stands wherever a list of sizes or of alpha does. */
@@ -34,39 +34,72 @@ typedef struct mno_reals {
   mno_mark *mark; /* [count] */
 } mno_reals;
 
-typedef enum mno_data_kind { MNO_DATA_GAUSSIAN, MNO_DATA_DIGITS, MNO_DATA_FILE } mno_data_kind;
+#define MNO_DATA_KIND_LIST(X)                                                                                               \
+  X(MNO_DATA_GAUSSIAN, "gaussian")                                                                                          \
+  X(MNO_DATA_DIGITS, "digits")                                                                                              \
+  X(MNO_DATA_FILE, "file")
 
-typedef enum mno_limit_kind {
-  MNO_LIMIT_MEAN_ODE,    /* Neural Mean ODE: L -> infinity at fixed alpha */
-  MNO_LIMIT_TANGENT_ODE, /* Neural Tangent ODE: then alpha -> infinity */
-  MNO_LIMIT_LARGEST,     /* the sweep's own largest network, averaged over seeds: the literature's habit */
-  MNO_LIMIT_JOINT        /* the Mean ODE as D -> infinity, for embeddings that are drawn */
-} mno_limit_kind;
+typedef enum mno_data_kind { MNO_DATA_KIND_LIST(MNO_ENUMERATOR) } mno_data_kind;
+
+/* X(enumerator, name, number in journals, group in result files)
+ *   mean-ode     Neural Mean ODE: L -> infinity at fixed alpha
+ *   tangent-ode  Neural Tangent ODE: then alpha -> infinity
+ *   joint        the Mean ODE as D -> infinity, for embeddings that are drawn
+ *   largest      the sweep's own largest network, averaged over seeds: the literature's habit */
+#define MNO_LIMIT_KIND_LIST(X)                                                                                              \
+  X(MNO_LIMIT_MEAN_ODE, "mean-ode", 0, "limit_mean_ode")                                                                    \
+  X(MNO_LIMIT_TANGENT_ODE, "tangent-ode", 1, "limit_tangent_ode")                                                           \
+  X(MNO_LIMIT_JOINT, "joint", 3, "limit_joint")                                                                             \
+  X(MNO_LIMIT_LARGEST, "largest", 2, "limit_largest")
+
+typedef enum mno_limit_kind { MNO_LIMIT_KIND_LIST(MNO_NUMBERED) } mno_limit_kind;
 enum { MNO_LIMIT_KINDS = 4 };
 
-/* How the Mean ODE computes expectations over units (limit.h) */
-typedef enum mno_limit_method {
-  MNO_METHOD_AUTO,       /* the first of those below that applies and pays */
-  MNO_METHOD_CLOSURE,    /* moments; identity activation only */
-  MNO_METHOD_QUADRATURE, /* tensor rule; invariant subspace of at most 2 dimensions */
-  MNO_METHOD_SOBOL,      /* randomised quasi-Monte Carlo in the invariant subspace */
-  MNO_METHOD_SOBOL_FULL  /* the same in all D coordinates: checks the reduction */
-} mno_limit_method;
+/* How the Mean ODE computes expectations over units (limit.h)
+ *   auto        the first of those below that applies and pays
+ *   closure     moments; identity activation only
+ *   quadrature  tensor rule; invariant subspace of at most 2 dimensions
+ *   sobol       randomised quasi-Monte Carlo in the invariant subspace
+ *   sobol-full  the same in all D coordinates: checks the reduction */
+#define MNO_LIMIT_METHOD_LIST(X)                                                                                            \
+  X(MNO_METHOD_AUTO, "auto")                                                                                                \
+  X(MNO_METHOD_CLOSURE, "closure")                                                                                          \
+  X(MNO_METHOD_QUADRATURE, "quadrature")                                                                                    \
+  X(MNO_METHOD_SOBOL, "sobol")                                                                                              \
+  X(MNO_METHOD_SOBOL_FULL, "sobol-full")
 
-typedef enum mno_weights {
-  MNO_WEIGHTS_NONE = 0,
-  MNO_WEIGHTS_INITIAL = 1,
-  MNO_WEIGHTS_FINAL = 2,
-  MNO_WEIGHTS_BOTH = 3
-} mno_weights;
+typedef enum mno_limit_method { MNO_LIMIT_METHOD_LIST(MNO_ENUMERATOR) } mno_limit_method;
 
-/* Extra instances that estimate one constant with little variance (see fit.h). Bits: a list is allowed. */
-typedef enum mno_pairs {
-  MNO_PAIRS_NONE = 0,
-  MNO_PAIRS_REGROUP = 1,   /* the same units as (L, M) and (L/2, 2 M): isolates a */
-  MNO_PAIRS_JACKKNIFE = 2, /* the two halves of the units of each layer: isolates c */
-  MNO_PAIRS_ANTITHETIC = 4 /* v -> -v: sharpens seed averages */
-} mno_pairs;
+#define MNO_WEIGHTS_LIST(X)                                                                                                 \
+  X(MNO_WEIGHTS_NONE, "none", 0)                                                                                            \
+  X(MNO_WEIGHTS_INITIAL, "initial", 1)                                                                                      \
+  X(MNO_WEIGHTS_FINAL, "final", 2)                                                                                          \
+  X(MNO_WEIGHTS_BOTH, "both", 3)
+
+typedef enum mno_weights { MNO_WEIGHTS_LIST(MNO_NUMBERED) } mno_weights;
+
+/* What is recorded beside the loss. */
+typedef struct mno_recording {
+  bool output, embedding;
+  mno_weights weights;
+  bool coupling, path, features; /* diagnostics, see record.h */
+} mno_recording;
+
+static inline bool mno_recording_diagnoses(const mno_recording *recording) {
+  return recording->coupling || recording->path || recording->features;
+}
+
+/* Extra instances that estimate one constant with little variance (see fit.h). Bits: a list is allowed.
+ *   regroup     the same units as (L, M) and (L/2, 2 M): isolates a
+ *   jackknife   the two halves of the units of each layer: isolates c
+ *   antithetic  v -> -v: sharpens seed averages */
+#define MNO_PAIRS_LIST(X)                                                                                                   \
+  X(MNO_PAIRS_NONE, "none", 0)                                                                                              \
+  X(MNO_PAIRS_REGROUP, "regroup", 1)                                                                                        \
+  X(MNO_PAIRS_JACKKNIFE, "jackknife", 2)                                                                                    \
+  X(MNO_PAIRS_ANTITHETIC, "antithetic", 4)
+
+typedef enum mno_pairs { MNO_PAIRS_LIST(MNO_NUMBERED) } mno_pairs;
 
 typedef struct mno_sweep {
   char *path; /* as given; its folder is where relative data paths start */
@@ -83,16 +116,19 @@ typedef struct mno_sweep {
   } data;
 
   struct {
+    const mno_block *block;
     mno_activation activation;
     mno_integers D;
     mno_reals alpha;
-    double sigma_u, sigma_v;
+    double sigma[MNO_TENSORS_MOST]; /* by tensor of the block */
     mno_mark activation_mark;
   } model;
 
   struct {
     int64_t steps; /* K >= 0 */
-    double eta_u, eta_v;
+    const mno_optimizer *optimizer;
+    double eta[MNO_TENSORS_MOST]; /* by tensor of the block */
+    double knob[MNO_KNOBS_MOST];  /* by hyper-parameter of the optimiser */
     mno_loss loss;
     mno_mark steps_mark, loss_mark;
   } training;
@@ -142,6 +178,9 @@ void mno_sweep_free(mno_sweep *sweep);
 /* Every key of a configuration with what it accepts, its default and its meaning, as a text for a person; the caller frees
  * *text. Errors: MNO_ERR_MEMORY. */
 mno_status mno_sweep_keys(char **text, mno_error *err);
+
+/* The same as a JSON Schema (draft 2020-12). */
+mno_status mno_sweep_json_schema(char **text, mno_error *err);
 
 /* A configuration error found by a later stage: like mno_fail(err, MNO_ERR_INPUT, ...), with file, line and caret of mark.
  */

@@ -202,8 +202,8 @@ static void round_trip(void **state) {
     assert_int_equal(s->record.step_count, e.steps + 1);
     assert_int_equal(s->sweep.seed_count, e.seeds);
     assert_true(s->model.alpha.value[0] == e.alpha);
-    assert_true(s->model.sigma_v == e.sigma_v && s->model.sigma_u == 1);
-    assert_true(s->training.eta_u == e.eta_u && s->training.eta_v == 1);
+    assert_true(s->model.sigma[MNO_V] == e.sigma_v && s->model.sigma[MNO_U] == 1);
+    assert_true(s->training.eta[MNO_U] == e.eta_u && s->training.eta[MNO_V] == 1);
     assert_int_equal(s->model.activation, e.activation);
     assert_int_equal(s->sweep.pairs, e.pairs);
     assert_int_equal(s->limit.count, e.has_limit);

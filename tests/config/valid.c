@@ -69,8 +69,8 @@ static void defaults(void **state) {
   assert_integers(&s->data.seed, 1, (int64_t[]){1});
   assert_int_equal(s->model.activation, MNO_TANH);
   assert_true(s->model.alpha.count == 1 && s->model.alpha.value[0] == 1);
-  assert_true(s->model.sigma_u == 1 && s->model.sigma_v == 1);
-  assert_true(s->training.eta_u == 1 && s->training.eta_v == 1);
+  assert_true(s->model.sigma[MNO_U] == 1 && s->model.sigma[MNO_V] == 1);
+  assert_true(s->training.eta[MNO_U] == 1 && s->training.eta[MNO_V] == 1);
   assert_int_equal(s->training.loss, MNO_SQUARED);
   assert_int_equal(s->limit.count, 1);
   assert_int_equal(s->limit.kind[0], MNO_LIMIT_MEAN_ODE);
@@ -179,10 +179,10 @@ static void numbers(void **state) {
     mno_sweep_free(s);
   }
   mno_sweep *s = parse_with(17, "  eta_u: 0");
-  assert_true(s->training.eta_u == 0);
+  assert_true(s->training.eta[MNO_U] == 0);
   mno_sweep_free(s);
   s = parse_with(17, "  eta_u: -0.0");
-  assert_true(s->training.eta_u == 0 && !signbit(s->training.eta_u));
+  assert_true(s->training.eta[MNO_U] == 0 && !signbit(s->training.eta[MNO_U]));
   mno_sweep_free(s);
 }
 
@@ -233,8 +233,10 @@ static void readme_agrees(void **state) {
   size_t length = fread(readme, 1, sizeof readme - 1, file);
   fclose(file);
   readme[length] = '\0';
-  for (size_t f = 0; f < mno_schema_count; f++) {
-    const mno_field *field = &mno_schema[f];
+  mno_schema *schema;
+  assert_int_equal(mno_schema_new(&schema, NULL), MNO_OK);
+  for (size_t f = 0; f < schema->count; f++) {
+    const mno_field *field = &schema->field[f];
     char accepts[400], start[100];
     snprintf(start, sizeof start, "| `%s.%s` |", field->section, field->key);
     const char *row = strstr(readme, start);
@@ -251,6 +253,7 @@ static void readme_agrees(void **state) {
              field->meaning);
     if (!strstr(line, end)) fail_msg("README, %s: expected \"%s\"", start, end);
   }
+  free(schema);
 }
 
 /* So does the text for people, section by section. */
@@ -258,14 +261,17 @@ static void keys_as_text(void **state) {
   char *text = NULL;
   assert_int_equal(mno_sweep_keys(&text, NULL), MNO_OK);
   const char *at = text;
-  for (size_t f = 0; f < mno_schema_count; f++) {
+  mno_schema *schema;
+  assert_int_equal(mno_schema_new(&schema, NULL), MNO_OK);
+  for (size_t f = 0; f < schema->count; f++) {
     char start[64];
-    snprintf(start, sizeof start, "\n  %s ", mno_schema[f].key);
+    snprintf(start, sizeof start, "\n  %s ", schema->field[f].key);
     at = strstr(at, start);
     if (!at) fail_msg("no line%s", start);
-    const char *meaning = strstr(at, mno_schema[f].meaning), *next = strchr(strchr(at + 1, '\n') + 1, '\n');
+    const char *meaning = strstr(at, schema->field[f].meaning), *next = strchr(strchr(at + 1, '\n') + 1, '\n');
     if (!meaning || meaning > next) fail_msg("%s: no meaning", start);
   }
+  free(schema);
   free(text);
 }
 

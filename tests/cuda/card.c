@@ -5,7 +5,7 @@
  * that one, for what is left when another ended the program. */
 #include "test.h"
 
-#include "../cpu/problem.h"
+#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
 #include "host/engine.h"
@@ -157,8 +157,7 @@ static void sample_make(sample *s, const network *n, mno_precision precision, in
                        .instance = s->instance,
                        .step_count = 3,
                        .step = s->step,
-                       .output = true,
-                       .weights = MNO_WEIGHTS_BOTH};
+                       .recording = {.output = true, .weights = MNO_WEIGHTS_BOTH}};
   for (int p = 0; p < 2 * activations; p++) {
     const mno_activation activation = activations == 1 ? MNO_TANH : (mno_activation)(p / 2);
     s->problem[s->plan.problem_count++] =
@@ -286,7 +285,7 @@ static void network_case(way w, const network *n, mno_precision precision, int a
 
 /* Does the kernel take such a network on this card? */
 static bool takes(way w, const network *n, mno_precision precision, const mno_device_info *info) {
-  const mno_dimensions dims = {n->D, (size_t)n->M, n->N, (size_t)n->L, n->d_out};
+  const mno_dimensions dims = {n->D, (size_t)n->M, n->N, (size_t)n->L, n->d_out, 0};
   mno_shape shape;
   mno_fit_on_card fit;
   mno_error why;
@@ -331,7 +330,7 @@ static void card_equals_host(void **state) {
           network_case(w, &odd[i], (mno_precision)precision, small && i ? 1 : MNO_ACTIVATION_COUNT);
       for (size_t i = 0; !small && i < sizeof usual / sizeof *usual; i++) {
         mno_shape chosen = {0};
-        const mno_dimensions dims = {usual[i].n.D, (size_t)usual[i].n.M, usual[i].n.N, (size_t)usual[i].n.L, 2};
+        const mno_dimensions dims = {usual[i].n.D, (size_t)usual[i].n.M, usual[i].n.N, (size_t)usual[i].n.L, 2, 0};
         if (usual[i].candidate < 0) assert_ok(mno_shape_choose(&dims, (mno_precision)precision, false, &chosen, &err));
         const bool here = usual[i].candidate < 0
                               ? chosen.kernel == (int)k->kernel && chosen.lanes == k->lanes && chosen.portions == k->portions

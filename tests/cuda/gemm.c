@@ -81,8 +81,7 @@ static void gradients_match_differences(void **state) {
                          .instance = &instance,
                          .step_count = 2,
                          .step = step,
-                         .output = true,
-                         .weights = MNO_WEIGHTS_BOTH};
+                         .recording = {.output = true, .weights = MNO_WEIGHTS_BOTH}};
   catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};
   const mno_job job = {.plan = &plan, .rows = rows, .count = 1, .emit = emit, .context = &c};
   mno_error err = {0};
@@ -225,8 +224,8 @@ static void rounds_of_its_own(void **state) {
   assert_true(groups.count >= 4);
   for (size_t i = 0; i < groups.count; i += 2) { /* half of them to G, in between the others */
     mno_group *g = &groups.group[i];
-    const mno_dimensions dims = {(size_t)g->shape.D, (size_t)g->shape.M, (size_t)g->shape.N, (size_t)g->shape.L,
-                                 (size_t)g->shape.d_out};
+    const mno_dimensions dims = {(size_t)g->shape.D, (size_t)g->shape.M,     (size_t)g->shape.N,
+                                 (size_t)g->shape.L, (size_t)g->shape.d_out, 0};
     const mno_candidate gemm = {MNO_KERNEL_GEMM, 256, 1};
     assert_ok(mno_shape_make(&dims, MNO_F32, &gemm, &g->shape, &err));
     g->slot_bytes = mno_slot_bytes(&g->shape);
@@ -257,7 +256,7 @@ static void without_a_library(void **state) {
                          .instance = &instance,
                          .step_count = 1,
                          .step = step,
-                         .output = true};
+                         .recording = {.output = true}};
   double loss[3];
   for (int k = 0; k < 3; k++) {
     catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};

@@ -14,10 +14,10 @@ static const struct {
 } cards[] = {{8, 163, 164}, {8, 99, 100}, {9, 227, 228}, {10, 227, 228}};
 
 static const mno_dimensions dims[] = {
-    {1, 1, 1, 1, 1},         {2, 1, 10, 1000, 5},      {10, 10, 10, 1000, 5},    {10, 100, 10, 1000, 5},
-    {32, 32, 10, 1000, 5},   {8, 4, 10, 4000, 5},      {100, 100, 10, 1000, 5},  {300, 300, 10, 300, 5},
-    {64, 256, 10, 50, 5},    {100, 100, 200, 1000, 5}, {1000, 1000, 10, 100, 5}, {1000, 1000, 10, 1000, 5},
-    {2000, 2000, 10, 10, 5}, {17, 1999, 33, 7, 3},     {3, 100000, 4, 2, 1},     {1500, 1, 1000, 3, 10}};
+    {1, 1, 1, 1, 1, 0},         {2, 1, 10, 1000, 5, 0},      {10, 10, 10, 1000, 5, 0},    {10, 100, 10, 1000, 5, 0},
+    {32, 32, 10, 1000, 5, 0},   {8, 4, 10, 4000, 5, 0},      {100, 100, 10, 1000, 5, 0},  {300, 300, 10, 300, 5, 0},
+    {64, 256, 10, 50, 5, 0},    {100, 100, 200, 1000, 5, 0}, {1000, 1000, 10, 100, 5, 0}, {1000, 1000, 10, 1000, 5, 0},
+    {2000, 2000, 10, 10, 5, 0}, {17, 1999, 33, 7, 3, 0},     {3, 100000, 4, 2, 1, 0},     {1500, 1, 1000, 3, 10, 0}};
 enum { SHAPES = sizeof dims / sizeof *dims };
 
 static void divisions_are_exact(void **state) {
@@ -58,7 +58,7 @@ static void check_batch(const mno_shape *s, const mno_dimensions *n) {
   assert_true((size_t)at.ld_d >= n->D && (size_t)at.ld_m >= n->M && at.ld_d * s->bytes % 16 == 0 &&
               at.ld_m * s->bytes % 16 == 0);
   assert_true(at.states - at.weights == 2 * n->L * n->M * (size_t)at.ld_d * bytes && at.p - at.states == (n->L + 1) * state);
-  assert_true(at.t - at.p == n->L * projection && at.q - at.t == projection && at.b - at.q == projection &&
+  assert_true(at.t - at.p == n->L * projection && at.g - at.t == projection && at.b - at.g == projection &&
               at.f >= at.b + state);
   assert_true(at.each >= at.f + (2 * n->N * n->d_out + n->N) * sizeof(double) && at.each % 256 == 0 && at.f % 8 == 0);
   assert_true(s->group >= 1 && s->group <= s->nominal && mno_slot_bytes(s) == (size_t)s->group * at.each);
@@ -184,11 +184,12 @@ static void choice_by_size(void **state) {
     mno_dimensions n;
     mno_kernel_kind kernel;
     bool products;
-  } expected[] = {{{2, 1, 10, 1000, 5}, MNO_KERNEL_LANES, false},      {{10, 10, 10, 1000, 5}, MNO_KERNEL_LANES, false},
-                  {{32, 32, 10, 1000, 5}, MNO_KERNEL_WARP, false},     {{100, 100, 10, 1000, 5}, MNO_KERNEL_BLOCK, true},
-                  {{300, 300, 10, 300, 5}, MNO_KERNEL_BLOCK, false},   {{100, 100, 200, 1000, 5}, MNO_KERNEL_BLOCK, false},
-                  {{1000, 1000, 10, 1000, 5}, MNO_KERNEL_BLOCK, true}, {{100, 100, 200, 1000, 5}, MNO_KERNEL_GEMM, true},
-                  {{1000, 1000, 200, 100, 5}, MNO_KERNEL_GEMM, true}};
+  } expected[] = {
+      {{2, 1, 10, 1000, 5, 0}, MNO_KERNEL_LANES, false},      {{10, 10, 10, 1000, 5, 0}, MNO_KERNEL_LANES, false},
+      {{32, 32, 10, 1000, 5, 0}, MNO_KERNEL_WARP, false},     {{100, 100, 10, 1000, 5, 0}, MNO_KERNEL_BLOCK, true},
+      {{300, 300, 10, 300, 5, 0}, MNO_KERNEL_BLOCK, false},   {{100, 100, 200, 1000, 5, 0}, MNO_KERNEL_BLOCK, false},
+      {{1000, 1000, 10, 1000, 5, 0}, MNO_KERNEL_BLOCK, true}, {{100, 100, 200, 1000, 5, 0}, MNO_KERNEL_GEMM, true},
+      {{1000, 1000, 200, 100, 5, 0}, MNO_KERNEL_GEMM, true}};
   for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
     mno_shape s;
     assert_ok(mno_shape_choose(&expected[i].n, MNO_F32, expected[i].products, &s, &err));
@@ -222,10 +223,10 @@ static void the_fit_knows_how_many(void **state) {
     mno_dimensions n;
     mno_precision precision;
     size_t count, waves;
-  } expected[] = {{{10, 10, 10, 1000, 5}, MNO_F32, 2000, 1},  {{10, 10, 10, 1000, 5}, MNO_F64, 2000, 1},
-                  {{32, 32, 10, 1000, 5}, MNO_F32, 1000, 1},  {{32, 32, 10, 1000, 5}, MNO_F64, 1000, 1},
-                  {{100, 100, 10, 1000, 5}, MNO_F32, 500, 2}, {{100, 100, 10, 1000, 5}, MNO_F64, 500, 4},
-                  {{8, 16, 10, 1000, 5}, MNO_F32, 1000, 1},   {{2, 1, 10, 1000, 5}, MNO_F32, 4000, 1}};
+  } expected[] = {{{10, 10, 10, 1000, 5, 0}, MNO_F32, 2000, 1},  {{10, 10, 10, 1000, 5, 0}, MNO_F64, 2000, 1},
+                  {{32, 32, 10, 1000, 5, 0}, MNO_F32, 1000, 1},  {{32, 32, 10, 1000, 5, 0}, MNO_F64, 1000, 1},
+                  {{100, 100, 10, 1000, 5, 0}, MNO_F32, 500, 2}, {{100, 100, 10, 1000, 5, 0}, MNO_F64, 500, 4},
+                  {{8, 16, 10, 1000, 5, 0}, MNO_F32, 1000, 1},   {{2, 1, 10, 1000, 5, 0}, MNO_F32, 4000, 1}};
   for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
     mno_shape s;
     mno_fit_on_card fit;
@@ -233,7 +234,7 @@ static void the_fit_knows_how_many(void **state) {
   }
   mno_shape few, many;
   mno_fit_on_card fit_few, fit_many;
-  const mno_dimensions n = {32, 32, 10, 1000, 5};
+  const mno_dimensions n = {32, 32, 10, 1000, 5, 0};
   waves(&n, MNO_F32, 100, &few, &fit_few);
   waves(&n, MNO_F32, 100000, &many, &fit_many);
   assert_true(fit_few.stages >= fit_many.stages);
@@ -245,10 +246,10 @@ static void few_large_networks_fill_the_card(void **state) {
     mno_dimensions n;
     size_t count;
     bool spread;
-  } expected[] = {{{1000, 1000, 10, 100, 5}, 16, true}, {{256, 256, 10, 50, 5}, 10, true},
-                  {{256, 256, 10, 50, 5}, 5000, false}, {{512, 512, 10, 100, 5}, 4, true},
-                  {{128, 128, 10, 100, 5}, 1, true},    {{400, 400, 10, 50, 5}, 2000, false},
-                  {{100, 100, 10, 1000, 5}, 250, false}};
+  } expected[] = {{{1000, 1000, 10, 100, 5, 0}, 16, true}, {{256, 256, 10, 50, 5, 0}, 10, true},
+                  {{256, 256, 10, 50, 5, 0}, 5000, false}, {{512, 512, 10, 100, 5, 0}, 4, true},
+                  {{128, 128, 10, 100, 5, 0}, 1, true},    {{400, 400, 10, 50, 5, 0}, 2000, false},
+                  {{100, 100, 10, 1000, 5, 0}, 250, false}};
   for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
     for (int precision = 0; precision < 2; precision++) {
       mno_shape s, one;
@@ -269,7 +270,7 @@ static void few_large_networks_fill_the_card(void **state) {
 static void refusals_have_numbers(void **state) {
   mno_error err;
   mno_shape s;
-  const mno_dimensions wide = {20000, 1, 10, 1, 1}, many = {1000, 10, 100000, 1, 1}, unit = {9000, 10, 1, 1, 1};
+  const mno_dimensions wide = {20000, 1, 10, 1, 1, 0}, many = {1000, 10, 100000, 1, 1, 0}, unit = {9000, 10, 1, 1, 1, 0};
   assert_int_equal(mno_shape_choose(&wide, MNO_F32, false, &s, &err), MNO_ERR_BACKEND);
   assert_non_null(strstr(err.message, "20000"));
   assert_int_equal(mno_shape_choose(&many, MNO_F32, false, &s, &err), MNO_ERR_BACKEND);
@@ -279,7 +280,7 @@ static void refusals_have_numbers(void **state) {
   for (size_t D = 1; D <= 4; D++)
     for (size_t N = 100000; N <= 6400000; N *= 2)
       for (size_t c = 0; c < mno_candidate_count; c++) {
-        const mno_dimensions large = {D, 128, N, 4, 1};
+        const mno_dimensions large = {D, 128, N, 4, 1, 0};
         if (mno_candidates[c].kernel == MNO_KERNEL_GEMM) continue;
         if (mno_shape_make(&large, MNO_F64, &mno_candidates[c], &s, &err) != MNO_OK) {
           assert_non_null(strstr(err.message, "N "));
@@ -288,7 +289,7 @@ static void refusals_have_numbers(void **state) {
         const size_t a_row = (size_t)s.chunks * (size_t)(s.pitch * s.bytes), states = 2 + (size_t)s.m_slices;
         assert_true(s.state_bytes >= a_row * (D * states + 2 * (size_t)(s.d_slices * s.tile)) && s.state_bytes <= INT32_MAX);
       }
-  const mno_dimensions fine = {100, 100, 10, 100, 1};
+  const mno_dimensions fine = {100, 100, 10, 100, 1, 0};
   assert_ok(mno_shape_choose(&fine, MNO_F64, false, &s, &err));
   const mno_device_info tiny = {.name = "tiny", .processors = 1, .shared_block = 16 << 10, .shared_processor = 16 << 10};
   mno_fit_on_card fit;

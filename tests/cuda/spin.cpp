@@ -11,7 +11,7 @@ struct Launch {
   mno_parcel parcel = {};
   Launch() {
     mno_error err;
-    const mno_dimensions dims = {5, 4, 6, 3, 2};
+    const mno_dimensions dims = {5, 4, 6, 3, 2, 0};
     const mno_candidate warp = {MNO_KERNEL_WARP, 32, 1};
     assert_int_equal(mno_shape_make(&dims, MNO_F64, &warp, &args.shape, &err), MNO_OK);
     args.at = mno_slot(&args.shape);

@@ -183,7 +183,7 @@ struct Run {
 template <class T> std::vector<Result> launch(const std::vector<Case> &cases, const Run &run, int teams) {
   mno_error err;
   const Case &first = cases[0];
-  mno_dimensions dims = {first.D, first.M, first.N, 0, first.d_out};
+  mno_dimensions dims = {first.D, first.M, first.N, 0, first.d_out, 0};
   for (const Case &c : cases) dims.L = c.L > dims.L ? c.L : dims.L;
   mno_train_args args;
   memset(&args, 0, sizeof args);
@@ -196,6 +196,7 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
   std::vector<mno_device_problem> problems;
   std::vector<std::vector<T>> h0s;
   std::vector<Data> datas;
+  std::vector<std::vector<T>> rates;
   std::vector<std::vector<int64_t>> steps;
   std::vector<mno_item> items;
   size_t most = 0;
@@ -206,6 +207,9 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
     for (size_t n = 0; n < c.N; n++)
       for (size_t i = 0; i < c.D; i++) h0[((n / MNO_CHUNK) * c.D + i) * (size_t)s.pitch + n % MNO_CHUNK] = (T)h[n * c.D + i];
     h0s.push_back(h0);
+    rates.emplace_back();
+    for (int64_t k = 0; k < c.K; k++)
+      rates.back().insert(rates.back().end(), {(T)(c.eta_u / c.alpha), (T)(c.eta_v / c.alpha)});
     steps.push_back(c.step);
     if (c.step.empty())
       for (int64_t k = 0; k <= c.K; k++) steps.back().push_back(k);
@@ -216,10 +220,20 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
   }
   for (size_t i = 0; i < cases.size(); i++) {
     const Case &c = cases[i];
-    problems.push_back(mno_device_problem{h0s[i].data(), datas[i].y.data(), datas[i].w_unembed.data(), steps[i].data(),
-                                          c.alpha, c.eta_u, c.eta_v, c.sigma_u * sqrt((double)c.D),
-                                          c.sigma_v * sqrt((double)c.D), c.K, (int32_t)steps[i].size(),
-                                          (int32_t)c.activation, (int32_t)c.loss});
+    problems.push_back(mno_device_problem{h0s[i].data(),
+                                          datas[i].y.data(),
+                                          datas[i].w_unembed.data(),
+                                          steps[i].data(),
+                                          rates[i].data(),
+                                          c.alpha,
+                                          {c.sigma_u * sqrt((double)c.D), c.sigma_v * sqrt((double)c.D)},
+                                          {},
+                                          {MNO_TENSOR_U, MNO_TENSOR_V},
+                                          2,
+                                          c.K,
+                                          (int32_t)steps[i].size(),
+                                          (int32_t)c.activation,
+                                          (int32_t)c.loss});
   }
   uint32_t next = 0;
   mno_signals signals = {};

@@ -324,7 +324,7 @@ static void pairs_need_even_sizes(void **state) {
 }
 
 static void flops(void **state) {
-  const mno_problem problem = {.N = 10, .D = 8, .K = 15};
+  const mno_problem problem = {.N = 10, .D = 8, .K = 15, .block = mno_block_named("perceptron")};
   const mno_instance instance = {.L = 200, .M = 16};
   /* 16 forward passes of 2 products and 15 of backward and update of 4, a product being 2 N D M operations a layer */
   assert_close(mno_instance_flops(&problem, &instance), 200 * (16 * 2 + 15 * 4) * 2.0 * 10 * 8 * 16, 1);

@@ -5,5 +5,9 @@
 
 #include "optimizer/gd/apply.h"
 
-const mno_optimizer mno_optimizer_gd = {
-    .name = "gd", .meaning = "full-batch gradient descent", .fuses = true, .apply = gd_apply};
+const mno_optimizer mno_optimizer_gd = {.name = "gd",
+                                        .meaning = "full-batch gradient descent",
+                                        .states = gd_states,
+                                        .knobs = gd_knobs,
+                                        .fuses = gd_fuses,
+                                        .apply = gd_apply};
