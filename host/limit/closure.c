@@ -30,11 +30,11 @@ static void drift(void *context, const double *h, double *F, double *J) {
     }
 }
 
-/* One gradient step of every unit of node j, and E[v u^T] / D afterwards. row: [2 r]. */
-static void step(const closure *c, const mno_problem *problem, size_t j, const double *h, const double *b, double *S,
-                 double *next) {
+/* Gradient step k of every unit of node j, and E[v u^T] / D afterwards. S: [r][r], next: [2 r][2 r] */
+static void step(const closure *c, const mno_problem *problem, size_t k, size_t j, const double *h, const double *b,
+                 double *S, double *next) {
   size_t r = c->r, n = 2 * r;
-  double *A = c->A + j * n * n, eta_u = problem->eta[MNO_U] / problem->alpha, eta_v = problem->eta[MNO_V] / problem->alpha;
+  double *A = c->A + j * n * n, rate_u = mno_problem_rate(problem, k, MNO_U), rate_v = mno_problem_rate(problem, k, MNO_V);
   for (size_t a = 0; a < r; a++)
     for (size_t e = 0; e < r; e++) {
       double sum = 0;
@@ -45,8 +45,8 @@ static void step(const closure *c, const mno_problem *problem, size_t j, const d
     for (size_t col = 0; col < n; col++) {
       double u = A[a * n + col], v = A[(r + a) * n + col];
       for (size_t e = 0; e < r; e++) {
-        u -= eta_u * S[a * r + e] * A[(r + e) * n + col];
-        v -= eta_v * S[e * r + a] * A[e * n + col];
+        u -= rate_u * S[a * r + e] * A[(r + e) * n + col];
+        v -= rate_v * S[e * r + a] * A[e * n + col];
       }
       next[a * n + col] = u;
       next[(r + a) * n + col] = v;
@@ -76,7 +76,7 @@ mno_status mno_trajectory_closure(const mno_system *system, mno_trajectory *t, m
   mno_trajectory_start(system, t);
   for (size_t k = 1; k <= t->K && t->failed < 0; k++) {
     for (size_t j = 0; j < m && !mno_stopped(system->stop); j++)
-      step(&c, problem, j, t->h + (k - 1) * n + j * field, t->b + (k - 1) * n + j * field, S, next);
+      step(&c, problem, k - 1, j, t->h + (k - 1) * n + j * field, t->b + (k - 1) * n + j * field, S, next);
     mno_trajectory_guess(t, k, t->h + k * n);
     double size = mno_collocation_forward(system->method, t->N, r, system->alpha, system->reduction->h0, drift, &c, NULL,
                                           system->tolerance, t->h + k * n, F, J, t->h1 + k * field);

@@ -78,8 +78,8 @@ INLINE void unit(mno_activation activation, vec p[OUTPUT][PAIR][TILE], int s, in
 static __attribute__((noinline)) void optimize_tile(const mno_pass *pass, vec *w, const workspace *work) {
   size_t count = pass->r * TILE;
   for (size_t tensor = 0; tensor < TENSORS; tensor++) {
-    update u = {.count = count, .states = pass->problem->optimizer->states, .w = w + tensor * count};
-    for (size_t j = 0; j < u.states; j++) u.state[j] = u.w + (j + 1) * TENSORS * count;
+    update u = {.count = count, .w = w + tensor * count};
+    for (size_t j = 0; j < pass->problem->optimizer->states; j++) u.state[j] = u.w + (j + 1) * TENSORS * count;
     u.gradient = work->gradient + tensor * count;
     u.rate = work->rate[tensor];
     u.knob = work->knob;

@@ -182,12 +182,12 @@ static mno_status try_steep(const mno_problem *problem, const mno_limit_options 
 }
 
 /* What is there when a budget was used up before any sampling: the pilot, whose error is not known. */
-static mno_limit *make_do(mno_limit *depth, const pilot *pilot, const mno_reduction *reduction, const char *ended) {
+static mno_limit *make_do(mno_limit *depth, const pilot *pilot, size_t dimension, const char *ended) {
   for (size_t k = 1; k <= depth->K; k++) depth->output_error[k] = depth->embedding_error[k] = NAN;
   for (size_t e = depth->N * depth->d_out; e < (depth->K + 1) * depth->N * depth->d_out; e++) depth->output_stderr[e] = NAN;
   depth->certified = 0;
   mno_limit_describe(depth, "sobol", "particles %zu, nodes %zu, randomisations 1, dimension %zu, %s", pilot->particles,
-                     depth->nodes, 2 * reduction->r, mno_precision_name(pilot->precision));
+                     depth->nodes, dimension, mno_precision_name(pilot->precision));
   mno_limit_end(depth, ended);
   return depth;
 }
@@ -223,8 +223,8 @@ static mno_status search(mno_randomised *s, mno_design d, double start, const mn
     mno_add_errors(*limit, &depth_errors);
     (*limit)->certified = mno_within(*limit, tolerance) && s->count > 1;
     mno_limit_describe(*limit, "sobol", "particles %zu, nodes %zu, randomisations %zu, dimension %zu, %s%s",
-                       s->design.particles, d.nodes, s->count, 2 * s->reduction->r, mno_precision_name(d.precision),
-                       mno_ensemble_where(options, where));
+                       s->design.particles, d.nodes, s->count, mno_initial_dimension(problem, s->reduction->r),
+                       mno_precision_name(d.precision), mno_ensemble_where(options, where));
     if (first == 0) first = sampling;
     if ((*limit)->certified)
       *ended = "";
@@ -265,7 +265,8 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
   if (status != MNO_OK) return status;
   d.nodes = depth->nodes;
   if (mno_time_is_up(options->stop) || mno_randomised_most(&s, &d) == 0) {
-    *limit = make_do(depth, &pilot, reduction, mno_time_is_up(options->stop) ? out_of_time : out_of_memory);
+    *limit = make_do(depth, &pilot, mno_initial_dimension(problem, reduction->r),
+                     mno_time_is_up(options->stop) ? out_of_time : out_of_memory);
     return MNO_OK;
   }
   const char *ended = "";

@@ -58,8 +58,8 @@ static mno_status solve_level(const mno_problem *problem, const mno_limit_option
       *failure = mno_randomised_failure(&s);
       (*limit)->certified = mno_within(*limit, options->tolerance) && s.count > 1;
       mno_limit_describe(*limit, "sobol", "particles %zu, layers %zu, randomisations %zu, dimension %zu, %s%s",
-                         design.particles, design.layers, s.count, 2 * reduction->r, mno_precision_name(design.precision),
-                         mno_ensemble_where(options, where));
+                         design.particles, design.layers, s.count, mno_initial_dimension(problem, reduction->r),
+                         mno_precision_name(design.precision), mno_ensemble_where(options, where));
     }
   }
   mno_randomised_free(&s);
