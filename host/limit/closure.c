@@ -3,7 +3,6 @@
 #include "core/memory.h"
 #include "limit/stop.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 typedef struct closure {
@@ -73,14 +72,13 @@ mno_status mno_trajectory_closure(const mno_system *system, mno_trajectory *t, m
   double *S = c.C + m * r * r, *next = S + r * r, *F = next + square, *J = F + n;
   for (size_t j = 0; j < m; j++)
     for (size_t a = 0; a < 2 * r; a++) c.A[j * square + a * 2 * r + a] = 1;
+  mno_step_drift with = {.drift = drift, .context = &c, .tolerance = system->tolerance};
   mno_trajectory_start(system, t);
   for (size_t k = 1; k <= t->K && t->failed < 0; k++) {
     for (size_t j = 0; j < m && !mno_stopped(system->stop); j++)
       step(&c, problem, k - 1, j, t->h + (k - 1) * n + j * field, t->b + (k - 1) * n + j * field, S, next);
     mno_trajectory_guess(t, k, t->h + k * n);
-    double size = mno_collocation_forward(system->method, t->N, r, system->alpha, system->reduction->h0, drift, &c, NULL,
-                                          system->tolerance, t->h + k * n, F, J, t->h1 + k * field);
-    if (!isfinite(size) || !mno_trajectory_finish(system, t, k, J, NULL)) mno_trajectory_fail(system, t, k, MNO_UNSOLVED);
+    if (!mno_trajectory_solve(system, t, k, &with, F, J)) mno_trajectory_fail(system, t, k, MNO_UNSOLVED);
   }
   free(block);
   return mno_dropped(system->stop, err);

@@ -118,7 +118,8 @@ static double largest_deviation(const tangent *t) {
 
 static mno_status train(tangent *t, const mno_system *system, mno_error *err) {
   mno_trajectory *path = t->trajectory;
-  size_t n = path->m * path->N * path->r, field = path->N * path->r;
+  size_t n = path->m * path->N * path->r;
+  mno_step_drift with = {.drift = drift, .context = t, .tolerance = system->tolerance};
   double *F = mno_alloc(n * (1 + path->r), sizeof(double));
   if (!F) return mno_fail_memory(err, n * (1 + path->r) * sizeof(double), "the Neural Tangent ODE");
   double *J = F + n;
@@ -126,10 +127,7 @@ static mno_status train(tangent *t, const mno_system *system, mno_error *err) {
     remember(t, k - 1);
     t->step = k;
     mno_trajectory_guess(path, k, path->h + k * n);
-    double size = mno_collocation_forward(system->method, path->N, path->r, system->alpha, system->reduction->h0, drift, t,
-                                          NULL, system->tolerance, path->h + k * n, F, J, path->h1 + k * field);
-    if (!isfinite(size) || !mno_trajectory_finish(system, path, k, J, NULL))
-      mno_trajectory_fail(system, path, k, MNO_UNSOLVED);
+    if (!mno_trajectory_solve(system, path, k, &with, F, J)) mno_trajectory_fail(system, path, k, MNO_UNSOLVED);
   }
   free(F);
   return mno_dropped(system->stop, err);

@@ -111,8 +111,15 @@ static double model_loss(model *m, double *h, double *b) {
   double *F = malloc((n * (1 + m->reduction.r) + 2 * field + m->problem.N * m->problem.d_out) * sizeof(double)), *J = F + n;
   double *end = J + n * m->reduction.r, *b1 = end + field, *f = b1 + field;
   for (size_t j = 0; j < m->method.m; j++) memcpy(h + j * field, m->reduction.h0, field * sizeof(double));
-  double size = mno_collocation_forward(&m->method, m->problem.N, m->reduction.r, m->problem.alpha, m->reduction.h0, drift,
-                                        &m->ensemble, NULL, 1e-11, h, F, J, end);
+  mno_forward_equation equation = {.method = &m->method,
+                                   .N = m->problem.N,
+                                   .r = m->reduction.r,
+                                   .alpha = m->problem.alpha,
+                                   .h0 = m->reduction.h0,
+                                   .drift = drift,
+                                   .context = &m->ensemble,
+                                   .tolerance = 1e-11};
+  double size = mno_collocation_forward(&equation, h, F, J, end);
   assert_true(size < 1e-8);
   double loss = mno_reduction_output(&m->problem, &m->reduction, end, f, b1);
   if (b) assert_true(mno_collocation_backward(&m->method, m->problem.N, m->reduction.r, m->problem.alpha, b1, J, NULL, b));
