@@ -7,60 +7,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Best first. */
-static const struct {
-  const char *name;
-  bool (*supported)(void);
-} isas[] = {
-#define ISA(isa) {#isa, mno_has_##isa},
-    MNO_CPU_ISA_LIST(ISA)
-#undef ISA
-};
-enum { ISAS = sizeof isas / sizeof *isas };
-
-#define DECLARE(isa, precision) extern const mno_cpu_numbers mno_cpu_numbers_##isa##_##precision;
-MNO_CPU_NUMBERS_LIST(DECLARE)
-#undef DECLARE
 #define DECLARE(isa, precision, block) extern const mno_cpu_kernels mno_cpu_kernels_##isa##_##precision##_##block;
 MNO_CPU_KERNELS_LIST(DECLARE)
 #undef DECLARE
 
-static const struct {
-  const char *isa, *precision;
-  const mno_cpu_numbers *numbers;
-} all_numbers[] = {
-#define NUMBERS(isa, precision) {#isa, #precision, &mno_cpu_numbers_##isa##_##precision},
-    MNO_CPU_NUMBERS_LIST(NUMBERS)
-#undef NUMBERS
-};
-
+/* Best instruction set first. */
 static const struct {
   const char *isa, *precision, *block;
+  bool (*supported)(void);
   const mno_cpu_kernels *kernels;
-} all_kernels[] = {
-#define KERNELS(isa, precision, block) {#isa, #precision, #block, &mno_cpu_kernels_##isa##_##precision##_##block},
-    MNO_CPU_KERNELS_LIST(KERNELS)
-#undef KERNELS
+} sets[] = {
+#define SET(isa, precision, block) {#isa, #precision, #block, mno_has_##isa, &mno_cpu_kernels_##isa##_##precision##_##block},
+    MNO_CPU_KERNELS_LIST(SET)
+#undef SET
 };
+enum { SETS = sizeof sets / sizeof *sets };
 
-/* The best that runs here, or that of the name; NULL if there is none. */
-static const char *supported(const char *name) {
-  for (size_t i = 0; i < ISAS; i++)
-    if ((!name || strcmp(isas[i].name, name) == 0) && isas[i].supported()) return isas[i].name;
-  return NULL;
+/* The first that runs here and is what is asked for; NULL asks for nothing. SETS if there is none. */
+static size_t find(const char *isa, const char *precision, const char *block) {
+  size_t i = 0;
+  while (i < SETS &&
+         !(sets[i].supported() && (!isa || strcmp(sets[i].isa, isa) == 0) &&
+           (!precision || strcmp(sets[i].precision, precision) == 0) && (!block || strcmp(sets[i].block, block) == 0)))
+    i++;
+  return i;
 }
 
 const char *mno_cpu_isa(void) {
   const char *asked = getenv("MEANODE_ISA");
-  return supported(asked && *asked ? asked : NULL);
+  size_t i = find(asked && *asked ? asked : NULL, NULL, NULL);
+  return i < SETS ? sets[i].isa : NULL;
 }
 
 mno_status mno_cpu_isa_missing(mno_error *err) {
   const char *isa = getenv("MEANODE_ISA");
   char here[64] = "";
-  for (size_t i = 0, used = 0; i < ISAS && used < sizeof here; i++)
-    if (isas[i].supported())
-      used += (size_t)snprintf(here + used, sizeof here - used, "%s%s", used ? ", " : "", isas[i].name);
+  for (size_t i = 0, used = 0; i < SETS && used < sizeof here; i++)
+    if (find(sets[i].isa, NULL, NULL) == i)
+      used += (size_t)snprintf(here + used, sizeof here - used, "%s%s", used ? ", " : "", sets[i].isa);
   return mno_fail(
       err, MNO_ERR_BACKEND,
       "MEANODE_ISA=%s: this processor or build has no such instruction set, only %s; leave it unset for the best "
@@ -68,19 +52,9 @@ mno_status mno_cpu_isa_missing(mno_error *err) {
       isa ? isa : "", here);
 }
 
-const mno_cpu_numbers *mno_cpu_numbers_named(mno_precision precision, const char *isa) {
-  for (size_t i = 0; i < sizeof all_numbers / sizeof *all_numbers; i++)
-    if (strcmp(all_numbers[i].isa, isa) == 0 && strcmp(all_numbers[i].precision, mno_precision_name(precision)) == 0)
-      return supported(isa) ? all_numbers[i].numbers : NULL;
-  return NULL;
-}
-
 const mno_cpu_kernels *mno_cpu_kernels_named(mno_precision precision, const mno_block *block, const char *isa) {
-  for (size_t i = 0; i < sizeof all_kernels / sizeof *all_kernels; i++)
-    if (strcmp(all_kernels[i].isa, isa) == 0 && strcmp(all_kernels[i].block, mno_block_name(block)) == 0 &&
-        strcmp(all_kernels[i].precision, mno_precision_name(precision)) == 0)
-      return supported(isa) ? all_kernels[i].kernels : NULL;
-  return NULL;
+  size_t i = find(isa, mno_precision_name(precision), mno_block_name(block));
+  return i < SETS ? sets[i].kernels : NULL;
 }
 
 const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision, const mno_block *block) {
