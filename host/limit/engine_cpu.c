@@ -1,7 +1,7 @@
 /* Particles in the memory of the host, in tiles for the vector kernels. */
 #include "block/block.h"
+#include "core/isa.h"
 #include "core/memory.h"
-#include "cpu/cpu.h"
 #include "limit/engine.h"
 #include "limit/parallel.h"
 #include "limit/pass.h"
@@ -53,7 +53,7 @@ static void destroy(mno_particles *p) {
 static mno_status create(const mno_engine *engine, const mno_particle_request *request, mno_particles **particles,
                          mno_error *err) {
   const mno_kernel *kernel = mno_kernel_find(request->precision, request->problem->block);
-  if (!mno_cpu_isa()) return mno_cpu_isa_missing(err);
+  if (!mno_isa()) return mno_isa_missing(err);
   if (!kernel)
     return mno_fail(err, MNO_ERR_BACKEND, "block %s has no particles: it is none of units",
                     mno_block_name(request->problem->block));

@@ -1,6 +1,6 @@
 #include "limit/pass.h"
 
-#include "cpu/cpu.h"
+#include "core/isa.h"
 #include "limit/list.h"
 
 #include <string.h>
@@ -19,7 +19,7 @@ static const struct {
 };
 
 const mno_kernel *mno_kernel_find(mno_precision precision, const mno_block *block) {
-  const char *isa = mno_cpu_isa();
+  const char *isa = mno_isa();
   for (size_t i = 0; isa && i < sizeof all / sizeof *all; i++)
     if (strcmp(all[i].isa, isa) == 0 && strcmp(all[i].block, mno_block_name(block)) == 0 &&
         strcmp(all[i].precision, mno_precision_name(precision)) == 0)

@@ -5,6 +5,7 @@
 #include "problem.h"
 
 #include "block/block.h"
+#include "core/isa.h"
 #include "cpu/isas.h"
 #include "limit/layers.h"
 #include "optimizer/optimizer.h"
@@ -64,7 +65,7 @@ static void particles_train_a_network(void **state) {
     for (size_t b = 0; b < blocks; b++)
       for (size_t o = 0; o < optimizers; o++) {
         setenv("MEANODE_ISA", isas[i], 1);
-        if (!mno_cpu_isa() || !(block[b]->solvers & MNO_BY_PARTICLES)) continue;
+        if (!mno_isa() || !(block[b]->solvers & MNO_BY_PARTICLES)) continue;
         mno_problem p = random_problem(N, 2, 2, D, K);
         p.block = block[b];
         p.optimizer = optimizer[o];
