@@ -60,10 +60,10 @@ int main(void) {
       if (kernels->train(&batch, (mno_cpu_arrangement)arrangement) != MNO_OK) return 1;
       for (size_t i = 0; i < batch.count; i++) {
         const mno_record *r = batch.record[i];
-        put(r->u0, L * M * D);
-        put(r->v0, L * M * D);
-        put(r->u, L * M * D);
-        put(r->v, L * M * D);
+        put(r->initial[MNO_U], L * M * D);
+        put(r->initial[MNO_V], L * M * D);
+        put(r->final[MNO_U], L * M * D);
+        put(r->final[MNO_V], L * M * D);
         put(r->loss, K + 1);
         put(r->output, (K + 1) * N * d_out);
         put(r->embedding, (K + 1) * N * D);
