@@ -6,6 +6,7 @@
  * processor runs them. */
 #include "cpu/cpu.h"
 
+#include "core/isa.h"
 #include "core/memory.h"
 #include "peak.h"
 #include "problem.h"
@@ -89,7 +90,7 @@ int main(int argc, char **argv) {
   mno_precision precision = strcmp(argv[1], "f32") == 0 ? MNO_F32 : MNO_F64;
   size_t D = (size_t)atol(argv[2]), M = (size_t)atol(argv[3]), L = (size_t)atol(argv[4]), N = (size_t)atol(argv[5]),
          K = argc > 6 ? (size_t)atol(argv[6]) : 15;
-  const char *isa = argc > 8 && strcmp(argv[8], "auto") != 0 ? argv[8] : mno_cpu_isa();
+  const char *isa = argc > 8 && strcmp(argv[8], "auto") != 0 ? argv[8] : mno_isa();
   const mno_cpu_kernels *kernels = isa ? mno_cpu_kernels_named(precision, mno_block_named("perceptron"), isa) : NULL;
   if (!kernels) return 1;
   mno_cpu_arrangement arrangement = argc > 7 && strcmp(argv[7], "auto") != 0

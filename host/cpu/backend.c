@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "cpu/cpu.h"
 
+#include "core/isa.h"
 #include "core/memory.h"
 
 #include <pthread.h>
@@ -51,10 +52,10 @@ static mno_cpu_arrangement arrangement_of(const mno_plan *plan, size_t row) {
 }
 
 static mno_status cpu_probe(char *description, size_t size) {
-  const char *isa = mno_cpu_isa();
+  const char *isa = mno_isa();
   if (!isa) {
     mno_error err;
-    mno_status status = mno_cpu_isa_missing(&err);
+    mno_status status = mno_isa_missing(&err);
     snprintf(description, size, "%.200s", err.message);
     return status;
   }
@@ -255,7 +256,7 @@ static void *worker(void *context) {
 
 static mno_status cpu_run(const mno_job *job, mno_error *err) {
   work w = {.job = job, .lock = PTHREAD_MUTEX_INITIALIZER};
-  if (!mno_cpu_isa()) return mno_cpu_isa_missing(err);
+  if (!mno_isa()) return mno_isa_missing(err);
   if (job->count == 0) return MNO_OK;
   int threads = job->threads > 0 ? job->threads : mno_core_count();
   w.rows = mno_alloc(job->count, sizeof *w.rows);

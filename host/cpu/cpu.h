@@ -55,14 +55,7 @@ typedef struct mno_cpu_kernels {
   const mno_cpu_numbers *numbers;
 } mno_cpu_kernels;
 
-/* The instruction set that runs: the best of this processor and build ("avx512", "avx2", "portable"), or what MEANODE_ISA in
- * the environment asks for; NULL if this processor or build lacks that. */
-const char *mno_cpu_isa(void);
-
-/* Fails with MNO_ERR_BACKEND: MEANODE_ISA asks for what this processor or build lacks, and which sets there are. */
-mno_status mno_cpu_isa_missing(mno_error *err);
-
-/* The kernels of a precision and block for that instruction set; NULL if it is missing. */
+/* The kernels of a precision and block for the instruction set that runs (core/isa.h); NULL if it is missing. */
 const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision, const mno_block *block);
 
 /* The same for an instruction set by name; NULL if this processor or build lacks it. */
