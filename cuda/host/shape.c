@@ -96,15 +96,6 @@ static double layer_instructions(const mno_shape *s) {
   return mno_tiles_of_rank(s) * per_tile + 2 * states * (4 * s->m_slices * s->portions + 12 + 10 * (portions - 1)) + 40;
 }
 
-/* Projections of each tensor, from an offset on; returns what comes after them. */
-static uint32_t place_projections(mno_shape *s, uint32_t from, size_t rows) {
-  for (int t = 0; t < s->tensors; t++) {
-    s->P[t] = from;
-    from += (uint32_t)(rows * (size_t)(s->pitch * s->bytes));
-  }
-  return from;
-}
-
 /* The regions are counted in 32 bits: false when they would not fit. */
 static bool place_state(mno_shape *s) {
   const size_t a_row = (size_t)s->chunks * (size_t)(s->pitch * s->bytes);
@@ -114,11 +105,13 @@ static bool place_state(mno_shape *s) {
       INT32_MAX)
     return false;
   const uint32_t state = (uint32_t)(s->chunks * s->D * s->pitch * s->bytes);
+  s->p_bytes = (uint32_t)(s->chunks * s->d_slices * s->tile * s->pitch * s->bytes);
   s->h_bytes = s->span_states = state;
   s->height = s->D;
   s->H = 0;
   s->B = s->H + state;
-  s->A = place_projections(s, s->B + state, (size_t)(s->chunks * s->d_slices * s->tile));
+  s->P = s->B + state;
+  s->A = s->P + (uint32_t)s->tensors * s->p_bytes;
   s->a_bytes = (uint32_t)s->m_slices * state;
   s->S = s->A + (uint32_t)buffers * s->a_bytes;
   s->each_bytes = s->state_bytes = s->S + (uint32_t)sums * state;
@@ -300,7 +293,9 @@ static bool cut_lanes(mno_shape *s, int most) {
     s->span_states = spaced(s, (uint32_t)span * s->h_bytes, states_wavefronts, 1);
     s->H = (uint32_t)mno_round_up(mno_setting_bytes(s, mno_trainer_at(s->trainer)->optimizer->knobs), 32);
     s->B = s->H + s->h_bytes;
-    s->A = place_projections(s, s->B + s->h_bytes, (size_t)(span * s->chunks * s->M));
+    s->p_bytes = (uint32_t)(span * s->chunks * s->M * s->pitch * s->bytes);
+    s->P = s->B + s->h_bytes;
+    s->A = s->P + (uint32_t)s->tensors * s->p_bytes;
     s->a_bytes = (uint32_t)span * s->h_bytes;
     /* samples of the instances of a warp in different banks, as far as sixteen bytes allow */
     s->each_bytes = s->A + s->a_bytes;

@@ -394,7 +394,9 @@ private:
   }
 
   /* t, then g_a: of each [layer of the span][chunk][unit][pitch]; numbers of a layer. */
-  MNO_DEVICE T *projections(const Place &place, int g, int which) const { return state(place, s.P[which], g); }
+  MNO_DEVICE T *projections(const Place &place, int g, int which) const {
+    return state(place, s.P + (uint32_t)which * s.p_bytes, g);
+  }
   MNO_DEVICE int projected() const { return s.chunks * s.M * PITCH; }
 
   MNO_DEVICE void pass_back(const Place &place, int lane, int span) {

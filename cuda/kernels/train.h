@@ -70,7 +70,7 @@ private:
   MNO_DEVICE int ranks() const { return Team::several_ranks ? s.ranks : 1; }
   MNO_DEVICE T *stage_tile(const Place &place) const { return (T *)(place.shared + stage_offset(tail.stage)); }
   /* Of one tensor: before activation those of the inputs and of the output, p_a and q; after it t and g_a. */
-  MNO_DEVICE T *projections(const Place &place, int which) const { return state(place, s.P[which]); }
+  MNO_DEVICE T *projections(const Place &place, int which) const { return state(place, s.P + (uint32_t)which * s.p_bytes); }
 
   MNO_DEVICE bool train(const mno_item &item, mno_parcel *parcel) {
     const mno_device_problem &problem = args.problem[item.problem];
