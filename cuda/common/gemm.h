@@ -1,9 +1,11 @@
 /* Kernel G: what host and device agree on, and what its conductor needs of a device, as a table: products, maps and recorded
  * sequences of them. The CUDA side is gemm_cuda.c over cuBLASLt and CUDA graphs; the tests fill the table with plain loops.
  *
- * A team is a batch of instances of one problem and equal L that every call treats alike. Per instance [L] layers of weights
- * u, v [M][ld_d], states [L + 1][N][ld_d], projections p [N][ld_m] of all layers or of one, and buffers t, q [N][ld_m],
- * b [N][ld_d]; readout in double. Rows are padded to 16 bytes, and what lies there is never used. */
+ * A team is a batch of instances of one problem and equal L that every call treats alike. Per instance [L] layers of
+ * weights, a row [M][ld_d] for each tensor of the block and then for each state of the optimiser, [L + 1] states of the
+ * network [N][ld_d], projections p [inputs][N][ld_m] of all layers or of one, and buffers: t [N][ld_m], g [inputs][N][ld_m],
+ * which holds q first, b [N][ld_d], and gradients [tensors][M][ld_d] if updates are not products; readout in double. Rows
+ * are padded to 16 bytes, and what lies there is never used. */
 #ifndef MNO_CUDA_GEMM_H
 #define MNO_CUDA_GEMM_H
 
@@ -17,23 +19,27 @@ extern "C" {
 /* Offsets from the start of an instance, in bytes. */
 typedef struct mno_gemm_layout {
   int32_t ld_d, ld_m; /* elements of a row */
-  size_t weights, states, p, t, q, b, f, each;
+  size_t weights, states, p, t, g, b, f, step, gradients, each;
 } mno_gemm_layout;
 
 MNO_LAYOUT mno_gemm_layout mno_gemm_place(const mno_shape *s) {
   const size_t bytes = (size_t)s->bytes, L = (size_t)s->L, N = (size_t)s->N, row = 16 / bytes;
+  const size_t inputs = (size_t)s->tensors - 1;
   mno_gemm_layout at;
   at.ld_d = (int32_t)mno_round_up((size_t)s->D, row);
   at.ld_m = (int32_t)mno_round_up((size_t)s->M, row);
+  const size_t weights = (size_t)s->M * (size_t)at.ld_d * bytes; /* of a tensor and layer */
   const size_t state = N * (size_t)at.ld_d * bytes, projection = N * (size_t)at.ld_m * bytes;
   at.weights = 0;
-  at.states = at.weights + L * 2 * (size_t)s->M * (size_t)at.ld_d * bytes;
+  at.states = at.weights + L * (size_t)s->rows * weights;
   at.p = at.states + (L + 1) * state;
-  at.t = at.p + (s->kept ? L : 1) * projection;
-  at.q = at.t + projection;
-  at.b = at.q + projection;
+  at.t = at.p + (s->kept ? L : 1) * inputs * projection;
+  at.g = at.t + projection;
+  at.b = at.g + inputs * projection;
   at.f = mno_round_up(at.b + state, 256);
-  at.each = mno_round_up(at.f + (2 * N * (size_t)s->d_out + N) * sizeof(double), 256);
+  at.step = at.f + (2 * N * (size_t)s->d_out + N) * sizeof(double);
+  at.gradients = mno_round_up(at.step + sizeof(int64_t), 256);
+  at.each = at.gradients + (s->fused ? 0 : mno_round_up((size_t)s->tensors * weights, 256));
   return at;
 }
 
@@ -41,8 +47,10 @@ MNO_LAYOUT mno_gemm_layout mno_gemm_place(const mno_shape *s) {
 typedef enum mno_map {
   MNO_MAP_DRAW,     /* initial weights */
   MNO_MAP_START,    /* state 0 from the problem */
-  MNO_MAP_ACTIVATE, /* t = rho(p) of a layer */
-  MNO_MAP_BACK,     /* t = rho(p), q = rho'(p) q of a layer */
+  MNO_MAP_ACTIVATE, /* t = s(p) of a layer */
+  MNO_MAP_BACK,     /* t = s(p), g = (ds/dp) q of a layer */
+  MNO_MAP_UPDATE,   /* the optimiser moves the weights of a layer, if gradients are not products onto them */
+  MNO_MAP_STEP,     /* then counts the step */
   MNO_MAP_OUTPUT,   /* f */
   MNO_MAP_SAMPLE,   /* each sample's share of the loss, dloss/df */
   MNO_MAP_LOSS,     /* their sum, to the host */
@@ -70,11 +78,13 @@ MNO_LAYOUT size_t mno_map_size(mno_map map, const mno_gemm_args *a) {
   const mno_shape *s = &a->shape;
   const size_t N = (size_t)s->N, D = (size_t)s->D, L = (size_t)s->L, M = (size_t)s->M;
   switch (map) {
-  case MNO_MAP_DRAW: return L * M * 2 * ((D + 3) / 4);
+  case MNO_MAP_DRAW: return L * M * (size_t)s->tensors * ((D + 3) / 4);
   case MNO_MAP_ACTIVATE:
   case MNO_MAP_BACK: return N * (size_t)a->at.ld_m;
+  case MNO_MAP_UPDATE: return M * D;
   case MNO_MAP_OUTPUT: return N * (size_t)s->d_out;
   case MNO_MAP_SAMPLE: return N;
+  case MNO_MAP_STEP:
   case MNO_MAP_LOSS: return 1;
   case MNO_MAP_RECORD: return N * ((size_t)s->d_out + D);
   case MNO_MAP_WEIGHTS: return L * M * D;

@@ -62,6 +62,7 @@ typedef struct mno_shape {
   int32_t group, span;        /* instances of a team, layers of a transfer: 1 unless W0 (group also: G) */
   int32_t height;             /* rows of a chunk of a state: D, or what D is padded to */
   int32_t nominal, kept;      /* G: instances that algorithms are chosen for; are the projections of all layers kept? */
+  int32_t fused;              /* G: are updates products onto the weights? */
   int32_t portions, portion;  /* into which the units of a layer are cut; units of one */
   int32_t tile, tiles;        /* units of a tile; tiles of a portion */
   int32_t d_slices, d_length; /* slices of the coordinates in a projection */

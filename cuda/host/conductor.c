@@ -28,6 +28,7 @@ typedef struct work {
   const mno_conduct *c;
   mno_gemm *gemm;
   mno_gemm_args args; /* of the batch */
+  mno_product product[MNO_PRODUCTS];
   const mno_problem *problem;
   bool warm;
   bool recorded; /* the graphs are those of this problem, L and count */
@@ -46,81 +47,125 @@ static mno_status map(work *w, mno_map which, int layer, int step, mno_error *er
   return w->c->api->map(w->gemm, which, &w->args, err);
 }
 
-enum { PLAIN, TRANSPOSED };
+/* Matrices by columns: weights are D x M, fields (h, b) D x N, what belongs to units and samples (p, t, q) M x N. */
+void mno_conduct_products(const mno_shape *s, mno_product product[MNO_PRODUCTS]) {
+  const mno_gemm_layout at = mno_gemm_place(s);
+  const mno_product all = {.bytes = s->bytes,
+                           .count = s->group,
+                           .nominal = s->nominal,
+                           .lead_a = at.ld_d,
+                           .lead_b = at.ld_m,
+                           .lead_to = at.ld_d,
+                           .stride = at.each / (size_t)s->bytes};
+  for (int i = 0; i < MNO_PRODUCTS; i++) product[i] = all;
+  mno_product *p = &product[MNO_PRODUCT_PROJECT];
+  p->transpose_a = 1;
+  p->rows = s->M, p->columns = s->N, p->inner = s->D;
+  p->lead_b = at.ld_d, p->lead_to = at.ld_m;
+  p = &product[MNO_PRODUCT_COMBINE];
+  p->rows = s->D, p->columns = s->N, p->inner = s->M;
+  p = &product[MNO_PRODUCT_GRADIENT];
+  p->transpose_b = 1;
+  p->rows = s->D, p->columns = s->M, p->inner = s->N;
+}
 
-/* to = scale op(A) op(B) + add */
-static mno_status product(work *w, int ta, const char *A, int lead_a, int tb, const char *B, int lead_b, int rows,
-                          int columns, int inner, double scale, const char *add, char *to, int lead_to, mno_error *err) {
-  const mno_shape *s = &w->args.shape;
-  const mno_product p = {.bytes = s->bytes,
-                         .count = s->group,
-                         .nominal = s->nominal,
-                         .transpose_a = ta,
-                         .transpose_b = tb,
-                         .rows = rows,
-                         .columns = columns,
-                         .inner = inner,
-                         .lead_a = lead_a,
-                         .lead_b = lead_b,
-                         .lead_to = lead_to,
-                         .stride = w->args.at.each / (size_t)s->bytes,
-                         .scale = scale,
-                         .A = A,
-                         .B = B,
-                         .add = add,
-                         .to = to};
+/* What a product of a kind is about: to = scale A B + add. */
+typedef struct operands {
+  const char *A, *B;
+  double scale;
+  const char *add; /* NULL: 0 */
+  char *to;
+} operands;
+
+static mno_status product(work *w, mno_product_kind kind, operands of, mno_error *err) {
+  mno_product p = w->product[kind];
+  p.A = of.A;
+  p.B = of.B;
+  p.scale = of.scale;
+  p.add = of.add;
+  p.to = of.to;
   return w->c->api->product(w->gemm, &p, err);
 }
 
-static char *weights_of(const work *w, int layer, int is_v) {
-  const mno_shape *s = &w->args.shape;
-  return w->args.batch + w->args.at.weights +
-         (2 * (size_t)layer + (size_t)is_v) * (size_t)s->M * (size_t)w->args.at.ld_d * (size_t)s->bytes;
+/* The block's last tensor; those before it are the inputs. */
+static int output_of(const work *w) { return w->args.shape.tensors - 1; }
+
+/* The index-th array [M][ld_d], [N][ld_d] or [N][ld_m] behind a place. */
+static char *array_of(const work *w, size_t at, int length, int lead, size_t index) {
+  return w->args.batch + at + index * (size_t)length * (size_t)lead * (size_t)w->args.shape.bytes;
 }
-static char *state_of(const work *w, int layer) {
+static char *weights_of(const work *w, int l, int tensor) {
   const mno_shape *s = &w->args.shape;
-  return w->args.batch + w->args.at.states + (size_t)layer * (size_t)s->N * (size_t)w->args.at.ld_d * (size_t)s->bytes;
+  return array_of(w, w->args.at.weights, s->M, w->args.at.ld_d, (size_t)l * (size_t)s->rows + (size_t)tensor);
 }
-static char *projection_of(const work *w, int layer) {
-  const mno_shape *s = &w->args.shape;
-  return w->args.batch + w->args.at.p +
-         (s->kept ? (size_t)layer : 0) * (size_t)s->N * (size_t)w->args.at.ld_m * (size_t)s->bytes;
+static char *gradient_of(const work *w, int tensor) {
+  return array_of(w, w->args.at.gradients, w->args.shape.M, w->args.at.ld_d, (size_t)tensor);
+}
+static char *state_of(const work *w, int l) {
+  return array_of(w, w->args.at.states, w->args.shape.N, w->args.at.ld_d, (size_t)l);
+}
+static char *units_of(const work *w, size_t at, size_t index) {
+  return array_of(w, at, w->args.shape.N, w->args.at.ld_m, index);
+}
+static char *projection_of(const work *w, int l, int input) {
+  const size_t layers = w->args.shape.kept ? (size_t)l : 0;
+  return units_of(w, w->args.at.p, layers * (size_t)output_of(w) + (size_t)input);
+}
+static char *t_of(const work *w) { return units_of(w, w->args.at.t, 0); }
+static char *g_of(const work *w, int input) { return units_of(w, w->args.at.g, (size_t)input); }
+static char *b_of(const work *w) { return w->args.batch + w->args.at.b; }
+
+/* alpha/(L M) */
+static double step_of(const work *w) { return w->problem->alpha / ((double)w->args.shape.L * w->args.shape.M); }
+
+/* Weights on a field, over D. */
+static mno_status project(work *w, const char *weights, const char *field, char *to, mno_error *err) {
+  const operands of = {.A = weights, .B = field, .scale = 1.0 / w->args.shape.D, .to = to};
+  return product(w, MNO_PRODUCT_PROJECT, of, err);
 }
 
-/* p = u h / D; matrices by columns: u, v are D x M, h and b D x N, p, t and q M x N */
-static mno_status project(work *w, int layer, mno_error *err) {
-  const mno_shape *s = &w->args.shape;
-  const int d = w->args.at.ld_d, m = w->args.at.ld_m;
-  return product(w, TRANSPOSED, weights_of(w, layer, 0), d, PLAIN, state_of(w, layer), d, s->M, s->N, s->D, 1.0 / s->D, NULL,
-                 projection_of(w, layer), m, err);
+static mno_status project_inputs(work *w, int l, mno_error *err) {
+  for (int i = 0; i < output_of(w); i++) TRY(project(w, weights_of(w, l, i), state_of(w, l), projection_of(w, l, i), err));
+  return MNO_OK;
 }
 
-/* h of layer l + 1 = h + alpha/(L M) v rho(p) */
+/* h of layer l + 1 = h + alpha/(L M) v s(p) */
 static mno_status layer_forward(work *w, int l, mno_error *err) {
-  const mno_shape *s = &w->args.shape;
-  const int d = w->args.at.ld_d, m = w->args.at.ld_m;
-  const double step = w->problem->alpha / ((double)s->L * s->M);
-  TRY(project(w, l, err));
+  TRY(project_inputs(w, l, err));
   TRY(map(w, MNO_MAP_ACTIVATE, l, 0, err));
-  return product(w, PLAIN, weights_of(w, l, 1), d, PLAIN, w->args.batch + w->args.at.t, m, s->D, s->N, s->M, step,
-                 state_of(w, l), state_of(w, l + 1), d, err);
+  return product(w, MNO_PRODUCT_COMBINE,
+                 (operands){.A = weights_of(w, l, output_of(w)),
+                            .B = t_of(w),
+                            .scale = step_of(w),
+                            .add = state_of(w, l),
+                            .to = state_of(w, l + 1)},
+                 err);
 }
 
-/* The updates are the products themselves, onto the weights: v's before b moves on, u's after b has used the old u. last: no
- * layer comes after this one, so b need not move. */
+/* The normalised gradient of a tensor: onto its weights, if updates are products, or where MNO_MAP_UPDATE finds it. */
+static mno_status gradient(work *w, int l, int tensor, const char *field, const char *of_units, mno_error *err) {
+  operands of = {.A = field, .B = of_units, .scale = 1, .to = gradient_of(w, tensor)};
+  if (w->args.shape.fused) {
+    of.scale = -mno_problem_rate(w->problem, 0, (size_t)tensor);
+    of.add = of.to = weights_of(w, l, tensor);
+  }
+  return product(w, MNO_PRODUCT_GRADIENT, of, err);
+}
+
+/* The output's gradient before b moves on, those of the inputs after b has used the old weights. last: no layer comes after
+ * this one, so b need not move. */
 static mno_status layer_backward(work *w, int l, bool last, mno_error *err) {
-  const mno_shape *s = &w->args.shape;
-  const int d = w->args.at.ld_d, m = w->args.at.ld_m;
-  const double step = w->problem->alpha / ((double)s->L * s->M);
-  const double rate_u = mno_problem_rate(w->problem, 0, MNO_U), rate_v = mno_problem_rate(w->problem, 0, MNO_V);
-  char *const u = weights_of(w, l, 0), *const v = weights_of(w, l, 1), *const b = w->args.batch + w->args.at.b;
-  char *const t = w->args.batch + w->args.at.t, *const q = w->args.batch + w->args.at.q;
-  if (!s->kept) TRY(project(w, l, err));
-  TRY(product(w, TRANSPOSED, v, d, PLAIN, b, d, s->M, s->N, s->D, 1.0 / s->D, NULL, q, m, err));
+  const int output = output_of(w);
+  if (!w->args.shape.kept) TRY(project_inputs(w, l, err));
+  TRY(project(w, weights_of(w, l, output), b_of(w), g_of(w, 0), err));
   TRY(map(w, MNO_MAP_BACK, l, 0, err));
-  TRY(product(w, PLAIN, b, d, TRANSPOSED, t, m, s->D, s->M, s->N, -rate_v, v, v, d, err));
-  if (!last) TRY(product(w, PLAIN, u, d, PLAIN, q, m, s->D, s->N, s->M, step, b, b, d, err));
-  return product(w, PLAIN, state_of(w, l), d, TRANSPOSED, q, m, s->D, s->M, s->N, -rate_u, u, u, d, err);
+  TRY(gradient(w, l, output, b_of(w), t_of(w), err));
+  for (int i = 0; i < output && !last; i++) {
+    const operands of = {.A = weights_of(w, l, i), .B = g_of(w, i), .scale = step_of(w), .add = b_of(w), .to = b_of(w)};
+    TRY(product(w, MNO_PRODUCT_COMBINE, of, err));
+  }
+  for (int i = 0; i < output; i++) TRY(gradient(w, l, i, state_of(w, l), g_of(w, i), err));
+  return w->args.shape.fused ? MNO_OK : map(w, MNO_MAP_UPDATE, l, 0, err);
 }
 
 static mno_status forward(work *w, mno_error *err) {
@@ -133,41 +178,13 @@ static mno_status forward(work *w, mno_error *err) {
 static mno_status backward(work *w, mno_error *err) {
   TRY(map(w, MNO_MAP_ADJOINT, 0, 0, err));
   for (int l = w->args.shape.L - 1; l >= 0; l--) TRY(layer_backward(w, l, l == 0, err));
-  return MNO_OK;
+  return w->args.shape.fused ? MNO_OK : map(w, MNO_MAP_STEP, 0, 0, err);
 }
 
-typedef struct list {
-  mno_product *product;
-  size_t count;
-} list;
-static mno_status list_product(mno_gemm *gemm, const mno_product *product, mno_error *err) {
-  list *l = (list *)gemm;
-  mno_product *to = &l->product[l->count++];
-  *to = *product;
-  to->A = to->B = to->add = NULL;
-  to->to = NULL;
-  return MNO_OK;
-}
-static mno_status list_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *args, mno_error *err) { return MNO_OK; }
-
-size_t mno_conduct_products(const mno_shape *shape, mno_product *product) {
-  static const mno_gemm_api api = {.product = list_product, .map = list_map};
-  static char nowhere;
-  const mno_problem problem = {.alpha = 1};
-  const mno_conduct c = {.api = &api};
-  list l = {product, 0};
-  work w = {.c = &c, .gemm = (mno_gemm *)&l, .problem = &problem};
-  w.args.shape = *shape;
-  w.args.at = mno_gemm_place(shape);
-  w.args.batch = &nowhere;
-  layer_forward(&w, 0, NULL);
-  layer_backward(&w, 0, false, NULL);
-  return l.count;
-}
-
-/* Every kind of call once, at once, on whatever lies in the memory: algorithms are chosen and their code is loaded, which
- * must not happen while a graph is recorded. */
+/* Every kind of call once, at once, on whatever lies in the memory (but for the number of the step): algorithms are chosen
+ * and their code is loaded, which must not happen while a graph is recorded. */
 static mno_status warm_up(work *w, mno_error *err) {
+  TRY(map(w, MNO_MAP_START, 0, 0, err));
   TRY(layer_forward(w, 0, err));
   TRY(layer_backward(w, 0, false, err));
   return w->c->api->wait(w->gemm, err);
@@ -225,6 +242,7 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
   a->shape.L = item->L;
   a->shape.group = count;
   a->at = mno_gemm_place(&a->shape);
+  mno_conduct_products(&a->shape, w->product);
   a->problem = c->problem_at;
   a->item = c->item_at + batch->first;
   a->batch = c->slot;

@@ -39,9 +39,16 @@ typedef struct mno_conduct {
  * anew. Returns how many; batch has room for count of them. */
 size_t mno_batches_make(const mno_item *item, size_t count, size_t group, mno_batch *batch);
 
-/* The products of a layer of this shape, without their pointers: MNO_PRODUCTS_OF_LAYER of them. */
-enum { MNO_PRODUCTS_OF_LAYER = 7 };
-size_t mno_conduct_products(const mno_shape *shape, mno_product *product);
+/* The products of a layer: weights on a field, units into a field, units and field into a gradient. */
+typedef enum mno_product_kind {
+  MNO_PRODUCT_PROJECT,
+  MNO_PRODUCT_COMBINE,
+  MNO_PRODUCT_GRADIENT,
+  MNO_PRODUCTS
+} mno_product_kind;
+
+/* They for this shape, without scale and pointers. */
+void mno_conduct_products(const mno_shape *shape, mno_product product[MNO_PRODUCTS]);
 
 /* Trains batches until none is left or stop is set. Parcels are handed over as the kernels of the device do. */
 mno_status mno_conduct_run(const mno_conduct *conduct, mno_error *err);

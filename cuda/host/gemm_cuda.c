@@ -316,7 +316,7 @@ static mno_status gemm_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *arg
   size_t size = mno_map_size(map, args), blocks = (size + 255) / 256;
   if (blocks > 65536) blocks = 65536;
   void *parameters[] = {(void *)args, &which, &size};
-  MNO_CUDA_CHECK(cudaLaunchKernel(mno_maps_kernel(args->shape.bytes),
+  MNO_CUDA_CHECK(cudaLaunchKernel(mno_maps_kernel(&args->shape),
                                   (dim3){(unsigned)blocks, (unsigned)args->shape.group, 1}, (dim3){256, 1, 1}, parameters, 0,
                                   gemm->stream));
   return MNO_OK;

@@ -11,7 +11,7 @@
 typedef struct entry {
   size_t row;
   uint64_t D, M, N, d_out, L;
-  int trainer, kernel, lanes, portions;
+  int trainer, kernel, lanes, portions, scheduled;
   uint32_t problem;
   int device;
   double seconds;
@@ -29,6 +29,7 @@ static int same_group(const entry *x, const entry *y) {
   if (!c) c = order((uint64_t)x->kernel, (uint64_t)y->kernel);
   if (!c) c = order((uint64_t)x->lanes, (uint64_t)y->lanes);
   if (!c) c = order((uint64_t)x->portions, (uint64_t)y->portions);
+  if (!c) c = order((uint64_t)x->scheduled, (uint64_t)y->scheduled);
   return c;
 }
 static int longest_first(const entry *x, const entry *y) {
@@ -58,8 +59,8 @@ size_t mno_parcel_size(const mno_plan *plan, size_t row) {
   const mno_instance *i = &plan->instance[row];
   const mno_problem *p = &plan->problem[i->problem];
   size_t weights = (size_t)i->L * (size_t)i->M * p->D, kinds = 0;
-  if (plan->weights & MNO_WEIGHTS_INITIAL) kinds += p->block->tensors;
-  if (plan->weights & MNO_WEIGHTS_FINAL) kinds += p->block->tensors;
+  if (plan->recording.weights & MNO_WEIGHTS_INITIAL) kinds += p->block->tensors;
+  if (plan->recording.weights & MNO_WEIGHTS_FINAL) kinds += p->block->tensors;
   return mno_round_up(
       sizeof(mno_parcel) + (plan->step_count * (1 + p->N * (p->d_out + p->D)) + kinds * weights) * sizeof(double), 256);
 }
@@ -78,9 +79,8 @@ static mno_status describe(const mno_plan *plan, size_t row, const mno_abilities
   mno_shape shape;
   if (i->draw.width > UINT32_MAX / 2 || i->draw.offset > UINT32_MAX / 2)
     return mno_fail(err, MNO_ERR_BACKEND, "the CUDA kernels do not draw units of layers wider than 2^31; use --backend cpu");
-  const bool products = can->products && !p->schedule; /* kernel G has the rates of the first step in its graphs */
   mno_status status = mno_dimensions_of(plan, row, &dims, err);
-  if (status == MNO_OK) status = mno_shape_choose(&dims, plan->precision, products, &shape, err);
+  if (status == MNO_OK) status = mno_shape_choose(&dims, plan->precision, can->products, &shape, err);
   int served = 1;
   if (status == MNO_OK && shape.kernel == MNO_KERNEL_GEMM && mno_candidate_forced < 0 && can->serves)
     status = can->serves(can->context, &shape, &served, err);
@@ -96,6 +96,7 @@ static mno_status describe(const mno_plan *plan, size_t row, const mno_abilities
                .kernel = shape.kernel,
                .lanes = shape.lanes,
                .portions = shape.portions,
+               .scheduled = p->schedule != NULL,
                .problem = i->problem};
   e->seconds = mno_shape_seconds(&shape) * (double)(p->K + 1);
   return MNO_OK;
@@ -153,6 +154,7 @@ mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t coun
     const mno_dimensions dims = {e[i].D, e[i].M, e[i].N, longest, e[i].d_out, e[i].trainer};
     const mno_candidate candidate = {(mno_kernel_kind)e[i].kernel, e[i].lanes, e[i].portions};
     status = mno_shape_make(&dims, plan->precision, &candidate, &g.shape, err);
+    if (e[i].scheduled) g.shape.fused = 0; /* products have one rate for all steps */
     measure(&g);
     groups->group[groups->count++] = g;
   }

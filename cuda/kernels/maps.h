@@ -3,13 +3,15 @@
 #define MNO_CUDA_MAPS_H
 
 #include "common/gemm.h"
+#include "device/formulas.h"
 #include "device/philox.h"
 #include "device/readout.h"
-#include "meanode/random.h"
 
 namespace mno {
 
-template <class T> class Maps {
+template <class T, class Block, class Optimizer> class Maps {
+  static constexpr int INPUTS = Block::INPUTS, TENSORS = Block::TENSORS, STATES = Optimizer::STATES;
+
 public:
   MNO_DEVICE Maps(const mno_gemm_args &args, uint32_t instance)
       : a(args), s(args.shape), item(args.item[instance]), problem(args.problem[item.problem]),
@@ -22,6 +24,8 @@ public:
     case MNO_MAP_START: return start((uint32_t)e);
     case MNO_MAP_ACTIVATE: return activate_((uint32_t)e);
     case MNO_MAP_BACK: return back((uint32_t)e);
+    case MNO_MAP_UPDATE: return update(e);
+    case MNO_MAP_STEP: ++*step(); return;
     case MNO_MAP_OUTPUT: return output((uint32_t)e);
     case MNO_MAP_SAMPLE: return sample((int)e);
     case MNO_MAP_LOSS: return loss();
@@ -42,38 +46,43 @@ private:
 
   MNO_DEVICE T *numbers(size_t offset) const { return (T *)(at + offset); }
   MNO_DEVICE T *state(int layer) const { return numbers(a.at.states) + (size_t)layer * s.N * a.at.ld_d; }
-  MNO_DEVICE T *projection() const { return numbers(a.at.p) + (s.kept ? (size_t)a.layer : 0) * (size_t)s.N * a.at.ld_m; }
+  MNO_DEVICE T *projection(int input) const {
+    return numbers(a.at.p) + ((s.kept ? (size_t)a.layer : 0) * INPUTS + input) * (size_t)s.N * a.at.ld_m;
+  }
+  MNO_DEVICE int64_t *step() const { return (int64_t *)(at + a.at.step); }
   MNO_DEVICE double *f() const { return (double *)(at + a.at.f); }
   MNO_DEVICE double *gradient() const { return f() + (size_t)s.N * s.d_out; }
   MNO_DEVICE double *shares() const { return gradient() + (size_t)s.N * s.d_out; }
-  /* u or v of a unit; units count over all layers. */
-  MNO_DEVICE T *row(uint64_t unit, int is_v) const {
+  /* A tensor of a unit; units count over all layers. */
+  MNO_DEVICE T *row(uint64_t unit, int tensor) const {
     const uint64_t layer = unit / (uint32_t)s.M, m = unit - layer * (uint32_t)s.M;
-    return numbers(a.at.weights) + ((2 * layer + (uint32_t)is_v) * (uint32_t)s.M + m) * (uint32_t)a.at.ld_d;
+    return numbers(a.at.weights) + ((s.rows * layer + (uint32_t)tensor) * (uint32_t)s.M + m) * (uint32_t)a.at.ld_d;
   }
+  MNO_DEVICE size_t row_size() const { return (size_t)s.M * (uint32_t)a.at.ld_d; }
   MNO_DEVICE double *recorded_weights() const { return parcel_part(s, parcel, problem.steps, WEIGHTS, 0); }
 
-  /* Four coordinates of u or v of one unit. */
+  /* Four coordinates of a tensor of one unit, and their states. */
   MNO_DEVICE void draw(uint64_t e) const {
     const uint32_t fours = (uint32_t)(s.D + 3) / 4;
-    const uint64_t rows = e / fours, unit = rows / 2, layer = unit / item.width;
+    const uint64_t rows = e / fours, unit = rows / TENSORS, layer = unit / item.width;
     const uint32_t block = (uint32_t)(e - rows * fours);
-    const int is_v = (int)(rows & 1);
-    const double scale = is_v ? problem.scale[MNO_V] * item.sign : problem.scale[MNO_U];
-    T *const to = row(unit, is_v);
-    double *const record = recorded_weights() + (is_v ? (size_t)s.L * s.M * s.D : 0) + unit * (uint32_t)s.D;
+    const int t = (int)(rows - unit * TENSORS);
+    const double scale = problem.flips >> t & 1 ? problem.scale[t] * item.sign : problem.scale[t];
     double z[4];
-    normals(item.seed, is_v ? MNO_TENSOR_V : MNO_TENSOR_U, (uint32_t)layer,
-            (uint32_t)(unit - layer * item.width) + item.offset, block, z);
+    normals(item.seed, problem.draw[t], (uint32_t)layer, (uint32_t)(unit - layer * item.width) + item.offset, block, z);
+    T *const to = row(unit, t), *const states = row(unit, TENSORS + t * STATES);
+    double *const record = recorded_weights() + t * (size_t)s.L * s.M * s.D + unit * (uint32_t)s.D;
     for (int i = 0; i < 4; i++) {
       const int d = (int)(4 * block) + i;
       if (d >= s.D) break;
       to[d] = (T)(scale * z[i]);
+      MNO_UNROLL for (int k = 0; k < STATES; k++) states[k * row_size() + d] = 0;
       if (a.weights & 1) record[d] = to[d];
     }
   }
 
   MNO_DEVICE void start(uint32_t e) const {
+    if (e == 0) *step() = 0;
     const uint32_t n = e / (uint32_t)s.D, d = e - n * (uint32_t)s.D, chunk = n / MNO_CHUNK;
     const uint32_t pitch = sizeof(T) == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
     state(0)[(size_t)n * a.at.ld_d + d] =
@@ -81,13 +90,34 @@ private:
   }
 
   MNO_DEVICE void activate_(uint32_t e) const {
-    T slope;
-    numbers(a.at.t)[e] = activate(problem.activation, projection()[e], &slope);
+    T p[INPUTS], slope[INPUTS];
+    MNO_UNROLL for (int i = 0; i < INPUTS; i++) p[i] = projection(i)[e];
+    Block::unit((mno_activation)problem.activation, p, &numbers(a.at.t)[e], slope);
   }
   MNO_DEVICE void back(uint32_t e) const {
-    T slope;
-    numbers(a.at.t)[e] = activate(problem.activation, projection()[e], &slope);
-    numbers(a.at.q)[e] *= slope;
+    T p[INPUTS], t, slope[INPUTS];
+    MNO_UNROLL for (int i = 0; i < INPUTS; i++) p[i] = projection(i)[e];
+    Block::unit((mno_activation)problem.activation, p, &t, slope);
+    numbers(a.at.t)[e] = t;
+    T *const g = numbers(a.at.g) + e;
+    const T q = *g;
+    MNO_UNROLL for (int i = 0; i < INPUTS; i++) g[i * (size_t)s.N * a.at.ld_m] = slope[i] * q;
+  }
+
+  /* A coordinate of all tensors of a unit. */
+  MNO_DEVICE void update(uint64_t e) const {
+    const uint64_t m = e / (uint32_t)s.D, at_e = m * (uint32_t)a.at.ld_d + (e - m * (uint32_t)s.D);
+    T *const weights = numbers(a.at.weights) + (size_t)a.layer * s.rows * row_size() + at_e;
+    const T *const gradients = numbers(a.at.gradients) + at_e;
+    Motion<T, Block, Optimizer> motion;
+    motion.read(problem, *step());
+    MNO_UNROLL for (int t = 0; t < TENSORS; t++) {
+      T *const w = weights + t * row_size(), *const states = weights + (TENSORS + t * STATES) * row_size();
+      T kept[STATES + 1];
+      MNO_UNROLL for (int k = 0; k < STATES; k++) kept[k] = states[k * row_size()];
+      *w = motion.moved(t, *w, gradients[t * row_size()], kept);
+      MNO_UNROLL for (int k = 0; k < STATES; k++) states[k * row_size()] = kept[k];
+    }
   }
 
   MNO_DEVICE void output(uint32_t e) const {
@@ -124,11 +154,10 @@ private:
     parcel_part(s, parcel, problem.steps, EMBEDDING, (uint32_t)a.step)[e] = state(s.L)[(size_t)n * a.at.ld_d + d];
   }
   MNO_DEVICE void weights(uint64_t e) const {
-    const size_t half = (size_t)s.L * s.M * s.D;
+    const size_t tensor = (size_t)s.L * s.M * s.D;
     const uint64_t unit = e / (uint32_t)s.D, d = e - unit * (uint32_t)s.D;
-    double *const to = recorded_weights() + (a.weights & 1 ? 2 * half : 0);
-    to[e] = row(unit, 0)[d];
-    to[half + e] = row(unit, 1)[d];
+    double *const to = recorded_weights() + (a.weights & 1 ? TENSORS * tensor : 0);
+    MNO_UNROLL for (int t = 0; t < TENSORS; t++) to[t * tensor + e] = row(unit, t)[d];
   }
 };
 

@@ -75,7 +75,7 @@ static bool same_shape(const mno_instance *a, const mno_instance *b) {
 static cost add_up(const mno_plan *plan, const mno_backend *backend) {
   cost c = {0};
   double seconds = 0, bytes = 0, flops = 0;
-  int copies = plan->weights == MNO_WEIGHTS_BOTH ? 2 : plan->weights != MNO_WEIGHTS_NONE;
+  int copies = plan->recording.weights == MNO_WEIGHTS_BOTH ? 2 : plan->recording.weights != MNO_WEIGHTS_NONE;
   const mno_instance *before = NULL;
   for (size_t row = 0; row < plan->instance_count; row++) {
     const mno_instance *i = &plan->instance[row];
@@ -86,7 +86,7 @@ static cost add_up(const mno_plan *plan, const mno_backend *backend) {
           (double)mno_record_stored_bytes(plan, row) + FILE_ROW + (copies ? FILE_WEIGHTS + FILE_WEIGHTS_EACH * copies : 0);
       flops = mno_instance_flops(p, i);
       seconds = backend->seconds(plan, row);
-      if (plan->coupling || plan->path || plan->features) seconds += flops / plain_rate;
+      if (mno_recording_diagnoses(&plan->recording)) seconds += flops / plain_rate;
       if (working + record > c.working + c.record || row == 0) {
         c.working = working;
         c.record = record;
@@ -133,9 +133,10 @@ static void print_what(const mno_plan *plan) {
     printf(" of every problem, tolerance %g\n", sweep->limit.tolerance);
   else
     printf("none\n");
-  printf("records      %zu of %zu steps; loss%s%s%s%s%s%s\n", plan->step_count, p->K + 1, plan->output ? ", output" : "",
-         plan->embedding ? ", embedding" : "", plan->weights ? ", weights" : "", plan->coupling ? ", coupling" : "",
-         plan->path ? ", path" : "", plan->features ? ", features" : "");
+  const mno_recording *what = &plan->recording;
+  printf("records      %zu of %zu steps; loss%s%s%s%s%s%s\n", plan->step_count, p->K + 1, what->output ? ", output" : "",
+         what->embedding ? ", embedding" : "", what->weights ? ", weights" : "", what->coupling ? ", coupling" : "",
+         what->path ? ", path" : "", what->features ? ", features" : "");
 }
 
 void mno_print_note(const mno_plan *plan) {

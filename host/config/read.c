@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_SIZE = 80, ACCEPTS_SIZE = 400, GRID_LONGEST = 10000 };
+enum { NAME_SIZE = 80, ACCEPTS_SIZE = 400 };
 
 /* The key in messages: "sweep.L". */
 static const char *full_name(const mno_field *field, char buffer[NAME_SIZE]) {
@@ -208,7 +208,8 @@ static mno_status read_grid(const mno_reader *r, const mno_field *field, const m
                              names[i]);
   mno_field end = *field;
   end.section = name;
-  const mno_field points = {.section = name, .key = names[COUNT], .type = MNO_FIELD_INTEGER, .from = 1, .to = GRID_LONGEST};
+  const mno_field points = {
+      .section = name, .key = names[COUNT], .type = MNO_FIELD_INTEGER, .from = 1, .to = MNO_GRID_LONGEST};
   const mno_field spacing = {.section = name, .key = names[SPACING], .type = MNO_FIELD_CHOICE, .choices = &spacings};
   entry from = {0}, to = {0}, number = {0};
   int logarithmic = 1;

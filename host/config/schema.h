@@ -5,6 +5,8 @@
 #include "config/choices.h"
 #include "config/tree.h"
 
+#include <stdio.h>
+
 typedef enum mno_field_type {
   MNO_FIELD_INTEGER,   /* int64_t */
   MNO_FIELD_REAL,      /* double */
@@ -45,7 +47,7 @@ typedef struct mno_field {
 } mno_field;
 
 #define MNO_NOT_KEPT ((size_t)-1)
-enum { MNO_FIELDS_MOST = 128, MNO_NAMES_MOST = 32 };
+enum { MNO_FIELDS_MOST = 128, MNO_NAMES_MOST = 32, MNO_GRID_LONGEST = 10000 };
 
 typedef struct mno_schema {
   size_t count;
@@ -60,6 +62,9 @@ typedef struct mno_schema {
 /* The table, with the rows of all blocks and optimisers. Errors: MNO_ERR_MEMORY; MNO_ERR_INTERNAL if there are more of them
  * than it has room for. free() frees it. */
 mno_status mno_schema_new(mno_schema **schema, mno_error *err);
+
+/* What put writes of the table, as a text that the caller frees. Errors: MNO_ERR_MEMORY, those of mno_schema_new. */
+mno_status mno_schema_text(void put(FILE *out, const mno_schema *schema), char **text, mno_error *err);
 
 /* Where the tensor or hyper-parameter of an owned row is among those of what the sweep has chosen; -1: it has none such. */
 int mno_field_place(const mno_field *field, const mno_sweep *sweep);

@@ -64,13 +64,13 @@ const mno_record_field *mno_record_fields(size_t *count) {
 bool mno_plan_wants(const mno_plan *plan, mno_when when) {
   switch (when) {
   case MNO_WHEN_ALWAYS: return true;
-  case MNO_WHEN_OUTPUT: return plan->output;
-  case MNO_WHEN_EMBEDDING: return plan->embedding;
-  case MNO_WHEN_WEIGHTS_INITIAL: return plan->weights & MNO_WEIGHTS_INITIAL;
-  case MNO_WHEN_WEIGHTS_FINAL: return plan->weights & MNO_WEIGHTS_FINAL;
-  case MNO_WHEN_COUPLING: return plan->coupling;
-  case MNO_WHEN_PATH: return plan->path;
-  case MNO_WHEN_FEATURES: return plan->features;
+  case MNO_WHEN_OUTPUT: return plan->recording.output;
+  case MNO_WHEN_EMBEDDING: return plan->recording.embedding;
+  case MNO_WHEN_WEIGHTS_INITIAL: return plan->recording.weights & MNO_WEIGHTS_INITIAL;
+  case MNO_WHEN_WEIGHTS_FINAL: return plan->recording.weights & MNO_WEIGHTS_FINAL;
+  case MNO_WHEN_COUPLING: return plan->recording.coupling;
+  case MNO_WHEN_PATH: return plan->recording.path;
+  case MNO_WHEN_FEATURES: return plan->recording.features;
   }
   return false;
 }

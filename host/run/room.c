@@ -29,8 +29,8 @@ double mno_run_limit_bytes(const mno_plan *plan, const mno_problem *p) {
  * diagnostics; one is on its way into the file. */
 static double limits(const mno_plan *plan) {
   double bytes = 0, largest = 0;
-  int copies = plan->coupling || plan->path || plan->features ? 2 : 1;
   if (!plan->sweep || plan->sweep->limit.count == 0) return 0;
+  int copies = mno_recording_diagnoses(&plan->recording) && plan->sweep->limit.kind[0] != MNO_LIMIT_MEAN_ODE ? 2 : 1;
   for (size_t p = 0; p < plan->problem_count; p++) {
     double one = mno_run_limit_bytes(plan, &plan->problem[p]);
     bytes += copies * one;

@@ -161,6 +161,7 @@ mno_status mno_journal_put_limit(mno_journal *journal, uint64_t problem_id, cons
   mno_status status = mno_journal_begin(journal, MNO_ENTRY_LIMIT, err);
   if (status == MNO_OK) status = mno_journal_put(journal, &start, sizeof start, err);
   if (status == MNO_OK) status = mno_journal_put(journal, block, count * sizeof *block, err);
+  if (status == MNO_OK) status = mno_journal_put(journal, &limit->missing, sizeof limit->missing, err);
   if (status == MNO_OK) *offset = mno_journal_end(journal);
   return status;
 }
@@ -198,6 +199,8 @@ mno_status mno_journal_limit_decode(const mno_entry *entry, uint64_t *problem_id
   mno_limit_block(&like, &count);
   const double *block = take(&from, count * sizeof *block);
   if (!block) return MNO_OK;
+  const int64_t *missing = take(&from, sizeof *missing); /* entries of meanode 0.1 end here */
+  if (missing) like.missing = *missing;
   mno_limit *made;
   mno_status status = mno_limit_like(&like, &made, err);
   if (status != MNO_OK) return status;

@@ -286,8 +286,9 @@ static bool make_problem(mno_layout *layout, size_t p) {
   hid_t run = mno_h5_dimension(group, "run", runs), steps = make_steps(group, plan);
   hid_t sample = mno_h5_dimension(group, "sample", problem->N), input = mno_h5_dimension(group, "input", problem->d_in);
   hid_t target = mno_h5_dimension(group, "target", problem->d_out), embed = mno_h5_dimension(group, "embed", problem->D);
-  hid_t depths = plan->path ? make_depths(group) : H5I_INVALID_HID;
-  bool ok = run >= 0 && steps >= 0 && sample >= 0 && input >= 0 && target >= 0 && embed >= 0 && (!plan->path || depths >= 0);
+  hid_t depths = plan->recording.path ? make_depths(group) : H5I_INVALID_HID;
+  bool ok = run >= 0 && steps >= 0 && sample >= 0 && input >= 0 && target >= 0 && embed >= 0 &&
+            (!plan->recording.path || depths >= 0);
   ok = ok && describe_problem(group, problem);
   for (size_t i = 0; ok && i < MNO_PROBLEM_ARRAYS; i++) {
     const mno_problem_array array = mno_problem_array_of(problem, i);
@@ -619,7 +620,8 @@ static bool write_limit(hid_t problem, hid_t group, const mno_limit *limit) {
        mno_h5_number(group, "tolerance", H5T_NATIVE_DOUBLE, &limit->tolerance, 0) &&
        mno_h5_number(group, "degrees", H5T_NATIVE_INT64, &limit->degrees, 0) &&
        mno_h5_number(group, "diverged", H5T_NATIVE_INT64, &limit->diverged, 0) &&
-       mno_h5_number(group, "seconds", H5T_NATIVE_DOUBLE, &limit->seconds, 0);
+       mno_h5_number(group, "seconds", H5T_NATIVE_DOUBLE, &limit->seconds, 0) &&
+       (!limit->missing || mno_h5_number(group, "missing", H5T_NATIVE_INT64, &limit->missing, 0));
   for (size_t i = 0; ok && i < fields; i++) ok = make_limit_field(group, limit, &field[i], scale);
   for (size_t d = 0; d < MNO_DIMENSIONS; d++)
     if (scale[d] >= 0) H5Dclose(scale[d]);

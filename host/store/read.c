@@ -160,9 +160,11 @@ static mno_status read_limit(mno_result *result, hid_t group, const char *where,
   free(text);
   limit->tolerance = mno_h5_read_number(group, "tolerance", NAN);
   limit->certified = (int)mno_h5_read_number(group, "certified", 0);
-  double degrees = mno_h5_read_number(group, "degrees", 0), diverged = mno_h5_read_number(group, "diverged", -1);
+  double degrees = mno_h5_read_number(group, "degrees", 0), diverged = mno_h5_read_number(group, "diverged", -1),
+         missing = mno_h5_read_number(group, "missing", 0);
   limit->degrees = degrees > 0 && degrees < INT_MAX ? (int64_t)degrees : 0;
   limit->diverged = diverged >= 0 && diverged <= (double)limit->K ? (int64_t)diverged : -1;
+  limit->missing = missing > 0 && missing < INT_MAX ? (int64_t)missing : 0;
   limit->seconds = mno_h5_read_number(group, "seconds", NAN);
   return status;
 }

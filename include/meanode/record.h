@@ -23,7 +23,7 @@ typedef struct mno_record {
   mno_outcome outcome;
   double seconds;                         /* wall time attributed to this instance (share of its batch) */
   double *loss;                           /* [S] */
-  double *error_output, *error_embedding; /* [S] distance to the first limit; filled by the store */
+  double *error_output, *error_embedding; /* [S] distance to the first limit; filled by the run */
   double *output;                         /* [S][N][d_out] */
   double *embedding;                      /* [S][N][D], h^L; always present while a run goes on (errors need it) */
   double *u0, *v0;                        /* [L][M][D] initial weights */

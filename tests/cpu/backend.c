@@ -1,7 +1,7 @@
 /* The CPU backend as a whole: bits that depend on nothing but the instance, draws, divergence, stopping. */
 #include "test.h"
 
-#include "cpu/problem.h"
+#include "problem.h"
 
 #include <string.h>
 
@@ -33,9 +33,7 @@ static mno_plan plan_make(mno_problem *problem, size_t problems, mno_instance *i
                     .instance = instance,
                     .step_count = STEPS,
                     .step = steps,
-                    .output = true,
-                    .embedding = true,
-                    .weights = MNO_WEIGHTS_BOTH};
+                    .recording = {.output = true, .embedding = true, .weights = MNO_WEIGHTS_BOTH}};
 }
 
 static sink run_rows(const mno_plan *plan, const size_t *rows, size_t count, int threads) {

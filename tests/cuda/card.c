@@ -5,7 +5,7 @@
  * that one, for what is left when another ended the program. */
 #include "test.h"
 
-#include "../cpu/problem.h"
+#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
 #include "host/engine.h"
@@ -157,8 +157,7 @@ static void sample_make(sample *s, const network *n, mno_precision precision, in
                        .instance = s->instance,
                        .step_count = 3,
                        .step = s->step,
-                       .output = true,
-                       .weights = MNO_WEIGHTS_BOTH};
+                       .recording = {.output = true, .weights = MNO_WEIGHTS_BOTH}};
   for (int p = 0; p < 2 * activations; p++) {
     const mno_activation activation = activations == 1 ? MNO_TANH : (mno_activation)(p / 2);
     s->problem[s->plan.problem_count++] =
@@ -457,7 +456,7 @@ static void cloud_case(const mno_engine engine[2], const cloud *c, mno_precision
   mno_reduction reduction;
   assert_ok(mno_reduction_new(&p, c->full, &reduction, &err));
   const size_t r = reduction.r, n = c->m * p.N * r, z = c->particles * 2 * r, count = n * (3 + r) + z;
-  double *h = problem_normals(2 * n, MNO_TENSOR_X, 1), *out[2] = {calloc(count, sizeof *h), calloc(count, sizeof *h)};
+  double *h = problem_normals(77, PROBLEM_FLAT, MNO_TENSOR_X, 1, 2 * n, 1), *out[2] = {calloc(count, sizeof *h), calloc(count, sizeof *h)};
   snprintf(now, sizeof now, "F, D %zu, N %zu, %zu coordinates, %zu nodes of %zu particles, %s, %s", c->D, c->N, r, c->m,
            c->particles, mno_precision_name(precision), mno_activation_name(activation));
   case_begins();

@@ -81,8 +81,7 @@ static void gradients_match_differences(void **state) {
                          .instance = &instance,
                          .step_count = 2,
                          .step = step,
-                         .output = true,
-                         .weights = MNO_WEIGHTS_BOTH};
+                         .recording = {.output = true, .weights = MNO_WEIGHTS_BOTH}};
   catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};
   const mno_job job = {.plan = &plan, .rows = rows, .count = 1, .emit = emit, .context = &c};
   mno_error err = {0};
@@ -257,7 +256,7 @@ static void without_a_library(void **state) {
                          .instance = &instance,
                          .step_count = 1,
                          .step = step,
-                         .output = true};
+                         .recording = {.output = true}};
   double loss[3];
   for (int k = 0; k < 3; k++) {
     catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};

@@ -5,7 +5,7 @@
  *   test_cuda_golden GOLDEN.csv --write   writes the file again: only where bits are meant to change */
 #include "test.h"
 
-#include "../cpu/problem.h"
+#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
 #include "host/shape.h"
@@ -97,8 +97,7 @@ static uint64_t hash_of(const configuration *c, mno_precision precision, mno_ran
                          .instance = instance,
                          .step_count = 3,
                          .step = step,
-                         .output = true,
-                         .weights = MNO_WEIGHTS_FINAL};
+                         .recording = {.output = true, .weights = MNO_WEIGHTS_FINAL}};
   mno_record *kept[SEEDS] = {0};
   const mno_job job = {.plan = &plan, .rows = rows, .count = SEEDS, .emit = emit, .context = kept};
   mno_twin_state = (mno_twin){.devices = 1, .memory = (size_t)1 << 30, .resident = 2};

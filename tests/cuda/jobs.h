@@ -2,7 +2,7 @@
 #ifndef MNO_TEST_CUDA_JOBS_H
 #define MNO_TEST_CUDA_JOBS_H
 
-#include "../cpu/problem.h"
+#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
 
@@ -34,8 +34,7 @@ static inline void sweep_make(sweep *s, mno_precision precision, mno_weights wei
                        .instance = s->instance,
                        .step_count = 3,
                        .step = s->step,
-                       .output = true,
-                       .weights = weights};
+                       .recording = {.output = true, .weights = weights}};
   for (uint32_t p = 0; p < 2; p++)
     for (size_t l = 0; l < 4; l++)
       for (size_t m = 0; m < 3; m++)

@@ -37,17 +37,23 @@ inline void run_on_host(HostTeam &team, const mno_train_args &args) {
   args.shape.bytes == 4 ? run_on_host_as<float>(team, args) : run_on_host_as<double>(team, args);
 }
 
-template <class T, bool IN_MEMORY> void run_field_as(const mno_field_args &args, uint32_t permutation) {
+template <class Block, class Optimizer, class T, bool IN_MEMORY>
+void run_field_as(const mno_field_args &args, uint32_t permutation) {
   for (uint32_t i = args.teams; i-- > 0;) {
     HostBlock<IN_MEMORY> team(i, MNO_FIELD_LANES, mno_field_shared_bytes(&args.shape, IN_MEMORY), permutation + i);
-    Field<T, HostBlock<IN_MEMORY>>(team, args).run();
+    Field<T, HostBlock<IN_MEMORY>, Block, Optimizer>(team, args).run();
   }
 }
 inline void run_field_on_host(const mno_field_args &args, uint32_t permutation) {
-  if (args.shape.bytes == 4)
-    args.work_in_memory ? run_field_as<float, true>(args, permutation) : run_field_as<float, false>(args, permutation);
-  else
-    args.work_in_memory ? run_field_as<double, true>(args, permutation) : run_field_as<double, false>(args, permutation);
+  static void (*const fields[][2][2])(const mno_field_args &, uint32_t) = {
+#define MNO_RUN(name, other)                                                                                                \
+  {{run_field_as<block::name, optimizer::other, float, false>, run_field_as<block::name, optimizer::other, float, true>},   \
+   {run_field_as<block::name, optimizer::other, double, false>,                                                             \
+    run_field_as<block::name, optimizer::other, double, true>}},
+      MNO_TRAINER_LIST(MNO_RUN)
+#undef MNO_RUN
+  };
+  fields[args.shape.trainer][args.shape.bytes == 8][args.work_in_memory != 0](args, permutation);
 }
 inline void run_total_on_host(const mno_field_args &args) {
   const uint32_t results = args.count * args.shape.outputs;
@@ -57,7 +63,7 @@ inline void run_total_on_host(const mno_field_args &args) {
   }
 }
 
-template <class T> void run_map_as(mno_map map, const mno_gemm_args &args) {
+template <class Block, class Optimizer, class T> void run_map_as(mno_map map, const mno_gemm_args &args) {
   const uint64_t size = mno_map_size(map, &args), odd = 2 * (size / 3) + 1; /* a permutation when prime to size */
   uint64_t a = odd, b = size;
   while (b) {
@@ -65,12 +71,18 @@ template <class T> void run_map_as(mno_map map, const mno_gemm_args &args) {
     a = b, b = rest;
   }
   for (int instance = args.shape.group - 1; instance >= 0; instance--) {
-    const Maps<T> body(args, (uint32_t)instance);
+    const Maps<T, Block, Optimizer> body(args, (uint32_t)instance);
     for (uint64_t e = 0; e < size; e++) body.run(map, a == 1 ? (e * odd + 1) % size : size - 1 - e);
   }
 }
 inline void run_map_on_host(mno_map map, const mno_gemm_args &args) {
-  args.shape.bytes == 4 ? run_map_as<float>(map, args) : run_map_as<double>(map, args);
+  static void (*const maps[][2])(mno_map, const mno_gemm_args &) = {
+#define MNO_RUN(name, other)                                                                                                \
+  {run_map_as<block::name, optimizer::other, float>, run_map_as<block::name, optimizer::other, double>},
+      MNO_TRAINER_LIST(MNO_RUN)
+#undef MNO_RUN
+  };
+  maps[args.shape.trainer][args.shape.bytes == 8](map, args);
 }
 
 template <class T> void multiply_as(const mno_product &p) {

@@ -1,5 +1,9 @@
 /* The reference network: its gradients against finite differences of its loss, one step written out, and what it trains. */
-#include "random_problem.h"
+#include "test.h"
+
+#include <string.h>
+
+#include "problem.h"
 
 #include "reference/reference.h"
 

@@ -153,7 +153,7 @@ static inline void sample_check(const char *path, const mno_plan *plan, size_t r
       for (size_t i = 0; i < problem->run_count; i++)
         for (size_t j = 0; j < out; j++)
           assert_close(value[i * out + j], sample_number(result->id[problem->row[i]], output, s * out + j), 0);
-      if (!plan->embedding) continue;
+      if (!plan->recording.embedding) continue;
       assert_ok(mno_result_embedding(result, p, s, value, &err));
       for (size_t i = 0; i < problem->run_count; i++)
         for (size_t j = 0; j < state; j++)
