@@ -1,33 +1,36 @@
 /* Times the training kernels of one core on one shape:
  *   bench_cpu f64|f32 D M L N [K [arrangement [isa [threads [seconds]]]]]
- * Best of several batches, at least three and that long (1); prints GF/s of the K steps (12 N D M L flops each: the difference between a training of K steps
- * and one of none), the same for the whole training with its draws, and milliseconds per step and instance.
- *   bench_cpu peak
- * prints the peak of the fused multiply-adds, and of v tanh, as this processor runs them. */
+ * Best of several batches, at least three and that long (1); prints GF/s of the K steps (12 N D M L flops each: the
+ * difference between a training of K steps and one of none), the same for the whole training with its draws, and
+ * milliseconds per step and instance. bench_cpu peak prints the peak of the fused multiply-adds, and of v tanh, as this
+ * processor runs them. */
 #include "cpu/cpu.h"
 
 #include "core/memory.h"
 #include "peak.h"
+#include "problem.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef struct timing {
   double seconds; /* of one batch */
   size_t instances;
 } timing;
 
-static double *normals(size_t count, uint32_t tensor, double scale) {
-  double *x = malloc(count * sizeof *x);
-  mno_normals(1, tensor, 0, 0, count, x);
-  for (size_t i = 0; i < count; i++) x[i] *= scale;
-  return x;
+/* Of the processor, which does not count what else it does; of the clock for a team. */
+static double now(int threads) {
+  struct timespec t;
+  if (threads > 1 || clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) != 0) return mno_now();
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static timing measure(const mno_cpu_kernels *kernels, mno_cpu_arrangement arrangement, mno_problem *problem, mno_precision precision,
-                      size_t M, size_t L, size_t K, int threads, double seconds_least, void *arena) {
+static timing measure(const mno_cpu_kernels *kernels, mno_cpu_arrangement arrangement, mno_problem *problem,
+                      mno_precision precision, size_t M, size_t L, size_t K, int threads, double seconds_least,
+                      void *arena) {
   problem->K = K;
   mno_instance instance[MNO_CPU_LANES];
   int64_t step[1] = {(int64_t)K};
@@ -39,7 +42,7 @@ static timing measure(const mno_cpu_kernels *kernels, mno_cpu_arrangement arrang
                    .instance = instance,
                    .step_count = 1,
                    .step = step,
-                   .output = true};
+                   .recording = {.output = true}};
   atomic_int halt = 0;
   timing best = {INFINITY, count};
   double total = 0;
@@ -57,9 +60,9 @@ static timing measure(const mno_cpu_kernels *kernels, mno_cpu_arrangement arrang
       batch.instance[i] = &instance[i];
       if (mno_record_new(&plan, i, &batch.record[i], NULL) != MNO_OK) exit(1);
     }
-    double start = mno_now();
+    double start = now(threads);
     if (kernels->train(&batch, arrangement) != MNO_OK) exit(1);
-    double seconds = mno_now() - start;
+    double seconds = now(threads) - start;
     total += seconds;
     if (seconds < best.seconds) best.seconds = seconds;
     for (size_t i = 0; i < count; i++) mno_record_free(batch.record[i]);
@@ -87,28 +90,14 @@ int main(int argc, char **argv) {
   size_t D = (size_t)atol(argv[2]), M = (size_t)atol(argv[3]), L = (size_t)atol(argv[4]), N = (size_t)atol(argv[5]),
          K = argc > 6 ? (size_t)atol(argv[6]) : 15;
   const char *isa = argc > 8 && strcmp(argv[8], "auto") != 0 ? argv[8] : mno_cpu_isa();
-  const mno_block *block = mno_block_named("perceptron");
-  const mno_cpu_kernels *kernels = isa ? mno_cpu_kernels_named(precision, block, isa) : NULL;
+  const mno_cpu_kernels *kernels = isa ? mno_cpu_kernels_named(precision, mno_block_named("perceptron"), isa) : NULL;
   if (!kernels) return 1;
-  mno_cpu_arrangement arrangement = argc > 7 && strcmp(argv[7], "auto") != 0 ? (mno_cpu_arrangement)atoi(argv[7])
-                                                                   : mno_cpu_arrangement_choose(D, M, L, N, precision);
+  mno_cpu_arrangement arrangement = argc > 7 && strcmp(argv[7], "auto") != 0
+                                        ? (mno_cpu_arrangement)atoi(argv[7])
+                                        : mno_cpu_arrangement_choose(D, M, L, N, precision);
   enum { WIDTH = 5 };
-  mno_problem problem = {.N = N,
-                         .d_in = WIDTH,
-                         .d_out = WIDTH,
-                         .D = D,
-                         .K = K,
-                         .alpha = 1,
-                         .block = block,
-                         .optimizer = mno_optimizer_named("gd"),
-                         .sigma = {1, 1},
-                         .eta = {1, 1},
-                         .activation = MNO_TANH,
-                         .loss = MNO_SQUARED};
-  problem.x = normals(N * WIDTH, MNO_TENSOR_X, 1);
-  problem.y = normals(N * WIDTH, MNO_TENSOR_Y, 1);
-  problem.w_embed = normals(D * WIDTH, MNO_TENSOR_W_EMBED, 1 / sqrt(WIDTH));
-  problem.w_unembed = normals(D * WIDTH, MNO_TENSOR_W_UNEMBED, sqrt(WIDTH));
+  mno_problem problem = problem_plain(N, WIDTH, WIDTH, D, K);
+  problem_draw(&problem, 1, PROBLEM_FLAT);
   int threads = argc > 9 ? atoi(argv[9]) : 1;
   double least = argc > 10 ? atof(argv[10]) : 1;
   size_t bytes = kernels->bytes(&problem, L, M, arrangement, 0);
@@ -121,9 +110,10 @@ int main(int argc, char **argv) {
          argv[1], isa,
          arrangement == MNO_SEEDS_ON_LANES   ? "SL"
          : arrangement == MNO_UNITS_ON_LANES ? "ML"
-                                : "NL",
+                                             : "NL",
          D, M, L, N, 3 * pass * k / (full.seconds - none.seconds) / 1e9, pass * (3 * k + 1) / full.seconds / 1e9,
          (full.seconds - none.seconds) / k / (double)full.instances * 1e3, (double)bytes / 0x1p20);
   mno_cpu_pages_free(arena, bytes);
+  problem_free(&problem);
   return 0;
 }

@@ -11,7 +11,7 @@
 #include "host/field_shape.h"
 #include "limit/engine.h"
 #include "limit/ensemble.h"
-#include "meanode/random.h"
+#include "problem.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -21,40 +21,10 @@
 
 enum { N = 10, TARGETS = 5, K = 15, REPEATS = 21 };
 
-static double *normals(mno_tensor tensor, size_t rows, size_t columns, double scale) {
-  double *x = mno_alloc(rows * columns, sizeof *x);
-  for (size_t i = 0; x && i < rows; i++) {
-    mno_normals(1, tensor, 0, (uint32_t)i, columns, x + i * columns);
-    for (size_t c = 0; c < columns; c++) x[i * columns + c] *= scale;
-  }
-  return x;
-}
-
 static mno_problem make(size_t D) {
-  mno_problem p = {.N = N,
-                   .d_in = TARGETS,
-                   .d_out = TARGETS,
-                   .D = D,
-                   .K = K,
-                   .alpha = 1,
-                   .block = mno_block_named("perceptron"),
-                   .optimizer = mno_optimizer_named("gd"),
-                   .sigma = {1, 1}};
-  p.eta[MNO_U] = p.eta[MNO_V] = 1;
-  p.activation = MNO_TANH;
-  p.loss = MNO_SQUARED;
-  p.x = normals(MNO_TENSOR_X, N, TARGETS, 1);
-  p.y = normals(MNO_TENSOR_Y, N, TARGETS, 1);
-  p.w_embed = normals(MNO_TENSOR_W_EMBED, D, TARGETS, 1 / sqrt(TARGETS));
-  p.w_unembed = normals(MNO_TENSOR_W_UNEMBED, D, TARGETS, sqrt(TARGETS));
+  mno_problem p = problem_plain(N, TARGETS, TARGETS, D, K);
+  problem_draw(&p, 1, PROBLEM_ROWS);
   return p;
-}
-
-static void drop(mno_problem *p) {
-  free(p->x);
-  free(p->y);
-  free(p->w_embed);
-  free(p->w_unembed);
 }
 
 static int report(const mno_error *err) {
@@ -115,7 +85,7 @@ static int time_passes(size_t nodes, size_t particles, size_t D, mno_precision p
   mno_ensemble_free(&e);
   mno_reduction_free(&reduction);
   free(h);
-  drop(&p);
+  problem_free(&p);
   return status == MNO_OK ? 0 : report(&err);
 }
 
@@ -163,7 +133,7 @@ static int solve(size_t D, double tolerance, int on_cpu) {
     limit = NULL;
     for (int i = 0; i < PHASES; i++) spent[i] = calls[i] = 0;
     if (mno_limit_solve(&p, &options, &limit, &err) != MNO_OK) {
-      drop(&p);
+      problem_free(&p);
       return report(&err);
     }
     runs++;
@@ -179,7 +149,7 @@ static int solve(size_t D, double tolerance, int on_cpu) {
            (long long)calls[DRAWING], (long long)calls[PASSING]);
   printf("\"parameters\": \"%s\"}\n", limit->parameters);
   mno_limit_free(limit);
-  drop(&p);
+  problem_free(&p);
   return 0;
 }
 

@@ -12,8 +12,8 @@
 
 #include "core/memory.h"
 #include "host/driver.h"
-#include "meanode/random.h"
 #include "host/rounds.h"
+#include "problem.h"
 
 #include <errno.h>
 #include <math.h>
@@ -23,14 +23,6 @@
 #include <sys/stat.h>
 
 enum { D_IN = 5, D_OUT = 5 };
-
-static double *normals(size_t count, uint32_t tensor, double scale) {
-  double *x = mno_alloc(count, sizeof *x);
-  if (!x) return NULL;
-  mno_normals(1, tensor, 0, 0, count, x);
-  for (size_t i = 0; i < count; i++) x[i] *= scale;
-  return x;
-}
 
 /* A plan of `count` instances of one problem; only the last step is recorded unless all are asked for. */
 typedef struct setting {
@@ -42,22 +34,8 @@ typedef struct setting {
 static int setting_make(setting *s, size_t D, int64_t M, int64_t L, size_t N, size_t count, size_t K,
                         mno_precision precision, int all_steps) {
   *s = (setting){0};
-  s->problem = (mno_problem){.N = N,
-                             .d_in = D_IN,
-                             .d_out = D_OUT,
-                             .D = D,
-                             .K = K,
-                             .alpha = 1,
-                             .block = mno_block_named("perceptron"),
-                             .optimizer = mno_optimizer_named("gd"),
-                             .sigma = {1, 1},
-                             .eta = {1, 1},
-                             .activation = MNO_TANH,
-                             .loss = MNO_SQUARED};
-  s->problem.x = normals(N * D_IN, MNO_TENSOR_X, 1);
-  s->problem.y = normals(N * D_OUT, MNO_TENSOR_Y, 1);
-  s->problem.w_embed = normals(D * D_IN, MNO_TENSOR_W_EMBED, 1 / sqrt((double)D_IN));
-  s->problem.w_unembed = normals(D * D_OUT, MNO_TENSOR_W_UNEMBED, sqrt((double)D_OUT));
+  s->problem = problem_plain(N, D_IN, D_OUT, D, K);
+  problem_draw(&s->problem, 1, PROBLEM_FLAT);
   mno_instance *instance = mno_alloc(count, sizeof *instance);
   int64_t *step = mno_alloc(K + 1, sizeof *step);
   s->rows = mno_alloc(count, sizeof *s->rows);
@@ -75,16 +53,12 @@ static int setting_make(setting *s, size_t D, int64_t M, int64_t L, size_t N, si
                        .instance = instance,
                        .step_count = all_steps ? K + 1 : 1,
                        .step = step,
-                       .output = true,
-                       .weights = all_steps ? MNO_WEIGHTS_INITIAL : MNO_WEIGHTS_NONE};
+                       .recording = {.output = true, .weights = all_steps ? MNO_WEIGHTS_INITIAL : MNO_WEIGHTS_NONE}};
   return 0;
 }
 
 static void setting_free(setting *s) {
-  free(s->problem.x);
-  free(s->problem.y);
-  free(s->problem.w_embed);
-  free(s->problem.w_unembed);
+  problem_free(&s->problem);
   free(s->plan.instance);
   free(s->plan.step);
   free(s->rows);
@@ -242,8 +216,8 @@ static int write_case(const char *folder, int on_cpu) {
   double *u = mno_alloc(COUNT * w, sizeof *u), *v = mno_alloc(COUNT * w, sizeof *v), loss[COUNT * (K + 1)];
   if (!u || !v) return 1;
   for (size_t i = 0; i < COUNT; i++) {
-    memcpy(u + i * w, record[i]->u0, w * sizeof *u);
-    memcpy(v + i * w, record[i]->v0, w * sizeof *v);
+    memcpy(u + i * w, record[i]->initial[MNO_U], w * sizeof *u);
+    memcpy(v + i * w, record[i]->initial[MNO_V], w * sizeof *v);
     memcpy(loss + i * (K + 1), record[i]->loss, (K + 1) * sizeof *loss);
     mno_record_free(record[i]);
   }

@@ -19,8 +19,8 @@ enum {
 };
 static const double MEMORY_SHARE = 0.92;                 /* of what is free on the card */
 static const size_t PINNED_MOST = (size_t)4 << 30;       /* results in flight */
-static const size_t PINNED_LEAST = (size_t)64 << 20;     /* is worth no thought */
-static const double PINNED_SECONDS = 0.3 / 0x1p30;       /* for a byte of it, about */
+static const size_t PINNED_LEAST = (size_t)64 << 20;     /* 20 ms */
+static const double PINNED_SECONDS = 0.3 / 0x1p30;       /* for a byte of it: an estimate, no benchmark times it alone */
 static const size_t OUTBOX_BYTES = (size_t)512 << 20;    /* records that wait to be emitted */
 static const struct timespec NAP = {.tv_nsec = 200000L}; /* between looks at the parcels */
 
@@ -380,7 +380,7 @@ static mno_status start_conductors(worker *w, const mno_group *g, orchestra *o, 
                                .parcels = parcels + 2 * (size_t)(i * g->shape.group) * g->parcel_bytes,
                                .loss = (double *)(losses + (size_t)i * loss_bytes),
                                .parcel_bytes = g->parcel_bytes,
-                               .weights = (uint32_t)w->job->plan->weights,
+                               .weights = (uint32_t)w->job->plan->recording.weights,
                                .stop = &signals_of(w)->stop};
     atomic_fetch_add(&w->running, 1);
     if (pthread_create(&c->thread, NULL, conduct, c) != 0) {
@@ -423,7 +423,7 @@ static mno_status prepare(worker *w, int round, mno_error *err) {
     *args = (mno_train_args){.shape = g->shape,
                              .problem = w->problem,
                              .count = (uint32_t)g->count,
-                             .weights = (uint32_t)w->job->plan->weights,
+                             .weights = (uint32_t)w->job->plan->recording.weights,
                              .parcels = parcels,
                              .slot_bytes = g->slot_bytes,
                              .parcel_bytes = g->parcel_bytes,
@@ -491,14 +491,13 @@ static mno_status unpack(const mno_job *job, const mno_parcel *parcel, double sh
   r->seconds = parcel->seconds * share;
   const double *from = (const double *)(parcel + 1);
   const size_t final = parcel->outcome ? 0 : weights; /* a network that diverged has no final weights */
-  double *const initial_of[MNO_TENSORS_MOST] = {r->u0, r->v0}, *const final_of[MNO_TENSORS_MOST] = {r->u, r->v};
   from = take(r->loss, from, filled, S);
   from = take(r->output, from, filled * outputs, S * outputs);
   from = take(r->embedding, from, filled * states, S * states);
-  for (size_t t = 0; plan->weights & MNO_WEIGHTS_INITIAL && t < p->block->tensors; t++)
-    from = take(initial_of[t], from, weights, weights);
-  for (size_t t = 0; plan->weights & MNO_WEIGHTS_FINAL && t < p->block->tensors; t++)
-    from = take(final_of[t], from, final, weights);
+  for (size_t t = 0; plan->recording.weights & MNO_WEIGHTS_INITIAL && t < p->block->tensors; t++)
+    from = take(r->initial[t], from, weights, weights);
+  for (size_t t = 0; plan->recording.weights & MNO_WEIGHTS_FINAL && t < p->block->tensors; t++)
+    from = take(r->final[t], from, final, weights);
   return MNO_OK;
 }
 

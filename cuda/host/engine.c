@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const double MEMORY_SHARE = 0.92;                    /* of what is free on a card */
-static const uint32_t TEAMS_IN_MEMORY = 8;                  /* of a processor, when work tiles lie in memory */
+static const uint32_t TEAMS_IN_MEMORY = 8;                  /* of a processor, when work tiles lie in memory: not timed */
 static pthread_mutex_t placing = PTHREAD_MUTEX_INITIALIZER; /* between asking what is free and taking it */
 
 /* Where things lie in the arena of a device and in its pinned memory. */

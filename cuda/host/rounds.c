@@ -59,8 +59,8 @@ size_t mno_parcel_size(const mno_plan *plan, size_t row) {
   const mno_instance *i = &plan->instance[row];
   const mno_problem *p = &plan->problem[i->problem];
   size_t weights = (size_t)i->L * (size_t)i->M * p->D, kinds = 0;
-  if (plan->weights & MNO_WEIGHTS_INITIAL) kinds += p->block->tensors;
-  if (plan->weights & MNO_WEIGHTS_FINAL) kinds += p->block->tensors;
+  if (plan->recording.weights & MNO_WEIGHTS_INITIAL) kinds += p->block->tensors;
+  if (plan->recording.weights & MNO_WEIGHTS_FINAL) kinds += p->block->tensors;
   return mno_round_up(
       sizeof(mno_parcel) + (plan->step_count * (1 + p->N * (p->d_out + p->D)) + kinds * weights) * sizeof(double), 256);
 }

@@ -22,16 +22,19 @@ const char *mno_kernel_name(const mno_shape *s) {
   return s->ranks > 1 ? "X" : names[s->kernel];
 }
 
+/* What decides how sums are cut is part of the results' bits: chosen once, by counts and the model below, and not retuned.
+ * `bench_gpu time ... KERNEL` times candidates on a card, bench/results/gpu-tuning.md has what was tried; where it says
+ * nothing of a number here, that was not timed. */
 enum {
-  TILE_BYTES_WARP = 6 << 10,
+  TILE_BYTES_WARP = 6 << 10, /* larger tiles take shared memory from other teams, smaller ones cost barriers */
   TILE_BYTES_BLOCK = 32 << 10,
   TILE_MOST = 128,
   SLICES_MOST = 64,
   CUT_DEPTH = 64,             /* layers of the network that a cut is modelled for */
   SPAN_MOST = 32,             /* W0: layers of a span */
   ROUNDS_MOST = 8,            /* W0: of an update, that bank conflicts are modelled for */
-  SPAN_INSTRUCTIONS = 2000,   /* W0: so that barriers and transfers do not count */
-  SPAN_BYTES = 14 << 10,      /* W0: shared memory of a warp that leaves room for 16 on a processor */
+  SPAN_INSTRUCTIONS = 2000,   /* W0: so that barriers and transfers (some 400 cycles, chain_of) do not count */
+  SPAN_BYTES = 14 << 10,      /* W0: shared memory of a warp that leaves room for 16 on a processor (227 KiB) */
   TEAM_BYTES = 36 << 10,      /* W0: for 6 */
   BATCH_MOST = 64,            /* G: instances of a call */
   PORTABLE_SHARED = 99 << 10, /* what a block may use on every card from compute capability 8.0 on */
@@ -39,10 +42,16 @@ enum {
   LANES_MOST = 2048           /* of a processor */
 };
 
-static const size_t BATCH_BYTES = (size_t)8 << 30; /* G: memory of a batch */
-static const double PORTION_COST = 0.0125;         /* C: what each portion may add to the modelled time of a step */
+/* G: memory of a batch, of which two are in flight. */
+static const size_t BATCH_BYTES = (size_t)8 << 30;
+/* C: what each portion may add to the modelled time of a step: 10% for 8, so that few large networks can fill a card. Not
+ * timed on one. */
+static const double PORTION_COST = 0.0125;
 
-/* The reference card. */
+/* The reference card, an H100, and the model's rates: bytes/s of memory and of the second-level cache, cycles/s, bytes,
+ * instructions a cycle and processor, flop/s (128 lanes of each processor at that clock), seconds of a load that nothing
+ * hides. No H100 was measured. An H200 has 4.15e12 B/s and 62e12 flop/s and reached 1.5 (W0) to 2.1 (C) instructions
+ * (bench/results/gpu-tuning.md); gpu-NVIDIA-H200.md has modelled beside measured times. */
 const mno_device_info mno_reference_card = {.name = "H100",
                                             .major = 9,
                                             .processors = 132,
@@ -52,15 +61,15 @@ const mno_device_info mno_reference_card = {.name = "H100",
                                             .shared_processor = 233472};
 static const double bandwidth = 3.0e12, cache = 5.5e12, clock = 1.755e9, processors = 132, memory = 75e9, shared = 227e3,
                     issue_rate = 2.5, flops = 59e12, load_seconds = 1e-6;
-enum { WARPS_F32 = 16, WARPS_F64 = 8 }; /* of a processor, by the registers of C */
+enum { WARPS_F32 = 16, WARPS_F64 = 8 }; /* of a processor, by the registers of C: tests/cuda/budget.csv */
 
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 static double max(double a, double b) { return a > b ? a : b; }
 
 static mno_divisor divisor(uint32_t d) { return (mno_divisor){d, (uint32_t)(((UINT64_C(1) << 32) + d - 1) / d)}; }
 
-/* Instructions of a lane for one row of a sum, as counted in the code for sm_90: a weight, MNO_CHUNK fma (in f64 of two
- * issue slots), the loads of a row of samples, the loop. */
+/* Instructions of a lane for one row of a sum, as counted in the code for sm_90 (bench/results/gpu-loops.md): a weight,
+ * MNO_CHUNK fma (in f64 of two issue slots), the loads of a row of samples, the loop. */
 static double row_cost(const mno_shape *s) { return MNO_CHUNK * (s->bytes == 8 ? 2 : 1) + (s->bytes == 8 ? 6 : 3) + 3; }
 
 /* Instructions of a lane in a phase that deals `items` x `slices` of `length` rows to the lanes. */
@@ -150,8 +159,8 @@ static int height_of(size_t D) {
   return 0;
 }
 
-/* Instructions of a warp of W0, as counted in the code for sm_90 (tanh); those in double precision occupy two issue slots.
- * In the two passes of a layer, and in all of a span of layers. */
+/* Instructions of a warp of W0, as counted in the code for sm_90 (tanh; bench/results/gpu-loops.md); those in double
+ * precision occupy two issue slots. In the two passes of a layer, and in all of a span of layers. */
 static double pass_instructions(const mno_shape *s) {
   const double sums = 3 * s->tensors - 1; /* of a unit: an fma each for every coordinate; and loads of 16 bytes */
   const double unit =
@@ -291,9 +300,9 @@ static bool cut_lanes(mno_shape *s, int most) {
     cut_update(s);
     s->span_bytes = spaced(s, (uint32_t)span * s->tile_bytes, weights_wavefronts, 3);
     s->span_states = spaced(s, (uint32_t)span * s->h_bytes, states_wavefronts, 1);
-    s->p_bytes = (uint32_t)(span * s->chunks * s->M * s->pitch * s->bytes);
     s->H = (uint32_t)mno_round_up(mno_setting_bytes(s, mno_trainer_at(s->trainer)->optimizer->knobs), 32);
     s->B = s->H + s->h_bytes;
+    s->p_bytes = (uint32_t)(span * s->chunks * s->M * s->pitch * s->bytes);
     s->P = s->B + s->h_bytes;
     s->A = s->P + (uint32_t)s->tensors * s->p_bytes;
     s->a_bytes = (uint32_t)span * s->h_bytes;
@@ -530,7 +539,7 @@ static mno_status choose(const mno_dimensions *dimensions, mno_precision precisi
         candidate->kernel != MNO_KERNEL_GEMM && mno_shared_bytes(&made, MNO_STAGES_LEAST, 0) > PORTABLE_SHARED;
     if (in_memory && made.lanes == 32) continue; /* one warp does not hide memory */
     double seconds = mno_shape_seconds(&made);
-    /* a larger team only where it clearly pays */
+    /* a larger team only where it clearly pays: the model errs by more than 10% (cuda/README.md) */
     if (least == 0 || seconds < 0.9 * least) least = seconds, *shape = made;
   }
   if (least > 0 && shape->kernel == MNO_KERNEL_BLOCK) choose_portions(dimensions, precision, shape);

@@ -6,8 +6,8 @@
  *   h^l = h^{l-1} + alpha/(L M) sum_j v s(p_0, .., p_{A-1}),       p_a = <w_a, h>/D
  *   b^{l-1} = b^l + alpha/(L M) sum_j sum_a w_a g_a,               g_a = (ds/dp_a) q,   q = <v, b>/D
  *   normalised gradients, summed over the samples:  of w_a  h g_a,   of v  b s
- * The formula is NAME_unit in unit.h of the block's folder (see formula.h), beside the number NAME_tensors; loops over units,
- * samples and depth know nothing of it. */
+ * The formula is NAME_unit in unit.h of the block's folder (see formula.h), beside the number NAME_tensors; loops over
+ * units, samples and depth know nothing of it. */
 #ifndef MNO_BLOCK_BLOCK_H
 #define MNO_BLOCK_BLOCK_H
 
@@ -19,11 +19,19 @@
 
 /* One array of weights [L][M][D]. Initial entries are N(0, sigma^2 D) with the problem's sigma of this tensor. */
 typedef struct mno_tensor_spec {
-  const char *name;      /* "u": records are u0 and u, keys are model.sigma_u and training.eta_u */
-  const char *long_name; /* for a person */
-  uint32_t draw;         /* fourth counter word of its initial draw (random.h); part of the format, never renumbered */
-  bool flips;            /* is it what sweep.pairs: antithetic turns the sign of? */
+  const char *name; /* "u": keys are model.sigma_u and training.eta_u */
+  /* What records call the initial and the final weights, "u0" and "u", and say of them. */
+  const char *record[2], *long_name[2];
+  uint32_t draw; /* fourth counter word of its initial draw (random.h); part of the format, never renumbered */
+  bool flips;    /* is it what sweep.pairs: antithetic turns the sign of? */
 } mno_tensor_spec;
+
+/* A spec; its name, and what it is for a person, as literals. */
+#define MNO_TENSOR(name_, what, draw_, flips_)                                                                              \
+  {                                                                                                                         \
+    .name = name_, .record = {name_ "0", name_}, .long_name = {"initial " what " " name_, "final " what " " name_},         \
+    .draw = draw_, .flips = flips_                                                                                          \
+  }
 
 /* How the slopes ds/dp_a are had when the backward pass needs them. */
 typedef enum mno_slope_rule {

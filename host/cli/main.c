@@ -147,7 +147,8 @@ static void help(FILE *out) {
   for (size_t i = 0; i < COMMANDS; i++)
     fprintf(out, "  meanode %s %s\n      %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
   fprintf(out,
-          "\nmeanode help COMMAND explains its options, meanode help config the keys of a configuration.\n"
+          "\nmeanode help COMMAND explains its options, meanode help config the keys of a configuration (--json: as a JSON "
+          "Schema).\n"
           "Exit codes: 0 done; 2 usage; 3 done, some instances diverged; 65 bad configuration or input file;\n"
           "69 backend unavailable or failing; 74 input/output; 75 interrupted, resumable; 1 internal, or out of memory.\n");
 }
@@ -162,16 +163,21 @@ static int unknown(const char *name) {
   return mno_status_exit_code(MNO_ERR_USAGE);
 }
 
-/* meanode help [COMMAND | config] */
+/* meanode help [COMMAND | config [--json]] */
 static int help_on(int argc, char **argv) {
   if (argc < 2) {
     help(stdout);
     return 0;
   }
   if (strcmp(argv[1], "config") != 0) return find(argv[1]) ? mno_help(argv[1]) : unknown(argv[1]);
+  const bool json = argc > 2 && strcmp(argv[2], "--json") == 0;
+  if (argc > 2 + json) {
+    fprintf(stderr, "meanode help config: unknown argument %s; accepted: --json\n", argv[2 + json]);
+    return mno_status_exit_code(MNO_ERR_USAGE);
+  }
   mno_error err = {0};
   char *text = NULL;
-  mno_status status = mno_sweep_keys(&text, &err);
+  mno_status status = json ? mno_sweep_json_schema(&text, &err) : mno_sweep_keys(&text, &err);
   if (status != MNO_OK) return mno_report("help", status, &err);
   fputs(text, stdout);
   free(text);

@@ -151,8 +151,8 @@ mno_status mno_limit_fields(const mno_problem *problem, const mno_limit *limit, 
 
 static void measure(const mno_plan *plan, const network *n, size_t s, double *work, mno_record *record) {
   size_t path = MNO_PATH_POINTS * field_of(n);
-  if (plan->coupling && n->h) measure_coupling(n, &record->coupling[s], &record->decorrelation[s]);
-  if (plan->path) {
+  if (plan->recording.coupling && n->h) measure_coupling(n, &record->coupling[s], &record->decorrelation[s]);
+  if (plan->recording.path) {
     sample_path(n, n->own.h, record->path_forward + s * path);
     sample_path(n, n->own.b, record->path_backward + s * path);
     if (n->h) {
@@ -160,7 +160,7 @@ static void measure(const mno_plan *plan, const network *n, size_t s, double *wo
       record->path_error_backward[s] = path_error(n, n->own.b, n->b);
     }
   }
-  if (plan->features)
+  if (plan->recording.features)
     measure_features(n, &record->init_noise[s], &record->feature_update[s], &record->parameter_movement[s], work);
 }
 
@@ -172,12 +172,12 @@ static size_t numbers(const mno_problem *problem, size_t L, size_t M, int compar
 
 size_t mno_diagnose_bytes(const mno_plan *plan, size_t row) {
   const mno_instance *instance = &plan->instance[row];
-  if (!plan->coupling && !plan->path && !plan->features) return 0;
+  if (!mno_recording_diagnoses(&plan->recording)) return 0;
   return numbers(&plan->problem[instance->problem], (size_t)instance->L, (size_t)instance->M, 1) * sizeof(double);
 }
 
 mno_status mno_diagnose(const mno_plan *plan, const mno_limit *limit, mno_record *record, mno_error *err) {
-  if (!plan->coupling && !plan->path && !plan->features) return MNO_OK;
+  if (!mno_recording_diagnoses(&plan->recording)) return MNO_OK;
   const mno_instance *instance = &plan->instance[record->row];
   const mno_problem *problem = &plan->problem[instance->problem];
   size_t L = (size_t)instance->L, M = (size_t)instance->M, fields = (L + 1) * problem->N * problem->D;

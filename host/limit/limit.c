@@ -139,4 +139,9 @@ double mno_limit_worst_error(const mno_limit *limit) {
   return worst;
 }
 
+bool mno_limit_is_sampled(const mno_limit *limit) {
+  return strcmp(limit->method, mno_limit_method_name(MNO_METHOD_SOBOL)) == 0 ||
+         strcmp(limit->method, mno_limit_method_name(MNO_METHOD_SOBOL_FULL)) == 0;
+}
+
 void mno_limit_free(mno_limit *limit) { free(limit); }

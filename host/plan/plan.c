@@ -1,8 +1,9 @@
 #include "meanode/plan.h"
 
 #include "block/block.h"
+#include "config/too_large.h"
 #include "core/memory.h"
-#include "data/data.h"
+#include "data/load.h"
 #include "plan/held.h"
 
 #include <inttypes.h>
@@ -323,12 +324,12 @@ mno_status mno_plan_build_held(const mno_sweep *sweep, mno_precision precision, 
   if (!made) return mno_fail_memory(err, sizeof *made, "the plan");
   made->precision = precision;
   made->sweep = sweep;
-  made->output = sweep->record.output;
-  made->embedding = sweep->record.embedding;
-  made->weights = sweep->record.weights;
-  made->coupling = sweep->record.coupling;
-  made->path = sweep->record.path;
-  made->features = sweep->record.features;
+  made->recording = (mno_recording){.output = sweep->record.output,
+                                    .embedding = sweep->record.embedding,
+                                    .weights = sweep->record.weights,
+                                    .coupling = sweep->record.coupling,
+                                    .path = sweep->record.path,
+                                    .features = sweep->record.features};
   made->step_count = sweep->record.step_count;
   made->step = mno_alloc(made->step_count, sizeof *made->step);
   if (made->step)

@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Records by their position in the list of rows, whichever thread finishes first. */
 typedef struct collection {
@@ -22,44 +21,51 @@ static mno_status collect(void *context, mno_record *record, mno_error *err) {
   return MNO_OK;
 }
 
-static bool plain(const mno_instance *instance) {
-  return instance->draw.width == instance->M && instance->draw.offset == 0 && instance->draw.sign == 1;
+static bool is_plain(int64_t M, mno_draw draw) { return draw.width == M && draw.offset == 0 && draw.sign == 1; }
+
+static void consider(mno_largest *best, int64_t L, int64_t M, mno_draw draw) {
+  double size = (double)L * (double)M, most = (double)best->L * (double)best->M;
+  if (is_plain(M, draw) && (size > most || (size == most && L > best->L))) *best = (mno_largest){L, M};
 }
 
-void mno_run_largest_shape(const mno_plan *plan, size_t problem, int64_t *L, int64_t *M) {
-  *L = *M = 0;
+mno_largest mno_largest_of_plan(const mno_plan *plan, size_t problem) {
+  mno_largest best = {0, 0};
   for (size_t row = 0; row < plan->instance_count; row++) {
     const mno_instance *instance = &plan->instance[row];
-    if (instance->problem != problem || !plain(instance)) continue;
-    double size = (double)instance->L * (double)instance->M, best = (double)*L * (double)*M;
-    if (size > best || (size == best && instance->L > *L)) {
-      *L = instance->L;
-      *M = instance->M;
-    }
+    if (instance->problem == problem) consider(&best, instance->L, instance->M, instance->draw);
   }
+  return best;
 }
 
-/* The rows of that shape; returns how many. */
+mno_largest mno_largest_of_result(const mno_result *result, size_t problem) {
+  mno_largest best = {0, 0};
+  for (size_t row = 0; row < result->instance_count; row++) {
+    mno_draw draw = result->draw ? result->draw[row] : (mno_draw){result->M[row], 0, 1};
+    if (result->problem[row] == (int64_t)problem) consider(&best, result->L[row], result->M[row], draw);
+  }
+  return best;
+}
+
+/* The rows of the largest networks; returns how many. */
 static size_t largest_rows(const mno_plan *plan, size_t problem, size_t *rows) {
+  mno_largest largest = mno_largest_of_plan(plan, problem);
   size_t count = 0;
-  int64_t L, M;
-  mno_run_largest_shape(plan, problem, &L, &M);
   for (size_t row = 0; row < plan->instance_count; row++) {
     const mno_instance *instance = &plan->instance[row];
-    if (instance->problem == problem && plain(instance) && instance->L == L && instance->M == M) rows[count++] = row;
+    if (instance->problem == problem && is_plain(instance->M, instance->draw) && instance->L == largest.L &&
+        instance->M == largest.M)
+      rows[count++] = row;
   }
   return count;
 }
 
 /* The time was up before the first network was trained. */
-static mno_status none_finished(const mno_problem *problem, const mno_instance *first, mno_limit **limit, mno_error *err) {
+static mno_status none_finished(const mno_problem *problem, mno_limit **limit, mno_error *err) {
   mno_status status = mno_limit_new(problem, 0, limit, err);
   if (status != MNO_OK) return status;
   (*limit)->kind = MNO_LIMIT_LARGEST;
   (*limit)->diverged = 0;
   snprintf((*limit)->method, sizeof(*limit)->method, "average");
-  snprintf((*limit)->parameters, sizeof(*limit)->parameters, "L %lld, M %lld, networks 0;", (long long)first->L,
-           (long long)first->M);
   return MNO_OK;
 }
 
@@ -81,10 +87,11 @@ static mno_status average(const mno_plan *plan, size_t problem, const collection
   const mno_instance *first = &plan->instance[all->rows[0]];
   mno_status status =
       count > 0 ? mno_limit_largest(&plan->problem[problem], count, output, embedding, first->L, first->M, limit, err)
-                : none_finished(&plan->problem[problem], first, limit, err);
+                : none_finished(&plan->problem[problem], limit, err);
   if (status == MNO_OK && missing > 0) {
-    char *end = strchr((*limit)->parameters, ';');
-    snprintf(end, (size_t)((*limit)->parameters + sizeof(*limit)->parameters - end), "; stopped at the time budget");
+    (*limit)->missing = (int64_t)missing;
+    snprintf((*limit)->parameters, sizeof(*limit)->parameters, "L %lld, M %lld, networks %zu; stopped at the time budget",
+             (long long)first->L, (long long)first->M, count);
   }
   free(output);
   return status;
@@ -133,8 +140,7 @@ mno_status mno_run_largest(const mno_plan *plan, size_t problem, const mno_run_o
     mno_plan every_step = *plan;
     every_step.step = steps;
     every_step.step_count = K + 1;
-    every_step.weights = MNO_WEIGHTS_NONE;
-    every_step.coupling = every_step.path = every_step.features = false;
+    every_step.recording = (mno_recording){.output = plan->recording.output, .embedding = plan->recording.embedding};
     collection all = {.rows = rows, .count = largest_rows(plan, problem, rows), .record = records};
     int threads = options->threads;
     status = threads_within(plan->sweep->limit.memory * 0x1p30, &every_step, backend, rows, all.count, &threads, err);

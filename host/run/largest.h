@@ -2,12 +2,18 @@
 #ifndef MNO_RUN_LARGEST_H
 #define MNO_RUN_LARGEST_H
 
+#include "meanode/result.h"
 #include "meanode/run.h"
 
-/* L and M of the largest plain networks of a problem. */
-void mno_run_largest_shape(const mno_plan *plan, size_t problem, int64_t *L, int64_t *M);
+/* The largest plain networks of a problem: L M decides, then L. */
+typedef struct mno_largest {
+  int64_t L, M;
+} mno_largest;
 
-/* Trains the largest plain networks (L M, then L) of a problem over all seeds of the plan at every step, on this process's
+mno_largest mno_largest_of_plan(const mno_plan *plan, size_t problem);
+mno_largest mno_largest_of_result(const mno_result *result, size_t problem);
+
+/* Trains the largest plain networks of a problem over all seeds of the plan at every step, on this process's
  * own backend, and averages them. Networks that diverged are left out; if all did, the limit is not finite from the first
  * step at which one of them is not. Their rows are trained again in the run itself, so that neither depends on the other. */
 mno_status mno_run_largest(const mno_plan *plan, size_t problem, const mno_run_options *options, mno_limit **limit,

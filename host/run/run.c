@@ -1,12 +1,13 @@
 #include "meanode/run.h"
 
 #include "core/memory.h"
-#include "data/data.h"
+#include "data/sources.h"
 #include "meanode/backend.h"
 #include "meanode/diagnose.h"
 #include "meanode/result.h"
 #include "run/limits.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ typedef struct run_state {
   const mno_backend *backend;
   mno_result *other; /* whose limits are reused, or NULL */
   mno_store *store;
-  mno_limit **fields; /* [problem_count] Mean ODEs for the diagnostics; NULL if none are wanted */
+  mno_limit **limit; /* [problem_count][MNO_LIMIT_KINDS] what errors and diagnostics refer to; NULL: not needed */
   pthread_mutex_t lock;
   mno_progress progress; /* under lock */
   size_t computed;       /* under lock: handed to the store */
@@ -47,13 +48,35 @@ static void limit_tick(void *context, size_t done, size_t total) {
   tick(run, true);
 }
 
+static double rms(const double *a, const double *b, size_t count) {
+  double sum = 0;
+  for (size_t i = 0; i < count; i++) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return sqrt(sum / (double)count);
+}
+
+static void measure_errors(const mno_plan *plan, const mno_limit *limit, mno_record *record) {
+  size_t out = limit->N * limit->d_out, state = limit->N * limit->D;
+  for (size_t s = 0; s < plan->step_count; s++) {
+    size_t k = (size_t)plan->step[s];
+    if (k > limit->K) continue; /* a file's limit that somebody has cut short */
+    record->error_output[s] = rms(record->output + s * out, limit->output + k * out, out);
+    record->error_embedding[s] = rms(record->embedding + s * state, limit->embedding + k * state, state);
+  }
+}
+
+/* What a record says in comparison with the limits of its problem. */
+static mno_status compare(const run_state *run, mno_record *record, mno_error *err) {
+  const mno_sweep *sweep = run->plan->sweep;
+  mno_limit *const *limit = &run->limit[run->plan->instance[record->row].problem * MNO_LIMIT_KINDS];
+  if (sweep->limit.count) measure_errors(run->plan, limit[sweep->limit.kind[0]], record);
+  return mno_diagnose(run->plan, limit[MNO_LIMIT_MEAN_ODE], record, err);
+}
+
 static mno_status emit(void *context, mno_record *record, mno_error *err) {
   run_state *run = context;
-  const mno_plan *plan = run->plan;
   size_t row = record->row;
   bool diverged = record->outcome == MNO_INSTANCE_DIVERGED;
-  mno_status status = MNO_OK;
-  if (run->fields) status = mno_diagnose(plan, run->fields[plan->instance[row].problem], record, err);
+  mno_status status = compare(run, record, err);
   if (status != MNO_OK) {
     mno_record_free(record);
     return status;
@@ -94,8 +117,16 @@ static mno_status limits_then_train(run_state *run, const size_t *rows, size_t c
   const mno_plan *plan = run->plan;
   size_t limits = plan->problem_count * plan->sweep->limit.count;
   begin_phase(run, "limit", limits, (double)limits);
-  mno_status status = mno_run_limits(plan, run->options, run->backend->engine, run->other, run->store, summary, run->fields,
-                                     limit_tick, run, err);
+  mno_limits_job job = {.plan = plan,
+                        .options = run->options,
+                        .engine = run->backend->engine,
+                        .other = run->other,
+                        .store = run->store,
+                        .summary = summary,
+                        .kept = run->limit,
+                        .tick = limit_tick,
+                        .context = run};
+  mno_status status = mno_run_limits(&job, err);
   if (status != MNO_OK) return status;
   status = train(run, rows, count, err);
   summary->computed = run->computed;
@@ -162,13 +193,12 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
   }
   summary->skipped = options->limits_only ? 0 : planned - count;
   pthread_mutex_init(&run.lock, NULL);
-  if (plan->coupling || plan->path || plan->features) {
-    run.fields = mno_alloc(plan->problem_count, sizeof *run.fields);
-    if (!run.fields) status = mno_fail_memory(err, plan->problem_count * sizeof *run.fields, "the limits");
-  }
+  size_t limits = plan->problem_count * MNO_LIMIT_KINDS;
+  run.limit = mno_alloc(limits, sizeof *run.limit);
+  if (!run.limit) status = mno_fail_memory(err, limits * sizeof *run.limit, "the limits");
   if (status == MNO_OK) status = limits_then_train(&run, rows, count, summary, err);
-  for (size_t p = 0; run.fields && p < plan->problem_count; p++) mno_limit_free(run.fields[p]);
-  free(run.fields);
+  for (size_t i = 0; run.limit && i < limits; i++) mno_limit_free(run.limit[i]);
+  free(run.limit);
   mno_result_free(run.other);
   pthread_mutex_destroy(&run.lock);
   free(rows);

@@ -71,7 +71,7 @@ static void set_method(mno_estimate *estimate, const char *method) {
 }
 
 static void note_floor(mno_estimate *estimate) {
-  if (estimate->low == 0) mno_estimate_warn(estimate, "on the noise floor");
+  if (estimate->low == 0 && estimate->high > 0) mno_estimate_warn(estimate, "on the noise floor");
 }
 
 /* Exponents of the depth bias in L and M, where the leading order alone shows that there is one. */

@@ -77,10 +77,12 @@ mno_status mno_fit_deterministic(const mno_problem *problem, mno_fit *fit, size_
     estimate(a[0], a[1], &fit[f].a);
     estimate(slope[0], slope[1], &fit[f].slope_bias);
     if (fit[f].step == 0) { /* infinitely many centred units change nothing: only rounding is left */
-      fit[f].a.value = fit[f].a.low = fit[f].a.high = 0;
+      mno_estimate_exact(&fit[f].a, 0, "infinitely many units have no depth bias at initialisation");
       mno_estimate_none(&fit[f].slope_bias, "there is no depth bias at initialisation");
     } else if (!is_finite(&fit[f].a))
       mno_estimate_none(&fit[f].a, "networks of infinite width are not finite at this step");
+    else
+      mno_estimate_settle(&fit[f].a);
     if (!is_finite(&fit[f].slope_bias) && !fit[f].slope_bias.warning[0])
       mno_estimate_none(&fit[f].slope_bias, "%s",
                         is_finite(&fit[f].a) ? "networks of infinite width have no depth bias at this step"

@@ -105,13 +105,16 @@ mno_status mno_fits_json(const mno_result *result, const mno_fits *fits, char **
   return finish(out, text, err);
 }
 
-/* "0.0525 [0.0511, 0.0539]"; numbers that so many decimals would cut to nothing, or that have many before the point, as
- * 5.25e-09. */
+/* "0.0525 [0.0511, 0.0539]", or the value alone if it has no statistical error; numbers that so many decimals would cut to
+ * nothing, or that have many before the point, as 5.25e-09. */
 static void write_cell(char *cell, const mno_estimate *e, int digits) {
-  double most = fmax(fabs(e->low), fabs(e->high));
+  bool exact = isnan(e->low) && isnan(e->high);
+  double most = exact ? fabs(e->value) : fmax(fabs(e->low), fabs(e->high));
   bool plain = most < 1e6 && (most == 0 || most >= 10 * pow(10, -digits));
   if (!isfinite(e->value))
     snprintf(cell, CELL, "none");
+  else if (exact)
+    snprintf(cell, CELL, plain ? "%.*f" : "%.*g", digits, e->value);
   else
     snprintf(cell, CELL, plain ? "%.*f [%.*f, %.*f]" : "%.*g [%.*g, %.*g]", digits, e->value, digits, e->low, digits,
              e->high);

@@ -26,10 +26,20 @@ void mno_estimate_warn(mno_estimate *estimate, const char *format, ...) {
   va_end(args);
 }
 
+void mno_estimate_exact(mno_estimate *estimate, double value, const char *why) {
+  estimate->value = value;
+  estimate->low = estimate->high = NAN;
+  mno_estimate_warn(estimate, "no statistical error: %s", why);
+}
+
 void mno_estimate_settle(mno_estimate *estimate) {
+  const double rounding = 1e-10; /* of the value: far more than rounding makes, far less than scatter over seeds does */
   if (estimate->low <= estimate->value && estimate->value <= estimate->high && isfinite(estimate->low) &&
-      isfinite(estimate->high))
+      isfinite(estimate->high)) {
+    if (!(estimate->high - estimate->low > rounding * fabs(estimate->value)))
+      mno_estimate_exact(estimate, estimate->value, "it is the same without any of the samples");
     return;
+  }
   bool said = isnan(estimate->value) && estimate->warning[0];
   estimate->value = estimate->low = estimate->high = NAN;
   if (!said) mno_estimate_warn(estimate, "no finite interval: take more seeds, or leave out runs that are about to diverge");

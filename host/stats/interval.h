@@ -12,7 +12,11 @@ void mno_estimate_none(mno_estimate *estimate, const char *format, ...) __attrib
 /* Adds a sentence to the warning. */
 void mno_estimate_warn(mno_estimate *estimate, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* An estimate is whole: finite with low <= value <= high, or none with the reason. What is neither becomes none. */
+/* A value without statistical error, and why. */
+void mno_estimate_exact(mno_estimate *estimate, double value, const char *why);
+
+/* An estimate is whole: finite with value in [low, high]; exact where no more than rounding is between these; or none with
+ * the reason. What is neither becomes none. */
 void mno_estimate_settle(mno_estimate *estimate);
 
 /* value +- t_{count-1} x standard error, the variance being the delete-one jackknife's plus other_variance.

@@ -85,7 +85,7 @@ mno_status mno_means_new(const mno_cells *cells, const double *reference, double
   return MNO_OK;
 }
 
-/* Unbiased estimate of the mno_means products of the expected z, without seed `leave` (SIZE_MAX: with all): gram. */
+/* Unbiased estimate of the inner products of the expected z, without seed `leave` (SIZE_MAX: with all): gram. */
 static void debiased_gram(mno_means *p, size_t leave) {
   const mno_cells *cells = p->cells;
   size_t C = cells->count, S = cells->seeds;

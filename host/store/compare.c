@@ -2,35 +2,12 @@
 #include "store/compare.h"
 
 #include "core/memory.h"
-#include "meanode/limit.h"
+#include "store/settings.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-char *mno_settings(const mno_plan *plan) {
-  char *text = NULL;
-  size_t size;
-  FILE *out = open_memstream(&text, &size);
-  if (!out) return NULL;
-  fprintf(out, "output=%d embedding=%d weights=%d coupling=%d path=%d features=%d steps=", plan->output, plan->embedding,
-          (int)plan->weights, plan->coupling, plan->path, plan->features);
-  for (size_t i = 0; i < plan->step_count; i++) fprintf(out, "%s%lld", i ? "," : "", (long long)plan->step[i]);
-  const mno_sweep *sweep = plan->sweep;
-  fprintf(out, " limits=");
-  for (size_t i = 0; sweep && i < sweep->limit.count; i++)
-    fprintf(out, "%s%s", i ? "," : "", mno_limit_kind_name(sweep->limit.kind[i]));
-  if (sweep && sweep->limit.count)
-    fprintf(out, " tolerance=%g method=%s particles=%lld nodes=%lld randomisations=%lld", sweep->limit.tolerance,
-            mno_limit_method_name(sweep->limit.method), (long long)sweep->limit.particles, (long long)sweep->limit.nodes,
-            (long long)sweep->limit.randomisations);
-  if (fclose(out) != 0) {
-    free(text);
-    return NULL;
-  }
-  return text;
-}
 
 /* ---- Shares */
 

@@ -10,10 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What decides the content of rows beyond their ids, as one line: recorded steps and quantities, the limits asked for.
- * malloc'ed; NULL when out of memory. */
-char *mno_settings(const mno_plan *plan);
-
 /* A file or journal, as far as it matters here. Texts may be NULL: unknown. */
 typedef struct mno_held {
   const char *name; /* of the file, for messages */

@@ -7,6 +7,7 @@
 #include "store/compare.h"
 #include "store/output.h"
 #include "store/publish.h"
+#include "store/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,19 +99,14 @@ static size_t problem_of(const mno_plan *plan, uint64_t id) {
   return SIZE_MAX;
 }
 
-static mno_status take_limit(mno_store_files *files, size_t problem, const mno_limit *limit, mno_limit **first,
-                             mno_error *err) {
+static mno_status take_limit(mno_store_files *files, size_t problem, const mno_limit *limit, mno_error *err) {
   mno_limit **place = &files->limit[problem * MNO_LIMIT_KINDS + limit->kind];
-  mno_status status = MNO_OK;
-  if (!*place) status = mno_limit_copy(limit, place, err);
-  if (status == MNO_OK && !first[problem]) status = mno_limit_copy(limit, &first[problem], err);
-  return status;
+  return *place ? MNO_OK : mno_limit_copy(limit, place, err);
 }
 
 /* One entry of the journal: what is not in the file yet becomes pending. */
 static mno_status take_entry(mno_store_files *files, const mno_plan *plan, const mno_rows *rows, found *f,
-                             const mno_entry *entry, int8_t *status, double *seconds, mno_limit **first, size_t *foreign,
-                             mno_error *err) {
+                             const mno_entry *entry, int8_t *status, double *seconds, size_t *foreign, mno_error *err) {
   mno_journal_record record;
   mno_stored stored[MNO_STORED_MAX];
   const void *data[MNO_STORED_MAX];
@@ -121,7 +117,7 @@ static mno_status take_entry(mno_store_files *files, const mno_plan *plan, const
     size_t p = limit ? problem_of(plan, id) : SIZE_MAX;
     if (done == MNO_OK && p == SIZE_MAX) ++*foreign;
     if (done == MNO_OK && p != SIZE_MAX && !files->limit[p * MNO_LIMIT_KINDS + limit->kind]) {
-      done = take_limit(files, p, limit, first, err);
+      done = take_limit(files, p, limit, err);
       if (done == MNO_OK) done = mno_pending_limit(&f->pending, p, entry->offset, err);
     }
     mno_limit_free(limit);
@@ -181,7 +177,7 @@ static mno_status compare_header(mno_store_files *files, const mno_plan *plan, c
 }
 
 static mno_status read_journal(mno_store_files *files, const mno_plan *plan, const mno_rows *rows, found *f, int8_t *status,
-                               double *seconds, mno_limit **first, mno_error *err) {
+                               double *seconds, mno_error *err) {
   bool missing, more = true;
   mno_error why = {0};
   mno_status done = mno_journal_open(files->journal, &f->journal, &missing, &why);
@@ -201,7 +197,7 @@ static mno_status read_journal(mno_store_files *files, const mno_plan *plan, con
       done = compare_header(files, plan, f, &header, &replaced, err);
       if (done == MNO_OK && replaced) return MNO_OK;
     } else {
-      done = take_entry(files, plan, rows, f, &entry, status, seconds, first, &foreign, err);
+      done = take_entry(files, plan, rows, f, &entry, status, seconds, &foreign, err);
       entries++;
     }
   }
@@ -353,7 +349,7 @@ static mno_status find_replaced(const mno_store_files *files, bool *is, mno_erro
 }
 
 static mno_status look(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
-                       bool file_there, int8_t *status, double *seconds, mno_limit **first, mno_error *err) {
+                       bool file_there, int8_t *status, double *seconds, mno_error *err) {
   mno_rows rows = {0};
   mno_status done = mno_rows_of(plan, &rows, err);
   if (done == MNO_OK && file_there) done = open_base(files, plan, provenance, f, err);
@@ -368,9 +364,9 @@ static mno_status look(mno_store_files *files, const mno_plan *plan, const mno_p
     const mno_result_problem *problem = &f->base->problems[i];
     size_t p = problem_of(plan, problem->id);
     for (size_t l = 0; done == MNO_OK && p != SIZE_MAX && l < problem->limit_count; l++)
-      done = take_limit(files, p, problem->limit[l], first, err);
+      done = take_limit(files, p, problem->limit[l], err);
   }
-  if (done == MNO_OK && f->journal_there) done = read_journal(files, plan, &rows, f, status, seconds, first, err);
+  if (done == MNO_OK && f->journal_there) done = read_journal(files, plan, &rows, f, status, seconds, err);
   free(rows.row);
   return done;
 }
@@ -378,7 +374,7 @@ static mno_status look(mno_store_files *files, const mno_plan *plan, const mno_p
 /* With the lock held. */
 static mno_status open_locked(mno_store_files *files, const mno_output *output, const mno_plan *plan,
                               const mno_provenance *provenance, mno_open_mode mode, int8_t *status, double *seconds,
-                              mno_limit **first, mno_error *err) {
+                              mno_error *err) {
   for (size_t i = 0; i < plan->instance_count; i++) {
     status[i] = MNO_STATUS_MISSING;
     seconds[i] = NAN;
@@ -416,7 +412,7 @@ static mno_status open_locked(mno_store_files *files, const mno_output *output, 
     if ((done = find_replaced(files, &files->replaces, err)) != MNO_OK) return done;
     file_there = !files->replaces;
   }
-  done = look(files, plan, provenance, &f, file_there, status, seconds, first, err);
+  done = look(files, plan, provenance, &f, file_there, status, seconds, err);
   if (mode != MNO_FORCE) files->replaces = false; /* what the journal holds is published at once */
   if (done == MNO_OK) done = make_first(files, plan, provenance, &f, status, seconds, err);
   if (done == MNO_OK && files->lost) {
@@ -429,11 +425,11 @@ static mno_status open_locked(mno_store_files *files, const mno_output *output, 
 }
 
 mno_status mno_files_open(mno_store_files *files, const char *path, const mno_plan *plan, const mno_provenance *provenance,
-                          mno_open_mode mode, int8_t *status, double *seconds, mno_limit **first, mno_error *err) {
+                          mno_open_mode mode, int8_t *status, double *seconds, mno_error *err) {
   mno_output output = {0};
   mno_status done = name_files(files, path, &output, err);
   if (done == MNO_OK) done = mno_lock_take(files->path, files->shown, &files->lock, err);
-  if (done == MNO_OK) done = open_locked(files, &output, plan, provenance, mode, status, seconds, first, err);
+  if (done == MNO_OK) done = open_locked(files, &output, plan, provenance, mode, status, seconds, err);
   mno_output_free(&output);
   return done;
 }

@@ -6,8 +6,8 @@
 #include "store/files.h"
 
 /* Locks, checks and makes the first version of the file: empty, or what an earlier run left in file and journal. Fills
- * status and seconds [instance_count], and first [problem_count] (copies) with the limits that errors refer to. */
+ * status and seconds [instance_count]. */
 mno_status mno_files_open(mno_store_files *files, const char *path, const mno_plan *plan, const mno_provenance *provenance,
-                          mno_open_mode mode, int8_t *status, double *seconds, mno_limit **first, mno_error *err);
+                          mno_open_mode mode, int8_t *status, double *seconds, mno_error *err);
 
 #endif

@@ -6,7 +6,6 @@
 #include "store/recover.h"
 #include "store/version.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -42,7 +41,6 @@ struct mno_store {
   pthread_mutex_t lock;                 /* for what follows */
   pthread_cond_t condition[CONDITIONS]; /* see above */
   mno_journal journal;
-  mno_limit **first;     /* [problem_count] what errors refer to, or NULL; stay once they are there */
   mno_pending collected; /* in the journal's buffer */
   mno_pending written;   /* in the journal, not yet the publisher's */
   uint64_t written_bytes, written_end;
@@ -204,8 +202,6 @@ static void release(mno_store *store) {
   mno_journal_close(&store->journal);
   mno_pending_free(&store->collected);
   mno_pending_free(&store->written);
-  for (size_t p = 0; store->first && p < store->plan->problem_count; p++) mno_limit_free(store->first[p]);
-  free(store->first);
   free(store->status);
   free(store->seconds);
   free(store->found);
@@ -261,16 +257,14 @@ mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_prov
   made->found = mno_alloc(n, sizeof *made->found);
   made->status = mno_alloc(n, sizeof *made->status);
   made->seconds = mno_alloc(n, sizeof *made->seconds);
-  made->first = mno_alloc(plan->problem_count, sizeof(mno_limit *));
-  mno_status status = made->found && made->status && made->seconds && made->first
-                          ? MNO_OK
-                          : mno_fail_memory(err, n * 10, "the status of all rows");
+  mno_status status =
+      made->found && made->status && made->seconds ? MNO_OK : mno_fail_memory(err, n * 10, "the status of all rows");
   sigset_t limit, before;
   sigemptyset(&limit);
   sigaddset(&limit, SIGXFSZ);
   pthread_sigmask(SIG_BLOCK, &limit, &before);
   if (status == MNO_OK)
-    status = mno_files_open(&made->files, path, plan, provenance, mode, made->status, made->seconds, made->first, err);
+    status = mno_files_open(&made->files, path, plan, provenance, mode, made->status, made->seconds, err);
   if (status == MNO_OK)
     status = mno_journal_create(made->files.journal, plan, made->files.settings, made->files.path,
                                 made->files.replaces ? &made->files.replaced : NULL, &made->journal, err);
@@ -300,24 +294,6 @@ const mno_limit *mno_store_limit(const mno_store *store, size_t problem, mno_lim
 
 /* ---- Putting */
 
-static double rms(const double *a, const double *b, size_t count) {
-  double sum = 0;
-  for (size_t i = 0; i < count; i++) sum += (a[i] - b[i]) * (a[i] - b[i]);
-  return sqrt(sum / (double)count);
-}
-
-static void measure_errors(const mno_plan *plan, const mno_limit *limit, mno_record *record) {
-  const mno_problem *problem = &plan->problem[plan->instance[record->row].problem];
-  size_t out = problem->N * problem->d_out, state = problem->N * problem->D;
-  for (size_t s = 0; s < plan->step_count; s++) {
-    size_t k = (size_t)plan->step[s];
-    if (k > limit->K) continue;
-    if (record->output) record->error_output[s] = rms(record->output + s * out, limit->output + k * out, out);
-    if (record->embedding)
-      record->error_embedding[s] = rms(record->embedding + s * state, limit->embedding + k * state, state);
-  }
-}
-
 /* Under the lock: waits for room in the buffer. */
 static mno_status wait_for_room(mno_store *store, mno_error *err) {
   while (store->failure.status == MNO_OK && store->journal.used > FULL)
@@ -333,10 +309,6 @@ static void tell_writer(mno_store *store, size_t before) {
 
 mno_status mno_store_put(mno_store *store, mno_record *record, mno_error *err) {
   pthread_mutex_lock(&store->lock);
-  const mno_limit *first = store->first[store->plan->instance[record->row].problem];
-  pthread_mutex_unlock(&store->lock);
-  if (first) measure_errors(store->plan, first, record);
-  pthread_mutex_lock(&store->lock);
   mno_status status = wait_for_room(store, err);
   size_t before = store->journal.used;
   uint64_t offset;
@@ -350,23 +322,15 @@ mno_status mno_store_put(mno_store *store, mno_record *record, mno_error *err) {
 }
 
 mno_status mno_store_put_limit(mno_store *store, size_t problem, const mno_limit *limit, mno_error *err) {
-  mno_limit *copy;
-  mno_status status = mno_limit_copy(limit, &copy, err);
-  if (status != MNO_OK) return status;
   pthread_mutex_lock(&store->lock);
-  status = wait_for_room(store, err);
+  mno_status status = wait_for_room(store, err);
   size_t before = store->journal.used;
   uint64_t offset;
   if (status == MNO_OK)
     status = mno_journal_put_limit(&store->journal, store->plan->problem[problem].id, limit, &offset, err);
   if (status == MNO_OK) status = mno_pending_limit(&store->collected, problem, offset, err);
-  if (status == MNO_OK && !store->first[problem]) {
-    store->first[problem] = copy;
-    copy = NULL;
-  }
   tell_writer(store, before);
   pthread_mutex_unlock(&store->lock);
-  mno_limit_free(copy);
   return status;
 }
 

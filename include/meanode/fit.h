@@ -21,7 +21,8 @@ extern "C" {
 #endif
 
 typedef struct mno_estimate {
-  double value, low, high; /* 95% interval, low <= value <= high; all NaN: cannot be estimated, see warning */
+  double value, low, high; /* 95% interval, low < high, value in it; low and high NaN: it has no statistical error; all NaN:
+                            * cannot be estimated; both with a warning that says why */
   char method[32];         /* by which estimator, in words; empty if there is one only */
   char warning[200];       /* empty if none */
 } mno_estimate;

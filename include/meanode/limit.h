@@ -16,6 +16,7 @@
 #include "meanode/status.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,6 +49,7 @@ typedef struct mno_limit {
   int certified;        /* 1: the estimated error is below the tolerance at every step */
   int64_t diverged;     /* first step without a solution (NaN from there on; the parameters say why), -1: none */
   int64_t degrees;      /* degrees of freedom of the standard errors (randomisations - 1); 0: deterministic */
+  int64_t missing;      /* networks of an average that a time budget left out */
   size_t N, d_out, D, K, nodes;
   double *depth;           /* [nodes] in (0, 1) */
   double *loss;            /* [K+1] */
@@ -98,6 +100,9 @@ void mno_limit_free(mno_limit *limit);
 
 /* The largest estimated error of the output over the steps, NaN if it is not known at one of them. */
 double mno_limit_worst_error(const mno_limit *limit);
+
+/* Was it computed from samples, so that its error has a part that only randomisations tell? */
+bool mno_limit_is_sampled(const mno_limit *limit);
 
 const char *mno_limit_kind_name(mno_limit_kind kind);       /* "mean-ode", "tangent-ode", ... */
 const char *mno_limit_method_name(mno_limit_method method); /* "auto", "closure", ... */

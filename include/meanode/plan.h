@@ -78,9 +78,7 @@ typedef struct mno_plan {
   mno_instance *instance; /* [instance_count]; the index is the row of the result table */
   size_t step_count;
   int64_t *step; /* [step_count] recorded steps, increasing */
-  bool output, embedding;
-  mno_weights weights;
-  bool coupling, path, features;
+  mno_recording recording;
   const mno_sweep *sweep; /* borrowed */
   char *data_source;      /* data.kind file: the data file, an absolute path; else NULL */
   char *data_taken_from;  /* the result file that held its data, if they come from there; else NULL */

@@ -54,7 +54,7 @@ bool mno_store_has_diverged(const mno_store *store, size_t row);
 /* The limit found in the file being resumed, or NULL; borrowed. */
 const mno_limit *mno_store_limit(const mno_store *store, size_t problem, mno_limit_kind kind);
 
-/* Writes a limit; must precede the records of its problem, whose errors are distances to the first limit. Copies. */
+/* Writes a limit; the first of a problem is what the errors of its records refer to. Copies. */
 mno_status mno_store_put_limit(mno_store *store, size_t problem, const mno_limit *limit, mno_error *err);
 
 /* Collects a record (ownership passes); any thread; never waits for the disk while the buffer has room. Once writing has

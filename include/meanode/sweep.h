@@ -78,6 +78,17 @@ typedef enum mno_limit_method { MNO_LIMIT_METHOD_LIST(MNO_ENUMERATOR) } mno_limi
 
 typedef enum mno_weights { MNO_WEIGHTS_LIST(MNO_NUMBERED) } mno_weights;
 
+/* What is recorded beside the loss. */
+typedef struct mno_recording {
+  bool output, embedding;
+  mno_weights weights;
+  bool coupling, path, features; /* diagnostics, see record.h */
+} mno_recording;
+
+static inline bool mno_recording_diagnoses(const mno_recording *recording) {
+  return recording->coupling || recording->path || recording->features;
+}
+
 /* Extra instances that estimate one constant with little variance (see fit.h). Bits: a list is allowed.
  *   regroup     the same units as (L, M) and (L/2, 2 M): isolates a
  *   jackknife   the two halves of the units of each layer: isolates c
@@ -167,6 +178,9 @@ void mno_sweep_free(mno_sweep *sweep);
 /* Every key of a configuration with what it accepts, its default and its meaning, as a text for a person; the caller frees
  * *text. Errors: MNO_ERR_MEMORY. */
 mno_status mno_sweep_keys(char **text, mno_error *err);
+
+/* The same as a JSON Schema (draft 2020-12). */
+mno_status mno_sweep_json_schema(char **text, mno_error *err);
 
 /* A configuration error found by a later stage: like mno_fail(err, MNO_ERR_INPUT, ...), with file, line and caret of mark.
  */

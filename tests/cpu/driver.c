@@ -1,10 +1,10 @@
 /* Reads cases from standard input, one a line:
  *   isa precision(0 f64, 1 f32) arrangement count activation loss D M L N d_in d_out K
- * trains `count` seeds of it in the named kernels and arrangement and writes, as raw doubles: x, y, W_E, W_U and, for each seed,
- * u0, v0, u, v, loss, output, embedding. A case that this processor cannot run writes nothing but a zero; else a one comes
- * first. */
+ * trains `count` seeds of it in the named kernels and arrangement and writes, as raw doubles: x, y, W_E, W_U and, for each
+ * seed, u0, v0, u, v, loss, output, embedding. A case that this processor cannot run writes nothing but a zero; else a one
+ * comes first. */
 #include "cpu/cpu.h"
-#include "cpu/problem.h"
+#include "problem.h"
 
 #include "core/memory.h"
 
@@ -19,8 +19,8 @@ int main(void) {
   char isa[32];
   int precision, arrangement, activation, loss;
   size_t count, D, M, L, N, d_in, d_out, K;
-  while (scanf("%31s %d %d %zu %d %d %zu %zu %zu %zu %zu %zu %zu", isa, &precision, &arrangement, &count, &activation, &loss, &D,
-               &M, &L, &N, &d_in, &d_out, &K) == 13) {
+  while (scanf("%31s %d %d %zu %d %d %zu %zu %zu %zu %zu %zu %zu", isa, &precision, &arrangement, &count, &activation, &loss,
+               &D, &M, &L, &N, &d_in, &d_out, &K) == 13) {
     const mno_cpu_kernels *kernels = mno_cpu_kernels_named((mno_precision)precision, mno_block_named("perceptron"), isa);
     double present = kernels != NULL;
     put(&present, 1);
@@ -39,9 +39,7 @@ int main(void) {
                      .instance = instance,
                      .step_count = K + 1,
                      .step = step,
-                     .output = true,
-                     .embedding = true,
-                     .weights = MNO_WEIGHTS_BOTH};
+                     .recording = {.output = true, .embedding = true, .weights = MNO_WEIGHTS_BOTH}};
     atomic_int halt = 0;
     mno_cpu_batch batch = {.plan = &plan, .problem = &problem, .L = L, .M = M, .count = count, .halt = &halt};
     for (size_t i = 0; i < count; i++) {
@@ -57,10 +55,10 @@ int main(void) {
     put(problem.w_unembed, D * d_out);
     for (size_t i = 0; i < count; i++) {
       const mno_record *r = batch.record[i];
-      put(r->u0, L * M * D);
-      put(r->v0, L * M * D);
-      put(r->u, L * M * D);
-      put(r->v, L * M * D);
+      put(r->initial[MNO_U], L * M * D);
+      put(r->initial[MNO_V], L * M * D);
+      put(r->final[MNO_U], L * M * D);
+      put(r->final[MNO_V], L * M * D);
       put(r->loss, K + 1);
       put(r->output, (K + 1) * N * d_out);
       put(r->embedding, (K + 1) * N * D);

@@ -65,8 +65,7 @@ static void few_or_many_large_networks(void **state) {
                       .instance_count = 40,
                       .step_count = 2,
                       .step = s.step,
-                      .output = true,
-                      .weights = MNO_WEIGHTS_FINAL};
+                      .recording = {.output = true, .weights = MNO_WEIGHTS_FINAL}};
   for (size_t i = 0; i < s.plan.instance_count; i++) {
     s.rows[i] = i;
     s.instance[i] = (mno_instance){.L = 2, .M = 100, .seed = i, .draw = {100, 0, 1}};

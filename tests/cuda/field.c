@@ -2,7 +2,7 @@
  * through a twin of a card, and what happens when the card fails. */
 #include "test.h"
 
-#include "../cpu/problem.h"
+#include "problem.h"
 #include "device_twin.h"
 #include "host/engine.h"
 #include "limit/ensemble.h"

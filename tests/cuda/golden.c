@@ -5,7 +5,7 @@
  *   test_cuda_golden GOLDEN.csv --write   writes the file again: only where bits are meant to change */
 #include "test.h"
 
-#include "../cpu/problem.h"
+#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
 #include "host/shape.h"
@@ -97,8 +97,7 @@ static uint64_t hash_of(const configuration *c, mno_precision precision, mno_ran
                          .instance = instance,
                          .step_count = 3,
                          .step = step,
-                         .output = true,
-                         .weights = MNO_WEIGHTS_FINAL};
+                         .recording = {.output = true, .weights = MNO_WEIGHTS_FINAL}};
   mno_record *kept[SEEDS] = {0};
   const mno_job job = {.plan = &plan, .rows = rows, .count = SEEDS, .emit = emit, .context = kept};
   mno_twin_state = (mno_twin){.devices = 1, .memory = (size_t)1 << 30, .resident = 2};
@@ -113,8 +112,8 @@ static uint64_t hash_of(const configuration *c, mno_precision precision, mno_ran
     assert_int_equal(kept[i]->outcome, MNO_DONE);
     fold(&hash, kept[i]->loss, 3 * sizeof(double));
     fold(&hash, kept[i]->output, 3 * c->N * problem.d_out * sizeof(double));
-    fold(&hash, kept[i]->u, weights * sizeof(double));
-    fold(&hash, kept[i]->v, weights * sizeof(double));
+    fold(&hash, kept[i]->final[MNO_U], weights * sizeof(double));
+    fold(&hash, kept[i]->final[MNO_V], weights * sizeof(double));
     mno_record_free(kept[i]);
   }
   problem_free(&problem);

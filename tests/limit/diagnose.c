@@ -6,7 +6,7 @@ static mno_plan one_instance(mno_problem *problem, mno_instance *instance, int64
   plan.step_count = problem->K + 1;
   plan.step = steps;
   for (size_t k = 0; k <= problem->K; k++) steps[k] = (int64_t)k;
-  plan.output = plan.embedding = plan.coupling = plan.path = plan.features = true;
+  plan.recording = (mno_recording){.output = true, .embedding = true, .coupling = true, .path = true, .features = true};
   return plan;
 }
 
@@ -140,7 +140,7 @@ static void coupling_constants(void **state) {
       int64_t all[16];
       mno_instance instance = {.L = shapes[i][0], .M = shapes[i][1], .seed = seed, .draw = {shapes[i][1], 0, 1}};
       mno_plan plan = one_instance(&p, &instance, all);
-      plan.path = plan.features = false;
+      plan.recording.path = plan.recording.features = false;
       mno_record *record = diagnose(&plan, limit);
       for (int s = 0; s < 3; s++) square[s] += record->coupling[steps[s]] * record->coupling[steps[s]] / SEEDS;
       mno_record_free(record);

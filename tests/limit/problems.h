@@ -2,7 +2,9 @@
 #ifndef MNO_TEST_LIMIT_PROBLEMS_H
 #define MNO_TEST_LIMIT_PROBLEMS_H
 
-#include "random_problem.h"
+#include "test.h"
+
+#include "problem.h"
 
 #include <hdf5.h>
 

@@ -157,6 +157,7 @@ def deterministic(path):
     for (_, pairs), (_, sure) in zip(seeds.iterrows(), exact.iterrows()):
         if sure["step"] == 0:
             check(sure["a"] == 0 and numpy.isnan(sure["slope_bias"]), "nothing moves at initialisation")
+            check(numpy.isnan([sure["a_low"], sure["a_high"]]).all() and "a: no statistical error" in sure["warning"], f"a at initialisation: {sure}")
             continue
         check(sure["a_low"] < pairs["a_high"] and pairs["a_low"] < sure["a_high"], f"a: {pairs['a_low']}, {sure['a']}, {pairs['a_high']}")
         check(sure["a_high"] - sure["a_low"] < 0.5 * (pairs["a_high"] - pairs["a_low"]), "no seeds, no noise of seeds")

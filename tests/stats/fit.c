@@ -264,6 +264,22 @@ static void no_bias_is_on_the_noise_floor(void **state) {
   assert_close(fit.a.value, 2, 1e-9);
   assert_close(fit.c.value, 3, 1e-9);
   assert_close(fit.slope_bias.value, -1, 1e-6);
+  /* Such numbers have no interval: one of width 0 would claim to be sure. */
+  const mno_estimate *exact[] = {&fit.a, &fit.c};
+  for (size_t i = 0; i < 2; i++) {
+    assert_true(isnan(exact[i]->low) && isnan(exact[i]->high));
+    assert_non_null(strstr(exact[i]->warning, "no statistical error"));
+  }
+  char *text;
+  mno_result result = {.problem_count = 1, .problems = &(mno_result_problem){.name = "problem_0000"}};
+  mno_fits fits = {1, &fit};
+  assert_ok(mno_fits_json(&result, &fits, &text, &err));
+  assert_non_null(strstr(text, "\"a\": {\"value\": 2, \"low\": null, \"high\": null"));
+  free(text);
+  assert_ok(mno_fits_table(&result, &fits, &text, &err));
+  assert_non_null(strstr(text, "output     2.0000 ("));
+  assert_non_null(strstr(text, "no statistical error"));
+  free(text);
   synthetic_free(&s);
 }
 

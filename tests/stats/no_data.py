@@ -143,7 +143,8 @@ def estimates(path, *options):
                     check(one.get("warning") and one["warning"] in table.stdout or key in ("slope_fluctuation_L", "slope_fluctuation_M"),
                           f"{name}: {key} without a reason")
                 else:
-                    check(None not in numbers and one["low"] <= one["value"] <= one["high"], f"{name}: {key} {one}")
+                    check(numbers[1:] == [None, None] and "no statistical error" in one["warning"] or
+                          None not in numbers and one["low"] <= one["value"] <= one["high"], f"{name}: {key} {one}")
     return found
 
 
@@ -170,7 +171,9 @@ def frame_of(path):
     check(all(warning is None or isinstance(warning, str) for warning in table["warning"]), f"{path.name}: warnings {set(table['warning'])}")
     unknown = numpy.isnan(table["a"])
     check(all(table["warning"][unknown].str.contains("a")), f"{path.name}: reasons")
-    check((numpy.isnan(table["a_low"]) == unknown).all() and (numpy.isnan(table["a_high"]) == unknown).all(), f"{path.name}: no interval around NaN")
+    without = unknown | table["warning"].str.contains("no statistical error", na=False)
+    check((unknown <= numpy.isnan(table["a_low"])).all() and (numpy.isnan(table["a_low"]) <= without).all() and
+          (numpy.isnan(table["a_high"]) == numpy.isnan(table["a_low"])).all(), f"{path.name}: no interval around NaN")
 
 
 class Heard(logging.Handler):
@@ -216,7 +219,7 @@ def figure_of(path, kind):
         return None
     check(not heard.messages, f"{kind}, {path.name}: {heard.messages}")
     for verdict in fig.verdicts:
-        check(not NOT_FINITE.search(str(verdict)) and (verdict.value is None or verdict.low <= verdict.value <= verdict.high), f"{kind}, {path.name}: {verdict}")
+        check(not NOT_FINITE.search(str(verdict)) and (None in (verdict.value, verdict.low) or verdict.low <= verdict.value <= verdict.high), f"{kind}, {path.name}: {verdict}")
         check(verdict.value is not None or verdict.note, f"{kind}, {path.name}: {verdict} without a reason")
     for text in fig.findobj(matplotlib.text.Text):
         check(not NOT_FINITE.search(text.get_text()), f"{kind}, {path.name}: {text.get_text()}")

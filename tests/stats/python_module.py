@@ -17,7 +17,8 @@ import synthetic_file  # noqa: E402
 
 import meanode  # noqa: E402
 import meanode.__main__ as program  # noqa: E402
-from meanode.verdict import Verdict  # noqa: E402
+from meanode.report import verdict_table  # noqa: E402
+from meanode.verdict import Verdict, interval  # noqa: E402
 
 BINARY = os.environ["MEANODE"]
 failures = 0
@@ -92,6 +93,15 @@ def verdicts_of_diverged_runs():
     check(str(endless) == "a: not determined (on the noise floor)" and endless.agrees is None, str(endless))
     large = Verdict("a", {"value": 1e200, "low": 0.0, "high": 2e200})
     check(str(large) == "a = 1e+200 [0.0000, 2e+200]", str(large))
+
+
+def numbers_without_statistical_error():
+    """They have no interval, in words wherever others have one."""
+    for estimate in ({"value": 0.25}, {"value": 0.25, "low": None, "high": None, "warning": "no statistical error: a reason"}):
+        exact = Verdict("alpha where the limits differ", estimate, expected=0.25)
+        check(str(exact) == "alpha where the limits differ = 0.250 (no statistical error); theory 0.25: agrees", str(exact))
+        check(exact.low is None and interval(exact, 2) == "0.25 (no statistical error)", interval(exact, 2))
+        check("<td class=number>0.250 (no statistical error)</td>" in verdict_table([exact]), verdict_table([exact]))
 
 
 def plotted(*arguments):
@@ -203,6 +213,7 @@ with tempfile.TemporaryDirectory() as folder_name:
     figures(path, folder)
     verdicts(path)
     verdicts_of_diverged_runs()
+    numbers_without_statistical_error()
     messages(path, folder)
     report(path, folder)
     command(path, folder)

@@ -2,8 +2,8 @@
  * The first byte chooses: 0: the rest is a file; 1: edits of a whole journal (4 bytes each: offset, xor, 255 cuts there);
  * otherwise the rest is the payload of an entry. */
 #define _GNU_SOURCE
-#include "store/journal.h"
 #include "fuzz.h"
+#include "store/journal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +23,7 @@ static mno_plan plan = {.precision = MNO_F32,
                         .instance = instance,
                         .step_count = 2,
                         .step = step,
-                        .output = true,
-                        .weights = MNO_WEIGHTS_FINAL};
+                        .recording = {.output = true, .weights = MNO_WEIGHTS_FINAL}};
 
 /* Numbers are read, so that a sanitizer sees what lies outside. */
 static double touch(const void *data, size_t size) {

@@ -46,8 +46,8 @@ def fit_json(path, steps=None, quantity=None, deterministic=False):
 
 
 def fit(path, steps=None, quantity=None, deterministic=False):
-    """Constants of every problem, step and quantity: a DataFrame with columns a, a_low, a_high, ... (95% intervals; NaN: not determined)
-    and warning, which says why, or what to think of them (None: nothing). path: a file, or what meanode.open returned.
+    """Constants of every problem, step and quantity: a DataFrame with columns a, a_low, a_high, ... (95% intervals; NaN: not determined;
+    a_low and a_high alone NaN: no statistical error) and warning, which says why, or what to think of them (None: nothing). path: a file, or what meanode.open returned.
 
     deterministic: a and its exponent in L from networks of infinite width, without seeds (takes seconds to minutes)."""
     rows = []

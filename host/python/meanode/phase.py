@@ -201,7 +201,7 @@ def boundaries(axis, plane, drawn):
         law = power_law(y[large], x[large]) if len(x) and large.sum() >= 3 else None
         where = "residual scale" if plane.over_D else "alpha"
         if exponent == 0.0 and not plane.over_D and len(x):  # a property of the limits, the same in every row
-            found.append(Verdict(f"{where} where the {name}", {"value": x[0], "low": x[0], "high": x[0]}, None, "no statistical error"))
+            found.append(Verdict(f"{where} where the {name}", {"value": x[0]}))
             law = {"value": 0.0, "intercept": numpy.log(x[0])}
         else:
             found.append(Verdict(f"{where} where the {name}: exponent in {what}", law, exponent,

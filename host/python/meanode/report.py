@@ -6,7 +6,7 @@ import os
 import re
 
 from . import figures, fitting, reading, writing
-from .verdict import number
+from .verdict import with_interval
 from .version import VERSION
 
 STYLE = """
@@ -67,14 +67,10 @@ def section(path, prefix):
             + f"<details><summary>Configuration</summary><pre>{text}</pre></details>")
 
 
-def interval(value, low, high):
-    return f"{number(value)} [{number(low)}, {number(high)}]"
-
-
 def verdict_table(verdicts):
     rows = []
     for v in verdicts:
-        measured = "not determined" if v.value is None else interval(v.value, v.low, v.high)
+        measured = "not determined" if v.value is None else with_interval(v.value, v.low, v.high)
         theory = "" if v.expected is None else f"{v.expected:.4g}"
         word = {True: "agrees", False: "differs", None: ""}[v.agrees]
         rows.append(f"<tr><td>{html.escape(v.name)}</td><td class=number>{measured}</td><td class=number>{theory}</td>"
@@ -94,8 +90,8 @@ def constants_table(path):
     for _, row in fitting.fit(path).iterrows():
         cells = []
         for name in names:
-            known = row[name] == row[name]
-            cells.append(interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) if known else "none")
+            value, low, high = (None if row[column] != row[column] else row[column] for column in fitting.columns_of(name))
+            cells.append("none" if value is None else with_interval(value, low, high))
         note = "" if row["warning"] is None else notes.setdefault(row["warning"], f"({len(notes) + 1})")
         cells.append(note)
         rows.append(f"<tr><td>{row['D']}</td><td>{row['alpha']:g}</td><td>{seed_text(row['data_seed'])}</td><td>{row['step']}</td><td>{row['quantity']}</td>"

@@ -217,7 +217,7 @@ def one_quantity(axes, problems, k, name, s):
                          + f"at the best D and L M the error changes by at most {100 * change:.0f}% over L >= 2"))
     big = numpy.array([1e9, 1e10])
     local = numpy.diff(numpy.log([model.best(P)[1] for P in big]))[0] / numpy.diff(numpy.log(big))[0]
-    found.append(Verdict(f"{name}: error of the best shape, exponent at P = 1e9", {"value": local, "low": local, "high": local}, None,
+    found.append(Verdict(f"{name}: error of the best shape, exponent at P = 1e9", {"value": local}, None,
                          f"model with fitted constants {', '.join(f'{c:.3g}' for c in numpy.sqrt(model.constants))} of 1/sqrt(D), "
                          f"{'sqrt(D/(L M))' if FLUCTUATION[name] else '1/sqrt(L M)'}, D/(L M); not a measurement"))
     line = (f"{name}: error $P^{{{exponent['error'][0]:.3f}}}$ [{exponent['error'][1]:.3f}, {exponent['error'][2]:.3f}], best $D$ "

@@ -138,6 +138,7 @@ def need_several(values, what):
 
 
 def arrays(fits, step, name):
-    """value, low, high over problems; NaN where not determined."""
+    """value, low, high over problems; NaN where not determined, all the same where there is no statistical error."""
     rows = [[fit[step][name][key] for key in ("value", "low", "high")] for fit in fits]
+    rows = [[value] * 3 if low is None and high is None else [value, low, high] for value, low, high in rows]
     return numpy.array([[numpy.nan if v is None else v for v in row] for row in rows]).T

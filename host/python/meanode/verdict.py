@@ -4,7 +4,8 @@ from math import isfinite
 
 
 class Verdict:
-    """name; estimate {value, low, high} (95%) or None; expected: what the theory says, or None; note: anything else."""
+    """name; estimate {value, low, high} (95%; low and high None: no statistical error) or None; expected: what the theory says, or None;
+    note: anything else."""
 
     def __init__(self, name, estimate, expected=None, note=""):
         self.name, self.expected, self.note = name, expected, note
@@ -20,12 +21,12 @@ class Verdict:
         """True, False, or None where there is nothing to compare."""
         if self.value is None or self.expected is None:
             return None
-        return self.low <= self.expected <= self.high
+        return self.value == self.expected if self.low is None else self.low <= self.expected <= self.high
 
     def __str__(self):
         if self.value is None:
             return f"{self.name}: not determined ({self.note})"
-        text = f"{self.name} = {number(self.value)} [{number(self.low)}, {number(self.high)}]"
+        text = f"{self.name} = {with_interval(self.value, self.low, self.high)}"
         if self.expected is not None:
             text += f"; theory {self.expected:.4g}: {'agrees' if self.agrees else 'differs'}"
         return text + (f" ({self.note})" if self.note else "")
@@ -36,16 +37,23 @@ class Verdict:
 
 
 def known(estimate):
-    """Does it have a value and both ends of its interval?"""
-    return all(estimate.get(key) is not None and isfinite(estimate[key]) for key in ("value", "low", "high"))
+    """Does it have a value, and both ends of its interval or none of them?"""
+    value, low, high = (estimate.get(key) for key in ("value", "low", "high"))
+    ends = [low, high] if low is not None or high is not None else []
+    return all(number is not None and isfinite(number) for number in [value, *ends])
 
 
 def interval(verdict, digits):
     """The number for a caption."""
     if verdict.value is None:
         return "not determined"
-    value, low, high = (f"{v:.{digits}f}" if 10**-digits <= abs(v) < 1e6 or v == 0 else f"{v:.3g}" for v in (verdict.value, verdict.low, verdict.high))
-    return f"{value} [{low}, {high}]"
+    return with_interval(verdict.value, verdict.low, verdict.high, lambda v: f"{v:.{digits}f}" if 10**-digits <= abs(v) < 1e6 or v == 0 else f"{v:.3g}")
+
+
+def with_interval(value, low, high, text=None):
+    """The number and its interval, or in words that it has none. text: of one number."""
+    text = text or number
+    return f"{text(value)} [{text(low)}, {text(high)}]" if low is not None else f"{text(value)} (no statistical error)"
 
 
 def number(value):
