@@ -146,7 +146,7 @@ static double dot(const double *x, const double *y, size_t r) {
 static void coefficients(const world *w, const double *u, const double *h, const double *b, double *of, double *slope) {
   const size_t output = w->tensors - 1;
   const double D = (double)w->problem.D, q = dot(u + output * w->r, b, w->r) / D;
-  double p[MNO_TENSORS_MOST];
+  double p[MNO_TENSORS_MOST] = {0};
   for (size_t t = 0; t < output; t++) p[t] = dot(u + t * w->r, h, w->r) / D;
   w->problem.block->unit(w->problem.activation, p, &of[output], slope);
   for (size_t t = 0; t < output; t++) of[t] = slope[t] * q;
@@ -254,7 +254,7 @@ static void drawn_particles_have_no_past(void **state) {
     mno_particles *particles;
     mno_sobol sobol;
     mno_twin_state = (mno_twin){.devices = 1, .memory = 64 << 20, .permutation = 77};
-    assert_int_equal(mno_sobol_new(&sobol, w.tensors * w.r, 3, 0), 0);
+    assert_true(mno_sobol_new(&sobol, w.tensors * w.r, 3, 0));
     const mno_initial initial = {
         .sobol = &sobol, .block = block, .axes = axes, .scale = {1.1, 0.7, 1.3, 0.9}, .points = w.particles / 2};
     assert_ok(twin.create(&twin, &request, &particles, &err));
