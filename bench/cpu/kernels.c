@@ -1,9 +1,11 @@
 /* Times the training kernels of one core on one shape:
- *   bench_cpu f64|f32 D M L N [K [layout [isa [threads]]]]
- * Best of several batches; prints GF/s of the K steps (12 N D M L flops each: the difference between a training of K steps
- * and one of none), the same for the whole training with its draws, and milliseconds per step and instance.
+ *   bench_cpu f64|f32 D M L N [K [layout [isa [threads [seconds]]]]]
+ * Best of several batches, for that long (1 second); in processor time where there is one thread, so that others on the
+ * machine disturb less. Prints GF/s of the K steps (12 N D M L flops each: the difference between a training of K steps and
+ * one of none), the same for the whole training with its draws, and milliseconds per step and instance.
  *   bench_cpu peak
  * prints the peak of the fused multiply-adds, and of v tanh, as this processor runs them. */
+#define _GNU_SOURCE
 #include "cpu/cpu.h"
 
 #include "core/memory.h"
@@ -13,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef struct timing {
   double seconds; /* of one batch */
@@ -26,8 +29,14 @@ static double *normals(size_t count, uint32_t tensor, double scale) {
   return x;
 }
 
+static double now(int threads) {
+  struct timespec t;
+  clock_gettime(threads > 1 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static timing measure(const mno_cpu_kernels *kernels, mno_cpu_layout layout, mno_problem *problem, mno_precision precision,
-                      size_t M, size_t L, size_t K, int threads, void *arena) {
+                      size_t M, size_t L, size_t K, int threads, double enough, void *arena) {
   problem->K = K;
   mno_instance instance[MNO_CPU_LANES];
   int64_t step[1] = {(int64_t)K};
@@ -43,7 +52,7 @@ static timing measure(const mno_cpu_kernels *kernels, mno_cpu_layout layout, mno
   atomic_int halt = 0;
   timing best = {INFINITY, count};
   double total = 0;
-  for (int repeat = 0; repeat < 3 || (total < 1.0 && repeat < 200); repeat++) {
+  for (int repeat = 0; repeat < 3 || (total < enough && repeat < 200); repeat++) {
     mno_cpu_batch batch = {.plan = &plan,
                            .problem = problem,
                            .L = L,
@@ -57,9 +66,9 @@ static timing measure(const mno_cpu_kernels *kernels, mno_cpu_layout layout, mno
       batch.instance[i] = &instance[i];
       if (mno_record_new(&plan, i, &batch.record[i], NULL) != MNO_OK) exit(1);
     }
-    double start = mno_now();
+    double start = now(threads);
     if (kernels->train(&batch, layout) != MNO_OK) exit(1);
-    double seconds = mno_now() - start;
+    double seconds = now(threads) - start;
     total += seconds;
     if (seconds < best.seconds) best.seconds = seconds;
     for (size_t i = 0; i < count; i++) mno_record_free(batch.record[i]);
@@ -80,7 +89,7 @@ int main(int argc, char **argv) {
     return 0;
   }
   if (argc < 6) {
-    fprintf(stderr, "usage: bench_cpu f64|f32 D M L N [K [layout [isa]]] | bench_cpu peak\n");
+    fprintf(stderr, "usage: bench_cpu f64|f32 D M L N [K [layout [isa [threads [seconds]]]]] | bench_cpu peak\n");
     return 2;
   }
   mno_precision precision = strcmp(argv[1], "f32") == 0 ? MNO_F32 : MNO_F64;
@@ -109,11 +118,12 @@ int main(int argc, char **argv) {
   problem.w_embed = normals(D * WIDTH, MNO_TENSOR_W_EMBED, 1 / sqrt(WIDTH));
   problem.w_unembed = normals(D * WIDTH, MNO_TENSOR_W_UNEMBED, sqrt(WIDTH));
   int threads = argc > 9 ? atoi(argv[9]) : 1;
+  double enough = argc > 10 ? atof(argv[10]) : 1;
   size_t bytes = kernels->bytes(&problem, L, M, layout, 0);
   void *arena = mno_cpu_pages_new(&bytes);
   if (!arena) return 1;
-  timing full = measure(kernels, layout, &problem, precision, M, L, K, threads, arena),
-         none = measure(kernels, layout, &problem, precision, M, L, 0, threads, arena);
+  timing full = measure(kernels, layout, &problem, precision, M, L, K, threads, enough, arena),
+         none = measure(kernels, layout, &problem, precision, M, L, 0, threads, enough, arena);
   double pass = 4.0 * (double)(N * D * M * L) * (double)full.instances, k = (double)K;
   printf("%s %-8s %s D %zu M %zu L %zu N %zu: steps %.1f GF/s, whole %.1f GF/s, %.4f ms per step and instance, %.1f MiB\n",
          argv[1], kernels->name,
