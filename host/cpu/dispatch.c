@@ -32,10 +32,15 @@ const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision, const mno
 }
 
 int mno_cpu_team_choose(size_t D, size_t M, size_t N, int wanted) {
-  const double least = 1.5e6; /* flops of a layer and step, some ten microseconds: they meet twice in them */
+  /* Flops of a layer and step, some ten microseconds: they meet twice in them. Two threads are 1.5 times as fast at 2.0e6
+   * (D = 64, M = 256, N = 10) and no faster at 0.8e6 (32, 32, 64): bench/results/cpu.md. */
+  const double least = 1.5e6;
   return 12.0 * (double)D * (double)M * (double)N < least ? 1 : wanted;
 }
 
+/* bench/choices.py small-units, small-weights, many-samples and filled-lanes try other bounds (bench/results/choices.md):
+ * these are within 14% of the best in f32 and 20% in f64, where units on lanes are often faster than seeds on lanes from
+ * M = 8 on. Results' bits depend on the arrangement, so that they stay. */
 mno_cpu_arrangement mno_cpu_arrangement_choose(size_t D, size_t M, size_t L, size_t N, mno_precision precision) {
   bool small = M < 16 || D * M <= 128;
   size_t lanes = precision == MNO_F32 ? 16 : 8, padded = (N + lanes - 1) / lanes * lanes; /* of the widest vectors */
