@@ -40,7 +40,7 @@ static int by_value(const void *a, const void *b) {
 /* Work and, unless seconds is 0, time of a pass: [0] update, F and G; [1] F and J. */
 static void print(size_t nodes, size_t particles, size_t D, size_t r, mno_precision precision, const double seconds[2]) {
   for (int k = 0; k < 2; k++) {
-    const mno_field_shape s = mno_field_shape_make(N, r, particles, precision, k ? MNO_FIELD_FJ : MNO_FIELD_FG);
+    const mno_field_shape s = mno_field_shape_make(0, N, r, particles, precision, k ? MNO_FIELD_FJ : MNO_FIELD_FG);
     const mno_field_work w = mno_field_count(&s, nodes, k == 0);
     printf(
         "{\"pass\": \"%s\", \"nodes\": %zu, \"particles\": %zu, \"D\": %zu, \"r\": %zu, \"N\": %d, \"precision\": \"%s\", "

@@ -1,6 +1,7 @@
 /* What host and device agree on for the particles of the Mean ODE (kernel F).
  *
- * Nodes hold particles in tiles of MNO_FIELD_LANES, [node][tile][u|v][coordinate][lane]. A pass cuts a node into chunks of
+ * Nodes hold particles in tiles of MNO_FIELD_LANES, [node][tile][vector][coordinate][lane]: a vector for each tensor of the
+ * block, then for each state of the optimiser. A pass cuts a node into chunks of
  * whole tiles; a team takes a chunk, tile by tile, and leaves the chunk's sums in double precision; a second launch adds the
  * chunks in order. A chunk's results are computed in parts: some samples of a group of MNO_CHUNK, some rows (coordinates of
  * F, G and the first index of J). In a part every lane owns one block of results, 5 samples x 4 rows of F or G or 2 samples
@@ -18,7 +19,7 @@ extern "C" {
 
 enum {
   MNO_FIELD_LANES = 128,
-  MNO_FIELD_DRAWN = 10,   /* coordinates of v that are rotated at a time */
+  MNO_FIELD_DRAWN = 10,   /* coordinates of the output that are rotated at a time */
   MNO_FIELD_SAMPLES = 5,  /* of a block of F or G */
   MNO_FIELD_PAIR = 2,     /* of a block of J */
   MNO_FIELD_ROWS = 4,     /* of a block, and columns of a block of J */
@@ -34,6 +35,8 @@ enum {
 typedef enum mno_field_results { MNO_FIELD_NONE, MNO_FIELD_F, MNO_FIELD_FG, MNO_FIELD_FJ } mno_field_results;
 
 typedef struct mno_field_shape {
+  int32_t trainer;                 /* block and optimiser: index in MNO_TRAINER_LIST */
+  int32_t tensors, vectors;        /* of the block; of a particle in memory: tensors x (1 + states of the optimiser) */
   int32_t bytes;                   /* of a number: 4 or 8 */
   int32_t N, r, groups;            /* groups of MNO_CHUNK samples */
   int32_t pitch;                   /* numbers of a row of fields */
@@ -55,20 +58,22 @@ typedef struct mno_field_draw {
   uint64_t seed;
   uint32_t randomisation, points;
   int32_t tabled;
-  double scale[2];
+  double scale[MNO_TENSORS_MOST];
 } mno_field_draw;
 
 typedef struct mno_field_args {
   mno_field_shape shape;
   mno_field_draw draw;
-  void *state;           /* [m][tiles][2][r][MNO_FIELD_LANES], numbers of shape.bytes */
+  void *state;           /* [m][tiles][vectors][r][MNO_FIELD_LANES], numbers of shape.bytes */
   const void *weight;    /* [tiles][MNO_FIELD_LANES] of the same, or NULL: all are weight_of_all */
   const void *old, *now; /* fields [count][groups][r][h|b][pitch] of the same; padding is 0; old NULL: no update */
   double *partial;       /* [count][chunks][outputs] */
   double *result;        /* [count][outputs], pinned */
   char *scratch;         /* [teams][work tile] when that is not in shared memory */
   double weight_of_all;
-  double step_u, step_v, inverse_D;
+  double inverse_D;
+  double rate[MNO_TENSORS_MOST]; /* of the update */
+  double knob[MNO_KNOBS_MOST];
   uint32_t first, count; /* nodes */
   int32_t activation;
   int32_t drawn;          /* the particles are the initial ones and not in memory yet */
@@ -78,7 +83,7 @@ typedef struct mno_field_args {
 } mno_field_args;
 
 MNO_LAYOUT size_t mno_field_state_bytes(const mno_field_shape *s, size_t m) {
-  return m * s->tiles * 2 * (size_t)s->r * MNO_FIELD_LANES * (size_t)s->bytes;
+  return m * s->tiles * (size_t)(s->vectors * s->r) * MNO_FIELD_LANES * (size_t)s->bytes;
 }
 MNO_LAYOUT size_t mno_field_field_bytes(const mno_field_shape *s, size_t m) {
   return m * (size_t)s->groups * (size_t)s->r * 2 * (size_t)s->pitch * (size_t)s->bytes;
@@ -92,15 +97,18 @@ MNO_LAYOUT int mno_field_sums(int results) {
          : results               ? MNO_FIELD_SAMPLES * MNO_FIELD_ROWS
                                  : 0;
 }
-/* Shared memory of a team: bases of the Sobol points, old and new fields of a group, two rows per sample of a group, the
- * lanes' sums, the work tile. Where there is no room for the work tile, fields stay in memory as well. */
-MNO_LAYOUT size_t mno_field_bases_bytes(const mno_field_shape *s) { return mno_round_up(2 * (size_t)s->r * 4, 16); }
+/* Shared memory of a team: bases of the Sobol points, old and new fields of a group, a row per tensor and sample of a group,
+ * the lanes' sums, the work tile. Where there is no room for the work tile, fields stay in memory as well. */
+MNO_LAYOUT size_t mno_field_bases_bytes(const mno_field_shape *s) {
+  return mno_round_up((size_t)(s->tensors * s->r) * 4, 16);
+}
 MNO_LAYOUT size_t mno_field_group_bytes(const mno_field_shape *s) {
   return (size_t)s->r * 2 * (size_t)s->pitch * (size_t)s->bytes;
 }
 MNO_LAYOUT size_t mno_field_shared_bytes(const mno_field_shape *s, int work_in_memory) {
   return mno_field_bases_bytes(s) +
-         (2 * MNO_CHUNK * MNO_FIELD_ROW + (size_t)mno_field_sums(s->results) * MNO_FIELD_LANES) * (size_t)s->bytes +
+         ((size_t)s->tensors * MNO_CHUNK * MNO_FIELD_ROW + (size_t)mno_field_sums(s->results) * MNO_FIELD_LANES) *
+             (size_t)s->bytes +
          (work_in_memory ? 0 : 2 * mno_field_group_bytes(s) + mno_field_work_bytes(s));
 }
 

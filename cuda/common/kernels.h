@@ -13,12 +13,13 @@ extern "C" {
 const void *mno_train_kernel(const mno_shape *shape, int state_in_memory);
 const void *mno_lanes_kernel(const mno_shape *shape);
 
-/* G's maps for a block and an optimiser; arguments: mno_gemm_args by value, an int (mno_map), a size_t (elements). Threads of a block: 256; blocks:
- * any x, y counts the instances. */
+/* G's maps for a block and an optimiser; arguments: mno_gemm_args by value, an int (mno_map), a size_t (elements). Threads
+ * of a block: 256; blocks: any x, y counts the instances. */
 const void *mno_maps_kernel(const mno_shape *shape);
 
-/* Kernel F for a number size and the sum over its chunks; their argument is one mno_field_args by value. */
-const void *mno_field_kernel(int bytes, int work_in_memory);
+/* Kernel F of a shape, for its block and optimiser, and the sum over its chunks; their argument is one mno_field_args by
+ * value. */
+const void *mno_field_kernel(const mno_field_shape *shape, int work_in_memory);
 const void *mno_field_total_kernel(void);
 
 #ifdef __cplusplus

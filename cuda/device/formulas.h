@@ -57,6 +57,10 @@ template <class T, class Block, class Optimizer> struct Motion {
     MNO_UNROLL for (int t = 0; t < Block::TENSORS; t++) number[t] = rate[t];
     MNO_UNROLL for (int i = 0; i < Optimizer::KNOBS; i++) number[Block::TENSORS + i] = (T)problem.knob[i];
   }
+  MNO_DEVICE void take(const double *rate, const double *knob) {
+    MNO_UNROLL for (int t = 0; t < Block::TENSORS; t++) number[t] = (T)rate[t];
+    MNO_UNROLL for (int i = 0; i < Optimizer::KNOBS; i++) number[Block::TENSORS + i] = (T)knob[i];
+  }
   /* The new weight w of a tensor. An optimiser that fuses takes the gradient g in parts. */
   MNO_DEVICE T moved(int tensor, T w, T g, T *state) const {
     if constexpr (Optimizer::FUSES)

@@ -231,7 +231,7 @@ static mno_status device_send(mno_device *device, void *to, const void *from, si
 
 static mno_status device_field(mno_device *device, const mno_field_args *args, mno_error *err) {
   const mno_field_shape *s = &args->shape;
-  const void *kernel = mno_field_kernel(s->bytes, args->work_in_memory);
+  const void *kernel = mno_field_kernel(s, args->work_in_memory);
   const size_t shared = mno_field_shared_bytes(s, args->work_in_memory), results = (size_t)args->count * s->outputs;
   void *parameters[] = {(void *)args};
   cudaLaunchConfig_t launch = {.gridDim = {args->teams, 1, 1},

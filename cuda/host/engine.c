@@ -1,9 +1,8 @@
 #include "host/engine.h"
 
-#include "block/block.h"
 #include "core/memory.h"
 #include "host/field_shape.h"
-#include "optimizer/optimizer.h"
+#include "host/trainers.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -31,7 +30,9 @@ struct mno_particles {
 };
 
 static mno_field_shape shape_of(const mno_particle_request *request, mno_field_results results) {
-  return mno_field_shape_make(request->problem->N, request->r, request->particles, request->precision, results);
+  int trainer = 0;
+  mno_trainer_of(request->problem, &trainer, NULL); /* create() has refused others */
+  return mno_field_shape_make(trainer, request->problem->N, request->r, request->particles, request->precision, results);
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -56,8 +57,8 @@ static plan plan_of(const mno_particle_request *request, const mno_device_info *
   at.weight = take(&at.arena, (size_t)g.tiles * MNO_FIELD_LANES * (size_t)g.bytes);
   at.old = take(&at.arena, fields);
   at.now = take(&at.arena, fields);
-  at.direction = take(&at.arena, 2 * r * 32 * sizeof(uint32_t));
-  at.shift = take(&at.arena, 2 * r * sizeof(uint32_t));
+  at.direction = take(&at.arena, (size_t)g.tensors * r * 32 * sizeof(uint32_t));
+  at.shift = take(&at.arena, (size_t)g.tensors * r * sizeof(uint32_t));
   at.block = take(&at.arena, m * sizeof(uint32_t));
   at.axes = take(&at.arena, r * r * sizeof(double));
   at.partial = take(&at.arena, g.chunks * outputs);
@@ -117,13 +118,9 @@ static mno_status create(const mno_engine *engine, const mno_particle_request *r
   if (!p) return mno_fail_memory(err, sizeof *p, "the particles of the Mean ODE");
   p->holds = *request;
   p->api = engine->context;
-  mno_status status = MNO_OK;
-  if (request->problem->block != &mno_block_perceptron || request->problem->optimizer != &mno_optimizer_gd)
-    status = mno_fail(err, MNO_ERR_BACKEND,
-                      "the CUDA kernels know particles of block perceptron with optimizer gd, not of %s "
-                      "with %s; use --backend cpu",
-                      mno_block_name(request->problem->block), mno_optimizer_name(request->problem->optimizer));
-  else if (request->particles > INT32_MAX)
+  int trainer;
+  mno_status status = mno_trainer_of(request->problem, &trainer, err);
+  if (status == MNO_OK && request->particles > INT32_MAX)
     status = mno_fail(err, MNO_ERR_BACKEND, "the CUDA kernels take up to 2^31 particles per node; use --backend cpu");
   pthread_mutex_lock(&placing);
   if (status == MNO_OK) status = settle(p, err);
@@ -180,8 +177,8 @@ static mno_status draw(mno_particles *p, const mno_initial *initial, mno_error *
                              .seed = sobol->seed,
                              .randomisation = sobol->randomisation,
                              .points = (uint32_t)initial->points,
-                             .tabled = (int32_t)tabled,
-                             .scale = {initial->scale[0], initial->scale[1]}};
+                             .tabled = (int32_t)tabled};
+  memcpy(p->draw.scale, initial->scale, sizeof p->draw.scale);
   p->drawn = 1;
   p->weighed = 0;
   return status;
@@ -217,14 +214,14 @@ static mno_status launch(mno_particles *p, const mno_particle_pass *pass, int ke
                          .result = (double *)(pinned + p->at.pinned_result),
                          .scratch = arena(p, p->at.scratch),
                          .weight_of_all = 1 / (double)p->holds.particles,
-                         .step_u = -mno_problem_rate(problem, pass->step, MNO_U),
-                         .step_v = -mno_problem_rate(problem, pass->step, MNO_V),
                          .inverse_D = 1 / (double)problem->D,
                          .first = (uint32_t)pass->first,
                          .count = (uint32_t)pass->count,
                          .activation = problem->activation,
                          .drawn = p->drawn,
                          .keep = keep};
+  for (int t = 0; t < s.tensors && pass->old_h; t++) args.rate[t] = mno_problem_rate(problem, pass->step, (size_t)t);
+  memcpy(args.knob, problem->knob, sizeof args.knob);
   const size_t fields = mno_field_field_bytes(&s, pass->count);
   mno_status status = mno_field_fit(&s, &p->info, &args.work_in_memory, err);
   args.teams = teams_of(&s, pass->count, &p->info, args.work_in_memory);
@@ -269,27 +266,24 @@ static mno_status pass(mno_particles *p, const mno_particle_pass *pass, mno_erro
   return status;
 }
 
-/* Particles [particles][2][r] to and from the tiles of a node. */
-static size_t place(const mno_particles *p, size_t particle, size_t e) {
-  return (particle / MNO_FIELD_LANES * 2 * p->holds.r + e) * MNO_FIELD_LANES + particle % MNO_FIELD_LANES;
-}
-
+/* Weights [particles][tensors][r] of a node to and from its tiles; states of the optimiser become zero. */
 static mno_status move(mno_particles *p, size_t node, const double *in, double *out, mno_error *err) {
   const mno_field_shape s = shape_of(&p->holds, MNO_FIELD_NONE);
-  const size_t size = mno_field_state_bytes(&s, 1), element = element_of(p);
+  const size_t size = mno_field_state_bytes(&s, 1), element = element_of(p), count = (size_t)(s.tensors * s.r);
+  const size_t tile = (size_t)(s.vectors * s.r) * MNO_FIELD_LANES;
   char *tiles = mno_alloc(1, size);
   if (!tiles) return mno_fail_memory(err, size, "the particles of a node");
   mno_status status = keep(p, err);
-  for (size_t n = 0; in && n < p->holds.particles; n++)
-    for (size_t e = 0; e < 2 * p->holds.r; e++) put(element, tiles, place(p, n, e), in[n * 2 * p->holds.r + e]);
-  if (status == MNO_OK)
-    status = in ? p->api->upload(p->device, arena(p, node * size), tiles, size, err)
-                : p->api->download(p->device, tiles, arena(p, node * size), size, err);
-  for (size_t n = 0; status == MNO_OK && out && n < p->holds.particles; n++)
-    for (size_t e = 0; e < 2 * p->holds.r; e++) {
-      const size_t at = place(p, n, e);
-      out[n * 2 * p->holds.r + e] = element == 8 ? ((double *)tiles)[at] : (double)((float *)tiles)[at];
+  if (status == MNO_OK && out) status = p->api->download(p->device, tiles, arena(p, node * size), size, err);
+  for (size_t n = 0; status == MNO_OK && n < p->holds.particles; n++)
+    for (size_t e = 0; e < count; e++) {
+      const size_t at = n / MNO_FIELD_LANES * tile + e * MNO_FIELD_LANES + n % MNO_FIELD_LANES;
+      if (in)
+        put(element, tiles, at, in[n * count + e]);
+      else
+        out[n * count + e] = element == 8 ? ((double *)tiles)[at] : (double)((float *)tiles)[at];
     }
+  if (status == MNO_OK && in) status = p->api->upload(p->device, arena(p, node * size), tiles, size, err);
   free(tiles);
   return status;
 }

@@ -1,5 +1,7 @@
 #include "host/field_shape.h"
 
+#include "host/trainers.h"
+
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 
 /* Blocks of results of a part of so many samples and rows. */
@@ -9,8 +11,10 @@ static size_t blocks(size_t r, mno_field_results results, size_t samples, size_t
   return results == MNO_FIELD_FG ? 2 * fields : fields;
 }
 
-mno_field_shape mno_field_shape_make(size_t N, size_t r, size_t particles, mno_precision precision,
+mno_field_shape mno_field_shape_make(int trainer, size_t N, size_t r, size_t particles, mno_precision precision,
                                      mno_field_results results) {
+  const mno_trainer *of = mno_trainer_at(trainer);
+  const size_t tensors = of->block->tensors, vectors = tensors * (1 + of->optimizer->states);
   const size_t tiles = ceil_div(particles, MNO_FIELD_LANES), groups = ceil_div(N, MNO_CHUNK);
   size_t samples = MNO_CHUNK, rows = r, chunk = ceil_div(tiles, MNO_FIELD_CHUNKS);
   const size_t step = results == MNO_FIELD_FJ ? MNO_FIELD_PAIR : MNO_FIELD_SAMPLES;
@@ -23,7 +27,10 @@ mno_field_shape mno_field_shape_make(size_t N, size_t r, size_t particles, mno_p
                                          : results == MNO_FIELD_FG ? 2 * fields
                                          : results                 ? fields
                                                                    : 0;
-  return (mno_field_shape){.bytes = precision == MNO_F64 ? 8 : 4,
+  return (mno_field_shape){.trainer = trainer,
+                           .tensors = (int32_t)tensors,
+                           .vectors = (int32_t)vectors,
+                           .bytes = precision == MNO_F64 ? 8 : 4,
                            .N = (int32_t)N,
                            .r = (int32_t)r,
                            .groups = (int32_t)groups,
@@ -38,7 +45,7 @@ mno_field_shape mno_field_shape_make(size_t N, size_t r, size_t particles, mno_p
                            .chunk = (uint32_t)chunk,
                            .chunks = (uint32_t)ceil_div(tiles, chunk),
                            .outputs = (uint32_t)outputs,
-                           .work_rows = (uint32_t)((groups > 1 ? 4 * r : 2 * r) + MNO_FIELD_ROWS - 1)};
+                           .work_rows = (uint32_t)((groups > 1 ? 2 : 1) * tensors * r + MNO_FIELD_ROWS - 1)};
 }
 
 mno_status mno_field_fit(const mno_field_shape *shape, const mno_device_info *info, int *work_in_memory, mno_error *err) {
@@ -52,10 +59,11 @@ mno_status mno_field_fit(const mno_field_shape *shape, const mno_device_info *in
 }
 
 mno_field_work mno_field_count(const mno_field_shape *s, size_t nodes, int updating) {
-  const double particles = (double)nodes * s->particles, N = s->N, r = s->r, state = 2 * r * s->bytes;
-  const double move = updating ? N * (8 * r + MNO_FIELD_ACTIVATION) : 0; /* p, q; then the two sums */
-  double drift = s->results ? N * (4 * r + MNO_FIELD_ACTIVATION) : 0;    /* p; t v */
-  if (s->results == MNO_FIELD_FG) drift += N * 4 * r;                    /* q; g u */
-  if (s->results == MNO_FIELD_FJ) drift += N * (2 * r + 2 * r * r);      /* g v; g v u */
-  return (mno_field_work){.bytes = particles * state * (updating ? 2 : 1), .flops = particles * (move + drift)};
+  const double particles = (double)nodes * s->particles, N = s->N, r = s->r, T = s->tensors;
+  const double read = updating ? s->vectors : T, written = updating ? s->vectors : 0;
+  const double move = updating ? N * (4 * T * r + MNO_FIELD_ACTIVATION) : 0;  /* projections; then gradients */
+  double drift = s->results ? N * (2 * T * r + MNO_FIELD_ACTIVATION) : 0;     /* p; t v */
+  if (s->results == MNO_FIELD_FG) drift += N * 2 * T * r;                     /* q; g w */
+  if (s->results == MNO_FIELD_FJ) drift += N * (T - 1) * (2 * r + 2 * r * r); /* g v; g v w */
+  return (mno_field_work){.bytes = particles * (read + written) * r * s->bytes, .flops = particles * (move + drift)};
 }

@@ -10,8 +10,8 @@
 extern "C" {
 #endif
 
-/* N, r and particles are positive; particles of a node below 2^31. */
-mno_field_shape mno_field_shape_make(size_t N, size_t r, size_t particles, mno_precision precision,
+/* trainer: block and optimiser (trainers.h). N, r and particles are positive; particles of a node below 2^31. */
+mno_field_shape mno_field_shape_make(int trainer, size_t N, size_t r, size_t particles, mno_precision precision,
                                      mno_field_results results);
 
 /* Does the work tile fit the shared memory of a block of this card? 1: it goes to memory. Errors: MNO_ERR_BACKEND when not

@@ -435,8 +435,8 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
 }
 
 /* G: bytes beyond the second-level cache and within it; flops at 85% of the peak, less what tiles of 128 waste at the edges;
- * calls of 2 us, 2 batches in flight. Products: one forward and two backward for each tensor. On an H200 it takes 3 times as
- * long (gpu-NVIDIA-H200.md): what G does reach there is 19% and 27% of the peak. */
+ * calls of 2 us, 2 batches in flight. Products: one forward and two
+ * backward for each tensor. */
 static mno_step_model batch_model(const mno_shape *s) {
   const double D = s->D, M = s->M, N = s->N, L = s->L, e = s->bytes, tensors = s->tensors, inputs = tensors - 1;
   const double products = 3 * tensors + (s->kept ? 0 : inputs), calls = products + (s->fused ? 2 : 3);

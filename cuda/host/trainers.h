@@ -3,6 +3,7 @@
 #define MNO_CUDA_TRAINERS_H
 
 #include "block/block.h"
+#include "meanode/plan.h"
 #include "optimizer/optimizer.h"
 
 #ifdef __cplusplus

@@ -1,8 +1,9 @@
-/* The body of kernel F: one pass over the particles of the Mean ODE, in the words of host/limit/pass.h. A team takes a chunk
- * of one node tile by tile. Per tile:
+/* The body of kernel F: one pass over the particles of the Mean ODE, in the words of host/limit/pass.h and, for the block,
+ * host/block/block.h. A team takes a chunk of one node tile by tile. Per tile:
  *   drawing (only before the first update): the tile's points of the Sobol sequence, mapped to normals, rotated, scaled;
- *   lane = particle: update with the old fields, then t = w rho(p) and g = w rho'(p) q (or w rho'(p)) at the new ones;
- *   lane = block of results and slice of the tile: sums of t v (F), g u (G), g v u^T (J).
+ *   lane = particle: update with the old fields, then for every tensor a coefficient at the new ones: of the output its
+ *     weight times t = s(p), of input a weight times g_a = (ds/dp_a) q (or ds/dp_a);
+ *   lane = block of results and slice of the tile: sums of t v (F), g_a w_a (G), g_a v w_a^T (J).
  * Particles are read and written once per pass; drawn ones need no memory before their first update. */
 #ifndef MNO_CUDA_FIELD_H
 #define MNO_CUDA_FIELD_H
@@ -19,7 +20,10 @@ namespace mno {
 
 enum { LANES = MNO_FIELD_LANES, HALF = LANES / 2, ROW = MNO_FIELD_ROW };
 
-template <class T, class Team> class Field {
+template <class T, class Team, class Block, class Optimizer> class Field {
+  static constexpr int INPUTS = Block::INPUTS, TENSORS = Block::TENSORS, STATES = Optimizer::STATES;
+  typedef Motion<T, Block, Optimizer> motion;
+
 public:
   MNO_DEVICE Field(Team &team, const mno_field_args &args) : team(team), args(args), s(args.shape) {}
 
@@ -43,16 +47,18 @@ private:
   MNO_DEVICE T *fields(const Place &place, int which) const {
     return (T *)(place.shared + mno_field_bases_bytes(&s)) + which * s.r * 2 * PITCH;
   }
-  MNO_DEVICE T *values(const Place &place) const { return fields(place, Team::work_in_memory ? 0 : 2); }
-  MNO_DEVICE T *slopes(const Place &place) const { return values(place) + MNO_CHUNK * ROW; }
-  MNO_DEVICE T *sums(const Place &place) const { return slopes(place) + MNO_CHUNK * ROW; }
+  /* Coefficients of a tensor, [MNO_CHUNK][ROW]. */
+  MNO_DEVICE T *coefficients(const Place &place, int tensor) const {
+    return fields(place, Team::work_in_memory ? 0 : 2) + tensor * MNO_CHUNK * ROW;
+  }
+  MNO_DEVICE T *sums(const Place &place) const { return coefficients(place, TENSORS); }
   MNO_DEVICE T *work(const Place &place) const {
     if (Team::work_in_memory) return (T *)(args.scratch + team.team_index * mno_field_work_bytes(&s));
     return sums(place) + mno_field_sums(s.results) * LANES;
   }
 
   MNO_DEVICE T *state(uint32_t node, uint32_t tile) const {
-    return (T *)args.state + ((size_t)(args.first + node) * s.tiles + tile) * 2 * (size_t)s.r * LANES;
+    return (T *)args.state + ((size_t)(args.first + node) * s.tiles + tile) * (TENSORS * (1 + STATES)) * (size_t)s.r * LANES;
   }
   MNO_DEVICE const T *in_memory(int which, uint32_t node, int group) const {
     return (const T *)(which == OLD ? args.old : args.now) + ((size_t)node * s.groups + group) * s.r * 2 * PITCH;
@@ -142,14 +148,15 @@ private:
     return x;
   }
 
-  /* The particles of a tile into the work tile: first the points as (u, v), then as (u, -v). Half the lanes draw u, half v.
+  /* The particles of a tile into the work tile: first the points as they are, then with the output turned. Half the lanes
+   * draw the inputs, half the output.
    */
   MNO_DEVICE void draw(uint32_t node, uint32_t tile) {
     const uint32_t half = args.draw.points < HALF ? args.draw.points : (uint32_t)HALF;
     const uint32_t from = args.draw.block[args.first + node] * args.draw.points + tile * HALF;
     team.phase([&](const Place &place, int lane) {
       const uint32_t gray = from ^ (from >> 1);
-      for (int d = lane; d < 2 * s.r && d < args.draw.tabled; d += LANES) {
+      for (int d = lane; d < TENSORS * s.r && d < args.draw.tabled; d += LANES) {
         uint32_t x = args.draw.shift[d];
         for (int j = 0; j < 32; j++) x ^= gray >> j & 1 ? args.draw.direction[d * 32 + j] : 0;
         bases(place)[d] = x;
@@ -160,24 +167,26 @@ private:
       if (low >= half) return;
       T *const to = work(place) + low;
       if (lane < HALF) {
-        for (int a = 0; a < s.r; a++) {
-          const double u = mno_normal_map(fraction(place, 2 * a, from + low, low)) * args.draw.scale[0];
-          to[a * ROW] = to[a * ROW + half] = (T)u;
-        }
+        for (int t = 0; t < INPUTS; t++)
+          for (int a = 0; a < s.r; a++) {
+            const double w = mno_normal_map(fraction(place, TENSORS * a + t, from + low, low)) * args.draw.scale[t];
+            T *const at = to + (t * s.r + a) * ROW;
+            at[0] = at[half] = (T)w;
+          }
         return;
       }
       for (int row = 0; row < s.r; row += MNO_FIELD_DRAWN) {
         double v[MNO_FIELD_DRAWN];
         MNO_UNROLL for (int i = 0; i < MNO_FIELD_DRAWN; i++) v[i] = 0;
         for (int c = 0; c < s.r; c++) {
-          const double z = mno_normal_map(fraction(place, 2 * c + 1, from + low, low));
+          const double z = mno_normal_map(fraction(place, TENSORS * c + INPUTS, from + low, low));
           const double *const axis = args.draw.axes + c * s.r + row;
           MNO_UNROLL for (int i = 0; i < MNO_FIELD_DRAWN; i++) if (row + i < s.r) v[i] = v[i] + axis[i] * z;
         }
         MNO_UNROLL for (int i = 0; i < MNO_FIELD_DRAWN; i++) if (row + i < s.r) {
-          const double scaled = v[i] * args.draw.scale[1];
-          to[(s.r + row + i) * ROW] = (T)scaled;
-          to[(s.r + row + i) * ROW + half] = (T)-scaled;
+          const double scaled = v[i] * args.draw.scale[INPUTS];
+          to[(INPUTS * s.r + row + i) * ROW] = (T)scaled;
+          to[(INPUTS * s.r + row + i) * ROW + half] = (T)-scaled;
         }
       }
     });
@@ -187,14 +196,15 @@ private:
 
   MNO_DEVICE void fetch(T *z, const T *memory) const {
     enum { AT_ONCE = 16 };
-    for (int e = 0; e < 2 * s.r; e += AT_ONCE) {
+    for (int e = 0; e < TENSORS * s.r; e += AT_ONCE) {
       T x[AT_ONCE];
-      MNO_UNROLL for (int i = 0; i < AT_ONCE; i++) if (e + i < 2 * s.r) x[i] = load_once(memory + (e + i) * LANES);
-      MNO_UNROLL for (int i = 0; i < AT_ONCE; i++) if (e + i < 2 * s.r) z[(e + i) * ROW] = x[i];
+      MNO_UNROLL for (int i = 0; i < AT_ONCE; i++) if (e + i < TENSORS * s.r) x[i] = load_once(memory + (e + i) * LANES);
+      MNO_UNROLL for (int i = 0; i < AT_ONCE; i++) if (e + i < TENSORS * s.r) z[(e + i) * ROW] = x[i];
     }
   }
   MNO_DEVICE void keep(T *memory, const T *z) const {
-    for (int e = 0; e < 2 * s.r; e++) memory[e * LANES] = z[e * ROW];
+    for (int e = 0; e < TENSORS * s.r; e++) memory[e * LANES] = z[e * ROW];
+    for (int e = TENSORS * s.r; e < TENSORS * (1 + STATES) * s.r; e++) memory[e * LANES] = 0;
   }
 
   /* Turns without a branch between them: the loads of one overlap the sums of another. */
@@ -204,84 +214,116 @@ private:
     MNO_ROLL for (; times > 0; times--) turn();
   }
 
-  /* p = <u, h>/D and, if TWO, q = <v, b>/D of a group's samples. */
-  template <bool TWO> MNO_DEVICE void project(const T *u, const T *fields, Row<T> *p, Row<T> *q) const {
-    p->clear();
-    q->clear();
-    const T *v = u + s.r * ROW;
+  /* Projections of a group's samples, <w_a, h>/D of the inputs and, if TWO, <v, b>/D of the output. */
+  template <bool TWO> MNO_DEVICE void project(const T *z, const T *fields, Row<T> (&x)[TENSORS]) const {
+    const T *w[TENSORS];
+    MNO_UNROLL for (int t = 0; t < TENSORS; t++) x[t].clear(), w[t] = z + t * s.r * ROW;
     repeat(s.r, [&] {
       Row<T> h, b;
       h.read(fields);
       if (TWO) b.read(fields + PITCH);
-      p->add_product(*u, h);
-      if (TWO) q->add_product(*v, b);
-      u += ROW, v += ROW, fields += 2 * PITCH;
+      MNO_UNROLL for (int t = 0; t < INPUTS; t++) x[t].add_product(*w[t], h);
+      if (TWO) x[INPUTS].add_product(*w[INPUTS], b);
+      MNO_UNROLL for (int t = 0; t < TENSORS; t++) w[t] += ROW;
+      fields += 2 * PITCH;
     });
     const T scale = (T)args.inverse_D;
-    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) p->x[i] *= scale;
-    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) q->x[i] *= scale;
+    MNO_UNROLL for (int t = 0; t < TENSORS; t++) MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) x[t].x[i] *= scale;
   }
 
-  /* p and q of COUNT samples, STEP apart, become w rho(p) and w rho'(p) q (or w rho'(p)): samples in flight together hide
-   * each other's latency. All are read before any is written. */
-  template <int ACTIVATION, int COUNT, int STEP> MNO_DEVICE void apply_some(T *p, T *q, bool two, T weight) const {
-    T value[COUNT], slope[COUNT];
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) value[i] = activate(ACTIVATION, p[i * STEP], &slope[i]);
-    if (two) {
-      MNO_UNROLL for (int i = 0; i < COUNT; i++) slope[i] *= q[i * STEP];
+  /* Projections of COUNT samples, STEP apart, become coefficients: samples in flight together hide each other's latency. All
+   * are read before any is written. */
+  template <int ACTIVATION, int COUNT, int STEP>
+  MNO_DEVICE void apply_some(T *const (&x)[TENSORS], bool two, T weight) const {
+    T value[COUNT], slope[COUNT][INPUTS];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      T p[INPUTS];
+      MNO_UNROLL for (int t = 0; t < INPUTS; t++) p[t] = x[t][i * STEP];
+      Block::unit((mno_activation)ACTIVATION, p, &value[i], slope[i]);
     }
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) p[i * STEP] = value[i] * weight, q[i * STEP] = slope[i] * weight;
+    if (two) {
+      MNO_UNROLL for (int i = 0; i < COUNT; i++) MNO_UNROLL for (int t = 0; t < INPUTS; t++) slope[i][t] *=
+          x[INPUTS][i * STEP];
+    }
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+      MNO_UNROLL for (int t = 0; t < INPUTS; t++) x[t][i * STEP] = slope[i][t] * weight;
+      x[INPUTS][i * STEP] = value[i] * weight;
+    }
+  }
+  template <int ACTIVATION, int COUNT, int STEP>
+  MNO_DEVICE void apply_at(T *const (&x)[TENSORS], int offset, bool two, T weight) const {
+    T *at[TENSORS];
+    MNO_UNROLL for (int t = 0; t < TENSORS; t++) at[t] = x[t] + offset;
+    apply_some<ACTIVATION, COUNT, STEP>(at, two, weight);
   }
   /* One loop per activation, over rows of the team's memory. */
-  template <int ACTIVATION> MNO_DEVICE void apply(T *p, T *q, int begin, int end, bool two, T weight) const {
+  template <int ACTIVATION> MNO_DEVICE void apply(T *const (&x)[TENSORS], int begin, int end, bool two, T weight) const {
     enum { TOGETHER = 2 };
     int i = begin;
-    for (; i + TOGETHER <= end; i += TOGETHER) apply_some<ACTIVATION, TOGETHER, ROW>(p + i * ROW, q + i * ROW, two, weight);
-    for (; i < end; i++) apply_some<ACTIVATION, 1, ROW>(p + i * ROW, q + i * ROW, two, weight);
+    for (; i + TOGETHER <= end; i += TOGETHER) apply_at<ACTIVATION, TOGETHER, ROW>(x, i * ROW, two, weight);
+    for (; i < end; i++) apply_at<ACTIVATION, 1, ROW>(x, i * ROW, two, weight);
   }
   /* The same in registers, samples before begin and from end on at will: tanh, the usual one, is short enough for that. */
-  MNO_DEVICE void apply_tanh(Row<T> *p, Row<T> *q, int begin, int end, bool two, T weight) const {
+  MNO_DEVICE void apply_tanh(Row<T> (&x)[TENSORS], int begin, int end, bool two, T weight) const {
     enum { TOGETHER = MNO_CHUNK / 2 };
+    T *rows[TENSORS];
+    MNO_UNROLL for (int t = 0; t < TENSORS; t++) rows[t] = x[t].x;
     MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i += TOGETHER) if (i < end && i + TOGETHER > begin)
-        apply_some<MNO_TANH, TOGETHER, 1>(p->x + i, q->x + i, two, weight);
+        apply_at<MNO_TANH, TOGETHER, 1>(rows, i, two, weight);
   }
-  MNO_DEVICE void to_rows(T *to, const Row<T> &from) const {
-    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) to[i * ROW] = from.x[i];
+  MNO_DEVICE void to_rows(T *const (&to)[TENSORS], const Row<T> (&from)[TENSORS]) const {
+    MNO_UNROLL for (int t = 0; t < TENSORS; t++) MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) to[t][i * ROW] =
+        from[t].x[i];
   }
-  MNO_DEVICE void from_rows(Row<T> *to, const T *from) const {
-    MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) to->x[i] = from[i * ROW];
+  MNO_DEVICE void from_rows(Row<T> (&to)[TENSORS], T *const (&from)[TENSORS]) const {
+    MNO_UNROLL for (int t = 0; t < TENSORS; t++) MNO_UNROLL for (int i = 0; i < MNO_CHUNK; i++) to[t].x[i] =
+        from[t][i * ROW];
   }
 
-  /* The sums of an update over a group's samples: u += step_u sum g h, v += step_v sum t b. SEVERAL groups gather them in
-   * rows behind the particle until the last, because all of them see the old one. */
+  /* An update: normalised gradients of all tensors, sums over the samples of coefficient times h (inputs) or b (output),
+   * and what the optimiser makes of them. SEVERAL groups of samples gather them in rows behind the particle until the last,
+   * because all of them see the old one. fresh: the optimiser's states are not in memory but zero. */
   template <bool SEVERAL>
-  MNO_DEVICE void move(T *u, T *memory, const T *fields, int group, const Row<T> &t, const Row<T> &g) const {
+  MNO_DEVICE void move(T *z, T *memory, const T *fields, int group, const Row<T> (&x)[TENSORS], bool fresh) const {
     enum { TOGETHER = Team::template rows<T> };
     int a = 0;
     MNO_ROLL for (; a + TOGETHER <= s.r; a += TOGETHER)
-        move_some<SEVERAL, TOGETHER>(u + a * ROW, memory + a * LANES, fields + a * 2 * PITCH, group, t, g);
+        move_some<SEVERAL, TOGETHER>(z + a * ROW, memory + a * LANES, fields + a * 2 * PITCH, group, x, fresh);
     MNO_ROLL for (; a < s.r; a++)
-        move_some<SEVERAL, 1>(u + a * ROW, memory + a * LANES, fields + a * 2 * PITCH, group, t, g);
+        move_some<SEVERAL, 1>(z + a * ROW, memory + a * LANES, fields + a * 2 * PITCH, group, x, fresh);
   }
   template <bool SEVERAL, int COUNT>
-  MNO_DEVICE void move_some(T *u, T *memory, const T *fields, int group, const Row<T> &t, const Row<T> &g) const {
+  MNO_DEVICE void move_some(T *z, T *memory, const T *fields, int group, const Row<T> (&x)[TENSORS], bool fresh) const {
     const bool first = !SEVERAL || group == 0, last = !SEVERAL || group == s.groups - 1;
-    const T step_u = (T)args.step_u, step_v = (T)args.step_v;
-    T *const v = u + s.r * ROW, *const du = v + s.r * ROW, *const dv = du + s.r * ROW,
-             *const v_memory = memory + s.r * LANES;
-    T sum_u[COUNT], sum_v[COUNT];
+    motion motion;
+    motion.take(args.rate, args.knob);
+    T *const gathered = z + TENSORS * s.r * ROW;
+    T sum[COUNT][TENSORS];
     MNO_UNROLL for (int i = 0; i < COUNT; i++) { /* all are read before any is written */
       Row<T> h, b;
       h.read(fields + i * 2 * PITCH);
       b.read(fields + i * 2 * PITCH + PITCH);
-      sum_u[i] = g.dot(h), sum_v[i] = t.dot(b);
-      if (!first) sum_u[i] += du[i * ROW], sum_v[i] += dv[i * ROW];
-      if (last) sum_u[i] = fma_(step_u, sum_u[i], u[i * ROW]), sum_v[i] = fma_(step_v, sum_v[i], v[i * ROW]);
+      MNO_UNROLL for (int t = 0; t < TENSORS; t++) {
+        const int at = (t * s.r + i) * ROW;
+        sum[i][t] = x[t].dot(t < INPUTS ? h : b);
+        if (!first) sum[i][t] += gathered[at];
+        if (last) sum[i][t] = moved(motion, t, z[at], sum[i][t], memory + i * LANES, fresh);
+      }
     }
-    T *const to_u = last ? u : du, *const to_v = last ? v : dv;
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) to_u[i * ROW] = sum_u[i], to_v[i * ROW] = sum_v[i];
+    T *const to = last ? z : gathered;
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) MNO_UNROLL for (int t = 0; t < TENSORS; t++) to[(t * s.r + i) * ROW] =
+        sum[i][t];
     if (!last) return;
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) memory[i * LANES] = sum_u[i], v_memory[i * LANES] = sum_v[i];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) MNO_UNROLL for (int t = 0; t < TENSORS; t++) memory[(t * s.r + i) * LANES] =
+        sum[i][t];
+  }
+  MNO_DEVICE T moved(const motion &motion, int tensor, T w, T g, T *memory, bool fresh) const {
+    T *const states = memory + (TENSORS + tensor * STATES) * s.r * LANES;
+    T kept[STATES + 1];
+    MNO_UNROLL for (int k = 0; k < STATES; k++) kept[k] = fresh ? (T)0 : states[k * s.r * LANES];
+    w = motion.moved(tensor, w, g, kept);
+    MNO_UNROLL for (int k = 0; k < STATES; k++) states[k * s.r * LANES] = kept[k];
+    return w;
   }
 
   /* One group of an update, then the evaluation if that was the last. */
@@ -300,40 +342,34 @@ private:
           Team::work_in_memory ? in_memory(which, node, which == OLD ? group : part.group) : fields(place, which);
       T weight = 1;
       if (which == NOW) weight = args.weight ? ((const T *)args.weight)[tile * LANES + lane] : (T)args.weight_of_all;
-      Row<T> p, q;
+      Row<T> x[TENSORS];
       if (two)
-        project<true>(z, h_b, &p, &q);
+        project<true>(z, h_b, x);
       else
-        project<false>(z, h_b, &p, &q);
-      T *const p_rows = values(place) + lane, *const q_rows = slopes(place) + lane;
+        project<false>(z, h_b, x);
+      T *rows[TENSORS];
+      MNO_UNROLL for (int t = 0; t < TENSORS; t++) rows[t] = coefficients(place, t) + lane;
       if (args.activation == MNO_TANH) {
-        apply_tanh(&p, &q, begin, end, two, weight);
-        if (which == NOW) {
-          to_rows(p_rows, p);
-          to_rows(q_rows, q);
-        }
+        apply_tanh(x, begin, end, two, weight);
+        if (which == NOW) to_rows(rows, x);
       } else {
-        to_rows(p_rows, p);
-        to_rows(q_rows, q);
+        to_rows(rows, x);
         switch (args.activation) {
 #define MNO_ACTIVATE(name, text, odd)                                                                                       \
   case name:                                                                                                                \
-    if (name != MNO_TANH) apply<name>(p_rows, q_rows, begin, end, two, weight);                                             \
+    if (name != MNO_TANH) apply<name>(rows, begin, end, two, weight);                                                       \
     break;
           MNO_ACTIVATION_LIST(MNO_ACTIVATE)
 #undef MNO_ACTIVATE
         default: break;
         }
-        if (which == OLD) {
-          from_rows(&p, p_rows);
-          from_rows(&q, q_rows);
-        }
+        if (which == OLD) from_rows(x, rows);
       }
       if (which == NOW) continue;
       if (s.groups > 1)
-        move<true>(z, memory, h_b, group, p, q);
+        move<true>(z, memory, h_b, group, x, drawing);
       else
-        move<false>(z, memory, h_b, group, p, q);
+        move<false>(z, memory, h_b, group, x, drawing);
     }
   }
 
@@ -343,21 +379,25 @@ private:
     const int block = lane >> part.shift, slice = lane & (part.slices - 1);
     if (block >= part.blocks) return;
     T *const sum = sums(place) + lane;
-    const T *const u = work(place) + slice, *const v = u + s.r * ROW;
+    const T *const z = work(place) + slice, *const v = z + INPUTS * s.r * ROW;
     const int times = ((int)particles - slice + part.slices - 1) >> part.shift; /* <= 0: no particle */
     if (block < part.J) {
       const int rest = block / part.pairs, pair = block - rest * part.pairs, quad = rest / part.columns;
       const int column = (rest - quad * part.columns) * MNO_FIELD_ROWS;
-      sum_J(sum, slopes(place) + slice + (part.sample + pair * MNO_FIELD_PAIR) * ROW,
-            v + (part.row + quad * MNO_FIELD_ROWS) * ROW, u + column * ROW, fresh, part.slices, times);
+      for (int t = 0; t < INPUTS; t++)
+        sum_J(sum, coefficients(place, t) + slice + (part.sample + pair * MNO_FIELD_PAIR) * ROW,
+              v + (part.row + quad * MNO_FIELD_ROWS) * ROW, z + (t * s.r + column) * ROW, fresh && t == 0, part.slices,
+              times);
       return;
     }
     const bool is_G = block >= part.J + part.F;
     static_assert(MNO_CHUNK <= 2 * MNO_FIELD_SAMPLES, "at most two fives");
     const int b = block - part.J - (is_G ? part.F : 0), quad = part.fives == 1 ? b : b / 2, five = b - quad * part.fives;
-    const T *const left = is_G ? slopes(place) : values(place);
-    sum_F(sum, left + slice + (part.sample + five * MNO_FIELD_SAMPLES) * ROW,
-          (is_G ? u : v) + (part.row + quad * MNO_FIELD_ROWS) * ROW, fresh, part.slices, times);
+    for (int i = 0; i < (is_G ? INPUTS : 1); i++) {
+      const int t = is_G ? i : INPUTS;
+      sum_F(sum, coefficients(place, t) + slice + (part.sample + five * MNO_FIELD_SAMPLES) * ROW,
+            z + (t * s.r + part.row + quad * MNO_FIELD_ROWS) * ROW, fresh && i == 0, part.slices, times);
+    }
   }
 
   /* Past the end of a part other rows are read, at most into those behind the work tile, and their results are left out. */

@@ -6,8 +6,8 @@
  *   h^l = h^{l-1} + alpha/(L M) sum_j v s(p_0, .., p_{A-1}),       p_a = <w_a, h>/D
  *   b^{l-1} = b^l + alpha/(L M) sum_j sum_a w_a g_a,               g_a = (ds/dp_a) q,   q = <v, b>/D
  *   normalised gradients, summed over the samples:  of w_a  h g_a,   of v  b s
- * The formula is NAME_unit in unit.h of the block's folder (see formula.h), beside the number NAME_tensors; loops over units,
- * samples and depth know nothing of it. */
+ * The formula is NAME_unit in unit.h of the block's folder (see formula.h), beside the number NAME_tensors; loops over
+ * units, samples and depth know nothing of it. */
 #ifndef MNO_BLOCK_BLOCK_H
 #define MNO_BLOCK_BLOCK_H
 

@@ -91,7 +91,8 @@ static size_t cpu_helper(const mno_plan *plan, size_t row) {
   const mno_cpu_kernels *kernels = kernels_of(plan, row);
   const mno_problem *p = problem_of(plan, row);
   const size_t L = (size_t)plan->instance[row].L, M = (size_t)plan->instance[row].M;
-  return kernels && mno_cpu_team_choose(p->D, M, p->N, 2) > 1 ? kernels->helper_bytes(p, L, M, arrangement_of(plan, row)) : 0;
+  return kernels && mno_cpu_team_choose(p->D, M, p->N, 2) > 1 ? kernels->helper_bytes(p, L, M, arrangement_of(plan, row))
+                                                              : 0;
 }
 
 /* The working sets of all threads and their records. */

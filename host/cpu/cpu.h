@@ -66,8 +66,8 @@ const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision, const mno
 const mno_cpu_kernels *mno_cpu_kernels_named(mno_precision precision, const mno_block *block, const char *isa);
 const mno_cpu_numbers *mno_cpu_numbers_named(mno_precision precision, const char *isa);
 
-/* A pure function of the shape and the precision. Arrangements add up in different orders, so that an instance's bits depend on
- * this choice and on the instruction set (lanes), but on neither batch, threads nor place in the sweep. */
+/* A pure function of the shape and the precision. Arrangements add up in different orders, so that an instance's bits depend
+ * on this choice and on the instruction set (lanes), but on neither batch, threads nor place in the sweep. */
 mno_cpu_arrangement mno_cpu_arrangement_choose(size_t D, size_t M, size_t L, size_t N, mno_precision precision);
 
 /* How many of `wanted` threads are worth setting to one batch: they meet twice a layer and step. Also a pure function. */

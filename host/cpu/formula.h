@@ -21,9 +21,7 @@ INLINE vec v_rho(mno_activation activation, vec p, vec *slope) {
   case MNO_ERF: return v_erf(p, slope);
   case MNO_GELU: return v_gelu(p, slope);
   case MNO_SILU: return v_silu(p, slope);
-  case MNO_RELU:
-    *slope = v_select(v_lt(v_set1(0), p), v_set1(1), v_set1(0));
-    return v_max(v_set1(0), p);
+  case MNO_RELU: *slope = v_select(v_lt(v_set1(0), p), v_set1(1), v_set1(0)); return v_max(v_set1(0), p);
   case MNO_SOFTPLUS: return v_softplus(p, slope);
   case MNO_SIN: return v_sincos(p, slope);
   default: *slope = v_set1(1); return p;

@@ -23,9 +23,9 @@ enum { OUTPUT = INPUTS, KEPT_MOST = TENSORS };
 
 /* A block of units. Places and counts of arrays are in vectors. */
 typedef struct units {
-  size_t first, count;         /* units of the layer */
-  size_t vectors;              /* of units: weights are [D][vectors] */
-  size_t weights;              /* place of its weights in a tensor of a layer; there are D vectors */
+  size_t first, count;          /* units of the layer */
+  size_t vectors;               /* of units: weights are [D][vectors] */
+  size_t weights;               /* place of its weights in a tensor of a layer; there are D vectors */
   size_t numbers, number_count; /* place of its numbers by unit and sample, and how many there are */
 } units;
 
@@ -41,20 +41,20 @@ typedef struct network {
   const mno_problem *problem;
   const struct arrangement *arrangement;
   size_t D, M, N, L;
-  real inv_D, branch;              /* 1/D, alpha/(L M) */
-  mno_slope_rule slope;            /* how the slopes of the block's formula are had */
-  bool fuses;                      /* is the optimiser's step a product that is added onto the weights? */
-  updater *update;                 /* else */
-  size_t states;                   /* of the optimiser */
+  real inv_D, branch;   /* 1/D, alpha/(L M) */
+  mno_slope_rule slope; /* how the slopes of the block's formula are had */
+  bool fuses;           /* is the optimiser's step a product that is added onto the weights? */
+  updater *update;      /* else */
+  size_t states;        /* of the optimiser */
   real knob[MNO_KNOBS_MOST];
-  size_t blocks;                   /* of units in a layer */
-  size_t w_size, h_size, unit_size; /* see above */
+  size_t blocks;                                   /* of units in a layer */
+  size_t w_size, h_size, unit_size;                /* see above */
   size_t block_weights, block_numbers, spare_size; /* of the largest block, in vectors; of the arrangement's scratch */
   size_t kept_count;
   tuning tuning;
-  real *w[TENSORS];                       /* [L][w_size] */
-  real *state[TENSORS][MNO_STATES_MOST];  /* [L][w_size] */
-  real *kept[KEPT_MOST];                  /* [segment][unit_size] s, then the slopes if they are kept */
+  real *w[TENSORS];                      /* [L][w_size] */
+  real *state[TENSORS][MNO_STATES_MOST]; /* [L][w_size] */
+  real *kept[KEPT_MOST];                 /* [segment][unit_size] s, then the slopes if they are kept */
 } network;
 
 typedef struct team team;
@@ -64,7 +64,7 @@ typedef struct seat {
   const network *net;
   team *team;
   int thread, threads;
-  unsigned barriers;      /* that it has passed */
+  unsigned barriers; /* that it has passed */
   bool stopped;
   real rate[TENSORS];     /* of the step */
   real *h;                /* [h_slots][h_size], states of the current segment */
@@ -83,22 +83,22 @@ typedef struct product {
   real *spare;
   units units;
   size_t D, N;
-  ptrdiff_t ahead;          /* from a weight to the same one of the block that is worked on next */
+  ptrdiff_t ahead; /* from a weight to the same one of the block that is worked on next */
   size_t tensor;
-  vec *w;                   /* W */
-  const real *x;            /* h or b */
-  vec *y;                   /* a number by unit and sample */
+  vec *w;                       /* W */
+  const real *x;                /* h or b */
+  vec *y;                       /* a number by unit and sample */
   const vec *s, *slope[INPUTS]; /* likewise, kept by the forward pass */
-  vec *g[INPUTS];           /* likewise */
-  const vec *base;          /* a state */
-  vec *out;                 /* a state; may be base */
+  vec *g[INPUTS];               /* likewise */
+  const vec *base;              /* a state */
+  vec *out;                     /* a state; may be base */
   real scale, rate;
 } product;
 
 typedef struct arrangement {
   void (*sizes)(network *n);
   units (*units)(const network *n, size_t block);
-  void (*draw)(const network *n, size_t block);                             /* initial weights of a block, all layers */
+  void (*draw)(const network *n, size_t block);                               /* initial weights of a block, all layers */
   void (*weights)(const network *n, size_t lane, const real *w, double *out); /* [L][M][D] of one instance, to double */
   /* state of one instance <-> [N][D] in double */
   void (*state_get)(const network *n, size_t lane, const real *h, double *out);
@@ -106,11 +106,12 @@ typedef struct arrangement {
   /* before the blocks of a layer run backward from h; may be NULL */
   void (*prepare)(const seat *s, const real *h);
 
-  void (*contract)(const product *p);       /* y = scale W^T x */
+  void (*contract)(const product *p);        /* y = scale W^T x */
   void (*contract_slopes)(const product *p); /* g_a = (slope a) scale W^T x */
-  void (*expand)(const product *p);         /* out = base + scale W y */
-  void (*change)(const product *p);         /* W -= rate x y^T */
-  /* The last three with a change by the rate of the tensor in the same go: of W by x and s; of W by h, as prepared, and y. */
+  void (*expand)(const product *p);          /* out = base + scale W y */
+  void (*change)(const product *p);          /* W -= rate x y^T */
+  /* The last three with a change by the rate of the tensor in the same go: of W by x and s; of W by h, as prepared, and y.
+   */
   void (*contract_slopes_and_change)(const product *p);
   void (*expand_and_change)(const product *p);
   void (*clear_padding)(const product *p); /* y = 0 where units pad; may be NULL */
@@ -120,12 +121,8 @@ typedef struct arrangement {
 INLINE product product_of(const seat *s, size_t block, ptrdiff_t direction) {
   const network *n = s->net;
   units u = n->arrangement->units(n, block);
-  return (product){.net = n,
-                   .spare = s->spare,
-                   .units = u,
-                   .D = n->D,
-                   .N = n->N,
-                   .ahead = direction * (ptrdiff_t)(n->D * u.vectors)};
+  return (product){
+      .net = n, .spare = s->spare, .units = u, .D = n->D, .N = n->N, .ahead = direction * (ptrdiff_t)(n->D * u.vectors)};
 }
 
 INLINE vec *weights_at(const network *n, const real *w, size_t l, const product *p) {
@@ -144,8 +141,8 @@ INLINE vec slope_of(mno_slope_rule rule, vec s, vec kept) {
 /* g_a = (slope a) q at one place. */
 INLINE void times_slopes(const product *p, size_t at, vec q) {
   const mno_slope_rule rule = p->net->slope;
-  UNROLL for (int a = 0; a < INPUTS; a++)
-    p->g[a][at] = slope_of(rule, p->s[at], rule == MNO_SLOPE_KEPT ? p->slope[a][at] : (vec){0}) * q;
+  UNROLL for (int a = 0; a < INPUTS; a++) p->g[a][at] =
+      slope_of(rule, p->s[at], rule == MNO_SLOPE_KEPT ? p->slope[a][at] : (vec){0}) * q;
 }
 
 static size_t isqrt(size_t x) {

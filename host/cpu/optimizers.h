@@ -10,29 +10,29 @@
 
 /* A tensor of a block of units. */
 typedef struct update {
-  size_t count, states;         /* in vectors */
-  vec *w;                       /* [count] */
-  vec *state[MNO_STATES_MOST];  /* [count] */
-  const vec *gradient;          /* [count], normalised */
+  size_t count;                /* in vectors */
+  vec *w;                      /* [count] */
+  vec *state[MNO_STATES_MOST]; /* [count] */
+  const vec *gradient;         /* [count], normalised */
   real rate;
   const real *knob;
 } update;
 
 typedef vec formula(vec w, vec g, real rate, const real *knob, vec *state);
 
-INLINE void update_with(formula *apply, const update *u) {
+INLINE void update_with(formula *apply, size_t states, const update *u) {
   for (size_t i = 0; i < u->count; i++) {
     vec state[MNO_STATES_MOST];
-    for (size_t j = 0; j < u->states; j++) state[j] = u->state[j][i];
+    UNROLL for (size_t j = 0; j < states; j++) state[j] = u->state[j][i];
     u->w[i] = apply(u->w[i], u->gradient[i], u->rate, u->knob, state);
-    for (size_t j = 0; j < u->states; j++) u->state[j][i] = state[j];
+    UNROLL for (size_t j = 0; j < states; j++) u->state[j][i] = state[j];
   }
 }
 
 typedef void updater(const update *u);
 
-#define UPDATE(name) \
-  static void update_##name(const update *u) { update_with(name##_apply, u); }
+#define UPDATE(name)                                                                                                        \
+  static void update_##name(const update *u) { update_with(name##_apply, name##_states, u); }
 MNO_OPTIMIZER_LIST(UPDATE)
 #undef UPDATE
 

@@ -40,7 +40,7 @@ INLINE void evaluate(mno_activation activation, bool keep, size_t count, vec *co
 static void evaluate_unit(const network *n, size_t count, vec *const *kept) {
   const bool keep = n->slope == MNO_SLOPE_KEPT;
   switch (n->problem->activation) {
-#define CASE(name, text, odd) \
+#define CASE(name, text, odd)                                                                                               \
   case name: evaluate(name, keep, count, kept); return;
     MNO_ACTIVATION_LIST(CASE)
 #undef CASE
@@ -90,7 +90,7 @@ static void block_update(const seat *s, layer at, product p, const real *h, cons
     p.y = t == OUTPUT ? kept_at(n, 0, at, &p) : p.g[t];
     n->arrangement->change(&p);
   }
-  update u = {.count = n->D * p.units.vectors, .states = n->states, .knob = n->knob};
+  update u = {.count = n->D * p.units.vectors, .knob = n->knob};
   for (size_t t = 0; t < TENSORS; t++) {
     u.w = weights_at(n, n->w[t], at.l, &p);
     u.gradient = s->gradient + t * n->block_weights;

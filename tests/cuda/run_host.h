@@ -37,17 +37,23 @@ inline void run_on_host(HostTeam &team, const mno_train_args &args) {
   args.shape.bytes == 4 ? run_on_host_as<float>(team, args) : run_on_host_as<double>(team, args);
 }
 
-template <class T, bool IN_MEMORY> void run_field_as(const mno_field_args &args, uint32_t permutation) {
+template <class Block, class Optimizer, class T, bool IN_MEMORY>
+void run_field_as(const mno_field_args &args, uint32_t permutation) {
   for (uint32_t i = args.teams; i-- > 0;) {
     HostBlock<IN_MEMORY> team(i, MNO_FIELD_LANES, mno_field_shared_bytes(&args.shape, IN_MEMORY), permutation + i);
-    Field<T, HostBlock<IN_MEMORY>>(team, args).run();
+    Field<T, HostBlock<IN_MEMORY>, Block, Optimizer>(team, args).run();
   }
 }
 inline void run_field_on_host(const mno_field_args &args, uint32_t permutation) {
-  if (args.shape.bytes == 4)
-    args.work_in_memory ? run_field_as<float, true>(args, permutation) : run_field_as<float, false>(args, permutation);
-  else
-    args.work_in_memory ? run_field_as<double, true>(args, permutation) : run_field_as<double, false>(args, permutation);
+  static void (*const fields[][2][2])(const mno_field_args &, uint32_t) = {
+#define MNO_RUN(name, other)                                                                                                \
+  {{run_field_as<block::name, optimizer::other, float, false>, run_field_as<block::name, optimizer::other, float, true>},   \
+   {run_field_as<block::name, optimizer::other, double, false>,                                                             \
+    run_field_as<block::name, optimizer::other, double, true>}},
+      MNO_TRAINER_LIST(MNO_RUN)
+#undef MNO_RUN
+  };
+  fields[args.shape.trainer][args.shape.bytes == 8][args.work_in_memory != 0](args, permutation);
 }
 inline void run_total_on_host(const mno_field_args &args) {
   const uint32_t results = args.count * args.shape.outputs;

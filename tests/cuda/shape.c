@@ -58,7 +58,7 @@ static void check_batch(const mno_shape *s, const mno_dimensions *n) {
   assert_true((size_t)at.ld_d >= n->D && (size_t)at.ld_m >= n->M && at.ld_d * s->bytes % 16 == 0 &&
               at.ld_m * s->bytes % 16 == 0);
   assert_true(at.states - at.weights == 2 * n->L * n->M * (size_t)at.ld_d * bytes && at.p - at.states == (n->L + 1) * state);
-  assert_true(at.t - at.p == n->L * projection && at.q - at.t == projection && at.b - at.q == projection &&
+  assert_true(at.t - at.p == n->L * projection && at.g - at.t == projection && at.b - at.g == projection &&
               at.f >= at.b + state);
   assert_true(at.each >= at.f + (2 * n->N * n->d_out + n->N) * sizeof(double) && at.each % 256 == 0 && at.f % 8 == 0);
   assert_true(s->group >= 1 && s->group <= s->nominal && mno_slot_bytes(s) == (size_t)s->group * at.each);

@@ -196,7 +196,7 @@ const void *mno_train_kernel(const mno_shape *shape, int) {
 }
 const void *mno_lanes_kernel(const mno_shape *shape) { return &kernels[shape->bytes == 8]; }
 const void *mno_maps_kernel(const mno_shape *shape) { return &kernels[6 + (shape->bytes == 8)]; }
-const void *mno_field_kernel(int bytes, int) { return &kernels[8 + (bytes == 8)]; }
+const void *mno_field_kernel(const mno_field_shape *shape, int) { return &kernels[8 + (shape->bytes == 8)]; }
 const void *mno_field_total_kernel(void) { return &kernels[10]; }
 
 /* ---- The runtime */

@@ -46,7 +46,7 @@ typedef enum samples_operation {
 
 /* One of them, panel by panel. */
 typedef struct samples_pass {
-  product p; /* its arrays are those of the panel */
+  product p;                  /* its arrays are those of the panel */
   size_t rows, depth, stride; /* numbers in a row of the block's weights */
   const vec *fetch;           /* weights that are needed next; NULL after the first panel */
   const vec *turned;          /* of a change: y of one or two vectors of units, from the m-th on */
@@ -63,9 +63,7 @@ INLINE void samples_finish(const product *p, samples_operation operation, size_t
     v_prefetch(p->s + at - p->net->unit_size / LANES);
     times_slopes(p, at, sum * p->scale);
     return;
-  default:
-    p->out[at] = p->base[at] + p->scale * sum;
-    v_prefetch_write(p->out + at + p->net->h_size / LANES);
+  default: p->out[at] = p->base[at] + p->scale * sum; v_prefetch_write(p->out + at + p->net->h_size / LANES);
   }
 }
 

@@ -1,0 +1,1 @@
+#define MNO_OPTIMIZER_LIST(X) X(heavy_ball)
