@@ -69,7 +69,7 @@ static mno_status plain_run(const mno_job *job, mno_error *err) {
 
 /* What it does not do is refused before any work. */
 static mno_status plain_fits(const mno_plan *plan, const size_t *rows, size_t count, int threads, mno_error *err) {
-  if (plan->weights) return mno_fail(err, MNO_ERR_BACKEND, "backend plain records no weights; use --backend cpu");
+  if (plan->recording.weights) return mno_fail(err, MNO_ERR_BACKEND, "backend plain records no weights; use --backend cpu");
   return MNO_OK;
 }
 
