@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <string.h>
 
 /* How the numbers of an array are drawn. */
 typedef enum problem_order {

@@ -456,7 +456,7 @@ static void cloud_case(const mno_engine engine[2], const cloud *c, mno_precision
   mno_reduction reduction;
   assert_ok(mno_reduction_new(&p, c->full, &reduction, &err));
   const size_t r = reduction.r, n = c->m * p.N * r, z = c->particles * 2 * r, count = n * (3 + r) + z;
-  double *h = problem_normals(2 * n, MNO_TENSOR_X, 1), *out[2] = {calloc(count, sizeof *h), calloc(count, sizeof *h)};
+  double *h = problem_normals(77, PROBLEM_FLAT, MNO_TENSOR_X, 1, 2 * n, 1), *out[2] = {calloc(count, sizeof *h), calloc(count, sizeof *h)};
   snprintf(now, sizeof now, "F, D %zu, N %zu, %zu coordinates, %zu nodes of %zu particles, %s, %s", c->D, c->N, r, c->m,
            c->particles, mno_precision_name(precision), mno_activation_name(activation));
   case_begins();
