@@ -5,6 +5,7 @@
 - mno_..., MNO_... and MEANODE_... are words of the sources, `name()` is a function of them;
 - tests/README.md is a map of all tests: every test of this build is in a column "test" of it, and every name there is registered somewhere;
   "Guarded by" in a decision names tests;
+- rooms include what stands above them in the table of ARCHITECTURE.md, and nothing below;
 - presets, labels and expressions in ctest's command lines mean something;
 - every page under docs/ is reached by a link, and CITATION.cff has the version.
 
@@ -203,6 +204,23 @@ def check_commands(page):
                 fault(page.path, number, f"no test matches {expression}")
 
 
+def check_rooms():
+    page = PAGES["ARCHITECTURE.md"]
+    rooms = [cell.strip("`") for _, cell in columns(page, "room")]
+    for path in FILES:
+        room = next((room for room in rooms if path.startswith(room + "/")), None)
+        if room is None or not path.endswith((".c", ".h", ".cu", ".in")):
+            continue
+        for number, line in enumerate((ROOT / path).read_text(errors="replace").splitlines(), 1):
+            found = re.match(r'#include "(\w+)/', line)
+            used = f"host/{found[1]}" if found else None
+            if used in rooms and rooms.index(used) > rooms.index(room):
+                fault(path, number, f"{room} stands above {used} in ARCHITECTURE.md")
+    for folder in FOLDERS:
+        if re.fullmatch(r"host/\w+", folder) and folder not in rooms and folder not in ("host/python", "host/package"):
+            fault(page.path, 1, f"{folder} is in no row")
+
+
 def check_reached():
     reached = {os.path.normpath(os.path.join(os.path.dirname(page.path), target.partition("#")[0]))
                for page in PAGES.values() for _, line in page.lines for target in re.findall(r"\]\(([^)\s]+)\)", line)}
@@ -226,6 +244,7 @@ for document in PAGES.values():
     if document.path.startswith("docs/decisions/"):
         check_guards(document)
 check_map()
+check_rooms()
 check_reached()
 check_version()
 print(*faults, f"{len(DOCUMENTS)} documents, {len(faults)} faults", sep="\n")
