@@ -129,16 +129,21 @@ def check_symbols(page):
 
 @functools.cache
 def registered():
-    """[pattern] of the names that some build may register as tests, and the labels."""
-    patterns, labels = [], set()
+    """The names that some build may register as tests, and the labels."""
+    tests, labels = set(), set()
     for path in FILES:
-        if path.startswith("tests/") and path.endswith("CMakeLists.txt"):
+        if path.startswith(("tests/", "bench/")) and path.endswith("CMakeLists.txt"):
             text = re.sub(r"#.*", "", (ROOT / path).read_text())
-            for name in re.findall(r"(?:meanode_\w*test|meanode_fuzz|add_test)\((?:NAME )?([\w${}]+)", text):
-                patterns.append(re.sub(r"\$\{\w+\}", r"\\w+", name))
+            for call in re.finditer(r"(?:meanode_\w*test|meanode_fuzz|add_test)\((?:NAME )?([\w${}]+)", text):
+                variable = re.search(r"\$\{(\w+)\}", call[1])
+                if variable:  # of the nearest loop above
+                    loops = re.findall(rf"foreach\({variable[1]} ([^)]*)\)", text[:call.start()])
+                    tests.update(call[1].replace(variable[0], item) for item in (loops[-1].split() if loops else ()))
+                else:
+                    tests.add(call[1])
             for several in re.findall(r"LABELS \"?((?:[a-z;]+[ \"]?)+)", text):
                 labels.update(re.split(r"[; \"]+", several))
-    return patterns, labels - {""}
+    return tests, labels - {""}
 
 
 @functools.cache
@@ -149,7 +154,7 @@ def built():
 
 
 def is_test(name):
-    return name in built() or any(re.fullmatch(pattern, name) for pattern in registered()[0] if pattern != r"\w+")
+    return name in registered()[0] or name in built()
 
 
 def columns(page, title):
