@@ -51,7 +51,7 @@ static hid_t memory_type(const mno_stored *stored) { return stored->width == 4 ?
 /* Rows are read one step at a time and written many at a time: a chunk holds one step of as many rows as make 64 KiB. */
 static void choose_chunk(const mno_stored *stored, size_t rows, hsize_t chunk[MNO_FIELD_RANK + 1], size_t *cache) {
   enum { CHUNK = 64 << 10, CHUNK_MOST = 64 << 20 };
-  size_t bytes = stored->width, first = stored->rank > 1 && stored->field->dimension[0] == MNO_DIMENSION_STEP ? 1 : 0;
+  size_t bytes = stored->width, first = stored->rank > 1 && stored->field.dimension[0] == MNO_DIMENSION_STEP ? 1 : 0;
   for (size_t i = 0; i < stored->rank; i++) {
     chunk[i + 1] = i < first ? 1 : stored->shape[i];
     while (bytes * chunk[i + 1] > CHUNK_MOST && chunk[i + 1] > 1) chunk[i + 1] = (chunk[i + 1] + 1) / 2;
@@ -111,7 +111,7 @@ static bool make_fields(hid_t group, mno_place place, const mno_stored *stored, 
   static const double nan64 = NAN;
   static const float nan32 = NAN;
   for (size_t i = 0; i < fields; i++) {
-    const mno_record_field *field = stored[i].field;
+    const mno_record_field *field = &stored[i].field;
     if (field->place != place) continue;
     hid_t axis[MNO_FIELD_RANK + 1] = {rows};
     hsize_t chunk[MNO_FIELD_RANK + 1];
@@ -357,7 +357,7 @@ static mno_status prepare(const char *path, const mno_plan *plan, mno_layout **l
   for (size_t row = 0; row < plan->instance_count; row++) made->run[row] = made->run_count[plan->instance[row].problem]++;
   mno_stored stored[MNO_STORED_MAX];
   size_t fields = mno_stored_fields(plan, 0, stored);
-  for (size_t i = 0; i < fields; i++) made->single_rows |= stored[i].field->place == MNO_PLACE_INSTANCE;
+  for (size_t i = 0; i < fields; i++) made->single_rows |= stored[i].field.place == MNO_PLACE_INSTANCE;
   for (size_t i = 0; i < MNO_STORED_MAX; i++) made->table[i] = made->dataset[i] = H5I_INVALID_HID;
   *layout = made;
   return MNO_OK;
@@ -367,14 +367,14 @@ static bool open_fields(mno_layout *layout, hid_t group, mno_place place, size_t
   mno_stored stored[MNO_STORED_MAX];
   size_t fields = mno_stored_fields(layout->plan, row, stored);
   for (size_t i = 0; i < fields; i++) {
-    if (stored[i].field->place != place) continue;
+    if (stored[i].field.place != place) continue;
     hsize_t chunk[MNO_FIELD_RANK + 1];
     size_t cache, rows = place == MNO_PLACE_TABLE ? layout->plan->instance_count
                                                   : layout->run_count[layout->plan->instance[row].problem];
     choose_chunk(&stored[i], rows, chunk, &cache);
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
     H5Pset_chunk_cache(access, 521, cache, 1.0);
-    dataset[i] = H5Dopen2(group, stored[i].field->name, access);
+    dataset[i] = H5Dopen2(group, stored[i].field.name, access);
     H5Pclose(access);
     if (dataset[i] < 0) return false;
   }
@@ -500,9 +500,9 @@ static bool write_weights(mno_layout *layout, hid_t group, size_t row, const mno
   for (size_t d = 0; d < MNO_DIMENSIONS; d++) scale[d] = H5I_INVALID_HID;
   bool ok = own >= 0;
   for (size_t i = 0; ok && i < fields; i++) {
-    if (stored[i].field->place != MNO_PLACE_INSTANCE) continue;
+    if (stored[i].field.place != MNO_PLACE_INSTANCE) continue;
     for (size_t d = 0; ok && d < stored[i].rank; d++) {
-      mno_dimension dimension = stored[i].field->dimension[d];
+      mno_dimension dimension = stored[i].field.dimension[d];
       if (scale[dimension] >= 0) continue;
       scale[dimension] = dimension == MNO_DIMENSION_STEP
                              ? make_steps(own, layout->plan)
@@ -510,7 +510,7 @@ static bool write_weights(mno_layout *layout, hid_t group, size_t row, const mno
       ok = scale[dimension] >= 0;
     }
     ok = ok && make_fields(own, MNO_PLACE_INSTANCE, &stored[i], 1, H5I_INVALID_HID, 1, scale);
-    hid_t dataset = ok ? H5Dopen2(own, stored[i].field->name, H5P_DEFAULT) : H5I_INVALID_HID;
+    hid_t dataset = ok ? H5Dopen2(own, stored[i].field.name, H5P_DEFAULT) : H5I_INVALID_HID;
     ok = dataset >= 0 && H5Dwrite(dataset, memory_type(&stored[i]), H5S_ALL, H5S_ALL, H5P_DEFAULT, data[i]) >= 0;
     if (dataset >= 0) H5Dclose(dataset);
   }
@@ -538,7 +538,7 @@ static bool write_rows(mno_layout *layout, size_t row, size_t count, const mno_s
   }
   bool weights = false;
   for (size_t i = 0; ok && i < fields; i++) {
-    switch (stored[i].field->place) {
+    switch (stored[i].field.place) {
     case MNO_PLACE_TABLE: ok = write_block(layout->table[i], &stored[i], row, count, data[i]); break;
     case MNO_PLACE_PROBLEM: ok = write_block(layout->dataset[i], &stored[i], layout->run[row], count, data[i]); break;
     case MNO_PLACE_INSTANCE: weights = true; break;

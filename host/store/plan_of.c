@@ -1,4 +1,5 @@
 /* The plan behind a result file. */
+#include "core/choice.h"
 #include "core/memory.h"
 #include "store/read.h"
 #include "store/settings.h"
@@ -17,11 +18,13 @@ void mno_plan_of_result_free(mno_plan *plan) {
 mno_status mno_plan_of_result(const mno_result *result, mno_plan **plan, mno_error *err) {
   const mno_result_file *file = result->file;
   mno_recording recording;
-  if (!file->settings || !file->precision || !result->draw || !mno_settings_recording(file->settings, &recording))
+  int precision;
+  if (!file->settings || !file->precision || !result->draw || !mno_settings_recording(file->settings, &recording) ||
+      !mno_choice_named(&mno_precisions, file->precision, &precision))
     return mno_fail(err, MNO_ERR_INPUT, "%s does not say what was recorded: it was not written by meanode", result->path);
   mno_plan *made = mno_alloc(1, sizeof *made);
   if (!made) return mno_fail_memory(err, sizeof *made, "a plan");
-  made->precision = strcmp(file->precision, "f32") == 0 ? MNO_F32 : MNO_F64;
+  made->precision = (mno_precision)precision;
   made->problem_count = result->problem_count;
   made->instance_count = result->instance_count;
   made->step_count = result->step_count;

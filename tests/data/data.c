@@ -1,5 +1,5 @@
 /* Data: gaussian moments and nesting, facts of the digits found with another program, HDF5 files good and bad. */
-#include "data/data.h"
+#include "data/load.h"
 #include "core/h5.h"
 #include "store/compare.h"
 #include "test.h"

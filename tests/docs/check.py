@@ -5,7 +5,7 @@
 - mno_..., MNO_... and MEANODE_... are words of the sources, `name()` is a function of them;
 - tests/README.md is a map of all tests: every test of this build is in a column "test" of it, and every name there is registered somewhere;
   "Guarded by" in a decision names tests;
-- rooms include what stands above them in the table of ARCHITECTURE.md, and nothing below;
+- ARCHITECTURE.md has the rooms of tests/structure/includes.py, in their order;
 - presets, labels and expressions in ctest's command lines mean something;
 - every page under docs/ is reached by a link, and CITATION.cff has the version.
 
@@ -210,20 +210,11 @@ def check_commands(page):
 
 
 def check_rooms():
-    page = PAGES["ARCHITECTURE.md"]
-    rooms = [cell.strip("`") for _, cell in columns(page, "room")]
-    for path in FILES:
-        room = next((room for room in rooms if path.startswith(room + "/")), None)
-        if room is None or not path.endswith((".c", ".h", ".cu", ".in")):
-            continue
-        for number, line in enumerate((ROOT / path).read_text(errors="replace").splitlines(), 1):
-            found = re.match(r'#include "(\w+)/', line)
-            used = f"host/{found[1]}" if found else None
-            if used in rooms and rooms.index(used) > rooms.index(room):
-                fault(path, number, f"{room} stands above {used} in ARCHITECTURE.md")
-    for folder in FOLDERS:
-        if re.fullmatch(r"host/\w+", folder) and folder not in rooms and folder not in ("host/python", "host/package"):
-            fault(page.path, 1, f"{folder} is in no row")
+    listed = re.search(r'ROOMS = """(.*?)"""', (ROOT / "tests/structure/includes.py").read_text(), re.DOTALL)[1].split()
+    rooms = ["cuda" if room.startswith("cuda/") else f"host/{room}" for room in listed if room != "backend"]  # a table, no folder
+    shown = [cell.strip("`") for _, cell in columns(PAGES["ARCHITECTURE.md"], "room")]
+    if shown != list(dict.fromkeys(rooms)):
+        fault("ARCHITECTURE.md", 1, f"the rooms of tests/structure/includes.py are {' '.join(dict.fromkeys(rooms))}, in this order")
 
 
 def check_reached():
