@@ -166,7 +166,7 @@ def columns(page, title):
             column = None
         elif title in cells:
             column = cells.index(title)
-        elif column is not None and column < len(cells):
+        elif column is not None and column < len(cells) and not re.fullmatch(r"[-:]+", cells[column]):
             yield number, cells[column]
 
 
