@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+/* Smaller tiles and chunks are slower, larger ones no faster: bench/choices.py pass-tile, pass-chunk. */
 enum { TILE = 4, WIDTH = TILE * LANES, PAIR = 2, CHUNK = 16 };
 
 #define EACH(i, n) UNROLL for (int i = 0; i < (n); i++)
