@@ -216,8 +216,8 @@ static int write_case(const char *folder, int on_cpu) {
   double *u = mno_alloc(COUNT * w, sizeof *u), *v = mno_alloc(COUNT * w, sizeof *v), loss[COUNT * (K + 1)];
   if (!u || !v) return 1;
   for (size_t i = 0; i < COUNT; i++) {
-    memcpy(u + i * w, record[i]->u0, w * sizeof *u);
-    memcpy(v + i * w, record[i]->v0, w * sizeof *v);
+    memcpy(u + i * w, record[i]->initial[MNO_U], w * sizeof *u);
+    memcpy(v + i * w, record[i]->initial[MNO_V], w * sizeof *v);
     memcpy(loss + i * (K + 1), record[i]->loss, (K + 1) * sizeof *loss);
     mno_record_free(record[i]);
   }

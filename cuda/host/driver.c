@@ -491,14 +491,13 @@ static mno_status unpack(const mno_job *job, const mno_parcel *parcel, double sh
   r->seconds = parcel->seconds * share;
   const double *from = (const double *)(parcel + 1);
   const size_t final = parcel->outcome ? 0 : weights; /* a network that diverged has no final weights */
-  double *const initial_of[MNO_TENSORS_MOST] = {r->u0, r->v0}, *const final_of[MNO_TENSORS_MOST] = {r->u, r->v};
   from = take(r->loss, from, filled, S);
   from = take(r->output, from, filled * outputs, S * outputs);
   from = take(r->embedding, from, filled * states, S * states);
   for (size_t t = 0; plan->recording.weights & MNO_WEIGHTS_INITIAL && t < p->block->tensors; t++)
-    from = take(initial_of[t], from, weights, weights);
+    from = take(r->initial[t], from, weights, weights);
   for (size_t t = 0; plan->recording.weights & MNO_WEIGHTS_FINAL && t < p->block->tensors; t++)
-    from = take(final_of[t], from, final, weights);
+    from = take(r->final[t], from, final, weights);
   return MNO_OK;
 }
 

@@ -19,11 +19,19 @@
 
 /* One array of weights [L][M][D]. Initial entries are N(0, sigma^2 D) with the problem's sigma of this tensor. */
 typedef struct mno_tensor_spec {
-  const char *name;      /* "u": records are u0 and u, keys are model.sigma_u and training.eta_u */
-  const char *long_name; /* for a person */
-  uint32_t draw;         /* fourth counter word of its initial draw (random.h); part of the format, never renumbered */
-  bool flips;            /* is it what sweep.pairs: antithetic turns the sign of? */
+  const char *name; /* "u": keys are model.sigma_u and training.eta_u */
+  /* What records call the initial and the final weights, "u0" and "u", and say of them. */
+  const char *record[2], *long_name[2];
+  uint32_t draw; /* fourth counter word of its initial draw (random.h); part of the format, never renumbered */
+  bool flips;    /* is it what sweep.pairs: antithetic turns the sign of? */
 } mno_tensor_spec;
+
+/* A spec; its name, and what it is for a person, as literals. */
+#define MNO_TENSOR(name_, what, draw_, flips_)                                                                              \
+  {                                                                                                                         \
+    .name = name_, .record = {name_ "0", name_}, .long_name = {"initial " what " " name_, "final " what " " name_},         \
+    .draw = draw_, .flips = flips_                                                                                          \
+  }
 
 /* How the slopes ds/dp_a are had when the backward pass needs them. */
 typedef enum mno_slope_rule {

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "core/memory.h"
+#include "plan/problem.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -11,15 +12,6 @@
 
 enum { SHOWN = 8 }; /* values of a list that are written out */
 
-/* Bytes that a result file takes beside its numbers: for itself, a problem, a limit, a row, the weights of a row. */
-enum {
-  FILE_ITSELF = 24000,
-  FILE_PROBLEM = 10000,
-  FILE_LIMIT = 10000,
-  FILE_ROW = 90,
-  FILE_WEIGHTS = 1800,
-  FILE_WEIGHTS_EACH = 1640
-};
 static const double plain_rate = 7e8; /* operations a second of the reference implementation, which diagnostics train with */
 
 static void print_integers(const char *name, const mno_integers *list) {
@@ -58,13 +50,11 @@ static void print_seconds(double seconds) {
 
 /* What the plan takes on one backend. */
 typedef struct cost {
-  double file;     /* bytes of the result file */
   double flops;    /* of training */
   double seconds;  /* of training, sum over instances on one thread */
   double longest;  /* seconds of the longest instance */
   size_t working;  /* bytes of the largest working set */
   size_t record;   /* bytes of the largest record */
-  size_t data;     /* bytes of all problems */
   size_t heaviest; /* row of the largest working set */
 } cost;
 
@@ -74,16 +64,13 @@ static bool same_shape(const mno_instance *a, const mno_instance *b) {
 
 static cost add_up(const mno_plan *plan, const mno_backend *backend) {
   cost c = {0};
-  double seconds = 0, bytes = 0, flops = 0;
-  int copies = plan->recording.weights == MNO_WEIGHTS_BOTH ? 2 : plan->recording.weights != MNO_WEIGHTS_NONE;
+  double seconds = 0, flops = 0;
   const mno_instance *before = NULL;
   for (size_t row = 0; row < plan->instance_count; row++) {
     const mno_instance *i = &plan->instance[row];
     const mno_problem *p = &plan->problem[i->problem];
     if (!before || !same_shape(before, i)) { /* the seeds of a shape cost the same */
       size_t working = backend->memory(plan, row), record = mno_record_bytes(plan, row);
-      bytes =
-          (double)mno_record_stored_bytes(plan, row) + FILE_ROW + (copies ? FILE_WEIGHTS + FILE_WEIGHTS_EACH * copies : 0);
       flops = mno_instance_flops(p, i);
       seconds = backend->seconds(plan, row);
       if (mno_recording_diagnoses(&plan->recording)) seconds += flops / plain_rate;
@@ -95,19 +82,8 @@ static cost add_up(const mno_plan *plan, const mno_backend *backend) {
       if (seconds > c.longest) c.longest = seconds;
     }
     before = i;
-    c.file += bytes;
     c.seconds += seconds;
     c.flops += flops;
-  }
-  double limits = (double)plan->sweep->limit.count;
-  c.file += FILE_ITSELF;
-  for (size_t q = 0; q < plan->problem_count; q++) {
-    const mno_problem *p = &plan->problem[q];
-    size_t embeddings = p->D * (p->d_in + p->d_out), data = p->N * (p->d_in + p->d_out);
-    c.file +=
-        (double)((embeddings + data) * sizeof(double)) + FILE_PROBLEM + limits * (FILE_LIMIT + mno_run_limit_bytes(plan, p));
-    if (q == 0 || p->x != p[-1].x) c.data += data * sizeof(double);
-    if (q == 0 || p->w_embed != p[-1].w_embed) c.data += embeddings * sizeof(double);
   }
   return c;
 }
@@ -119,9 +95,13 @@ static void print_what(const mno_plan *plan) {
   print_integers("D", &sweep->model.D);
   print_reals("; alpha", &sweep->model.alpha);
   if (sweep->data.seed.count > 1) printf("; %zu draws of the data", sweep->data.seed.count);
-  printf("\n             N %zu, inputs %zu, targets %zu; %s, %s loss, %zu steps\n", p->N, p->d_in, p->d_out,
+  printf("\n             N %zu, inputs %zu, targets %zu; %s, %s loss, %zu steps", p->N, p->d_in, p->d_out,
          mno_activation_name(p->activation), mno_loss_name(p->loss), p->K);
-  printf("instances    %zu: ", plan->instance_count);
+  mno_parameter parameter;
+  for (size_t i = 0; mno_problem_parameter(p, i, &parameter); i++)
+    if (parameter.implied && !mno_parameter_is_implied(p, &parameter))
+      printf(", %s %s", parameter.name, mno_parameter_name(p, &parameter));
+  printf("\ninstances    %zu: ", plan->instance_count);
   print_integers("L", &sweep->sweep.L);
   print_integers("; M", &sweep->sweep.M);
   printf("; %zu seed%s", sweep->sweep.seed_count, sweep->sweep.seed_count == 1 ? "" : "s");
@@ -164,7 +144,7 @@ static mno_status print_plan(const mno_plan *plan, const char *backend_name, int
   printf("backend      %s: %s; %s", backend->name, device, mno_precision_name(plan->precision));
   if (host) printf(", %zu thread%s", busy, busy == 1 ? "" : "s");
   printf("\nmemory       data ");
-  print_bytes((double)c.data);
+  print_bytes(mno_run_data_bytes(plan));
   printf("; ");
   print_bytes((double)c.working);
   printf(host ? " a thread" : " on the device");
@@ -173,14 +153,14 @@ static mno_status print_plan(const mno_plan *plan, const char *backend_name, int
   print_bytes((double)c.record);
   if (host) {
     printf("; in all about ");
-    print_bytes((double)c.data + mno_run_bytes(plan, backend, NULL, 0, threads, NULL));
+    print_bytes(mno_run_data_bytes(plan) + mno_run_bytes(plan, backend, NULL, 0, threads, NULL));
   }
   mno_memory available = mno_memory_free();
   printf("; free: ");
   print_bytes((double)available.bytes);
   printf("%s", available.bound);
   printf("\nresult file  about ");
-  print_bytes(c.file);
+  print_bytes(mno_run_file_bytes(plan));
   printf("\nwork         %.3g floating point operations, ", c.flops);
   print_seconds(seconds);
   printf(" to train%s\n", plan->sweep->limit.count ? "; the limits come on top" : "");

@@ -23,16 +23,16 @@ static void put_names(FILE *out, const mno_choices *choices) {
   fputs("]", out);
 }
 
-static void put_number(FILE *out, const mno_field *field) {
-  if (field->type == MNO_FIELD_REAL || field->type == MNO_FIELD_REALS)
-    fprintf(out, "\"type\": \"number\", \"minimum\": %.15g, \"%s\": %.15g", field->low,
-            field->below ? "exclusiveMaximum" : "maximum", field->high);
+static void put_number(FILE *out, const mno_rule *rule) {
+  if (rule->type == MNO_RULE_REAL || rule->type == MNO_RULE_REALS)
+    fprintf(out, "\"type\": \"number\", \"minimum\": %.15g, \"%s\": %.15g", rule->low,
+            rule->below ? "exclusiveMaximum" : "maximum", rule->high);
   else
-    fprintf(out, "\"type\": \"integer\", \"minimum\": %" PRId64 ", \"maximum\": %" PRId64, field->from, field->to);
+    fprintf(out, "\"type\": \"integer\", \"minimum\": %" PRId64 ", \"maximum\": %" PRId64, rule->from, rule->to);
 }
 
 /* One value, or a list of distinct ones. */
-static void put_list(FILE *out, const mno_field *one, const mno_field *each, void put(FILE *, const mno_field *)) {
+static void put_list(FILE *out, const mno_rule *one, const mno_rule *each, void put(FILE *, const mno_rule *)) {
   fputs("{", out);
   put(out, one);
   fputs("}, {\"type\": \"array\", \"minItems\": 1, \"uniqueItems\": true, \"items\": {", out);
@@ -40,11 +40,11 @@ static void put_list(FILE *out, const mno_field *one, const mno_field *each, voi
   fputs("}", out);
 }
 
-static void put_grid(FILE *out, const mno_field *field) {
+static void put_grid(FILE *out, const mno_rule *rule) {
   fputs("{\"type\": \"object\", \"properties\": {\"from\": {", out);
-  put_number(out, field);
+  put_number(out, rule);
   fputs("}, \"to\": {", out);
-  put_number(out, field);
+  put_number(out, rule);
   fprintf(out,
           "}, \"count\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": %d}, \"spacing\": {\"enum\": [\"log\", "
           "\"linear\"], "
@@ -52,68 +52,68 @@ static void put_grid(FILE *out, const mno_field *field) {
           MNO_GRID_LONGEST);
 }
 
-static void put_field_names(FILE *out, const mno_field *field) { put_names(out, field->choices); }
+static void put_rule_names(FILE *out, const mno_rule *rule) { put_names(out, rule->choices); }
 
-static void put_lists(FILE *out, const mno_field *field) {
-  mno_field each = *field;
+static void put_lists(FILE *out, const mno_rule *rule) {
+  mno_rule each = *rule;
   fputs("\"anyOf\": [", out);
-  switch (field->type) {
-  case MNO_FIELD_SEEDS:
+  switch (rule->type) {
+  case MNO_RULE_SEEDS:
     each.from = 0;
     each.to = INT64_MAX;
-    put_list(out, field, &each, put_number);
+    put_list(out, rule, &each, put_number);
     fputs("}", out);
     break;
-  case MNO_FIELD_STEPS:
-    put_list(out, field, field, put_number);
+  case MNO_RULE_STEPS:
+    put_list(out, rule, rule, put_number);
     fputs("}, {\"const\": \"all\"}", out);
     break;
-  case MNO_FIELD_INTEGERS:
-  case MNO_FIELD_REALS:
-    put_list(out, field, field, put_number);
+  case MNO_RULE_INTEGERS:
+  case MNO_RULE_REALS:
+    put_list(out, rule, rule, put_number);
     fputs("}, ", out);
-    put_grid(out, field);
+    put_grid(out, rule);
     break;
   default:
-    put_list(out, field, field, put_field_names);
+    put_list(out, rule, rule, put_rule_names);
     fputs(", \"not\": {\"minItems\": 2, \"contains\": {\"const\": \"none\"}}}", out);
   }
   fputs("]", out);
 }
 
-static void put_accepted(FILE *out, const mno_field *field) {
-  switch (field->type) {
-  case MNO_FIELD_INTEGER:
-  case MNO_FIELD_REAL: put_number(out, field); break;
-  case MNO_FIELD_FLAG: fputs("\"type\": \"boolean\"", out); break;
-  case MNO_FIELD_TEXT: fputs("\"type\": \"string\", \"minLength\": 1", out); break;
-  case MNO_FIELD_CHOICE:
-  case MNO_FIELD_BLOCK:
-  case MNO_FIELD_OPTIMIZER: put_names(out, field->choices); break;
-  default: put_lists(out, field);
+static void put_accepted(FILE *out, const mno_rule *rule) {
+  switch (rule->type) {
+  case MNO_RULE_INTEGER:
+  case MNO_RULE_REAL: put_number(out, rule); break;
+  case MNO_RULE_FLAG: fputs("\"type\": \"boolean\"", out); break;
+  case MNO_RULE_TEXT: fputs("\"type\": \"string\", \"minLength\": 1", out); break;
+  case MNO_RULE_CHOICE:
+  case MNO_RULE_BLOCK:
+  case MNO_RULE_OPTIMIZER: put_names(out, rule->choices); break;
+  default: put_lists(out, rule);
   }
 }
 
-static void put_default(FILE *out, const mno_field *field) {
+static void put_default(FILE *out, const mno_rule *rule) {
   double number;
   fputs(", \"default\": ", out);
-  if (field->type == MNO_FIELD_FLAG || mno_number_real(field->fallback, &number) == MNO_NUMBER_OK)
-    fputs(field->fallback, out);
+  if (rule->type == MNO_RULE_FLAG || mno_number_real(rule->fallback, &number) == MNO_NUMBER_OK)
+    fputs(rule->fallback, out);
   else
-    put_string(out, field->fallback);
+    put_string(out, rule->fallback);
 }
 
-static void put_key(FILE *out, const mno_field *field) {
+static void put_key(FILE *out, const mno_rule *rule) {
   char text[600], owners[200];
-  mno_field_owners(field, owners, sizeof owners);
-  snprintf(text, sizeof text, "%s%s%s%s%s", field->meaning, field->absent ? "; without it: " : "",
-           field->absent ? field->absent : "", owners[0] ? "; goes with " : "", owners);
-  put_string(out, field->key);
+  mno_rule_owners(rule, owners, sizeof owners);
+  snprintf(text, sizeof text, "%s%s%s%s%s", rule->meaning, rule->absent ? "; without it: " : "",
+           rule->absent ? rule->absent : "", owners[0] ? "; goes with " : "", owners);
+  put_string(out, rule->key);
   fputs(": {\"description\": ", out);
   put_string(out, text);
   fputs(", ", out);
-  put_accepted(out, field);
-  if (field->fallback) put_default(out, field);
+  put_accepted(out, rule);
+  if (rule->fallback) put_default(out, rule);
   fputs("}", out);
 }
 
@@ -128,17 +128,17 @@ static void put_section(FILE *out, const mno_schema *schema, const mno_schema_se
   fputs(": {", out);
   put_object(out, section->required);
   fputs("\"required\": [", out);
-  for (const mno_field *field = schema->field; field < schema->field + schema->count; field++) {
-    if (strcmp(field->section, section->name) != 0 || !field->required) continue;
+  for (const mno_rule *rule = schema->rule; rule < schema->rule + schema->count; rule++) {
+    if (strcmp(rule->section, section->name) != 0 || !rule->required) continue;
     if (shown++) fputs(", ", out);
-    put_string(out, field->key);
+    put_string(out, rule->key);
   }
   fputs("], \"properties\": {", out);
   shown = 0;
-  for (const mno_field *field = schema->field; field < schema->field + schema->count; field++) {
-    if (strcmp(field->section, section->name) != 0) continue;
+  for (const mno_rule *rule = schema->rule; rule < schema->rule + schema->count; rule++) {
+    if (strcmp(rule->section, section->name) != 0) continue;
     fputs(shown++ ? ",\n      " : "\n      ", out);
-    put_key(out, field);
+    put_key(out, rule);
   }
   fputs("}}", out);
 }

@@ -7,20 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool takes_list(mno_field_type type) { return type == MNO_FIELD_INTEGERS || type == MNO_FIELD_REALS; }
+static bool takes_list(mno_rule_type type) { return type == MNO_RULE_INTEGERS || type == MNO_RULE_REALS; }
 
-static void put_key(FILE *out, const mno_field *field) {
+static void put_key(FILE *out, const mno_rule *rule) {
   char accepts[400], owners[200];
-  mno_field_accepts(field, accepts, sizeof accepts);
-  mno_field_owners(field, owners, sizeof owners);
-  fprintf(out, "  %-15s%s%s (", field->key, takes_list(field->type) ? "list, " : "", accepts);
-  if (field->fallback)
-    fprintf(out, "default %s", field->fallback);
-  else if (field->required || field->owner)
+  mno_rule_accepts(rule, accepts, sizeof accepts);
+  mno_rule_owners(rule, owners, sizeof owners);
+  fprintf(out, "  %-15s%s%s (", rule->key, takes_list(rule->type) ? "list, " : "", accepts);
+  if (rule->fallback)
+    fprintf(out, "default %s", rule->fallback);
+  else if (rule->required || rule->owner)
     fprintf(out, "required");
   else
-    fprintf(out, "without it: %s", field->absent);
-  fprintf(out, "%s%s)\n  %-15s%s\n", owners[0] ? "; " : "", owners, "", field->meaning);
+    fprintf(out, "without it: %s", rule->absent);
+  fprintf(out, "%s%s)\n  %-15s%s\n", owners[0] ? "; " : "", owners, "", rule->meaning);
 }
 
 static void put_keys(FILE *out, const mno_schema *schema) {
@@ -31,9 +31,9 @@ static void put_keys(FILE *out, const mno_schema *schema) {
       out);
   const char *section = "";
   for (size_t f = 0; f < schema->count; f++) {
-    const mno_field *field = &schema->field[f];
-    if (strcmp(section, field->section) != 0) fprintf(out, "\n%s:\n", section = field->section);
-    put_key(out, field);
+    const mno_rule *rule = &schema->rule[f];
+    if (strcmp(section, rule->section) != 0) fprintf(out, "\n%s:\n", section = rule->section);
+    put_key(out, rule);
   }
   fputs("\nmeanode check CONFIG.yaml finds every error, with its place, before anything is computed.\n", out);
 }

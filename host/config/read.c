@@ -15,13 +15,13 @@
 enum { NAME_SIZE = 80, ACCEPTS_SIZE = 400 };
 
 /* The key in messages: "sweep.L". */
-static const char *full_name(const mno_field *field, char buffer[NAME_SIZE]) {
-  snprintf(buffer, NAME_SIZE, "%s.%s", field->section, field->key);
+static const char *full_name(const mno_rule *rule, char buffer[NAME_SIZE]) {
+  snprintf(buffer, NAME_SIZE, "%s.%s", rule->section, rule->key);
   return buffer;
 }
 
 /* "NAME is VALUE; accepted: ..." at the value. */
-static mno_status refuse(const mno_reader *r, const mno_field *field, const mno_node *node, const char *hint) {
+static mno_status refuse(const mno_reader *r, const mno_rule *rule, const mno_node *node, const char *hint) {
   char name[NAME_SIZE], accepts[ACCEPTS_SIZE], quoted[MNO_QUOTE_SIZE];
   const char *value = mno_node_describe(node);
   double number;
@@ -30,8 +30,8 @@ static mno_status refuse(const mno_reader *r, const mno_field *field, const mno_
     value = number_like && strlen(node->text) < 40 ? node->text : mno_quote(quoted, node->text);
     if (!node->plain && mno_number_real(node->text, &number) == MNO_NUMBER_OK) hint = ": leave out the quotes";
   }
-  return mno_source_fail(r->source, node->mark, r->err, "%s is %s%s; accepted: %s", full_name(field, name), value, hint,
-                         mno_field_accepts(field, accepts, sizeof accepts));
+  return mno_source_fail(r->source, node->mark, r->err, "%s is %s%s; accepted: %s", full_name(rule, name), value, hint,
+                         mno_rule_accepts(rule, accepts, sizeof accepts));
 }
 
 /* A value of a list under construction. */
@@ -42,16 +42,16 @@ typedef struct entry {
   size_t index;
 } entry;
 
-static mno_status read_number(const mno_reader *r, const mno_field *field, const mno_node *node, entry *e) {
-  bool real = field->type == MNO_FIELD_REAL || field->type == MNO_FIELD_REALS;
+static mno_status read_number(const mno_reader *r, const mno_rule *rule, const mno_node *node, entry *e) {
+  bool real = rule->type == MNO_RULE_REAL || rule->type == MNO_RULE_REALS;
   e->node = node;
-  if (node->kind != MNO_NODE_SCALAR || !node->plain) return refuse(r, field, node, "");
+  if (node->kind != MNO_NODE_SCALAR || !node->plain) return refuse(r, rule, node, "");
   mno_number status = real ? mno_number_real(node->text, &e->real) : mno_number_integer(node->text, &e->key);
-  if (status == MNO_NUMBER_NONE) return refuse(r, field, node, mno_number_hint(node->text, !real));
-  if (status == MNO_NUMBER_RANGE) return refuse(r, field, node, "");
-  bool inside = real ? e->real >= field->low && (field->below ? e->real < field->high : e->real <= field->high)
-                     : e->key >= field->from && e->key <= field->to;
-  if (!inside) return refuse(r, field, node, "");
+  if (status == MNO_NUMBER_NONE) return refuse(r, rule, node, mno_number_hint(node->text, !real));
+  if (status == MNO_NUMBER_RANGE) return refuse(r, rule, node, "");
+  bool inside = real ? e->real >= rule->low && (rule->below ? e->real < rule->high : e->real <= rule->high)
+                     : e->key >= rule->from && e->key <= rule->to;
+  if (!inside) return refuse(r, rule, node, "");
   if (real) {
     e->real += 0.0; /* -0 is 0 */
     memcpy(&e->key, &e->real, sizeof e->key);
@@ -61,46 +61,46 @@ static mno_status read_number(const mno_reader *r, const mno_field *field, const
   return MNO_OK;
 }
 
-static mno_status read_flag(const mno_reader *r, const mno_field *field, const mno_node *node, bool *value) {
+static mno_status read_flag(const mno_reader *r, const mno_rule *rule, const mno_node *node, bool *value) {
   static const char *const yes[] = {"true", "True", "TRUE"}, *const no[] = {"false", "False", "FALSE"};
   for (int i = 0; i < 3 && node->kind == MNO_NODE_SCALAR && node->plain; i++) {
     *value = strcmp(node->text, yes[i]) == 0;
     if (*value || strcmp(node->text, no[i]) == 0) return MNO_OK;
   }
-  return refuse(r, field, node, "");
+  return refuse(r, rule, node, "");
 }
 
-static mno_status read_choice(const mno_reader *r, const mno_field *field, const mno_node *node, int *value) {
+static mno_status read_choice(const mno_reader *r, const mno_rule *rule, const mno_node *node, int *value) {
   char name[NAME_SIZE], accepts[ACCEPTS_SIZE], quoted[MNO_QUOTE_SIZE];
-  full_name(field, name);
-  mno_field_accepts(field, accepts, sizeof accepts);
-  if (node->kind != MNO_NODE_SCALAR || mno_node_is_null(node)) return refuse(r, field, node, "");
-  if (mno_choice_named(field->choices, node->text, value)) {
+  full_name(rule, name);
+  mno_rule_accepts(rule, accepts, sizeof accepts);
+  if (node->kind != MNO_NODE_SCALAR || mno_node_is_null(node)) return refuse(r, rule, node, "");
+  if (mno_choice_named(rule->choices, node->text, value)) {
     if (*value != MNO_NOT_COMPUTED) return MNO_OK;
     return mno_source_fail(r->source, node->mark, r->err, "%s \"%s\" is not computed by this version; accepted: %s", name,
                            node->text, accepts);
   }
   const char *names[MNO_NAMES_MOST];
-  for (size_t i = 0; i < field->choices->count; i++) names[i] = field->choices->choice[i].name;
-  const char *nearest = mno_nearest(node->text, names, field->choices->count);
+  for (size_t i = 0; i < rule->choices->count; i++) names[i] = rule->choices->choice[i].name;
+  const char *nearest = mno_nearest(node->text, names, rule->choices->count);
   if (nearest)
     return mno_source_fail(r->source, node->mark, r->err, "%s is %s; did you mean \"%s\"? Accepted: %s", name,
                            mno_quote(quoted, node->text), nearest, accepts);
-  return refuse(r, field, node, "");
+  return refuse(r, rule, node, "");
 }
 
 /* A choice or a list of distinct choices; "none" stands alone and is not counted. */
-static mno_status read_choices(const mno_reader *r, const mno_field *field, const mno_node *node, int *value, mno_mark *mark,
+static mno_status read_choices(const mno_reader *r, const mno_rule *rule, const mno_node *node, int *value, mno_mark *mark,
                                size_t *count) {
   const mno_node *first = node->kind == MNO_NODE_LIST ? node->child : node;
   char name[NAME_SIZE];
-  full_name(field, name);
+  full_name(rule, name);
   if (!first) return mno_source_fail(r->source, node->mark, r->err, "%s is an empty list; write none", name);
   bool none = false;
   *count = 0;
   for (const mno_node *item = first; item; item = item == node ? NULL : item->next) {
     int choice = 0;
-    mno_status status = read_choice(r, field, item, &choice);
+    mno_status status = read_choice(r, rule, item, &choice);
     if (status != MNO_OK) return status;
     for (size_t i = 0; i < *count; i++)
       if (value[i] == choice) return mno_source_fail(r->source, item->mark, r->err, "%s repeats \"%s\"", name, item->text);
@@ -137,7 +137,7 @@ mno_status mno_read_keys(const mno_reader *r, const mno_node *map, const char *w
     }
     const char *nearest = mno_nearest(k->text, names, count), *home = NULL;
     for (size_t f = 0; f < r->schema->count && !nearest; f++)
-      if (strcmp(k->text, r->schema->field[f].key) == 0) home = r->schema->field[f].section;
+      if (strcmp(k->text, r->schema->rule[f].key) == 0) home = r->schema->rule[f].section;
     mno_quote(quoted, k->text);
     if (nearest)
       return mno_source_fail(r->source, k->mark, r->err, "unknown key %s%s%s; did you mean \"%s\"?", quoted, in, where,
@@ -162,14 +162,14 @@ static int by_index(const void *a, const void *b) {
 }
 
 /* Refuses repeated values; leaves the entries in the order of the file, or sorted. */
-static mno_status check_distinct(const mno_reader *r, const mno_field *field, entry *e, size_t count, bool sorted) {
+static mno_status check_distinct(const mno_reader *r, const mno_rule *rule, entry *e, size_t count, bool sorted) {
   char name[NAME_SIZE];
   qsort(e, count, sizeof *e, by_key);
   const entry *again = NULL;
   for (size_t i = 1; i < count; i++)
     if (e[i].key == e[i - 1].key && (!again || e[i].index < again->index)) again = &e[i];
   if (again)
-    return mno_source_fail(r->source, again->node->mark, r->err, "%s repeats %s", full_name(field, name), again->node->text);
+    return mno_source_fail(r->source, again->node->mark, r->err, "%s repeats %s", full_name(rule, name), again->node->text);
   if (!sorted) qsort(e, count, sizeof *e, by_index);
   return MNO_OK;
 }
@@ -191,14 +191,14 @@ static double real_point(const entry *from, const entry *to, int64_t i, int64_t 
 }
 
 /* {from, to, count, spacing}: integers are rounded, and values that round to the same integer are taken once. */
-static mno_status read_grid(const mno_reader *r, const mno_field *field, const mno_node *node, entry **made, size_t *count) {
+static mno_status read_grid(const mno_reader *r, const mno_rule *rule, const mno_node *node, entry **made, size_t *count) {
   enum { FROM, TO, COUNT, SPACING, KEYS };
   static const char *const names[KEYS] = {"from", "to", "count", "spacing"};
   static const mno_choice names_of_spacings[] = {{"log", 1}, {"linear", 0}};
   static const mno_choices spacings = {2, names_of_spacings};
   const mno_node *key[KEYS];
   char name[NAME_SIZE];
-  full_name(field, name);
+  full_name(rule, name);
   mno_status status = mno_read_keys(r, node, name, names, KEYS, key);
   if (status != MNO_OK) return status;
   for (int i = 0; i < SPACING; i++)
@@ -206,11 +206,11 @@ static mno_status read_grid(const mno_reader *r, const mno_field *field, const m
       return mno_source_fail(r->source, node->mark, r->err,
                              "%s: the grid has no \"%s\"; write {from: .., to: .., count: .., spacing: log}", name,
                              names[i]);
-  mno_field end = *field;
+  mno_rule end = *rule;
   end.section = name;
-  const mno_field points = {
-      .section = name, .key = names[COUNT], .type = MNO_FIELD_INTEGER, .from = 1, .to = MNO_GRID_LONGEST};
-  const mno_field spacing = {.section = name, .key = names[SPACING], .type = MNO_FIELD_CHOICE, .choices = &spacings};
+  const mno_rule points = {
+      .section = name, .key = names[COUNT], .type = MNO_RULE_INTEGER, .from = 1, .to = MNO_GRID_LONGEST};
+  const mno_rule spacing = {.section = name, .key = names[SPACING], .type = MNO_RULE_CHOICE, .choices = &spacings};
   entry from = {0}, to = {0}, number = {0};
   int logarithmic = 1;
   end.key = names[FROM];
@@ -234,7 +234,7 @@ static mno_status read_grid(const mno_reader *r, const mno_field *field, const m
   *count = 0;
   for (int64_t i = 0; i <= last; i++) {
     entry next = {.node = node, .index = *count};
-    if (field->type == MNO_FIELD_REALS) {
+    if (rule->type == MNO_RULE_REALS) {
       next.real = real_point(&from, &to, i, last, logarithmic);
       memcpy(&next.key, &next.real, sizeof next.key);
     } else {
@@ -247,23 +247,23 @@ static mno_status read_grid(const mno_reader *r, const mno_field *field, const m
 }
 
 /* A number, a list of distinct numbers or (grid) a grid. */
-static mno_status read_numbers(const mno_reader *r, const mno_field *field, const mno_node *node, bool grid, bool sorted,
+static mno_status read_numbers(const mno_reader *r, const mno_rule *rule, const mno_node *node, bool grid, bool sorted,
                                entry **made, size_t *count) {
   char name[NAME_SIZE], accepts[ACCEPTS_SIZE];
-  if (node->kind == MNO_NODE_MAP) return grid ? read_grid(r, field, node, made, count) : refuse(r, field, node, "");
+  if (node->kind == MNO_NODE_MAP) return grid ? read_grid(r, rule, node, made, count) : refuse(r, rule, node, "");
   if (node->kind == MNO_NODE_LIST && node->count == 0)
-    return mno_source_fail(r->source, node->mark, r->err, "%s is an empty list; accepted: %s", full_name(field, name),
-                           mno_field_accepts(field, accepts, sizeof accepts));
+    return mno_source_fail(r->source, node->mark, r->err, "%s is an empty list; accepted: %s", full_name(rule, name),
+                           mno_rule_accepts(rule, accepts, sizeof accepts));
   *count = node->kind == MNO_NODE_LIST ? node->count : 1;
   entry *e = mno_alloc(*count, sizeof *e);
   if (!e) return mno_fail_memory(r->err, *count * sizeof *e, "a list");
   const mno_node *item = node->kind == MNO_NODE_LIST ? node->child : node;
   mno_status status = MNO_OK;
   for (size_t i = 0; i < *count && status == MNO_OK; i++, item = item->next) {
-    status = read_number(r, field, item, &e[i]);
+    status = read_number(r, rule, item, &e[i]);
     e[i].index = i;
   }
-  if (status == MNO_OK) status = check_distinct(r, field, e, *count, sorted);
+  if (status == MNO_OK) status = check_distinct(r, rule, e, *count, sorted);
   if (status != MNO_OK) {
     free(e);
     return status;
@@ -272,35 +272,42 @@ static mno_status read_numbers(const mno_reader *r, const mno_field *field, cons
   return MNO_OK;
 }
 
-/* Values and marks of a list that may be a grid: 8 bytes each, an int64_t or a double as the field's type says. */
-static mno_status read_values(const mno_reader *r, const mno_field *field, const mno_node *node, size_t *count, void **value,
-                              mno_mark **mark) {
+/* Values and marks of a list that may be a grid, into an mno_integers or mno_reals. */
+static mno_status read_values(const mno_reader *r, const mno_rule *rule, const mno_node *node, void *list) {
+  mno_integers *integers = rule->type == MNO_RULE_INTEGERS ? list : NULL;
+  mno_reals *reals = integers ? NULL : list;
   entry *e = NULL;
-  size_t length = 0;
-  mno_status status = read_numbers(r, field, node, true, false, &e, &length);
+  size_t count = 0;
+  mno_status status = read_numbers(r, rule, node, true, false, &e, &count);
   if (status != MNO_OK) return status;
-  *value = mno_alloc(length, sizeof e->key);
-  *mark = mno_alloc(length, sizeof **mark);
-  *count = *value && *mark ? length : 0;
-  for (size_t i = 0; i < *count; i++) {
-    memcpy((char *)*value + i * sizeof e->key, &e[i].key, sizeof e->key);
-    (*mark)[i] = e[i].node->mark;
+  mno_mark *mark = mno_alloc(count, sizeof *mark);
+  if (integers)
+    *integers = (mno_integers){count, mno_alloc(count, sizeof *integers->value), mark};
+  else
+    *reals = (mno_reals){count, mno_alloc(count, sizeof *reals->value), mark};
+  bool made = mark && (integers ? integers->value != NULL : reals->value != NULL);
+  for (size_t i = 0; i < count && made; i++) {
+    mark[i] = e[i].node->mark;
+    if (integers)
+      integers->value[i] = e[i].key;
+    else
+      reals->value[i] = e[i].real;
   }
   free(e);
-  return *count ? MNO_OK : mno_fail_memory(r->err, length * sizeof e->key, "a list");
+  return made ? MNO_OK : mno_fail_memory(r->err, count * sizeof e->key, "a list");
 }
 
-static mno_status read_seeds(const mno_reader *r, const mno_field *field, const mno_node *node) {
+static mno_status read_seeds(const mno_reader *r, const mno_rule *rule, const mno_node *node) {
   mno_sweep *sweep = r->sweep;
   entry *e = NULL, number;
   size_t count = 0;
   if (node->kind != MNO_NODE_LIST) {
-    mno_status status = read_number(r, field, node, &number);
+    mno_status status = read_number(r, rule, node, &number);
     if (status != MNO_OK) return status;
     count = (size_t)number.key;
   } else {
-    mno_field each = *field;
-    each.type = MNO_FIELD_INTEGER;
+    mno_rule each = *rule;
+    each.type = MNO_RULE_INTEGER;
     each.from = 0;
     each.to = INT64_MAX;
     mno_status status = read_numbers(r, &each, node, false, false, &e, &count);
@@ -313,16 +320,16 @@ static mno_status read_seeds(const mno_reader *r, const mno_field *field, const 
   return sweep->sweep.seed ? MNO_OK : mno_fail_memory(r->err, count * sizeof *sweep->sweep.seed, "the seeds");
 }
 
-static mno_status read_steps(const mno_reader *r, const mno_field *field, const mno_node *node) {
+static mno_status read_steps(const mno_reader *r, const mno_rule *rule, const mno_node *node) {
   mno_sweep *sweep = r->sweep;
   int64_t K = sweep->training.steps;
   entry *e = NULL;
   size_t count = (size_t)K + 1;
   if (node->kind != MNO_NODE_SCALAR || strcmp(node->text, "all") != 0) {
     if (node->kind == MNO_NODE_SCALAR && (!node->plain || mno_node_describe(node)[0] == 't'))
-      return refuse(r, field, node, "");
-    mno_field each = *field;
-    each.type = MNO_FIELD_INTEGER;
+      return refuse(r, rule, node, "");
+    mno_rule each = *rule;
+    each.type = MNO_RULE_INTEGER;
     each.to = K;
     mno_status status = read_numbers(r, &each, node, false, true, &e, &count);
     if (status != MNO_OK) return status;
@@ -334,17 +341,17 @@ static mno_status read_steps(const mno_reader *r, const mno_field *field, const 
   return sweep->record.step ? MNO_OK : mno_fail_memory(r->err, count * sizeof *sweep->record.step, "the recorded steps");
 }
 
-static mno_status read_text(const mno_reader *r, const mno_field *field, const mno_node *node, char **text) {
-  if (node->kind != MNO_NODE_SCALAR || mno_node_is_null(node) || !*node->text) return refuse(r, field, node, "");
+static mno_status read_text(const mno_reader *r, const mno_rule *rule, const mno_node *node, char **text) {
+  if (node->kind != MNO_NODE_SCALAR || mno_node_is_null(node) || !*node->text) return refuse(r, rule, node, "");
   *text = strdup(node->text);
   return *text ? MNO_OK : mno_fail_memory(r->err, strlen(node->text), "a text");
 }
 
-static mno_status read_limits(const mno_reader *r, const mno_field *field, const mno_node *node) {
+static mno_status read_limits(const mno_reader *r, const mno_rule *rule, const mno_node *node) {
   int value[8];
   mno_mark mark[8];
   size_t count = 0;
-  mno_status status = read_choices(r, field, node, value, mark, &count);
+  mno_status status = read_choices(r, rule, node, value, mark, &count);
   if (status != MNO_OK) return status;
   r->sweep->limit.count = count;
   for (size_t i = 0; i < count; i++) {
@@ -354,56 +361,45 @@ static mno_status read_limits(const mno_reader *r, const mno_field *field, const
   return MNO_OK;
 }
 
-mno_status mno_read_value(const mno_reader *r, const mno_field *field, const mno_node *node) {
-  void *value = field->owner ? (void *)&r->owned[field - r->schema->field] : (char *)r->sweep + field->value;
-  if (field->mark != MNO_NOT_KEPT) *(mno_mark *)((char *)r->sweep + field->mark) = node->mark;
-  switch (field->type) {
-  case MNO_FIELD_INTEGER:
-  case MNO_FIELD_REAL: {
+mno_status mno_read_value(const mno_reader *r, const mno_rule *rule, const mno_node *node) {
+  void *value = rule->owner ? (void *)&r->owned[rule - r->schema->rule] : (char *)r->sweep + rule->value;
+  if (rule->mark) *(mno_mark *)((char *)r->sweep + rule->mark) = node->mark;
+  switch (rule->type) {
+  case MNO_RULE_INTEGER:
+  case MNO_RULE_REAL: {
     entry number;
-    mno_status status = read_number(r, field, node, &number);
-    if (status == MNO_OK) memcpy(value, &number.key, sizeof number.key); /* an int64_t, or a double by its bits */
+    mno_status status = read_number(r, rule, node, &number);
+    if (status == MNO_OK && rule->type == MNO_RULE_REAL) *(double *)value = number.real;
+    if (status == MNO_OK && rule->type == MNO_RULE_INTEGER) *(int64_t *)value = number.key;
     return status;
   }
-  case MNO_FIELD_FLAG: return read_flag(r, field, node, value);
-  case MNO_FIELD_CHOICE: return read_choice(r, field, node, value);
-  case MNO_FIELD_BLOCK:
-  case MNO_FIELD_OPTIMIZER: {
+  case MNO_RULE_FLAG: return read_flag(r, rule, node, value);
+  case MNO_RULE_CHOICE: return read_choice(r, rule, node, value);
+  case MNO_RULE_BLOCK:
+  case MNO_RULE_OPTIMIZER: {
     int chosen;
     size_t count;
-    mno_status status = read_choice(r, field, node, &chosen);
-    if (status == MNO_OK && field->type == MNO_FIELD_BLOCK) *(const mno_block **)value = mno_blocks(&count)[chosen];
-    if (status == MNO_OK && field->type == MNO_FIELD_OPTIMIZER)
+    mno_status status = read_choice(r, rule, node, &chosen);
+    if (status == MNO_OK && rule->type == MNO_RULE_BLOCK) *(const mno_block **)value = mno_blocks(&count)[chosen];
+    if (status == MNO_OK && rule->type == MNO_RULE_OPTIMIZER)
       *(const mno_optimizer **)value = mno_optimizers(&count)[chosen];
     return status;
   }
-  case MNO_FIELD_BITS: {
+  case MNO_RULE_BITS: {
     int choice[8];
     mno_mark mark[8];
     size_t count = 0;
-    mno_status status = read_choices(r, field, node, choice, mark, &count);
+    mno_status status = read_choices(r, rule, node, choice, mark, &count);
     unsigned bits = 0;
     for (size_t i = 0; i < count; i++) bits |= (unsigned)choice[i];
     *(unsigned *)value = bits;
     return status;
   }
-  case MNO_FIELD_TEXT: return read_text(r, field, node, value);
-  case MNO_FIELD_INTEGERS: {
-    mno_integers *list = value;
-    void *values = NULL;
-    mno_status status = read_values(r, field, node, &list->count, &values, &list->mark);
-    list->value = values;
-    return status;
-  }
-  case MNO_FIELD_REALS: {
-    mno_reals *list = value;
-    void *values = NULL;
-    mno_status status = read_values(r, field, node, &list->count, &values, &list->mark);
-    list->value = values;
-    return status;
-  }
-  case MNO_FIELD_LIMITS: return read_limits(r, field, node);
-  case MNO_FIELD_SEEDS: return read_seeds(r, field, node);
-  default: return read_steps(r, field, node);
+  case MNO_RULE_TEXT: return read_text(r, rule, node, value);
+  case MNO_RULE_INTEGERS:
+  case MNO_RULE_REALS: return read_values(r, rule, node, value);
+  case MNO_RULE_LIMITS: return read_limits(r, rule, node);
+  case MNO_RULE_SEEDS: return read_seeds(r, rule, node);
+  default: return read_steps(r, rule, node);
   }
 }

@@ -17,8 +17,8 @@ typedef struct mno_reader {
 mno_status mno_read_keys(const mno_reader *r, const mno_node *map, const char *where, const char *const *names, size_t count,
                          const mno_node **key /* [count] */);
 
-/* Reads one value of the schema into the sweep, of an owned row into r->owned. MNO_FIELD_STEPS needs training.steps to be
+/* Reads one value of the schema into the sweep, of an owned row into r->owned. MNO_RULE_STEPS needs training.steps to be
  * read before. */
-mno_status mno_read_value(const mno_reader *r, const mno_field *field, const mno_node *value);
+mno_status mno_read_value(const mno_reader *r, const mno_rule *rule, const mno_node *value);
 
 #endif

@@ -18,14 +18,14 @@ static const mno_choice limits_or_none_list[] = {MNO_LIMIT_KIND_LIST(MNO_CHOICE)
 static const mno_choices limits_or_none = {MNO_LIMIT_KINDS + 1, limits_or_none_list};
 
 /* Names of the documentation that no folder computes yet, by owner. */
-static const char *const documented[][4] = {
+enum { DOCUMENTED = 4 };
+static const char *const documented[][DOCUMENTED] = {
     [MNO_OWNER_BLOCK] = {"attention"}, [MNO_OWNER_OPTIMIZER] = {"sgd", "momentum", "adam"}};
 
 #define AT(member) offsetof(mno_sweep, member)
 #define RANGE(a, b) .from = (a), .to = (b)
 #define REALS(a, b) .low = (a), .high = (b)
 #define NAMES(list) .choices = &(list)
-#define NOT_KEPT MNO_NOT_KEPT
 #define OF_BLOCK .owner = MNO_OWNER_BLOCK
 #define OF_OPTIMIZER .owner = MNO_OWNER_OPTIMIZER
 enum { SIZE = 1000000, DEPTH = 10000000, STEPS = 1000000 };
@@ -33,78 +33,77 @@ enum { SIZE = 1000000, DEPTH = 10000000, STEPS = 1000000 };
 const mno_schema_section mno_schema_sections[MNO_SECTIONS] = {{"data", true},   {"model", true}, {"training", true},
                                                               {"limit", false}, {"sweep", true}, {"record", false}};
 
-static const mno_field rows[] = {
-    {"data", "kind", MNO_FIELD_CHOICE, true, NULL, AT(data.kind), NOT_KEPT, NAMES(mno_data_kinds),
+static const mno_rule rows[] = {
+    {"data", "kind", MNO_RULE_CHOICE, true, NULL, AT(data.kind), NAMES(mno_data_kinds),
      .meaning = "where inputs x and targets y come from"},
-    {"data", "samples", MNO_FIELD_INTEGER, false, NULL, AT(data.samples), AT(data.samples_mark), RANGE(1, SIZE),
+    {"data", "samples", MNO_RULE_INTEGER, false, NULL, AT(data.samples), AT(data.samples_mark), RANGE(1, SIZE),
      .absent = "all there are; gaussian: required", .meaning = "N; the first N of a file or of the 1797 digits"},
-    {"data", "inputs", MNO_FIELD_INTEGER, false, NULL, AT(data.inputs), NOT_KEPT, RANGE(1, SIZE),
-     .absent = "gaussian: required", .meaning = "dimension of x; digits have 64, a file has its own"},
-    {"data", "targets", MNO_FIELD_INTEGER, false, NULL, AT(data.targets), NOT_KEPT, RANGE(1, SIZE),
-     .absent = "gaussian: required", .meaning = "dimension of y; digits have 10, a file has its own"},
-    {"data", "seed", MNO_FIELD_INTEGERS, false, "1", AT(data.seed), NOT_KEPT, RANGE(0, INT64_MAX),
+    {"data", "inputs", MNO_RULE_INTEGER, false, NULL, AT(data.inputs), RANGE(1, SIZE), .absent = "gaussian: required",
+     .meaning = "dimension of x; digits have 64, a file has its own"},
+    {"data", "targets", MNO_RULE_INTEGER, false, NULL, AT(data.targets), RANGE(1, SIZE), .absent = "gaussian: required",
+     .meaning = "dimension of y; digits have 10, a file has its own"},
+    {"data", "seed", MNO_RULE_INTEGERS, false, "1", AT(data.seed), RANGE(0, INT64_MAX),
      .meaning = "draws x and y (gaussian) and the embeddings W_E, W_U"},
-    {"data", "path", MNO_FIELD_TEXT, false, NULL, AT(data.path), .mark = AT(data.path_mark), .absent = "file: required",
+    {"data", "path", MNO_RULE_TEXT, false, NULL, AT(data.path), .mark = AT(data.path_mark), .absent = "file: required",
      .meaning = "HDF5 file, relative to the folder of the configuration"},
 
-    {"model", "block", MNO_FIELD_BLOCK, false, "perceptron", AT(model.block), .mark = NOT_KEPT, .meaning = "residual block"},
-    {"model", "activation", MNO_FIELD_CHOICE, false, "tanh", AT(model.activation), AT(model.activation_mark),
+    {"model", "block", MNO_RULE_BLOCK, false, "perceptron", AT(model.block), .meaning = "residual block"},
+    {"model", "activation", MNO_RULE_CHOICE, false, "tanh", AT(model.activation), AT(model.activation_mark),
      NAMES(mno_activations), .meaning = "rho"},
-    {"model", "D", MNO_FIELD_INTEGERS, true, NULL, AT(model.D), NOT_KEPT, RANGE(1, SIZE), .meaning = "embedding dimension"},
-    {"model", "alpha", MNO_FIELD_REALS, false, "1", AT(model.alpha), NOT_KEPT, REALS(1e-6, 1e6),
-     .meaning = "residual scale"},
-    {"model", "sigma_*", MNO_FIELD_REAL, false, "1", AT(model.sigma), NOT_KEPT, REALS(1e-6, 1e3), OF_BLOCK,
+    {"model", "D", MNO_RULE_INTEGERS, true, NULL, AT(model.D), RANGE(1, SIZE), .meaning = "embedding dimension"},
+    {"model", "alpha", MNO_RULE_REALS, false, "1", AT(model.alpha), REALS(1e-6, 1e6), .meaning = "residual scale"},
+    {"model", "sigma_*", MNO_RULE_REAL, false, "1", AT(model.sigma), REALS(1e-6, 1e3), OF_BLOCK,
      .meaning = "scale of the initial *: entries N(0, sigma_*^2 D)"},
 
-    {"training", "steps", MNO_FIELD_INTEGER, true, NULL, AT(training.steps), AT(training.steps_mark), RANGE(0, STEPS),
+    {"training", "steps", MNO_RULE_INTEGER, true, NULL, AT(training.steps), AT(training.steps_mark), RANGE(0, STEPS),
      .meaning = "K gradient steps; 0 is initialisation only"},
-    {"training", "optimizer", MNO_FIELD_OPTIMIZER, false, "gd", AT(training.optimizer), .mark = NOT_KEPT,
+    {"training", "optimizer", MNO_RULE_OPTIMIZER, false, "gd", AT(training.optimizer),
      .meaning = "what moves the weights; gd is full-batch gradient descent"},
-    {"training", "eta_*", MNO_FIELD_REAL, false, "1", AT(training.eta), NOT_KEPT, REALS(0, 1e6), OF_BLOCK,
+    {"training", "eta_*", MNO_RULE_REAL, false, "1", AT(training.eta), REALS(0, 1e6), OF_BLOCK,
      .meaning = "learning rate of *; 0 freezes it"},
-    {"training", "*", MNO_FIELD_REAL, false, NULL, AT(training.knob), NOT_KEPT, OF_OPTIMIZER},
-    {"training", "loss", MNO_FIELD_CHOICE, false, "squared", AT(training.loss), AT(training.loss_mark), NAMES(mno_losses),
+    {"training", "*", MNO_RULE_REAL, false, NULL, AT(training.knob), OF_OPTIMIZER},
+    {"training", "loss", MNO_RULE_CHOICE, false, "squared", AT(training.loss), AT(training.loss_mark), NAMES(mno_losses),
      .meaning = "cross-entropy needs rows of y that are probabilities"},
 
-    {"limit", "kind", MNO_FIELD_LIMITS, false, "mean-ode", AT(limit.kind), NOT_KEPT, NAMES(limits_or_none),
+    {"limit", "kind", MNO_RULE_LIMITS, false, "mean-ode", AT(limit.kind), NAMES(limits_or_none),
      .meaning = "one or a list; errors refer to the first; joint: the Mean ODE as D -> infinity"},
-    {"limit", "tolerance", MNO_FIELD_REAL, false, "1e-4", AT(limit.tolerance), AT(limit.tolerance_mark), REALS(1e-15, 1),
+    {"limit", "tolerance", MNO_RULE_REAL, false, "1e-4", AT(limit.tolerance), AT(limit.tolerance_mark), REALS(1e-15, 1),
      .below = true, .meaning = "wanted relative RMS error of the limit's output"},
-    {"limit", "seconds", MNO_FIELD_REAL, false, NULL, AT(limit.seconds), NOT_KEPT, REALS(1e-3, 1e9), .absent = "none",
+    {"limit", "seconds", MNO_RULE_REAL, false, NULL, AT(limit.seconds), REALS(1e-3, 1e9), .absent = "none",
      .meaning = "time budget of one limit"},
-    {"limit", "memory", MNO_FIELD_REAL, false, NULL, AT(limit.memory), NOT_KEPT, REALS(1e-3, 1e6), .absent = "what is free",
+    {"limit", "memory", MNO_RULE_REAL, false, NULL, AT(limit.memory), REALS(1e-3, 1e6), .absent = "what is free",
      .meaning = "memory budget of one limit, GiB"},
-    {"limit", "method", MNO_FIELD_CHOICE, false, "auto", AT(limit.method), AT(limit.method_mark), NAMES(mno_limit_methods),
+    {"limit", "method", MNO_RULE_CHOICE, false, "auto", AT(limit.method), AT(limit.method_mark), NAMES(mno_limit_methods),
      .meaning = "how the Mean ODE computes expectations"},
-    {"limit", "particles", MNO_FIELD_INTEGER, false, NULL, AT(limit.particles), NOT_KEPT, RANGE(1, 1000000000),
-     .absent = "chosen", .meaning = "particles per depth node"},
-    {"limit", "nodes", MNO_FIELD_INTEGER, false, NULL, AT(limit.nodes), NOT_KEPT, RANGE(1, 128), .absent = "chosen",
+    {"limit", "particles", MNO_RULE_INTEGER, false, NULL, AT(limit.particles), RANGE(1, 1000000000), .absent = "chosen",
+     .meaning = "particles per depth node"},
+    {"limit", "nodes", MNO_RULE_INTEGER, false, NULL, AT(limit.nodes), RANGE(1, 128), .absent = "chosen",
      .meaning = "depth nodes"},
-    {"limit", "randomisations", MNO_FIELD_INTEGER, false, NULL, AT(limit.randomisations), NOT_KEPT, RANGE(1, 10000),
-     .absent = "chosen", .meaning = "independent randomisations"},
+    {"limit", "randomisations", MNO_RULE_INTEGER, false, NULL, AT(limit.randomisations), RANGE(1, 10000), .absent = "chosen",
+     .meaning = "independent randomisations"},
 
-    {"sweep", "L", MNO_FIELD_INTEGERS, true, NULL, AT(sweep.L), AT(sweep.L_mark), RANGE(1, DEPTH), .meaning = "depth"},
-    {"sweep", "M", MNO_FIELD_INTEGERS, true, NULL, AT(sweep.M), AT(sweep.M_mark), RANGE(1, SIZE), .meaning = "hidden width"},
-    {"sweep", "seeds", MNO_FIELD_SEEDS, false, "1", AT(sweep.seed), AT(sweep.seeds_mark), RANGE(1, 1000000),
+    {"sweep", "L", MNO_RULE_INTEGERS, true, NULL, AT(sweep.L), AT(sweep.L_mark), RANGE(1, DEPTH), .meaning = "depth"},
+    {"sweep", "M", MNO_RULE_INTEGERS, true, NULL, AT(sweep.M), AT(sweep.M_mark), RANGE(1, SIZE), .meaning = "hidden width"},
+    {"sweep", "seeds", MNO_RULE_SEEDS, false, "1", AT(sweep.seed), AT(sweep.seeds_mark), RANGE(1, 1000000),
      .meaning = "seeds of the initial weights; a count n is 0..n-1"},
-    {"sweep", "pairs", MNO_FIELD_BITS, false, "none", AT(sweep.pairs), AT(sweep.pairs_mark), NAMES(mno_pairs_made),
+    {"sweep", "pairs", MNO_RULE_BITS, false, "none", AT(sweep.pairs), AT(sweep.pairs_mark), NAMES(mno_pairs_made),
      .meaning = "one or a list: extra instances that sharpen the fit; regroup needs an even L, jackknife an even M"},
 
-    {"record", "steps", MNO_FIELD_STEPS, false, "all", AT(record.step), NOT_KEPT, RANGE(0, STEPS),
+    {"record", "steps", MNO_RULE_STEPS, false, "all", AT(record.step), RANGE(0, STEPS),
      .meaning = "steps whose results are kept"},
-    {"record", "output", MNO_FIELD_FLAG, false, "true", AT(record.output), .mark = NOT_KEPT,
+    {"record", "output", MNO_RULE_FLAG, false, "true", AT(record.output),
      .meaning = "outputs of every sample at these steps"},
-    {"record", "embedding", MNO_FIELD_FLAG, false, "false", AT(record.embedding), .mark = NOT_KEPT,
+    {"record", "embedding", MNO_RULE_FLAG, false, "false", AT(record.embedding),
      .meaning = "embeddings h^L of every sample at these steps"},
-    {"record", "weights", MNO_FIELD_CHOICE, false, "none", AT(record.weights), NOT_KEPT, NAMES(mno_weights_kept),
+    {"record", "weights", MNO_RULE_CHOICE, false, "none", AT(record.weights), NAMES(mno_weights_kept),
      .meaning = "weights of every network"},
-    {"record", "coupling", MNO_FIELD_FLAG, false, "false", AT(record.coupling), .mark = AT(record.coupling_mark),
+    {"record", "coupling", MNO_RULE_FLAG, false, "false", AT(record.coupling), .mark = AT(record.coupling_mark),
      .meaning = "distance of units to the coupled units of the Mean ODE, decorrelation of distinct units"},
-    {"record", "path", MNO_FIELD_FLAG, false, "false", AT(record.path), .mark = AT(record.path_mark),
+    {"record", "path", MNO_RULE_FLAG, false, "false", AT(record.path), .mark = AT(record.path_mark),
      .meaning = "states over depth and their largest distance to the Mean ODE"},
-    {"record", "features", MNO_FIELD_FLAG, false, "false", AT(record.features), .mark = AT(record.features_mark),
+    {"record", "features", MNO_RULE_FLAG, false, "false", AT(record.features), .mark = AT(record.features_mark),
      .meaning = "initial noise, local feature update, movement of the parameters"},
-    {"record", "figure", MNO_FIELD_CHOICE, false, "law", AT(record.figure), NOT_KEPT, NAMES(mno_figures),
+    {"record", "figure", MNO_RULE_CHOICE, false, "law", AT(record.figure), NAMES(mno_figures),
      .meaning = "what meanode plot draws of the file if it is not told a kind"},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
@@ -157,8 +156,9 @@ static void list_names(mno_owner owner, mno_choices *choices, mno_choice list[MN
   choices->choice = list;
   for (size_t i = 0; i < MNO_NAMES_MOST && holder_at(owner, i, &h); i++)
     list[choices->count++] = (mno_choice){h.name, (int)i};
-  for (const char *const *name = documented[owner]; *name && choices->count < MNO_NAMES_MOST; name++)
-    if (!mno_choice_named(choices, *name, &known)) list[choices->count++] = (mno_choice){*name, MNO_NOT_COMPUTED};
+  for (size_t i = 0; i < DOCUMENTED && documented[owner][i] && choices->count < MNO_NAMES_MOST; i++)
+    if (!mno_choice_named(choices, documented[owner][i], &known))
+      list[choices->count++] = (mno_choice){documented[owner][i], MNO_NOT_COMPUTED};
 }
 
 /* The text with the name in the place of every "*". */
@@ -167,43 +167,43 @@ static const char *with_name(char *buffer, size_t size, const char *text, const 
   return buffer;
 }
 
-static mno_status add_field(mno_schema *s, const mno_field *field, mno_error *err) {
-  if (s->count == MNO_FIELDS_MOST)
-    return mno_fail(err, MNO_ERR_INTERNAL, "a configuration has more than %d keys", MNO_FIELDS_MOST);
-  s->field[s->count++] = *field;
+static mno_status add_rule(mno_schema *s, const mno_rule *rule, mno_error *err) {
+  if (s->count == MNO_RULES_MOST)
+    return mno_fail(err, MNO_ERR_INTERNAL, "a configuration has more than %d keys", MNO_RULES_MOST);
+  s->rule[s->count++] = *rule;
   return MNO_OK;
 }
 
 /* The row of number j of a holder, unless another one that has it too has brought it. */
-static mno_status add_owned(mno_schema *s, const mno_field *row, const holder *h, size_t j, mno_error *err) {
-  mno_field field = *row;
+static mno_status add_owned(mno_schema *s, const mno_rule *row, const holder *h, size_t j, mno_error *err) {
+  mno_rule rule = *row;
   if (h->optimizer) {
     const mno_knob_spec *knob = &h->optimizer->knob[j];
-    field.fallback = knob->fallback;
-    field.low = knob->low;
-    field.high = knob->high;
-    field.below = knob->below;
-    field.meaning = knob->meaning;
+    rule.fallback = knob->fallback;
+    rule.low = knob->low;
+    rule.high = knob->high;
+    rule.below = knob->below;
+    rule.meaning = knob->meaning;
   }
-  field.owned = name_of(h, j);
+  rule.owned = name_of(h, j);
   for (size_t f = 0; f < s->count; f++)
-    if (s->field[f].value == row->value && strcmp(s->field[f].owned, field.owned) == 0) return MNO_OK;
-  size_t used = s->count < MNO_FIELDS_MOST ? s->count : 0;
-  field.key = with_name(s->text[used].key, sizeof s->text->key, row->key, field.owned);
-  field.meaning = with_name(s->text[used].meaning, sizeof s->text->meaning, field.meaning, field.owned);
-  return add_field(s, &field, err);
+    if (s->rule[f].value == row->value && strcmp(s->rule[f].owned, rule.owned) == 0) return MNO_OK;
+  size_t used = s->count < MNO_RULES_MOST ? s->count : 0;
+  rule.key = with_name(s->text[used].key, sizeof s->text->key, row->key, rule.owned);
+  rule.meaning = with_name(s->text[used].meaning, sizeof s->text->meaning, rule.meaning, rule.owned);
+  return add_rule(s, &rule, err);
 }
 
-static mno_status add_row(mno_schema *s, const mno_field *row, mno_error *err) {
+static mno_status add_row(mno_schema *s, const mno_rule *row, mno_error *err) {
   mno_status status = MNO_OK;
   holder h;
   for (size_t i = 0; row->owner && holder_at(row->owner, i, &h); i++)
     for (size_t j = 0; j < h.count && status == MNO_OK; j++) status = add_owned(s, row, &h, j, err);
   if (row->owner) return status;
-  mno_field field = *row;
-  if (row->type == MNO_FIELD_BLOCK) field.choices = &s->blocks;
-  if (row->type == MNO_FIELD_OPTIMIZER) field.choices = &s->optimizers;
-  return add_field(s, &field, err);
+  mno_rule rule = *row;
+  if (row->type == MNO_RULE_BLOCK) rule.choices = &s->blocks;
+  if (row->type == MNO_RULE_OPTIMIZER) rule.choices = &s->optimizers;
+  return add_rule(s, &rule, err);
 }
 
 mno_status mno_schema_new(mno_schema **schema, mno_error *err) {
@@ -220,17 +220,17 @@ mno_status mno_schema_new(mno_schema **schema, mno_error *err) {
   return status;
 }
 
-int mno_field_place(const mno_field *field, const mno_sweep *sweep) {
-  holder h = holder_of(field->owner == MNO_OWNER_BLOCK ? sweep->model.block : NULL, sweep->training.optimizer);
-  return place_in(&h, field->owned);
+int mno_rule_place(const mno_rule *rule, const mno_sweep *sweep) {
+  holder h = holder_of(rule->owner == MNO_OWNER_BLOCK ? sweep->model.block : NULL, sweep->training.optimizer);
+  return place_in(&h, rule->owned);
 }
 
-const char *mno_field_owners(const mno_field *field, char *buffer, size_t size) {
+const char *mno_rule_owners(const mno_rule *rule, char *buffer, size_t size) {
   size_t owners = 0, i = 0;
   holder h;
-  snprintf(buffer, size, field->owner == MNO_OWNER_BLOCK ? "block" : "optimizer");
-  for (; field->owner && holder_at(field->owner, i, &h); i++) {
-    if (place_in(&h, field->owned) < 0) continue;
+  snprintf(buffer, size, rule->owner == MNO_OWNER_BLOCK ? "block" : "optimizer");
+  for (; rule->owner && holder_at(rule->owner, i, &h); i++) {
+    if (place_in(&h, rule->owned) < 0) continue;
     append(buffer, size, owners++ ? ", " : " ");
     append(buffer, size, h.name);
   }
@@ -252,32 +252,32 @@ static void append_number(char *buffer, size_t size, double number) {
   append(buffer, size, text);
 }
 
-const char *mno_field_accepts(const mno_field *field, char *buffer, size_t size) {
+const char *mno_rule_accepts(const mno_rule *rule, char *buffer, size_t size) {
   buffer[0] = '\0';
-  switch (field->type) {
-  case MNO_FIELD_SEEDS: snprintf(buffer, size, "a count from 1 to 1000000, or a list of integers from 0 to 2^63-1"); break;
-  case MNO_FIELD_STEPS: append(buffer, size, "\"all\" or a list of steps from 0 to training.steps"); break;
-  case MNO_FIELD_INTEGER:
-  case MNO_FIELD_INTEGERS:
-    if (field->to == INT64_MAX)
-      snprintf(buffer, size, "integers from %" PRId64 " to 2^63-1", field->from);
+  switch (rule->type) {
+  case MNO_RULE_SEEDS: snprintf(buffer, size, "a count from 1 to 1000000, or a list of integers from 0 to 2^63-1"); break;
+  case MNO_RULE_STEPS: append(buffer, size, "\"all\" or a list of steps from 0 to training.steps"); break;
+  case MNO_RULE_INTEGER:
+  case MNO_RULE_INTEGERS:
+    if (rule->to == INT64_MAX)
+      snprintf(buffer, size, "integers from %" PRId64 " to 2^63-1", rule->from);
     else
-      snprintf(buffer, size, "integers from %" PRId64 " to %" PRId64, field->from, field->to);
+      snprintf(buffer, size, "integers from %" PRId64 " to %" PRId64, rule->from, rule->to);
     break;
-  case MNO_FIELD_REAL:
-  case MNO_FIELD_REALS:
+  case MNO_RULE_REAL:
+  case MNO_RULE_REALS:
     append(buffer, size, "numbers from ");
-    append_number(buffer, size, field->low);
-    append(buffer, size, field->below ? " to below " : " to ");
-    append_number(buffer, size, field->high);
+    append_number(buffer, size, rule->low);
+    append(buffer, size, rule->below ? " to below " : " to ");
+    append_number(buffer, size, rule->high);
     break;
-  case MNO_FIELD_FLAG: append(buffer, size, "true, false"); break;
-  case MNO_FIELD_TEXT: append(buffer, size, "text that is not empty"); break;
+  case MNO_RULE_FLAG: append(buffer, size, "true, false"); break;
+  case MNO_RULE_TEXT: append(buffer, size, "text that is not empty"); break;
   default:
-    for (size_t i = 0, shown = 0; i < field->choices->count; i++) {
-      if (field->choices->choice[i].value == MNO_NOT_COMPUTED) continue;
+    for (size_t i = 0, shown = 0; i < rule->choices->count; i++) {
+      if (rule->choices->choice[i].value == MNO_NOT_COMPUTED) continue;
       if (shown++) append(buffer, size, ", ");
-      append(buffer, size, field->choices->choice[i].name);
+      append(buffer, size, rule->choices->choice[i].name);
     }
   }
   return buffer;

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a configuration wrote: the key node of every field of the schema and of every section, NULL where it did not. */
+/* What a configuration wrote: the key node of every rule of the schema and of every section, NULL where it did not. */
 typedef struct written {
   const mno_node *root;
   const mno_node *section[MNO_SECTIONS];
-  const mno_node *field[MNO_FIELDS_MOST];
+  const mno_node *rule[MNO_RULES_MOST];
 } written;
 
 static size_t section_index(const char *name) {
@@ -19,50 +19,50 @@ static size_t section_index(const char *name) {
   return i;
 }
 
-static size_t field_index(const mno_schema *schema, const char *section, const char *key) {
+static size_t rule_index(const mno_schema *schema, const char *section, const char *key) {
   size_t f = 0;
-  while (strcmp(schema->field[f].section, section) != 0 || strcmp(schema->field[f].key, key) != 0) f++;
+  while (strcmp(schema->rule[f].section, section) != 0 || strcmp(schema->rule[f].key, key) != 0) f++;
   return f;
 }
 
 static const mno_node *find_key(const mno_reader *r, const written *w, const char *section, const char *key) {
-  return w->field[field_index(r->schema, section, key)];
+  return w->rule[rule_index(r->schema, section, key)];
 }
 
 /* Reads the keys of one section in the order of the file, without record.steps. */
 static mno_status read_section(const mno_reader *r, size_t section, const mno_node *map, written *w) {
-  const mno_field *fields = r->schema->field;
-  const char *name = mno_schema_sections[section].name, *names[MNO_FIELDS_MOST];
-  const mno_node *key[MNO_FIELDS_MOST];
-  size_t field[MNO_FIELDS_MOST], count = 0;
+  const mno_rule *rules = r->schema->rule;
+  const char *name = mno_schema_sections[section].name, *names[MNO_RULES_MOST];
+  const mno_node *key[MNO_RULES_MOST];
+  size_t rule[MNO_RULES_MOST], count = 0;
   for (size_t f = 0; f < r->schema->count; f++) {
-    if (strcmp(fields[f].section, name) != 0) continue;
-    field[count] = f;
-    names[count++] = fields[f].key;
+    if (strcmp(rules[f].section, name) != 0) continue;
+    rule[count] = f;
+    names[count++] = rules[f].key;
   }
   if (mno_node_is_null(map)) return MNO_OK;
   if (map->kind != MNO_NODE_MAP)
     return mno_source_fail(r->source, map->mark, r->err, "section %s holds %s; it needs lines \"key: value\", indented",
                            name, mno_node_describe(map));
   mno_status status = mno_read_keys(r, map, name, names, count, key);
-  for (size_t i = 0; i < count && status == MNO_OK; i++) w->field[field[i]] = key[i];
+  for (size_t i = 0; i < count && status == MNO_OK; i++) w->rule[rule[i]] = key[i];
   for (const mno_node *k = map->child; k && status == MNO_OK; k = k->next->next)
     for (size_t i = 0; i < count && status == MNO_OK; i++)
-      if (key[i] == k && fields[field[i]].type != MNO_FIELD_STEPS) status = mno_read_value(r, &fields[field[i]], k->next);
+      if (key[i] == k && rules[rule[i]].type != MNO_RULE_STEPS) status = mno_read_value(r, &rules[rule[i]], k->next);
   return status;
 }
 
 /* Defaults go through the same readers as what users write. */
-static mno_status read_default(const mno_reader *r, const mno_field *field) {
+static mno_status read_default(const mno_reader *r, const mno_rule *rule) {
   char text[32];
-  snprintf(text, sizeof text, "%s", field->fallback);
+  snprintf(text, sizeof text, "%s", rule->fallback);
   const mno_node node = {.kind = MNO_NODE_SCALAR, .text = text, .plain = true};
-  return mno_read_value(r, field, &node);
+  return mno_read_value(r, rule, &node);
 }
 
 static mno_status fail_missing(const mno_reader *r, const written *w, const char *section, const char *key) {
   char accepts[400];
-  mno_field_accepts(&r->schema->field[field_index(r->schema, section, key)], accepts, sizeof accepts);
+  mno_rule_accepts(&r->schema->rule[rule_index(r->schema, section, key)], accepts, sizeof accepts);
   const mno_node *place = w->section[section_index(section)];
   return mno_source_fail(r->source, place->mark, r->err, "section %s has no key \"%s\"; accepted: %s", section, key,
                          accepts);
@@ -74,18 +74,18 @@ static mno_status complete(const mno_reader *r, const written *w) {
     if (mno_schema_sections[s].required && !w->section[s])
       return mno_source_fail(r->source, w->root ? w->root->mark : (mno_mark){1, 1}, r->err, "section \"%s\" is missing",
                              mno_schema_sections[s].name);
-  const mno_field *end = r->schema->field + r->schema->count;
-  const mno_node *const *key = w->field;
-  for (const mno_field *field = r->schema->field; field < end; field++, key++) {
-    if (*key || field->type == MNO_FIELD_STEPS || (field->owner && mno_field_place(field, r->sweep) < 0)) continue;
-    if (!field->fallback && (field->required || field->owner)) return fail_missing(r, w, field->section, field->key);
-    mno_status status = field->fallback ? read_default(r, field) : MNO_OK;
+  const mno_rule *end = r->schema->rule + r->schema->count;
+  const mno_node *const *key = w->rule;
+  for (const mno_rule *rule = r->schema->rule; rule < end; rule++, key++) {
+    if (*key || rule->type == MNO_RULE_STEPS || (rule->owner && mno_rule_place(rule, r->sweep) < 0)) continue;
+    if (!rule->fallback && (rule->required || rule->owner)) return fail_missing(r, w, rule->section, rule->key);
+    mno_status status = rule->fallback ? read_default(r, rule) : MNO_OK;
     if (status != MNO_OK) return status;
   }
-  key = w->field;
-  for (const mno_field *field = r->schema->field; field < end; field++, key++) {
-    if (field->type != MNO_FIELD_STEPS) continue;
-    mno_status status = *key ? mno_read_value(r, field, (*key)->next) : read_default(r, field);
+  key = w->rule;
+  for (const mno_rule *rule = r->schema->rule; rule < end; rule++, key++) {
+    if (rule->type != MNO_RULE_STEPS) continue;
+    mno_status status = *key ? mno_read_value(r, rule, (*key)->next) : read_default(r, rule);
     if (status != MNO_OK) return status;
   }
   return MNO_OK;
@@ -94,17 +94,17 @@ static mno_status complete(const mno_reader *r, const written *w) {
 /* What belongs to the chosen block and optimiser goes to its place in the sweep; the rest must not be there. */
 static mno_status place_owned(const mno_reader *r, const written *w) {
   for (size_t f = 0; f < r->schema->count; f++) {
-    const mno_field *field = &r->schema->field[f];
-    if (!field->owner) continue;
-    int place = mno_field_place(field, r->sweep);
+    const mno_rule *rule = &r->schema->rule[f];
+    if (!rule->owner) continue;
+    int place = mno_rule_place(rule, r->sweep);
     char owners[200];
     if (place >= 0)
-      ((double *)((char *)r->sweep + field->value))[place] = r->owned[f];
-    else if (w->field[f])
-      return mno_source_fail(r->source, w->field[f]->mark, r->err, "%s.%s goes with %s, not %s; remove the key",
-                             field->section, field->key, mno_field_owners(field, owners, sizeof owners),
-                             field->owner == MNO_OWNER_BLOCK ? mno_block_name(r->sweep->model.block)
-                                                             : mno_optimizer_name(r->sweep->training.optimizer));
+      ((double *)((char *)r->sweep + rule->value))[place] = r->owned[f];
+    else if (w->rule[f])
+      return mno_source_fail(r->source, w->rule[f]->mark, r->err, "%s.%s goes with %s, not %s; remove the key",
+                             rule->section, rule->key, mno_rule_owners(rule, owners, sizeof owners),
+                             rule->owner == MNO_OWNER_BLOCK ? mno_block_name(r->sweep->model.block)
+                                                            : mno_optimizer_name(r->sweep->training.optimizer));
   }
   return MNO_OK;
 }
@@ -192,7 +192,7 @@ mno_status mno_sweep_parse(const char *text, size_t length, const char *name, mn
     made->text_length = length;
   }
   if (status == MNO_OK && made && made->text && made->path) {
-    double owned[MNO_FIELDS_MOST] = {0};
+    double owned[MNO_RULES_MOST] = {0};
     written w = {.root = root};
     memcpy(made->text, text, length);
     const mno_reader reader = {.source = &source, .schema = schema, .owned = owned, .sweep = made, .err = err};

@@ -113,9 +113,9 @@ static void backward_pass(seat *s) {
 static void record_weights(const network *n, bool final) {
   for (size_t lane = 0; lane < n->batch->count; lane++) {
     mno_record *record = n->batch->record[lane];
-    double *out[] = {final ? record->u : record->u0, final ? record->v : record->v0};
+    double *const *out = final ? record->final : record->initial;
     if (record->outcome == MNO_INSTANCE_DIVERGED) continue;
-    for (size_t t = 0; t < sizeof out / sizeof *out; t++)
+    for (size_t t = 0; t < n->problem->block->tensors; t++)
       if (out[t]) n->arrangement->weights(n, lane, n->w[t], out[t]);
   }
 }

@@ -1,12 +1,13 @@
-#include "data/data.h"
+#include "data/sources.h"
 
+#include "config/schema.h"
 #include "core/memory.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <zlib.h>
 
-enum { SAMPLES = 1797, PIXELS = 64, CLASSES = 10, TEXT = 1 << 19 };
+enum { SAMPLES = MNO_DIGITS_SAMPLES, PIXELS = MNO_DIGITS_INPUTS, CLASSES = MNO_DIGITS_TARGETS, TEXT = 1 << 19 };
 
 /* data/digits.csv.gz, from digits_csv.c */
 extern const unsigned char mno_digits_csv_gz[], mno_digits_csv_gz_end[];

@@ -4,6 +4,7 @@
 
 #include "core/memory.h"
 #include "core/probe.h"
+#include "data/sources.h"
 
 #include <inttypes.h>
 #include <limits.h>

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "data/reader.h"
 
+#include "config/too_large.h"
 #include "core/memory.h"
 #include "core/probe.h"
 

@@ -10,6 +10,7 @@
 
 #include "core/h5.h"
 #include "data/data.h"
+#include "meanode/sweep.h"
 
 typedef struct mno_data_reader {
   const mno_sweep *sweep;

@@ -2,6 +2,7 @@
 #include "plan/held.h"
 
 #include "core/memory.h"
+#include "data/sources.h"
 #include "plan/problem.h"
 
 #include <stdio.h>
@@ -23,26 +24,12 @@ void mno_held_data_free(mno_held_data *held) {
   free(held);
 }
 
-static double *copy(const double *from, size_t count) {
-  double *to = mno_alloc(count, sizeof *to);
-  if (to) memcpy(to, from, count * sizeof *to);
-  return to;
-}
-
 mno_status mno_held_load(const mno_held_data *held, mno_data **data, mno_error *err) {
   const mno_problem *from = &held->problem[0];
-  mno_data *made = mno_alloc(1, sizeof *made);
-  if (made) {
-    *made = (mno_data){.N = from->N,
-                       .d_in = from->d_in,
-                       .d_out = from->d_out,
-                       .x = copy(from->x, from->N * from->d_in),
-                       .y = copy(from->y, from->N * from->d_out),
-                       .source = held->data_source ? strdup(held->data_source) : NULL};
-    *data = made;
-    if (made->x && made->y) return MNO_OK;
-  }
-  return mno_fail_memory(err, from->N * (from->d_in + from->d_out) * sizeof(double), "the data");
+  const mno_data view = {.N = from->N, .d_in = from->d_in, .d_out = from->d_out, .x = from->x, .y = from->y};
+  *data = mno_data_copy(&view);
+  if (*data && held->data_source) (*data)->source = strdup(held->data_source);
+  return *data ? MNO_OK : mno_fail_memory(err, from->N * (from->d_in + from->d_out) * sizeof(double), "the data");
 }
 
 static const mno_problem *find(const mno_held_data *held, int64_t seed, size_t D) {

@@ -1,8 +1,9 @@
 #include "meanode/plan.h"
 
 #include "block/block.h"
+#include "config/too_large.h"
 #include "core/memory.h"
-#include "data/data.h"
+#include "data/load.h"
 #include "plan/held.h"
 #include "plan/pairs.h"
 

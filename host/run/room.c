@@ -25,6 +25,35 @@ double mno_run_limit_bytes(const mno_plan *plan, const mno_problem *p) {
   return (double)sizeof(double) * (double)(p->K + 1) * (2 * (double)(p->N * p->d_out) + state + 2 * nodes * state);
 }
 
+double mno_run_data_bytes(const mno_plan *plan) {
+  double bytes = 0;
+  for (size_t q = 0; q < plan->problem_count; q++) {
+    const mno_problem *p = &plan->problem[q];
+    const double columns = (double)((p->d_in + p->d_out) * sizeof(double));
+    if (q == 0 || p->x != p[-1].x) bytes += (double)p->N * columns;
+    if (q == 0 || p->w_embed != p[-1].w_embed) bytes += (double)p->D * columns;
+  }
+  return bytes;
+}
+
+double mno_run_file_bytes(const mno_plan *plan) {
+  /* beside the numbers: for itself, a problem, a limit, a row, the weights of a row and each of them */
+  enum { ITSELF = 24000, PROBLEM = 10000, LIMIT = 10000, ROW = 90, WEIGHTS = 1800, WEIGHTS_EACH = 1640 };
+  const int weights = plan->recording.weights,
+            copies = (weights & MNO_WEIGHTS_INITIAL ? 1 : 0) + (weights & MNO_WEIGHTS_FINAL ? 1 : 0);
+  const double limits = plan->sweep ? (double)plan->sweep->limit.count : 0;
+  double bytes = ITSELF, row_bytes = 0;
+  for (size_t row = 0; row < plan->instance_count; row++) {
+    if (row == 0 || !same_shape(&plan->instance[row - 1], &plan->instance[row]))
+      row_bytes = (double)mno_record_stored_bytes(plan, row) + ROW + (copies ? WEIGHTS + WEIGHTS_EACH * copies : 0);
+    bytes += row_bytes;
+  }
+  for (const mno_problem *p = plan->problem; p < plan->problem + plan->problem_count; p++)
+    bytes += (double)((p->N + p->D) * (p->d_in + p->d_out) * sizeof(double)) + PROBLEM +
+             limits * (LIMIT + mno_run_limit_bytes(plan, p));
+  return bytes;
+}
+
 /* The first limit of every problem stays while the problem's instances train, for their errors, and the Mean ODE for their
  * diagnostics; one is on its way into the file. */
 static double limits(const mno_plan *plan) {

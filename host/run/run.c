@@ -1,7 +1,7 @@
 #include "meanode/run.h"
 
 #include "core/memory.h"
-#include "data/data.h"
+#include "data/sources.h"
 #include "meanode/backend.h"
 #include "meanode/diagnose.h"
 #include "meanode/result.h"

@@ -1,9 +1,11 @@
 #define _GNU_SOURCE
 #include "store/additions.h"
 
+#include "block/block.h"
 #include "core/memory.h"
 #include "store/compare.h"
 #include "store/h5.h"
+#include "store/variables.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -154,10 +156,14 @@ static bool in_layout(const walk *w, int depth, const char *name) {
   static const char *const dimensions[] = {"instance",    "run",       "step",   "sample",  "input", "target",
                                            "embed",       "depth",     "layer",  "unit",    "node",  "draw_width",
                                            "draw_offset", "draw_sign", "config", "weights", "id",    NULL};
-  size_t count;
-  const mno_record_field *field = mno_record_fields(&count);
-  for (size_t i = 0; i < count; i++)
-    if (strcmp(field[i].name, name) == 0) return true;
+  size_t blocks;
+  const mno_block *const *block = mno_blocks(&blocks);
+  for (size_t b = 0; b < blocks; b++) {
+    mno_record_field field[MNO_RECORD_FIELDS_MOST];
+    const size_t count = mno_record_fields(block[b], field);
+    for (size_t i = 0; i < count; i++)
+      if (strcmp(field[i].name, name) == 0) return true;
+  }
   return is_one_of(name, dimensions) || is_limit(name) || has_members(w, depth, name);
 }
 

@@ -50,12 +50,12 @@ typedef struct tag {
 } tag;
 
 size_t mno_stored_fields(const mno_plan *plan, size_t row, mno_stored stored[MNO_STORED_MAX]) {
-  size_t count, used = 0;
-  const mno_record_field *field = mno_record_fields(&count);
+  mno_record_field field[MNO_RECORD_FIELDS_MOST];
+  size_t count = mno_record_fields(plan->problem[plan->instance[row].problem].block, field), used = 0;
   for (size_t i = 0; i < count && used < MNO_STORED_MAX; i++) {
     if (!mno_plan_wants(plan, field[i].store)) continue;
     mno_stored *s = &stored[used++];
-    s->field = &field[i];
+    s->field = field[i];
     s->count = mno_record_field_shape(plan, row, &field[i], s->shape, &s->rank);
     s->width = field[i].single && plan->precision == MNO_F32 ? 4 : 8;
     s->bytes = s->count * s->width;
@@ -93,12 +93,12 @@ mno_status mno_journal_put_record(mno_journal *journal, const mno_plan *plan, co
   if (status == MNO_OK) status = mno_journal_put(journal, &start, sizeof start, err);
   for (size_t i = 0; status == MNO_OK && i < count; i++) {
     tag about = {.width = (uint32_t)stored[i].width, .count = stored[i].count};
-    strncpy(about.name, stored[i].field->name, sizeof about.name - 1);
+    strncpy(about.name, stored[i].field.name, sizeof about.name - 1);
     status = mno_journal_put(journal, &about, sizeof about, err);
-    const double *value = *(double *const *)((const char *)record + stored[i].field->offset);
+    const double *value = *(double *const *)((const char *)record + stored[i].field.offset);
     if (status == MNO_OK && !value) {
       journal->used = journal->open;
-      return mno_fail(err, MNO_ERR_INTERNAL, "the record of row %zu lacks \"%s\"", record->row, stored[i].field->name);
+      return mno_fail(err, MNO_ERR_INTERNAL, "the record of row %zu lacks \"%s\"", record->row, stored[i].field.name);
     }
     if (status == MNO_OK) status = put_numbers(journal, value, &stored[i], err);
   }
@@ -125,7 +125,7 @@ bool mno_journal_record_fields(const mno_journal_record *record, const mno_store
   cursor from = {record->fields, record->fields + record->length};
   for (size_t i = 0; i < count; i++) {
     const tag *about = take(&from, sizeof *about);
-    if (!about || strncmp(about->name, stored[i].field->name, sizeof about->name) != 0 || about->width != stored[i].width ||
+    if (!about || strncmp(about->name, stored[i].field.name, sizeof about->name) != 0 || about->width != stored[i].width ||
         about->count != stored[i].count || !(data[i] = take(&from, (stored[i].bytes + 7) / 8 * 8)))
       return false;
   }

@@ -125,7 +125,7 @@ bool mno_journal_replaces(const mno_entry *entry, const mno_file_mark *mark);
 enum { MNO_STORED_MAX = 64 };
 
 typedef struct mno_stored {
-  const mno_record_field *field;
+  mno_record_field field;
   size_t shape[MNO_FIELD_RANK], rank;
   size_t count, width, bytes; /* numbers per row, bytes per number, count * width */
 } mno_stored;

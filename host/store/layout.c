@@ -24,8 +24,6 @@ struct mno_layout {
   hid_t dataset[MNO_STORED_MAX]; /* open datasets of that problem */
 };
 
-void mno_problem_name(size_t problem, char name[32]) { snprintf(name, 32, "problem_%04zu", problem); }
-
 hid_t mno_layout_file(const mno_layout *layout) { return layout->file; }
 
 static mno_status failed(const mno_layout *layout, const char *object, mno_error *err) {
@@ -69,7 +67,7 @@ static mno_status prepare(const char *path, const mno_plan *plan, mno_layout **l
   for (size_t row = 0; row < plan->instance_count; row++) made->run[row] = made->run_count[plan->instance[row].problem]++;
   mno_stored stored[MNO_STORED_MAX];
   size_t fields = mno_stored_fields(plan, 0, stored);
-  for (size_t i = 0; i < fields; i++) made->single_rows |= stored[i].field->place == MNO_PLACE_INSTANCE;
+  for (size_t i = 0; i < fields; i++) made->single_rows |= stored[i].field.place == MNO_PLACE_INSTANCE;
   for (size_t i = 0; i < MNO_STORED_MAX; i++) made->table[i] = made->dataset[i] = H5I_INVALID_HID;
   *layout = made;
   return MNO_OK;
@@ -79,14 +77,14 @@ static bool open_fields(mno_layout *layout, hid_t group, mno_place place, size_t
   mno_stored stored[MNO_STORED_MAX];
   size_t fields = mno_stored_fields(layout->plan, row, stored);
   for (size_t i = 0; i < fields; i++) {
-    if (stored[i].field->place != place) continue;
+    if (stored[i].field.place != place) continue;
     hsize_t chunk[MNO_FIELD_RANK + 1];
     size_t cache, rows = place == MNO_PLACE_TABLE ? layout->plan->instance_count
                                                   : layout->run_count[layout->plan->instance[row].problem];
     mno_choose_chunk(&stored[i], rows, chunk, &cache);
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
     H5Pset_chunk_cache(access, 521, cache, 1.0);
-    dataset[i] = H5Dopen2(group, stored[i].field->name, access);
+    dataset[i] = H5Dopen2(group, stored[i].field.name, access);
     H5Pclose(access);
     if (dataset[i] < 0) return false;
   }
@@ -212,9 +210,9 @@ static bool write_weights(mno_layout *layout, hid_t group, size_t row, const mno
   for (size_t d = 0; d < MNO_DIMENSIONS; d++) scale[d] = H5I_INVALID_HID;
   bool ok = own >= 0;
   for (size_t i = 0; ok && i < fields; i++) {
-    if (stored[i].field->place != MNO_PLACE_INSTANCE) continue;
+    if (stored[i].field.place != MNO_PLACE_INSTANCE) continue;
     for (size_t d = 0; ok && d < stored[i].rank; d++) {
-      mno_dimension dimension = stored[i].field->dimension[d];
+      mno_dimension dimension = stored[i].field.dimension[d];
       if (scale[dimension] >= 0) continue;
       scale[dimension] = dimension == MNO_DIMENSION_STEP
                              ? mno_make_steps(own, layout->plan->step, layout->plan->step_count)
@@ -222,7 +220,7 @@ static bool write_weights(mno_layout *layout, hid_t group, size_t row, const mno
       ok = scale[dimension] >= 0;
     }
     ok = ok && mno_make_fields(own, MNO_PLACE_INSTANCE, &stored[i], 1, H5I_INVALID_HID, 1, scale);
-    hid_t dataset = ok ? H5Dopen2(own, stored[i].field->name, H5P_DEFAULT) : H5I_INVALID_HID;
+    hid_t dataset = ok ? H5Dopen2(own, stored[i].field.name, H5P_DEFAULT) : H5I_INVALID_HID;
     ok = dataset >= 0 && H5Dwrite(dataset, mno_memory_type(&stored[i]), H5S_ALL, H5S_ALL, H5P_DEFAULT, data[i]) >= 0;
     if (dataset >= 0) H5Dclose(dataset);
   }
@@ -250,7 +248,7 @@ static bool write_rows(mno_layout *layout, size_t row, size_t count, const mno_s
   }
   bool weights = false;
   for (size_t i = 0; ok && i < fields; i++) {
-    switch (stored[i].field->place) {
+    switch (stored[i].field.place) {
     case MNO_PLACE_TABLE: ok = write_block(layout->table[i], &stored[i], row, count, data[i]); break;
     case MNO_PLACE_PROBLEM: ok = write_block(layout->dataset[i], &stored[i], layout->run[row], count, data[i]); break;
     case MNO_PLACE_INSTANCE: weights = true; break;

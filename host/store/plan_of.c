@@ -1,4 +1,5 @@
 /* The plan behind a result file. */
+#include "core/choice.h"
 #include "core/memory.h"
 #include "store/read.h"
 #include "store/settings.h"
@@ -17,11 +18,13 @@ void mno_plan_of_result_free(mno_plan *plan) {
 mno_status mno_plan_of_result(const mno_result *result, mno_plan **plan, mno_error *err) {
   const mno_result_file *file = result->file;
   mno_recording recording;
-  if (!file->settings || !file->precision || !result->draw || !mno_settings_recording(file->settings, &recording))
+  int precision;
+  if (!file->settings || !file->precision || !result->draw || !mno_settings_recording(file->settings, &recording) ||
+      !mno_choice_named(&mno_precisions, file->precision, &precision))
     return mno_fail(err, MNO_ERR_INPUT, "%s does not say what was recorded: it was not written by meanode", result->path);
   mno_plan *made = mno_alloc(1, sizeof *made);
   if (!made) return mno_fail_memory(err, sizeof *made, "a plan");
-  made->precision = strcmp(file->precision, "f32") == 0 ? MNO_F32 : MNO_F64;
+  made->precision = (mno_precision)precision;
   made->problem_count = result->problem_count;
   made->instance_count = result->instance_count;
   made->step_count = result->step_count;
@@ -36,14 +39,16 @@ mno_status mno_plan_of_result(const mno_result *result, mno_plan **plan, mno_err
   memcpy(made->step, result->step, made->step_count * sizeof *made->step);
   for (size_t p = 0; p < made->problem_count; p++) {
     const mno_result_problem *from = &result->problems[p];
-    made->problem[p] = (mno_problem){.N = from->N,
-                                     .d_in = from->d_in,
-                                     .d_out = from->d_out,
-                                     .D = from->D,
-                                     .K = from->K,
-                                     .alpha = from->alpha,
-                                     .id = from->id,
-                                     .data_seed = from->data_seed};
+    made->problem[p] = (mno_problem){
+        .N = from->N, .d_in = from->d_in, .d_out = from->d_out, .D = from->D, .id = from->id, .data_seed = from->data_seed};
+    mno_h5_lock();
+    hid_t group = H5Gopen2(file->file, from->name, H5P_DEFAULT);
+    bool known = group >= 0 && mno_read_parameters(group, &made->problem[p]);
+    if (group >= 0) H5Gclose(group);
+    mno_h5_unlock();
+    if (known) continue;
+    mno_plan_of_result_free(made);
+    return mno_fail(err, MNO_ERR_INPUT, "%s: %s does not hold all that defines its problem", result->path, from->name);
   }
   for (size_t i = 0; i < made->instance_count; i++)
     made->instance[i] = (mno_instance){.problem = (uint32_t)result->problem[i],

@@ -40,8 +40,8 @@ size_t mno_result_run_of(const mno_result *result, size_t row) { return ((mno_re
 /* The dataset of a stored field: in the root, in the row's problem, or in the row's own group. */
 static hid_t field_of(mno_result *result, size_t row, const mno_stored *stored, char object[160]) {
   mno_result_file *file = result->file;
-  const char *name = stored->field->name, *problem = result->problems[result->problem[row]].name;
-  switch (stored->field->place) {
+  const char *name = stored->field.name, *problem = result->problems[result->problem[row]].name;
+  switch (stored->field.place) {
   case MNO_PLACE_TABLE: snprintf(object, 160, "/%s", name); break;
   case MNO_PLACE_PROBLEM: snprintf(object, 160, "/%s/%s", problem, name); break;
   case MNO_PLACE_INSTANCE: snprintf(object, 160, "/%s/weights/%zu/%s", problem, row, name); break;
@@ -54,9 +54,9 @@ static mno_status read_rows(mno_result *result, size_t row, size_t count, const 
   char object[160], reason[256], what[300];
   hid_t dataset = field_of(result, row, stored, object);
   if (dataset < 0) return mno_result_damaged(result, object, err, "is missing");
-  size_t first = stored->field->place == MNO_PLACE_TABLE ? row : mno_result_run_of(result, row);
+  size_t first = stored->field.place == MNO_PLACE_TABLE ? row : mno_result_run_of(result, row);
   hsize_t start[MNO_FIELD_RANK + 1] = {0}, size[MNO_FIELD_RANK + 1], shape[MNO_FIELD_RANK + 1];
-  size_t lead = stored->field->place != MNO_PLACE_INSTANCE, rank = stored->rank + lead;
+  size_t lead = stored->field.place != MNO_PLACE_INSTANCE, rank = stored->rank + lead;
   if (lead) {
     start[0] = first;
     size[0] = count;

@@ -1,6 +1,7 @@
 #include "store/variables.h"
 
 #include <math.h>
+#include <stdio.h>
 
 const char mno_row_coordinates[] = "L M D alpha seed data_seed problem id draw_width draw_offset draw_sign";
 
@@ -9,7 +10,7 @@ hid_t mno_memory_type(const mno_stored *stored) { return stored->width == 4 ? H5
 
 void mno_choose_chunk(const mno_stored *stored, size_t rows, hsize_t chunk[MNO_FIELD_RANK + 1], size_t *cache) {
   enum { CHUNK = 64 << 10, CHUNK_MOST = 64 << 20 };
-  size_t bytes = stored->width, first = stored->rank > 1 && stored->field->dimension[0] == MNO_DIMENSION_STEP ? 1 : 0;
+  size_t bytes = stored->width, first = stored->rank > 1 && stored->field.dimension[0] == MNO_DIMENSION_STEP ? 1 : 0;
   for (size_t i = 0; i < stored->rank; i++) {
     chunk[i + 1] = i < first ? 1 : stored->shape[i];
     while (bytes * chunk[i + 1] > CHUNK_MOST && chunk[i + 1] > 1) chunk[i + 1] = (chunk[i + 1] + 1) / 2;
@@ -43,6 +44,8 @@ hid_t mno_make_axis(hid_t group, const char *name, hid_t type, hid_t memory, siz
   return H5I_INVALID_HID;
 }
 
+void mno_problem_name(size_t problem, char name[32]) { snprintf(name, 32, "problem_%04zu", problem); }
+
 hid_t mno_make_group(hid_t parent, const char *name) {
   hid_t create = H5Pcreate(H5P_GROUP_CREATE);
   H5Pset_link_creation_order(create, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
@@ -60,7 +63,7 @@ bool mno_make_fields(hid_t group, mno_place place, const mno_stored *stored, siz
   static const double nan64 = NAN;
   static const float nan32 = NAN;
   for (size_t i = 0; i < fields; i++) {
-    const mno_record_field *field = stored[i].field;
+    const mno_record_field *field = &stored[i].field;
     if (field->place != place) continue;
     hid_t axis[MNO_FIELD_RANK + 1] = {rows};
     hsize_t chunk[MNO_FIELD_RANK + 1];

@@ -1,6 +1,6 @@
 /* Backends: who trains the instances. A backend is one table of functions, coarse (a whole list of instances at once),
  * so that it can batch, fuse and schedule as its machine likes. To add one: fill a table and add its line to the list in
- * host/core/backend.c. */
+ * host/backends/backends.c. */
 #ifndef MEANODE_BACKEND_H
 #define MEANODE_BACKEND_H
 

@@ -26,8 +26,8 @@ typedef struct mno_record {
   double *error_output, *error_embedding; /* [S] distance to the first limit; filled by the run */
   double *output;                         /* [S][N][d_out] */
   double *embedding;                      /* [S][N][D], h^L; always present while a run goes on (errors need it) */
-  double *u0, *v0;                        /* [L][M][D] initial weights */
-  double *u, *v;                          /* [L][M][D] final weights */
+  double *initial[MNO_TENSORS_MOST];      /* by tensor of the block: [L][M][D] initial weights */
+  double *final[MNO_TENSORS_MOST];        /* likewise the final ones */
   /* Diagnostics, filled by mno_diagnose (diagnose.h has their definitions). */
   double *coupling, *decorrelation;                         /* [S] */
   double *path_error_forward, *path_error_backward;         /* [S] */
@@ -36,7 +36,7 @@ typedef struct mno_record {
 } mno_record;
 
 /* The arrays of a record, as one table that the record's memory, the store and the reader share. To record one more
- * quantity: add a member above and its line to the table in host/core/record.c. */
+ * quantity: add a member above and its line to the table in host/record/record.c. */
 typedef enum mno_dimension {
   MNO_DIMENSION_NONE, /* ends the list */
   MNO_DIMENSION_STEP,
@@ -83,8 +83,9 @@ typedef struct mno_record_field {
   size_t offset;                           /* of the double * in mno_record */
 } mno_record_field;
 
-/* The table [*count], in the order in which numbers lie in a record's block. */
-const mno_record_field *mno_record_fields(size_t *count);
+/* The table for networks of a residual block, in the order in which numbers lie in a record; returns how many there are. */
+enum { MNO_RECORD_FIELDS_MOST = 32 };
+size_t mno_record_fields(const mno_block *block, mno_record_field field[MNO_RECORD_FIELDS_MOST]);
 
 /* Does the plan ask for what this setting stands for? */
 bool mno_plan_wants(const mno_plan *plan, mno_when when);

@@ -48,6 +48,10 @@ typedef struct mno_run_summary {
  * node. */
 double mno_run_limit_bytes(const mno_plan *plan, const mno_problem *problem);
 
+/* Bytes of the data and embeddings of all problems in memory; of the result file of the whole plan, about. */
+double mno_run_data_bytes(const mno_plan *plan);
+double mno_run_file_bytes(const mno_plan *plan);
+
 /* Bytes of the host's memory that training these rows (NULL: all of the plan) takes at most: working sets, records and
  * diagnostics of all threads, the limits that these need, records and limits on their way into the file. Computing the
  * limits has its own budget. threads 0: one per core. heaviest receives the row of which a thread needs most, if it is not

@@ -5,11 +5,16 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import unittest
 
-import jsonschema
-import yaml
+try:
+    import jsonschema
+    import yaml
+except ImportError as lacking:
+    print(lacking)
+    sys.exit(77)
 
 MEANODE, ROOT = os.environ["MEANODE"], os.path.join(os.path.dirname(__file__), "..", "..")
 

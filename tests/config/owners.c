@@ -128,8 +128,8 @@ static void keys_are_told_apart(void **state) {
   assert_int_equal(mno_schema_new(&schema, NULL), MNO_OK);
   for (size_t f = 0; f < schema->count; f++)
     for (size_t g = 0; g < f; g++)
-      assert_false(strcmp(schema->field[f].section, schema->field[g].section) == 0 &&
-                   strcmp(schema->field[f].key, schema->field[g].key) == 0);
+      assert_false(strcmp(schema->rule[f].section, schema->rule[g].section) == 0 &&
+                   strcmp(schema->rule[f].key, schema->rule[g].key) == 0);
   free(schema);
   assert_int_equal(mno_sweep_keys(&text, NULL), MNO_OK);
   static const char *const lines[] = {

@@ -236,21 +236,21 @@ static void readme_agrees(void **state) {
   mno_schema *schema;
   assert_int_equal(mno_schema_new(&schema, NULL), MNO_OK);
   for (size_t f = 0; f < schema->count; f++) {
-    const mno_field *field = &schema->field[f];
+    const mno_rule *rule = &schema->rule[f];
     char accepts[400], start[100];
-    snprintf(start, sizeof start, "| `%s.%s` |", field->section, field->key);
+    snprintf(start, sizeof start, "| `%s.%s` |", rule->section, rule->key);
     const char *row = strstr(readme, start);
     if (!row) fail_msg("README has no row %s", start);
     char line[1000];
     snprintf(line, sizeof line, "%.*s", (int)strcspn(row, "\n"), row);
-    mno_field_accepts(field, accepts, sizeof accepts);
-    if (field->type != MNO_FIELD_TEXT && !strstr(line, accepts)) fail_msg("README, %s: expected \"%s\"", start, accepts);
+    mno_rule_accepts(rule, accepts, sizeof accepts);
+    if (rule->type != MNO_RULE_TEXT && !strstr(line, accepts)) fail_msg("README, %s: expected \"%s\"", start, accepts);
     char end[400];
     snprintf(end, sizeof end, "| %s | %s |",
-             field->fallback   ? field->fallback
-             : field->required ? "required"
-                               : field->absent,
-             field->meaning);
+             rule->fallback   ? rule->fallback
+             : rule->required ? "required"
+                              : rule->absent,
+             rule->meaning);
     if (!strstr(line, end)) fail_msg("README, %s: expected \"%s\"", start, end);
   }
   free(schema);
@@ -265,10 +265,10 @@ static void keys_as_text(void **state) {
   assert_int_equal(mno_schema_new(&schema, NULL), MNO_OK);
   for (size_t f = 0; f < schema->count; f++) {
     char start[64];
-    snprintf(start, sizeof start, "\n  %s ", schema->field[f].key);
+    snprintf(start, sizeof start, "\n  %s ", schema->rule[f].key);
     at = strstr(at, start);
     if (!at) fail_msg("no line%s", start);
-    const char *meaning = strstr(at, schema->field[f].meaning), *next = strchr(strchr(at + 1, '\n') + 1, '\n');
+    const char *meaning = strstr(at, schema->rule[f].meaning), *next = strchr(strchr(at + 1, '\n') + 1, '\n');
     if (!meaning || meaning > next) fail_msg("%s: no meaning", start);
   }
   free(schema);

@@ -84,8 +84,8 @@ static void same_bits(const mno_record *a, const mno_record *b, const shape *s) 
   assert_memory_equal(a->loss, b->loss, (K + 1) * sizeof(double));
   assert_memory_equal(a->output, b->output, (K + 1) * s->N * 2 * sizeof(double));
   assert_memory_equal(a->embedding, b->embedding, (K + 1) * s->N * s->D * sizeof(double));
-  assert_memory_equal(a->u, b->u, weights * sizeof(double));
-  assert_memory_equal(a->v, b->v, weights * sizeof(double));
+  assert_memory_equal(a->final[MNO_U], b->final[MNO_U], weights * sizeof(double));
+  assert_memory_equal(a->final[MNO_V], b->final[MNO_V], weights * sizeof(double));
 }
 
 #define EACH_KERNELS(t)                                                                                                     \
@@ -184,8 +184,8 @@ static void as_the_reference(const training *t, const shape *s, mno_problem *p, 
   close_to(r->loss, e->results.loss, K + 1, tolerance[t->precision]);
   close_to(r->output, e->results.output, e->outputs, tolerance[t->precision]);
   close_to(r->embedding, e->results.embedding, e->embeddings, tolerance[t->precision]);
-  close_to(r->u, e->results.trained, e->weights, tolerance[t->precision]);
-  close_to(r->v, e->results.trained + e->weights, e->weights, tolerance[t->precision]);
+  close_to(r->final[MNO_U], e->results.trained, e->weights, tolerance[t->precision]);
+  close_to(r->final[MNO_V], e->results.trained + e->weights, e->weights, tolerance[t->precision]);
   mno_record_free(r);
 }
 
@@ -241,8 +241,8 @@ static void very_deep(void **state) {
 /* A block and an optimiser that the program does not have: kernels of this test, with the formulas in extended/. */
 extern const mno_cpu_kernels extended_f64, extended_f32;
 
-static const mno_tensor_spec gated_tensor[] = {
-    {"u", "", MNO_TENSOR_U, false}, {"w", "", 77, false}, {"v", "", MNO_TENSOR_V, true}};
+static const mno_tensor_spec gated_tensor[] = {MNO_TENSOR("u", "", MNO_TENSOR_U, false), MNO_TENSOR("w", "", 77, false),
+                                               MNO_TENSOR("v", "", MNO_TENSOR_V, true)};
 static void gated_unit(mno_activation activation, const double *p, double *s, double *slope) {
   double rho = mno_activation_derivative(activation, 0, p[0]);
   *s = rho * p[1];

@@ -62,10 +62,10 @@ static void same_record(const mno_plan *plan, const mno_record *a, const mno_rec
   same(a->loss, b->loss, STEPS);
   same(a->output, b->output, STEPS * p->N * p->d_out);
   same(a->embedding, b->embedding, STEPS * p->N * p->D);
-  same(a->u0, b->u0, weights);
-  same(a->v0, b->v0, weights);
-  same(a->u, b->u, weights);
-  same(a->v, b->v, weights);
+  same(a->initial[MNO_U], b->initial[MNO_U], weights);
+  same(a->initial[MNO_V], b->initial[MNO_V], weights);
+  same(a->final[MNO_U], b->final[MNO_U], weights);
+  same(a->final[MNO_V], b->final[MNO_V], weights);
 }
 
 /* Shapes that meet every layout. */
@@ -131,11 +131,12 @@ static void draws_are_mapped(void **state) {
           uint32_t layer = (uint32_t)(g / draws[i].width), unit = (uint32_t)(g % draws[i].width + draws[i].offset);
           mno_normals(instance[i].seed, MNO_TENSOR_U, layer, unit, D, z);
           for (size_t d = 0; d < D; d++)
-            assert_close(all.record[i]->u0[(size_t)g * D + d], problem.sigma[MNO_U] * sqrt((double)D) * z[d], tolerance);
+            assert_close(all.record[i]->initial[MNO_U][(size_t)g * D + d], problem.sigma[MNO_U] * sqrt((double)D) * z[d],
+                         tolerance);
           mno_normals(instance[i].seed, MNO_TENSOR_V, layer, unit, D, z);
           for (size_t d = 0; d < D; d++)
-            assert_close(all.record[i]->v0[(size_t)g * D + d], draws[i].sign * problem.sigma[MNO_V] * sqrt((double)D) * z[d],
-                         tolerance);
+            assert_close(all.record[i]->initial[MNO_V][(size_t)g * D + d],
+                         draws[i].sign * problem.sigma[MNO_V] * sqrt((double)D) * z[d], tolerance);
         }
       sink_free(&all);
       problem_free(&problem);
@@ -165,9 +166,9 @@ static void divergence_is_contained(void **state) {
       assert_true(isfinite(r->loss[0]) && isfinite(r->embedding[0]));
       if (r->outcome == MNO_INSTANCE_DIVERGED) {
         diverged++;
-        assert_true(isnan(r->loss[STEPS - 1]) && isnan(r->output[(STEPS - 1) * 3 * 2]) && isnan(r->u[0]));
+        assert_true(isnan(r->loss[STEPS - 1]) && isnan(r->output[(STEPS - 1) * 3 * 2]) && isnan(r->final[MNO_U][0]));
       } else {
-        assert_true(isfinite(r->loss[STEPS - 1]) && isfinite(r->u[0]));
+        assert_true(isfinite(r->loss[STEPS - 1]) && isfinite(r->final[MNO_U][0]));
       }
     }
     print_message("%zu of %d diverged\n", diverged, COUNT);

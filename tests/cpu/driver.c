@@ -55,10 +55,10 @@ int main(void) {
     put(problem.w_unembed, D * d_out);
     for (size_t i = 0; i < count; i++) {
       const mno_record *r = batch.record[i];
-      put(r->u0, L * M * D);
-      put(r->v0, L * M * D);
-      put(r->u, L * M * D);
-      put(r->v, L * M * D);
+      put(r->initial[MNO_U], L * M * D);
+      put(r->initial[MNO_V], L * M * D);
+      put(r->final[MNO_U], L * M * D);
+      put(r->final[MNO_V], L * M * D);
       put(r->loss, K + 1);
       put(r->output, (K + 1) * N * d_out);
       put(r->embedding, (K + 1) * N * D);

@@ -5,12 +5,12 @@
  * that one, for what is left when another ended the program. */
 #include "test.h"
 
-#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
 #include "host/engine.h"
 #include "host/shape.h"
 #include "limit/ensemble.h"
+#include "problem.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -205,13 +205,13 @@ static bool same_record(const sample *s, const mno_record *card, const mno_recor
     const char *name;
     const double *card, *host;
     size_t count;
-  } array[] = {{"u0", card->u0, host->u0, w},
-               {"v0", card->v0, host->v0, w},
+  } array[] = {{"u0", card->initial[MNO_U], host->initial[MNO_U], w},
+               {"v0", card->initial[MNO_V], host->initial[MNO_V], w},
                {"output", card->output, host->output, S * p->N * p->d_out},
                {"embedding", card->embedding, host->embedding, S * p->N * p->D},
                {"loss", card->loss, host->loss, S},
-               {"u", card->u, host->u, w},
-               {"v", card->v, host->v, w}};
+               {"u", card->final[MNO_U], host->final[MNO_U], w},
+               {"v", card->final[MNO_V], host->final[MNO_V], w}};
   bool counted = false;
   if (card->outcome != host->outcome) {
     if (differs(p->activation)) printf("%s: outcome %d on the card, %d on the host\n", now, card->outcome, host->outcome);
@@ -379,7 +379,8 @@ static void products_case(way w, const network *n, mno_precision precision, int 
     const network one = {n->D, n->M, s.instance[i].L, n->N, n->d_out};
     const size_t count = (size_t)one.L * (size_t)n->M * n->D;
     name_case(w, &one, precision, p);
-    const double of_u = distance(card[i]->u, host[i]->u, count), of_v = distance(card[i]->v, host[i]->v, count),
+    const double of_u = distance(card[i]->final[MNO_U], host[i]->final[MNO_U], count),
+                 of_v = distance(card[i]->final[MNO_V], host[i]->final[MNO_V], count),
                  of_loss = distance(card[i]->loss, host[i]->loss, 3);
     const double e = !(of_u >= of_v) ? of_v : of_u, tolerance = precision == MNO_F64 ? 1e-13 : 1e-5;
     if (card[i]->outcome != host[i]->outcome || !(e <= tolerance && of_loss <= tolerance)) {
@@ -456,7 +457,8 @@ static void cloud_case(const mno_engine engine[2], const cloud *c, mno_precision
   mno_reduction reduction;
   assert_ok(mno_reduction_new(&p, c->full, &reduction, &err));
   const size_t r = reduction.r, n = c->m * p.N * r, z = c->particles * 2 * r, count = n * (3 + r) + z;
-  double *h = problem_normals(77, PROBLEM_FLAT, MNO_TENSOR_X, 1, 2 * n, 1), *out[2] = {calloc(count, sizeof *h), calloc(count, sizeof *h)};
+  double *h = problem_normals(77, PROBLEM_FLAT, MNO_TENSOR_X, 1, 2 * n, 1),
+         *out[2] = {calloc(count, sizeof *h), calloc(count, sizeof *h)};
   snprintf(now, sizeof now, "F, D %zu, N %zu, %zu coordinates, %zu nodes of %zu particles, %s, %s", c->D, c->N, r, c->m,
            c->particles, mno_precision_name(precision), mno_activation_name(activation));
   case_begins();

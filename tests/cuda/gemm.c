@@ -93,8 +93,8 @@ static void gradients_match_differences(void **state) {
     for (int e = 0; e < L * M * D; e++) {
       double loss[2];
       for (int side = 0; side < 2; side++) {
-        memcpy(u, r->u0, sizeof u);
-        memcpy(v, r->v0, sizeof v);
+        memcpy(u, r->initial[MNO_U], sizeof u);
+        memcpy(v, r->initial[MNO_V], sizeof v);
         (which ? v : u)[e] += side ? eps : -eps;
         double f[N * OUT] = {0}, gradient[N * OUT];
         for (int n = 0; n < N; n++) {
@@ -117,7 +117,7 @@ static void gradients_match_differences(void **state) {
         loss[side] = mno_loss_value(p.loss, N, OUT, f, p.y, gradient);
       }
       const double rate = (which ? p.eta[MNO_V] : p.eta[MNO_U]) * (L * M * D) / (p.alpha * p.alpha);
-      const double moved = which ? r->v[e] - r->v0[e] : r->u[e] - r->u0[e];
+      const double moved = which ? r->final[MNO_V][e] - r->initial[MNO_V][e] : r->final[MNO_U][e] - r->initial[MNO_U][e];
       assert_close(moved, -rate * (loss[1] - loss[0]) / (2 * eps), 2e-7);
     }
   catch_free(&c);

@@ -5,10 +5,10 @@
  *   test_cuda_golden GOLDEN.csv --write   writes the file again: only where bits are meant to change */
 #include "test.h"
 
-#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
 #include "host/shape.h"
+#include "problem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,8 +112,8 @@ static uint64_t hash_of(const configuration *c, mno_precision precision, mno_ran
     assert_int_equal(kept[i]->outcome, MNO_DONE);
     fold(&hash, kept[i]->loss, 3 * sizeof(double));
     fold(&hash, kept[i]->output, 3 * c->N * problem.d_out * sizeof(double));
-    fold(&hash, kept[i]->u, weights * sizeof(double));
-    fold(&hash, kept[i]->v, weights * sizeof(double));
+    fold(&hash, kept[i]->final[MNO_U], weights * sizeof(double));
+    fold(&hash, kept[i]->final[MNO_V], weights * sizeof(double));
     mno_record_free(kept[i]);
   }
   problem_free(&problem);

@@ -2,9 +2,9 @@
 #ifndef MNO_TEST_CUDA_JOBS_H
 #define MNO_TEST_CUDA_JOBS_H
 
-#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
+#include "problem.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -113,9 +113,13 @@ static inline void compare(const sweep *s, const mno_record *a, const mno_record
   const mno_problem *p = &s->plan.problem[i->problem];
   const size_t S = s->plan.step_count, w = (size_t)i->L * (size_t)i->M * p->D;
   assert_int_equal(a->outcome, b->outcome);
-  const double *pairs[][2] = {{a->loss, b->loss}, {a->output, b->output}, {a->embedding, b->embedding},
-                              {a->u0, b->u0},     {a->v0, b->v0},         {a->u, b->u},
-                              {a->v, b->v}};
+  const double *pairs[][2] = {{a->loss, b->loss},
+                              {a->output, b->output},
+                              {a->embedding, b->embedding},
+                              {a->initial[MNO_U], b->initial[MNO_U]},
+                              {a->initial[MNO_V], b->initial[MNO_V]},
+                              {a->final[MNO_U], b->final[MNO_U]},
+                              {a->final[MNO_V], b->final[MNO_V]}};
   const size_t sizes[] = {S, S * p->N * p->d_out, S * p->N * p->D, w, w, w, w};
   for (size_t k = 0; k < 7; k++) {
     assert_int_equal(pairs[k][0] == NULL, pairs[k][1] == NULL);
@@ -132,7 +136,8 @@ static inline void divergence_reaches_the_record(void **state) {
   catch c = run_twin(&s, usual());
   const mno_record *bad = c.record[0], *good = c.record[24];
   assert_int_equal(bad->outcome, MNO_INSTANCE_DIVERGED);
-  assert_true(isfinite(bad->loss[0]) && isnan(bad->loss[2]) && isnan(bad->u[0]) && isfinite(bad->u0[0]));
+  assert_true(isfinite(bad->loss[0]) && isnan(bad->loss[2]) && isnan(bad->final[MNO_U][0]) &&
+              isfinite(bad->initial[MNO_U][0]));
   assert_int_equal(good->outcome, MNO_DONE);
   assert_true(isfinite(good->loss[2]) && good->seconds >= 0);
   catch_free(&c);

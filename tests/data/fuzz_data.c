@@ -6,9 +6,10 @@
  * Where HDF5 crashes on the first two kinds, it does so in a process apart that leaves a file crash-*; the search goes on */
 #define _GNU_SOURCE
 #include "core/h5.h"
+#include "data/load.h"
 #include "data/reader.h"
-#include "meanode/meanode.h"
 #include "fuzz.h"
+#include "meanode/meanode.h"
 
 #include <hdf5_hl.h>
 #include <math.h>

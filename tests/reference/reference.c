@@ -17,8 +17,8 @@ static void gated_unit(mno_activation activation, const double *p, double *s, do
   slope[0] = mno_activation_derivative(activation, 1, p[0]) * p[1];
   slope[1] = rho;
 }
-static const mno_tensor_spec gated_tensor[] = {
-    {"u", "", MNO_TENSOR_U, false}, {"w", "", 77, false}, {"v", "", MNO_TENSOR_V, true}};
+static const mno_tensor_spec gated_tensor[] = {MNO_TENSOR("u", "", MNO_TENSOR_U, false), MNO_TENSOR("w", "", 77, false),
+                                               MNO_TENSOR("v", "", MNO_TENSOR_V, true)};
 static const mno_block gated = {.name = "gated", .tensors = 3, .tensor = gated_tensor, .unit = gated_unit};
 
 static double heavy_ball(double w, double g, double rate, const double *knob, double *state) {

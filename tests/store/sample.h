@@ -48,8 +48,9 @@ static inline mno_record *sample_record(const mno_plan *plan, size_t row) {
   mno_error err = {0};
   mno_record *record;
   assert_ok(mno_record_new(plan, row, &record, &err));
-  size_t count, shape[MNO_FIELD_RANK], rank;
-  const mno_record_field *field = mno_record_fields(&count);
+  size_t shape[MNO_FIELD_RANK], rank;
+  mno_record_field field[MNO_RECORD_FIELDS_MOST];
+  const size_t count = mno_record_fields(plan->problem[plan->instance[row].problem].block, field);
   for (size_t f = 0; f < count; f++) {
     double *value = *(double **)((char *)record + field[f].offset);
     size_t n = value ? mno_record_field_shape(plan, row, &field[f], shape, &rank) : 0;
@@ -136,8 +137,8 @@ static inline void sample_check(const char *path, const mno_plan *plan, size_t r
     assert_int_equal(result->draw[row].width, instance->draw.width);
     assert_int_equal(result->draw[row].sign, instance->draw.sign);
   }
-  size_t seen = 0, fields, output = 0, embedding = 0;
-  const mno_record_field *field = mno_record_fields(&fields);
+  mno_record_field field[MNO_RECORD_FIELDS_MOST];
+  size_t seen = 0, fields = mno_record_fields(plan->problem[0].block, field), output = 0, embedding = 0;
   for (size_t f = 0; f < fields; f++) {
     if (strcmp(field[f].name, "output") == 0) output = f;
     if (strcmp(field[f].name, "embedding") == 0) embedding = f;

@@ -7,8 +7,8 @@
 #include "block/perceptron/unit.h"
 
 static const mno_tensor_spec tensor[] = {
-    [MNO_U] = {"u", "input weights", MNO_TENSOR_U, .flips = false},
-    [MNO_V] = {"v", "output weights", MNO_TENSOR_V, .flips = true},
+    [MNO_U] = MNO_TENSOR("u", "input weights", MNO_TENSOR_U, false),
+    [MNO_V] = MNO_TENSOR("v", "output weights", MNO_TENSOR_V, true),
 };
 
 _Static_assert(sizeof tensor / sizeof *tensor == perceptron_tensors, "one line for each tensor");

@@ -1,18 +1,18 @@
 #include "meanode/record.h"
 
+#include "block/block.h"
 #include "core/memory.h"
 
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* One line per quantity: place, dimensions, stored in the run's precision?, when allocated, when stored. */
 #define FIELD(member) .name = #member, .offset = offsetof(mno_record, member)
 #define STEPS                                                                                                               \
   { MNO_DIMENSION_STEP }
-#define UNITS                                                                                                               \
-  { MNO_DIMENSION_LAYER, MNO_DIMENSION_UNIT, MNO_DIMENSION_EMBED }
-static const mno_record_field fields[] = {
+static const mno_record_field before_weights[] = {
     {FIELD(loss), .units = "1", .long_name = "training loss", .place = MNO_PLACE_TABLE, .dimension = STEPS},
     {FIELD(error_output), .units = "1", .long_name = "RMS distance of the output to the first limit",
      .place = MNO_PLACE_TABLE, .dimension = STEPS},
@@ -24,14 +24,8 @@ static const mno_record_field fields[] = {
     {FIELD(embedding), .units = "1", .long_name = "state h after the last layer", .place = MNO_PLACE_PROBLEM,
      .dimension = {MNO_DIMENSION_STEP, MNO_DIMENSION_SAMPLE, MNO_DIMENSION_EMBED}, .single = true,
      .store = MNO_WHEN_EMBEDDING},
-    {FIELD(u0), .units = "1", .long_name = "initial input weights u", .place = MNO_PLACE_INSTANCE, .dimension = UNITS,
-     .single = true, .allocate = MNO_WHEN_WEIGHTS_INITIAL, .store = MNO_WHEN_WEIGHTS_INITIAL},
-    {FIELD(v0), .units = "1", .long_name = "initial output weights v", .place = MNO_PLACE_INSTANCE, .dimension = UNITS,
-     .single = true, .allocate = MNO_WHEN_WEIGHTS_INITIAL, .store = MNO_WHEN_WEIGHTS_INITIAL},
-    {FIELD(u), .units = "1", .long_name = "final input weights u", .place = MNO_PLACE_INSTANCE, .dimension = UNITS,
-     .single = true, .allocate = MNO_WHEN_WEIGHTS_FINAL, .store = MNO_WHEN_WEIGHTS_FINAL},
-    {FIELD(v), .units = "1", .long_name = "final output weights v", .place = MNO_PLACE_INSTANCE, .dimension = UNITS,
-     .single = true, .allocate = MNO_WHEN_WEIGHTS_FINAL, .store = MNO_WHEN_WEIGHTS_FINAL},
+};
+static const mno_record_field after_weights[] = {
     {FIELD(coupling), .units = "1", .long_name = "RMS deviation of units from coupled units driven by the limit",
      .place = MNO_PLACE_TABLE, .dimension = STEPS, .allocate = MNO_WHEN_COUPLING, .store = MNO_WHEN_COUPLING},
     {FIELD(decorrelation), .units = "1",
@@ -54,11 +48,34 @@ static const mno_record_field fields[] = {
     {FIELD(parameter_movement), .units = "1", .long_name = "RMS movement of u and v since initialisation",
      .place = MNO_PLACE_TABLE, .dimension = STEPS, .allocate = MNO_WHEN_FEATURES, .store = MNO_WHEN_FEATURES},
 };
-enum { FIELDS = sizeof fields / sizeof *fields };
+enum { BEFORE = sizeof before_weights / sizeof *before_weights, AFTER = sizeof after_weights / sizeof *after_weights };
+_Static_assert(BEFORE + 2 * MNO_TENSORS_MOST + AFTER <= MNO_RECORD_FIELDS_MOST, "the table has room for every field");
 
-const mno_record_field *mno_record_fields(size_t *count) {
-  *count = FIELDS;
-  return fields;
+static mno_record_field weights_of(const mno_tensor_spec *tensor, size_t t, bool final) {
+  const mno_when when = final ? MNO_WHEN_WEIGHTS_FINAL : MNO_WHEN_WEIGHTS_INITIAL;
+  const size_t offset = final ? offsetof(mno_record, final) : offsetof(mno_record, initial);
+  return (mno_record_field){.name = tensor->record[final],
+                            .units = "1",
+                            .long_name = tensor->long_name[final],
+                            .place = MNO_PLACE_INSTANCE,
+                            .dimension = {MNO_DIMENSION_LAYER, MNO_DIMENSION_UNIT, MNO_DIMENSION_EMBED},
+                            .single = true,
+                            .allocate = when,
+                            .store = when,
+                            .offset = offset + t * sizeof(double *)};
+}
+
+size_t mno_record_fields(const mno_block *block, mno_record_field field[MNO_RECORD_FIELDS_MOST]) {
+  size_t count = BEFORE;
+  memcpy(field, before_weights, sizeof before_weights);
+  for (int final = 0; final < 2; final++)
+    for (size_t t = 0; t < block->tensors; t++) field[count++] = weights_of(&block->tensor[t], t, final);
+  memcpy(field + count, after_weights, sizeof after_weights);
+  return count + AFTER;
+}
+
+static size_t fields_of(const mno_plan *plan, size_t row, mno_record_field field[MNO_RECORD_FIELDS_MOST]) {
+  return mno_record_fields(plan->problem[plan->instance[row].problem].block, field);
 }
 
 bool mno_plan_wants(const mno_plan *plan, mno_when when) {
@@ -106,10 +123,12 @@ size_t mno_record_field_shape(const mno_plan *plan, size_t row, const mno_record
 /* Walks over the arrays of a record; with block NULL only counts. */
 static size_t lay_out(const mno_plan *plan, size_t row, double *block, mno_record *record) {
   size_t used = 0, shape[MNO_FIELD_RANK], rank;
-  for (size_t i = 0; i < FIELDS; i++) {
-    if (!mno_plan_wants(plan, fields[i].allocate)) continue;
-    if (block) *(double **)((char *)record + fields[i].offset) = block + used;
-    used += mno_record_field_shape(plan, row, &fields[i], shape, &rank);
+  mno_record_field field[MNO_RECORD_FIELDS_MOST];
+  const size_t count = fields_of(plan, row, field);
+  for (size_t i = 0; i < count; i++) {
+    if (!mno_plan_wants(plan, field[i].allocate)) continue;
+    if (block) *(double **)((char *)record + field[i].offset) = block + used;
+    used += mno_record_field_shape(plan, row, &field[i], shape, &rank);
   }
   return used;
 }
@@ -140,10 +159,12 @@ size_t mno_record_bytes(const mno_plan *plan, size_t row) {
 
 size_t mno_record_stored_bytes(const mno_plan *plan, size_t row) {
   size_t bytes = 0, shape[MNO_FIELD_RANK], rank;
-  for (size_t i = 0; i < FIELDS; i++)
-    if (mno_plan_wants(plan, fields[i].store))
-      bytes += mno_record_field_shape(plan, row, &fields[i], shape, &rank) *
-               (fields[i].single && plan->precision == MNO_F32 ? sizeof(float) : sizeof(double));
+  mno_record_field field[MNO_RECORD_FIELDS_MOST];
+  const size_t count = fields_of(plan, row, field);
+  for (size_t i = 0; i < count; i++)
+    if (mno_plan_wants(plan, field[i].store))
+      bytes += mno_record_field_shape(plan, row, &field[i], shape, &rank) *
+               (field[i].single && plan->precision == MNO_F32 ? sizeof(float) : sizeof(double));
   return bytes;
 }
 
