@@ -81,10 +81,10 @@ static double instructions_of(const mno_shape *s) {
   return s->kernel == MNO_KERNEL_LANES ? mno_spans(s) * mno_span_instructions(s) : s->L * layer_instructions(s);
 }
 double mno_chain_cycles(const mno_shape *s) {
-  const double barrier = warps_of(s) <= 1 ? 30 : 60, joint = s->ranks > 1 ? 700 : 0;
+  const double barrier = warps_of(s) <= 1 ? 30 : 60, cluster = s->ranks > 1 ? 700 : 0;
   return s->kernel == MNO_KERNEL_LANES
              ? 1.6 * instructions_of(s) + mno_spans(s) * (3 * barrier + 300)
-             : 2 * instructions_of(s) + s->L * (2 * mno_tiles_of_rank(s) * (3 * barrier + 150) + 2 * (barrier + joint));
+             : 2 * instructions_of(s) + s->L * (2 * mno_tiles_of_rank(s) * (3 * barrier + 150) + 2 * (barrier + cluster));
 }
 
 /* Shared memory of a rank as cuts were first made for it, with a state in every stage: the bytes decide how sums are cut, so
