@@ -2,7 +2,7 @@
 
 #include "core/memory.h"
 #include "host/conductor.h"
-#include "host/outbox.h"
+#include "host/emit_queue.h"
 #include "host/rounds.h"
 #include "host/unpack.h"
 #include "host/upload.h"
@@ -18,12 +18,12 @@ enum {
   QUEUES = 16,
   CONDUCTORS = 2 /* of a group: one waits for its losses while the other computes */
 };
-static const double MEMORY_SHARE = 0.92;                 /* of what is free on the card */
-static const size_t PINNED_MOST = (size_t)4 << 30;       /* results in flight */
-static const size_t PINNED_LEAST = (size_t)64 << 20;     /* 20 ms */
-static const double PINNED_SECONDS = 0.3 / 0x1p30;       /* for a byte of it: an estimate, no benchmark times it alone */
-static const size_t OUTBOX_BYTES = (size_t)512 << 20;    /* records that wait to be emitted */
-static const struct timespec NAP = {.tv_nsec = 200000L}; /* between looks at the parcels */
+static const double MEMORY_SHARE = 0.92;                  /* of what is free on the card */
+static const size_t PINNED_MOST = (size_t)4 << 30;        /* results in flight */
+static const size_t PINNED_LEAST = (size_t)64 << 20;      /* 20 ms */
+static const double PINNED_SECONDS = 0.3 / 0x1p30;        /* for a byte of it: an estimate, no benchmark times it alone */
+static const size_t EMIT_QUEUE_BYTES = (size_t)512 << 20; /* records that wait to be emitted */
+static const struct timespec NAP = {.tv_nsec = 200000L};  /* between looks at the parcels */
 
 /* A thread that trains batches of a group by calls of the device. */
 typedef struct conductor {
@@ -59,7 +59,7 @@ typedef struct worker {
   orchestra *orchestra;              /* [groups] */
   mno_train_args *args;              /* [groups] of their launches */
   atomic_int running;                /* conductors */
-  mno_outbox *outbox;                /* shared: records on their way to whoever receives them */
+  mno_emit_queue *emit_queue;        /* shared: records on their way to whoever receives them */
 } worker;
 
 static const size_t PARCELS_AT = 256; /* the pinned arena starts with the signals */
@@ -380,7 +380,7 @@ static size_t collect(worker *w, int round) {
       mno_status status = MNO_OK;
       if (w->status == MNO_OK) status = mno_unpack(w->job->plan, parcel, 1.0 / g->teams, &record, &err);
       __atomic_store_n(&parcel->state, 0, __ATOMIC_RELEASE);
-      if (record) status = mno_outbox_put(w->outbox, record, &err);
+      if (record) status = mno_emit_queue_put(w->emit_queue, record, &err);
       if (status != MNO_OK) { /* the others are dropped */
         w->status = status;
         w->err = err;
@@ -410,7 +410,7 @@ static mno_status run_round(worker *w, int round, mno_error *err) {
   uint32_t *stop = &signals_of(w)->stop;
   mno_status status = launch(w, round, err);
   for (;;) { /* also after a failure: what was launched must end before its memory goes */
-    if (status != MNO_OK || atomic_load(w->halt) || mno_outbox_status(w->outbox, NULL) != MNO_OK ||
+    if (status != MNO_OK || atomic_load(w->halt) || mno_emit_queue_status(w->emit_queue, NULL) != MNO_OK ||
         (w->job->stop && atomic_load(w->job->stop))) {
       atomic_store(w->halt, 1);
       __atomic_store_n(stop, 1, __ATOMIC_RELEASE);
@@ -478,8 +478,8 @@ mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error
     free(threads);
     return mno_fail_memory(err, (size_t)devices * (sizeof *workers + sizeof *threads), "the list of devices");
   }
-  mno_outbox *outbox;
-  status = mno_outbox_open(&outbox, job, job->threads > 0 ? job->threads : mno_core_count(), OUTBOX_BYTES, err);
+  mno_emit_queue *emit_queue;
+  status = mno_emit_queue_open(&emit_queue, job, job->threads > 0 ? job->threads : mno_core_count(), EMIT_QUEUE_BYTES, err);
   if (status != MNO_OK) {
     free(workers);
     free(threads);
@@ -489,7 +489,7 @@ mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error
   int started = 0;
   for (; started < devices; started++) {
     workers[started] =
-        (worker){.api = api, .job = job, .index = started, .devices = devices, .halt = &halt, .outbox = outbox};
+        (worker){.api = api, .job = job, .index = started, .devices = devices, .halt = &halt, .emit_queue = emit_queue};
     if (pthread_create(&threads[started], NULL, work, &workers[started]) != 0) {
       status = mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for device %d: raise the limit on threads (ulimit -u)",
                         started);
@@ -506,7 +506,7 @@ mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error
     }
   }
   mno_error failed;
-  const mno_status sent = mno_outbox_close(outbox, &done, &failed);
+  const mno_status sent = mno_emit_queue_close(emit_queue, &done, &failed);
   if (status == MNO_OK && sent != MNO_OK) {
     status = sent;
     if (err) *err = failed;
