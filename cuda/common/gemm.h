@@ -1,4 +1,4 @@
-/* Kernel G: what host and device agree on, and what its conductor needs of a device, as a table: products, maps and recorded
+/* Kernel G: what host and device agree on, and what its conductor needs of a device, as a table: products, maps and captured
  * sequences of them. The CUDA side is gemm_cuda.c over cuBLASLt and CUDA graphs; the tests fill the table with plain loops.
  *
  * A team is a batch of instances of one problem and equal L that every call treats alike. Per instance [L] layers of
@@ -119,11 +119,11 @@ typedef struct mno_gemm_api {
   mno_status (*open)(mno_device *device, mno_gemm **gemm, mno_error *err);
   mno_status (*close)(mno_gemm *gemm, mno_error *err); /* goes on after a failure; the first is reported */
 
-  /* Starts at once; between record() and end(), kept for play() instead. */
+  /* Starts at once; between capture() and end(), kept for play() instead. */
   mno_status (*product)(mno_gemm *gemm, const mno_product *product, mno_error *err);
   mno_status (*map)(mno_gemm *gemm, mno_map map, const mno_gemm_args *args, mno_error *err);
 
-  mno_status (*record)(mno_gemm *gemm, mno_error *err);
+  mno_status (*capture)(mno_gemm *gemm, mno_error *err);
   mno_status (*end)(mno_gemm *gemm, mno_graph graph, mno_error *err); /* replaces what the graph was before */
   mno_status (*play)(mno_gemm *gemm, mno_graph graph, mno_error *err);
 

@@ -31,7 +31,7 @@ typedef struct work {
   mno_product product[MNO_PRODUCTS];
   const mno_problem *problem;
   bool warm;
-  bool recorded; /* the graphs are those of this problem, L and count */
+  bool captured; /* the graphs are those of this problem, L and count */
   uint32_t problem_index;
 } work;
 
@@ -182,7 +182,7 @@ static mno_status backward(work *w, mno_error *err) {
 }
 
 /* Every kind of call once, at once, on whatever lies in the memory (but for the number of the step): algorithms are chosen
- * and their code is loaded, which must not happen while a graph is recorded. */
+ * and their code is loaded, which must not happen while a graph is captured. */
 static mno_status warm_up(work *w, mno_error *err) {
   TRY(map(w, MNO_MAP_START, 0, 0, err));
   TRY(layer_forward(w, 0, err));
@@ -190,11 +190,11 @@ static mno_status warm_up(work *w, mno_error *err) {
   return w->c->api->wait(w->gemm, err);
 }
 
-static mno_status record_graphs(work *w, mno_error *err) {
-  TRY(w->c->api->record(w->gemm, err));
+static mno_status capture_graphs(work *w, mno_error *err) {
+  TRY(w->c->api->capture(w->gemm, err));
   TRY(forward(w, err));
   TRY(w->c->api->end(w->gemm, MNO_GRAPH_FORWARD, err));
-  TRY(w->c->api->record(w->gemm, err));
+  TRY(w->c->api->capture(w->gemm, err));
   TRY(backward(w, err));
   TRY(w->c->api->end(w->gemm, MNO_GRAPH_BACKWARD, err));
   return MNO_OK;
@@ -233,8 +233,8 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
   const mno_item *item = c->item + batch->first;
   const int count = (int)batch->count;
   const mno_gemm_api *api = c->api;
-  if (!w->recorded || w->problem_index != item->problem || w->args.shape.L != item->L || w->args.shape.group != count)
-    w->recorded = false;
+  if (!w->captured || w->problem_index != item->problem || w->args.shape.L != item->L || w->args.shape.group != count)
+    w->captured = false;
   w->problem_index = item->problem;
   w->problem = &c->problem[item->problem];
   mno_gemm_args *a = &w->args;
@@ -264,9 +264,9 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
   w->warm = true;
   TRY(map(w, MNO_MAP_DRAW, 0, 0, err));
   TRY(map(w, MNO_MAP_START, 0, 0, err));
-  /* What a graph's maps read of the items is their problem, which is that of the batch it was recorded for. */
-  if (!w->recorded) TRY(alone(record_graphs, w, err));
-  w->recorded = true;
+  /* What a graph's maps read of the items is their problem, which is that of the batch it was captured for. */
+  if (!w->captured) TRY(alone(capture_graphs, w, err));
+  w->captured = true;
   size_t filled = 0;
   int live = count;
   for (int64_t k = 0;; k++) {

@@ -316,13 +316,12 @@ static mno_status gemm_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *arg
   size_t size = mno_map_size(map, args), blocks = (size + 255) / 256;
   if (blocks > 65536) blocks = 65536;
   void *parameters[] = {(void *)args, &which, &size};
-  MNO_CUDA_CHECK(cudaLaunchKernel(mno_maps_kernel(&args->shape),
-                                  (dim3){(unsigned)blocks, (unsigned)args->shape.group, 1}, (dim3){256, 1, 1}, parameters, 0,
-                                  gemm->stream));
+  MNO_CUDA_CHECK(cudaLaunchKernel(mno_maps_kernel(&args->shape), (dim3){(unsigned)blocks, (unsigned)args->shape.group, 1},
+                                  (dim3){256, 1, 1}, parameters, 0, gemm->stream));
   return MNO_OK;
 }
 
-static mno_status gemm_record(mno_gemm *gemm, mno_error *err) {
+static mno_status gemm_capture(mno_gemm *gemm, mno_error *err) {
   MNO_CUDA_CHECK(cudaStreamBeginCapture(gemm->stream, cudaStreamCaptureModeThreadLocal));
   return MNO_OK;
 }
@@ -361,7 +360,7 @@ static mno_status gemm_open(mno_device *device, mno_gemm **gemm, mno_error *err)
 static mno_status gemm_close(mno_gemm *gemm, mno_error *err) { return MNO_OK; }
 static mno_status gemm_product(mno_gemm *gemm, const mno_product *product, mno_error *err) { return none(err); }
 static mno_status gemm_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *args, mno_error *err) { return none(err); }
-static mno_status gemm_record(mno_gemm *gemm, mno_error *err) { return none(err); }
+static mno_status gemm_capture(mno_gemm *gemm, mno_error *err) { return none(err); }
 static mno_status gemm_end(mno_gemm *gemm, mno_graph graph, mno_error *err) { return none(err); }
 static mno_status gemm_play(mno_gemm *gemm, mno_graph graph, mno_error *err) { return none(err); }
 static mno_status gemm_wait(mno_gemm *gemm, mno_error *err) { return none(err); }
@@ -374,7 +373,7 @@ const mno_gemm_api mno_gemm_cuda = {.available = gemm_available,
                                     .close = gemm_close,
                                     .product = gemm_product,
                                     .map = gemm_map,
-                                    .record = gemm_record,
+                                    .capture = gemm_capture,
                                     .end = gemm_end,
                                     .play = gemm_play,
                                     .wait = gemm_wait};
