@@ -43,7 +43,8 @@ mno_status mno_plan_of_result(const mno_result *result, mno_plan **plan, mno_err
                                      .d_in = from->d_in,
                                      .d_out = from->d_out,
                                      .D = from->D,
-                                     .K = (size_t)result->step[result->step_count - 1],
+                                     .K = from->K,
+                                     .block = from->block,
                                      .alpha = from->alpha,
                                      .id = from->id,
                                      .data_seed = from->data_seed};
