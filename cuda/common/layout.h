@@ -73,11 +73,12 @@ typedef struct mno_shape {
   uint32_t tile_bytes, h_bytes;                         /* of a tile in memory; of a state */
   uint32_t weights_bytes, p_bytes;  /* of a tile less the optimiser's states; of the projections of one tensor */
   uint32_t span_bytes, span_states; /* from one instance's share of a span to the next; W0: with padding */
-  uint32_t H, B, P, A, S; /* offsets in an instance's state region: h, b, projections [tensor], accumulators (W0: b of the
-                             span), the sum of the portions that a rank has behind it */
-  uint32_t a_bytes;       /* one of the accumulator buffers: two when there are several ranks */
-  uint32_t each_bytes;    /* of an instance's state region */
-  uint32_t state_bytes;   /* of the region of all of the team's instances, per rank */
+  /* Offsets in an instance's state region: h, b, projections [tensor], accumulators (W0: b of the span), the sum of the
+   * portions that a rank has behind it. */
+  uint32_t H, B, P, A, S;
+  uint32_t a_bytes;     /* one of the accumulator buffers: two when there are several ranks */
+  uint32_t each_bytes;  /* of an instance's state region */
+  uint32_t state_bytes; /* of the region of all of the team's instances, per rank */
 } mno_shape;
 
 /* One training problem as the device sees it. Pointers are device addresses. */

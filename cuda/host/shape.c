@@ -300,9 +300,9 @@ static bool cut_lanes(mno_shape *s, int most) {
     cut_update(s);
     s->span_bytes = spaced(s, (uint32_t)span * s->tile_bytes, weights_wavefronts, 3);
     s->span_states = spaced(s, (uint32_t)span * s->h_bytes, states_wavefronts, 1);
-    s->p_bytes = (uint32_t)(span * s->chunks * s->M * s->pitch * s->bytes);
     s->H = (uint32_t)mno_round_up(mno_setting_bytes(s, mno_trainer_at(s->trainer)->optimizer->knobs), 32);
     s->B = s->H + s->h_bytes;
+    s->p_bytes = (uint32_t)(span * s->chunks * s->M * s->pitch * s->bytes);
     s->P = s->B + s->h_bytes;
     s->A = s->P + (uint32_t)s->tensors * s->p_bytes;
     s->a_bytes = (uint32_t)span * s->h_bytes;

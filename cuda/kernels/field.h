@@ -12,8 +12,8 @@
 #include "device/instance.h"
 #include "device/philox.h"
 #include "device/team.h"
-#include "limit/normal_map.h"
-#include "limit/sobol.h"
+#include "math/normal_map.h"
+#include "math/sobol.h"
 #include "meanode/random.h"
 
 namespace mno {
@@ -297,25 +297,31 @@ private:
     const bool first = !SEVERAL || group == 0, last = !SEVERAL || group == s.groups - 1;
     motion motion;
     motion.take(args.rate, args.knob);
-    T *const gathered = z + TENSORS * s.r * ROW;
-    T sum[COUNT][TENSORS];
+    T *w[TENSORS], *gathered[TENSORS], *stored[TENSORS]; /* of a tensor: in the work tile twice, in memory */
+    MNO_UNROLL for (int t = 0; t < TENSORS; t++) {
+      w[t] = z + t * s.r * ROW, stored[t] = memory + t * s.r * LANES;
+      gathered[t] = w[t] + TENSORS * s.r * ROW;
+    }
+    T sum[TENSORS][COUNT];
     MNO_UNROLL for (int i = 0; i < COUNT; i++) { /* all are read before any is written */
       Row<T> h, b;
       h.read(fields + i * 2 * PITCH);
       b.read(fields + i * 2 * PITCH + PITCH);
-      MNO_UNROLL for (int t = 0; t < TENSORS; t++) {
-        const int at = (t * s.r + i) * ROW;
-        sum[i][t] = x[t].dot(t < INPUTS ? h : b);
-        if (!first) sum[i][t] += gathered[at];
-        if (last) sum[i][t] = moved(motion, t, z[at], sum[i][t], memory + i * LANES, fresh);
+      MNO_UNROLL for (int t = 0; t < TENSORS; t++) sum[t][i] = x[t].dot(t < INPUTS ? h : b);
+      if (!first) {
+        MNO_UNROLL for (int t = 0; t < TENSORS; t++) sum[t][i] += gathered[t][i * ROW];
+      }
+      if (last) {
+        MNO_UNROLL for (int t = 0; t < TENSORS; t++) sum[t][i] =
+            moved(motion, t, w[t][i * ROW], sum[t][i], memory + i * LANES, fresh);
       }
     }
-    T *const to = last ? z : gathered;
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) MNO_UNROLL for (int t = 0; t < TENSORS; t++) to[(t * s.r + i) * ROW] =
-        sum[i][t];
+    MNO_UNROLL for (int t = 0; t < TENSORS; t++) {
+      T *const to = last ? w[t] : gathered[t];
+      MNO_UNROLL for (int i = 0; i < COUNT; i++) to[i * ROW] = sum[t][i];
+    }
     if (!last) return;
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) MNO_UNROLL for (int t = 0; t < TENSORS; t++) memory[(t * s.r + i) * LANES] =
-        sum[i][t];
+    MNO_UNROLL for (int t = 0; t < TENSORS; t++) MNO_UNROLL for (int i = 0; i < COUNT; i++) stored[t][i * LANES] = sum[t][i];
   }
   MNO_DEVICE T moved(const motion &motion, int tensor, T w, T g, T *memory, bool fresh) const {
     T *const states = memory + (TENSORS + tensor * STATES) * s.r * LANES;

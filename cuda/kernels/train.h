@@ -192,6 +192,9 @@ private:
    */
   template <bool BACK> MNO_DEVICE void project(const Place &place, int lane, int count, const T *h, const T *b) {
     constexpr int PROJECTED = BACK ? TENSORS : INPUTS;
+    const T *const weights = stage_tile(place);
+    T *out[PROJECTED];
+    MNO_UNROLL for (int i = 0; i < PROJECTED; i++) out[i] = projections(place, i);
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.tile * s.d_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_tile), m = (int)e - slice * s.tile;
       if (m >= count) continue;
@@ -201,7 +204,7 @@ private:
         const T *w[PROJECTED];
         MNO_UNROLL for (int i = 0; i < PROJECTED; i++) {
           sum[i].clear();
-          w[i] = stage_tile(place) + weight_row(m, i) + begin;
+          w[i] = weights + weight_row(m, i) + begin;
         }
         const T *of_h = h + (c * s.D + begin) * PITCH, *of_b = BACK ? b + (c * s.D + begin) * PITCH : NULL;
         MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
@@ -216,7 +219,7 @@ private:
           }
         }
         const int to = ((c * s.d_slices + slice) * s.tile + m) * PITCH;
-        MNO_UNROLL for (int i = 0; i < PROJECTED; i++) sum[i].write(projections(place, i) + to);
+        MNO_UNROLL for (int i = 0; i < PROJECTED; i++) sum[i].write(out[i] + to);
       }
     }
   }
@@ -305,6 +308,9 @@ private:
    * what their projections became, from `first_x` on. */
   template <int COUNT>
   MNO_DEVICE void combine(const Place &place, int lane, int count, bool first, int first_tensor, int first_x, T *acc) {
+    const T *const weights = stage_tile(place);
+    const T *of[COUNT];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) of[i] = projections(place, first_x + i);
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
@@ -317,8 +323,8 @@ private:
           sum.read(to);
         const T *w[COUNT], *x[COUNT];
         MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-          w[i] = stage_tile(place) + weight_row(begin, first_tensor + i) + d;
-          x[i] = projections(place, first_x + i) + (c * s.d_slices * s.tile + begin) * PITCH;
+          w[i] = weights + weight_row(begin, first_tensor + i) + d;
+          x[i] = of[i] + (c * s.d_slices * s.tile + begin) * PITCH;
         }
         MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) MNO_UNROLL for (int i = 0; i < COUNT; i++) {
           row.read(x[i]);
@@ -329,11 +335,6 @@ private:
         sum.write(to);
       }
     }
-  }
-
-  /* What the gradient of a tensor is made of, after activation: with h, g_a of an input; with b, t of the output. */
-  MNO_DEVICE T *factors(const Place &place, int tensor) const {
-    return projections(place, tensor < INPUTS ? 1 + tensor : 0);
   }
 
   /* One coordinate of COUNT units. All is read before anything is written: a write may overlap what is read after it, for
@@ -375,6 +376,9 @@ private:
   template <bool ALONE>
   MNO_DEVICE void update(const Place &place, int lane, int count, bool first, const T *h, const T *b, T *acc,
                          const motion &motion) {
+    T *const weights = stage_tile(place);
+    const T *of[TENSORS]; /* what the gradient of a tensor is made of: with h, g_a of an input; with b, t of the output */
+    MNO_UNROLL for (int a = 0; a < TENSORS; a++) of[a] = projections(place, a < INPUTS ? 1 + a : 0);
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
@@ -394,8 +398,8 @@ private:
       };
       const bool at_once = !ALONE && !Optimizer::FUSES;
       for (int c = 0; c < (ALONE || at_once ? 1 : s.chunks); c++) {
-        MNO_UNROLL for (int r = 0; r < ROWS; r++) w[r] = stage_tile(place) + weight_row(begin, r) + d;
-        MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = factors(place, a) + (c * s.d_slices * s.tile + begin) * PITCH;
+        MNO_UNROLL for (int r = 0; r < ROWS; r++) w[r] = weights + weight_row(begin, r) + d;
+        MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = of[a] + (c * s.d_slices * s.tile + begin) * PITCH;
         int left = end - begin;
         if (at_once) {
           for (; left > 0; left--, advance(1)) update_at_once(w, x, h + d * PITCH, b + d * PITCH, motion);

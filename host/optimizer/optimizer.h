@@ -9,6 +9,7 @@
 #ifndef MNO_OPTIMIZER_OPTIMIZER_H
 #define MNO_OPTIMIZER_OPTIMIZER_H
 
+#include "block/solvers.h"
 #include "meanode/model.h"
 
 #include <stdbool.h>
@@ -16,8 +17,8 @@
 
 enum { MNO_STATES_MOST = 4 };
 
-/* A hyper-parameter of an optimiser: key training.<name>. Optimisers that have one of the same name share the key, and so its
- * meaning, default and range. */
+/* A hyper-parameter of an optimiser: key training.<name>. Optimisers that have one of the same name share the key, and so
+ * its meaning, default and range. */
 typedef struct mno_knob_spec {
   const char *name, *meaning;
   const char *fallback; /* default as one would write it; NULL: required */
@@ -32,6 +33,10 @@ struct mno_optimizer {
   const mno_knob_spec *knob; /* [knobs] */
   /* Is the new weight w - rate g, so that gradients may be added onto the weights as they are formed? */
   bool fuses;
+  /* Is the motion of a vector a sum of its gradients with factors that all coordinates share? Then turned gradients turn it,
+   * and a limit lives in the span of the embeddings (limit/reduction.h). */
+  bool turns;
+  unsigned solvers; /* ways to the limit that know it (block/solvers.h) */
   /* The formula in double, to rounding. */
   double (*apply)(double w, double g, double rate, const double *knob, double *state);
 };

@@ -40,8 +40,8 @@ static void check_lanes(const mno_shape *s, const mno_dimensions *n) {
   const uint32_t state = (uint32_t)(s->chunks * s->height * s->pitch * s->bytes),
                  projections = (uint32_t)(s->span * s->chunks * s->M * s->pitch * s->bytes);
   assert_true(s->h_bytes == state && s->H >= 32 && s->B >= s->H + state && s->P >= s->B + state &&
-              s->Q >= s->P + projections);
-  assert_true(s->A >= s->Q + projections && s->each_bytes >= s->A + (uint32_t)s->span * state);
+              s->p_bytes == projections);
+  assert_true(s->A >= s->P + 2 * projections && s->each_bytes >= s->A + (uint32_t)s->span * state);
   assert_true(s->each_bytes % 16 == 0 && s->state_bytes == (uint32_t)s->group * s->each_bytes);
   const mno_slot_layout at = mno_slot(s);
   const size_t shares = (n->L + (size_t)s->span - 1) / (size_t)s->span * (size_t)s->group;
@@ -88,8 +88,8 @@ static void check(const mno_shape *s, const mno_dimensions *n) {
               s->h_bytes % 16 == 0);
   const uint32_t state = (uint32_t)(s->chunks * s->D * s->pitch * s->bytes),
                  projection = (uint32_t)(s->chunks * s->d_slices * s->tile * s->pitch * s->bytes);
-  assert_true(s->h_bytes == state && s->B >= s->H + state && s->P >= s->B + state && s->Q >= s->P + projection);
-  assert_true(s->A >= s->Q + projection && s->a_bytes == state * (uint32_t)s->m_slices);
+  assert_true(s->h_bytes == state && s->B >= s->H + state && s->P >= s->B + state && s->p_bytes == projection);
+  assert_true(s->A >= s->P + 2 * projection && s->a_bytes == state * (uint32_t)s->m_slices);
   assert_true(s->S >= s->A + (s->ranks > 1 ? 2 : 1) * s->a_bytes && s->state_bytes % 16 == 0);
   assert_true(s->state_bytes >= s->S + (s->portions > s->ranks ? state : 0));
   const mno_slot_layout at = mno_slot(s);

@@ -1,4 +1,5 @@
-/* The training body, run on the host, against a plain reference, finite differences and itself in other batches. */
+/* The training body, run on the host, against the reference network, finite differences of its loss and itself in other
+ * batches. */
 #include "twin.h"
 
 using namespace twin;
@@ -44,7 +45,7 @@ void lanes_equal_reference(void **) {
   static const size_t shape[][4] = {/* D, M, L, N */
                                     {1, 1, 1, 1},   {2, 1, 30, 10},  {2, 1, 41, 3},  {3, 5, 7, 7},
                                     {4, 3, 19, 16}, {10, 10, 6, 10}, {8, 16, 5, 12}, {9, 4, 11, 10},
-                                    {5, 30, 2, 10}, {8, 8, 6, 31},   {13, 7, 9, 20}, {7, 2, 13, 32}};
+                                    {5, 22, 2, 10}, {8, 8, 6, 31},   {13, 7, 9, 20}, {7, 2, 13, 32}};
   double worst64 = 0, worst32 = 0;
   for (const auto &n : shape) {
     Case c = plain(n[0], n[1], n[2], n[3]);
@@ -70,6 +71,7 @@ void every_activation_and_loss(void **) {
         c.activation = (mno_activation)a;
         c.loss = (mno_loss)loss;
         c.d_out = 3;
+        for (double &eta : c.eta) eta *= 0.1; /* no activation has rounding errors grow */
         Run run;
         run.candidate = candidate;
         const double e = distance(one(c, run), reference(c));
@@ -83,26 +85,38 @@ void gradients_match_differences(void **) {
   Case c = plain(4, 3, 3, 5, 1);
   c.activation = MNO_GELU;
   c.loss = MNO_CROSS_ENTROPY;
-  const Data d = data(c);
-  Numbers states, f, g;
+  const Problem p(c);
+  Network n(c, p);
   const double rate = (double)(c.L * c.M * c.D) / (c.alpha * c.alpha), eps = 1e-5;
+  const size_t weights = mno_reference_weights(&p, c.L, c.M);
   for (const mno_candidate &candidate : {lanes, warp, block, pair}) {
     Run run;
     run.candidate = candidate;
     const Result r = one(c, run);
-    for (int which = 0; which < 2; which++)
-      for (size_t i = 0; i < r.u0.size(); i++) {
-        double loss[2];
-        for (int side = 0; side < 2; side++) {
-          Numbers u = r.u0, v = r.v0;
-          (which ? v : u)[i] += side ? eps : -eps;
-          loss[side] = forward(c, d, u, v, &states, &f, &g);
-        }
-        const double expected = -(which ? c.eta_v : c.eta_u) * rate * (loss[1] - loss[0]) / (2 * eps);
-        const double moved = which ? r.v[i] - r.v0[i] : r.u[i] - r.u0[i];
-        if (!(fabs(moved - expected) <= 2e-7))
-          fail_msg("kernel %d, %c[%zu]: moved %.9g, difference %.9g", candidate.kernel, "uv"[which], i, moved, expected);
+    for (size_t i = 0; i < weights; i++) {
+      double loss[2];
+      for (int side = 0; side < 2; side++) {
+        std::copy(r.initial.begin(), r.initial.end(), n.units.w);
+        n.units.w[i] += side ? eps : -eps;
+        loss[side] = mno_reference_forward(&n);
       }
+      const double expected = -c.eta[i / (c.L * c.M * c.D)] * rate * (loss[1] - loss[0]) / (2 * eps);
+      const double moved = r.trained[i] - r.initial[i];
+      if (!(fabs(moved - expected) <= 2e-7))
+        fail_msg("kernel %d, weight %zu: moved %.9g, difference %.9g", candidate.kernel, i, moved, expected);
+    }
+  }
+}
+
+/* Learning rates of every step, in every kernel. */
+void schedules(void **) {
+  Case c = plain(6, 7, 5, 11, 4);
+  c.schedule = {1, 0.25, 0, 2};
+  for (const mno_candidate &candidate : {lanes, warp, block, pair}) {
+    Run run;
+    run.candidate = candidate;
+    const double e = distance(one(c, run), reference(c));
+    if (!(e <= 1e-13)) fail_msg("kernel %d: %.2g", candidate.kernel, e);
   }
 }
 
@@ -190,7 +204,7 @@ void divergence_is_an_outcome(void **) {
     const int precision = round & 1;
     Case good = plain(4, 4, 6, 5, 8), bad = good;
     bad.activation = MNO_IDENTITY;
-    bad.eta_u = bad.eta_v = 1e30;
+    bad.eta[MNO_U] = bad.eta[MNO_V] = 1e30;
     Run run;
     run.precision = (mno_precision)precision;
     if (round & 2) run.candidate = lanes; /* several to a warp: the others go on */
@@ -206,11 +220,15 @@ void divergence_is_an_outcome(void **) {
 } // namespace
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(equals_reference),          cmocka_unit_test(lanes_equal_reference),
-      cmocka_unit_test(every_activation_and_loss), cmocka_unit_test(gradients_match_differences),
-      cmocka_unit_test(schedule_changes_nothing),  cmocka_unit_test(batch_changes_nothing),
-      cmocka_unit_test(draws_follow_the_plan),     cmocka_unit_test(recorded_steps),
-      cmocka_unit_test(divergence_is_an_outcome)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(equals_reference),
+                                     cmocka_unit_test(lanes_equal_reference),
+                                     cmocka_unit_test(every_activation_and_loss),
+                                     cmocka_unit_test(gradients_match_differences),
+                                     cmocka_unit_test(schedules),
+                                     cmocka_unit_test(schedule_changes_nothing),
+                                     cmocka_unit_test(batch_changes_nothing),
+                                     cmocka_unit_test(draws_follow_the_plan),
+                                     cmocka_unit_test(recorded_steps),
+                                     cmocka_unit_test(divergence_is_an_outcome)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

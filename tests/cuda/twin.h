@@ -1,14 +1,19 @@
-/* Runs the body of the training kernels on the host, and a plain reference beside it. */
+/* Runs the body of the training kernels on the host, and the reference network beside it. */
 #ifndef MNO_TEST_CUDA_TWIN_H
 #define MNO_TEST_CUDA_TWIN_H
 
 #include "cmocka_cpp.h"
 
 #include "host/shape.h"
+#include "host/trainers.h"
 #include "meanode/random.h"
 #include "run_host.h"
 
-#include <string>
+extern "C" {
+#include "reference/reference.h"
+}
+
+#include <memory>
 #include <vector>
 
 namespace twin {
@@ -16,155 +21,103 @@ namespace twin {
 typedef std::vector<double> Numbers;
 
 struct Case {
+  int trainer; /* block and optimiser */
   size_t D, M, L, N, d_in, d_out;
   int64_t K;
   mno_activation activation;
   mno_loss loss;
-  double alpha, sigma_u, sigma_v, eta_u, eta_v;
+  double alpha, sigma[MNO_TENSORS_MOST], eta[MNO_TENSORS_MOST], knob[MNO_KNOBS_MOST];
   uint64_t seed;
   int64_t width, offset; /* width 0: M */
   int sign;
   std::vector<int64_t> step; /* recorded steps; empty: all */
+  Numbers schedule;          /* [K]; empty: 1 */
 };
 
 inline Case plain(size_t D, size_t M, size_t L, size_t N, int64_t K = 3) {
-  return Case{D, M, L, N, 3, 2, K, MNO_TANH, MNO_SQUARED, 1.3, 1.0, 1.1, 0.7, 0.9, 11, 0, 0, 1, {}};
+  return Case{0,          D,  M, L, N, 3,  2, K, MNO_TANH, MNO_SQUARED, 1.3, {1.0, 1.1, 0.9, 1.0}, {0.7, 0.9, 0.8, 1.0},
+              {0.6, 0.3}, 11, 0, 0, 1, {}, {}};
 }
 
-/* What one instance leaves behind. */
+/* What one instance leaves behind; weights [tensors][L][M][D]. */
 struct Result {
   int outcome = 0;
   uint32_t filled = 0;
-  Numbers loss, output, embedding, u0, v0, u, v;
+  Numbers loss, output, embedding, initial, trained;
 };
 
-struct Data {
-  Numbers x, y, w_embed, w_unembed;
+/* The problem of a case, with its arrays. */
+struct Problem : mno_problem {
+  Numbers of_x, of_y, of_w_embed, of_w_unembed, of_schedule;
+  explicit Problem(const Case &c) : mno_problem{} {
+    N = c.N, d_in = c.d_in, d_out = c.d_out, D = c.D, K = (size_t)c.K;
+    block = mno_trainer_at(c.trainer)->block;
+    optimizer = mno_trainer_at(c.trainer)->optimizer;
+    alpha = c.alpha, activation = c.activation, loss = c.loss;
+    memcpy(sigma, c.sigma, sizeof sigma);
+    memcpy(eta, c.eta, sizeof eta);
+    memcpy(knob, c.knob, sizeof knob);
+    of_schedule = c.schedule;
+    schedule = of_schedule.empty() ? nullptr : of_schedule.data();
+    x = draw(of_x, MNO_TENSOR_X, N, d_in, 1);
+    y = draw(of_y, MNO_TENSOR_Y, N, d_out, 1);
+    w_embed = draw(of_w_embed, MNO_TENSOR_W_EMBED, D, d_in, 1 / sqrt((double)d_in));
+    w_unembed = draw(of_w_unembed, MNO_TENSOR_W_UNEMBED, D, d_out, sqrt((double)d_out));
+    for (size_t i = 0; loss == MNO_CROSS_ENTROPY && i < N * d_out; i++) y[i] = i % d_out == i / d_out % d_out;
+  }
+  Problem(const Problem &) = delete;
+
+private:
+  static double *draw(Numbers &to, mno_tensor tensor, size_t rows, size_t columns, double scale) {
+    to.resize(rows * columns);
+    for (size_t i = 0; i < rows; i++) mno_normals(1, tensor, 0, (uint32_t)i, columns, &to[i * columns]);
+    for (double &number : to) number *= scale;
+    return to.data();
+  }
 };
 
-inline Data data(const Case &c) {
-  Data d;
-  d.x.resize(c.N * c.d_in);
-  d.y.resize(c.N * c.d_out);
-  d.w_embed.resize(c.D * c.d_in);
-  d.w_unembed.resize(c.D * c.d_out);
-  for (size_t i = 0; i < c.N; i++) {
-    mno_normals(1, MNO_TENSOR_X, 0, (uint32_t)i, c.d_in, &d.x[i * c.d_in]);
-    mno_normals(1, MNO_TENSOR_Y, 0, (uint32_t)i, c.d_out, &d.y[i * c.d_out]);
-    if (c.loss == MNO_CROSS_ENTROPY)
-      for (size_t o = 0; o < c.d_out; o++) d.y[i * c.d_out + o] = o == i % c.d_out;
+inline mno_instance instance_of(const Case &c) {
+  mno_instance instance = {};
+  instance.L = (int64_t)c.L, instance.M = (int64_t)c.M, instance.seed = c.seed;
+  instance.draw = mno_draw{c.width ? c.width : (int64_t)c.M, c.offset, c.sign};
+  return instance;
+}
+
+/* Network of a case in double precision; its weights are drawn. */
+struct Network : mno_reference {
+  Numbers numbers;
+  Network(const Case &c, const Problem &p) : numbers(mno_reference_numbers(&p, c.L, c.M)) {
+    const mno_instance instance = instance_of(c);
+    static_cast<mno_reference &>(*this) = mno_reference_place(&p, c.L, c.M, numbers.data());
+    mno_reference_draw(&p, &instance, units.w);
   }
-  for (size_t i = 0; i < c.D; i++) {
-    mno_normals(1, MNO_TENSOR_W_EMBED, 0, (uint32_t)i, c.d_in, &d.w_embed[i * c.d_in]);
-    mno_normals(1, MNO_TENSOR_W_UNEMBED, 0, (uint32_t)i, c.d_out, &d.w_unembed[i * c.d_out]);
-    for (size_t j = 0; j < c.d_in; j++) d.w_embed[i * c.d_in + j] /= sqrt((double)c.d_in);
-    for (size_t o = 0; o < c.d_out; o++) d.w_unembed[i * c.d_out + o] *= sqrt((double)c.d_out);
-  }
-  return d;
+};
+
+inline void append(Numbers &to, const Numbers &from, size_t place, size_t count) {
+  to.insert(to.end(), from.begin() + (long)(place * count), from.begin() + (long)((place + 1) * count));
 }
 
-inline Numbers embedded(const Case &c, const Data &d) { /* [N][D] */
-  Numbers h(c.N * c.D);
-  for (size_t n = 0; n < c.N; n++)
-    for (size_t i = 0; i < c.D; i++)
-      for (size_t j = 0; j < c.d_in; j++) h[n * c.D + i] += d.w_embed[i * c.d_in + j] * d.x[n * c.d_in + j];
-  return h;
-}
-
-inline void initial(const Case &c, Numbers *u, Numbers *v) { /* [L][M][D] */
-  const int64_t width = c.width ? c.width : (int64_t)c.M;
-  u->assign(c.L * c.M * c.D, 0);
-  v->assign(c.L * c.M * c.D, 0);
-  for (size_t g = 0; g < c.L * c.M; g++) {
-    const uint32_t layer = (uint32_t)((int64_t)g / width), unit = (uint32_t)((int64_t)g % width + c.offset);
-    mno_normals(c.seed, MNO_TENSOR_U, layer, unit, c.D, &(*u)[g * c.D]);
-    mno_normals(c.seed, MNO_TENSOR_V, layer, unit, c.D, &(*v)[g * c.D]);
-    for (size_t i = 0; i < c.D; i++) {
-      (*u)[g * c.D + i] *= c.sigma_u * sqrt((double)c.D);
-      (*v)[g * c.D + i] *= c.sign * c.sigma_v * sqrt((double)c.D);
-    }
-  }
-}
-
-/* Forward pass of given weights; states [L + 1][N][D], outputs [N][d_out]. */
-inline double forward(const Case &c, const Data &d, const Numbers &u, const Numbers &v, Numbers *states, Numbers *f,
-                      Numbers *gradient) {
-  const size_t ND = c.N * c.D;
-  states->assign((c.L + 1) * ND, 0);
-  const Numbers h0 = embedded(c, d);
-  std::copy(h0.begin(), h0.end(), states->begin());
-  for (size_t l = 0; l < c.L; l++)
-    for (size_t n = 0; n < c.N; n++) {
-      const double *h = &(*states)[l * ND + n * c.D];
-      double *next = &(*states)[(l + 1) * ND + n * c.D];
-      for (size_t i = 0; i < c.D; i++) next[i] = h[i];
-      for (size_t j = 0; j < c.M; j++) {
-        double p = 0;
-        for (size_t i = 0; i < c.D; i++) p += u[(l * c.M + j) * c.D + i] * h[i];
-        const double t = mno_activation_derivative(c.activation, 0, p / (double)c.D);
-        for (size_t i = 0; i < c.D; i++) next[i] += c.alpha / (double)(c.L * c.M) * v[(l * c.M + j) * c.D + i] * t;
-      }
-    }
-  f->assign(c.N * c.d_out, 0);
-  for (size_t n = 0; n < c.N; n++)
-    for (size_t o = 0; o < c.d_out; o++)
-      for (size_t i = 0; i < c.D; i++)
-        (*f)[n * c.d_out + o] += d.w_unembed[i * c.d_out + o] * (*states)[c.L * ND + n * c.D + i] / (double)c.D;
-  gradient->assign(c.N * c.d_out, 0);
-  return mno_loss_value(c.loss, c.N, c.d_out, f->data(), d.y.data(), gradient->data());
-}
-
-/* The formulas of the model, sample by sample, in double precision. */
+/* What the reference leaves behind. */
 inline Result reference(const Case &c) {
-  const Data d = data(c);
-  const size_t ND = c.N * c.D;
+  const Problem p(c);
+  const mno_instance instance = instance_of(c);
+  const size_t steps = p.K + 1, outputs = c.N * c.d_out, states = c.N * c.D, weights = mno_reference_weights(&p, c.L, c.M);
+  Numbers loss(steps), output(steps * outputs), embedding(steps * states);
   Result r;
-  initial(c, &r.u0, &r.v0);
-  r.u = r.u0, r.v = r.v0;
-  Numbers states, f, gradient;
-  for (int64_t k = 0; k <= c.K; k++) {
-    const double loss = forward(c, d, r.u, r.v, &states, &f, &gradient);
-    if (!isfinite(loss)) {
-      r.outcome = 1;
-      break;
-    }
+  r.initial.resize(weights);
+  r.trained.resize(weights);
+  mno_error err;
+  if (mno_reference_train(&p, &instance, {loss.data(), output.data(), embedding.data(), r.initial.data(), r.trained.data()},
+                          &err) != MNO_OK)
+    fail_msg("%s", err.message);
+  for (size_t k = 0; k < steps && isfinite(loss[k]); k++) {
     bool recorded = c.step.empty();
-    for (int64_t s : c.step) recorded |= s == k;
-    if (recorded) {
-      r.filled++;
-      r.loss.push_back(loss);
-      r.output.insert(r.output.end(), f.begin(), f.end());
-      r.embedding.insert(r.embedding.end(), states.end() - (long)ND, states.end());
-    }
-    if (k == c.K) break;
-    Numbers b(ND);
-    for (size_t n = 0; n < c.N; n++)
-      for (size_t i = 0; i < c.D; i++)
-        for (size_t o = 0; o < c.d_out; o++) b[n * c.D + i] += d.w_unembed[i * c.d_out + o] * gradient[n * c.d_out + o];
-    for (size_t l = c.L; l-- > 0;) {
-      Numbers before = b;
-      for (size_t j = 0; j < c.M; j++) {
-        double *u = &r.u[(l * c.M + j) * c.D], *v = &r.v[(l * c.M + j) * c.D];
-        Numbers du(c.D), dv(c.D);
-        for (size_t n = 0; n < c.N; n++) {
-          const double *h = &states[l * ND + n * c.D], *after = &b[n * c.D];
-          double p = 0, q = 0;
-          for (size_t i = 0; i < c.D; i++) p += u[i] * h[i], q += v[i] * after[i];
-          const double t = mno_activation_derivative(c.activation, 0, p / (double)c.D);
-          const double g = mno_activation_derivative(c.activation, 1, p / (double)c.D) * q / (double)c.D;
-          for (size_t i = 0; i < c.D; i++) {
-            before[n * c.D + i] += c.alpha / (double)(c.L * c.M) * u[i] * g;
-            du[i] += h[i] * g;
-            dv[i] += after[i] * t;
-          }
-        }
-        for (size_t i = 0; i < c.D; i++) {
-          u[i] -= c.eta_u / c.alpha * du[i];
-          v[i] -= c.eta_v / c.alpha * dv[i];
-        }
-      }
-      b = before;
-    }
+    for (int64_t s : c.step) recorded |= s == (int64_t)k;
+    if (!recorded) continue;
+    r.filled++;
+    r.loss.push_back(loss[k]);
+    append(r.output, output, k, outputs);
+    append(r.embedding, embedding, k, states);
   }
   return r;
 }
@@ -183,7 +136,7 @@ struct Run {
 template <class T> std::vector<Result> launch(const std::vector<Case> &cases, const Run &run, int teams) {
   mno_error err;
   const Case &first = cases[0];
-  mno_dimensions dims = {first.D, first.M, first.N, 0, first.d_out, 0};
+  mno_dimensions dims = {first.D, first.M, first.N, 0, first.d_out, first.trainer};
   for (const Case &c : cases) dims.L = c.L > dims.L ? c.L : dims.L;
   mno_train_args args;
   memset(&args, 0, sizeof args);
@@ -193,51 +146,47 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
   }
   args.shape = mno_shape_spread(&args.shape, run.spread);
   const mno_shape &s = args.shape;
-  std::vector<mno_device_problem> problems;
-  std::vector<std::vector<T>> h0s;
-  std::vector<Data> datas;
-  std::vector<std::vector<T>> rates;
+  std::vector<std::unique_ptr<Problem>> problems;
+  std::vector<mno_device_problem> on_device(cases.size());
+  std::vector<std::vector<T>> h0s(cases.size()), rates(cases.size());
   std::vector<std::vector<int64_t>> steps;
   std::vector<mno_item> items;
   size_t most = 0;
-  for (const Case &c : cases) {
-    datas.push_back(data(c));
-    Numbers h = embedded(c, datas.back());
-    std::vector<T> h0((size_t)s.chunks * s.D * s.pitch);
+  for (size_t i = 0; i < cases.size(); i++) {
+    const Case &c = cases[i];
+    problems.emplace_back(new Problem(c));
+    const Problem &p = *problems.back();
+    const size_t tensors = p.block->tensors;
+    h0s[i].resize((size_t)s.chunks * s.D * s.pitch);
     for (size_t n = 0; n < c.N; n++)
-      for (size_t i = 0; i < c.D; i++) h0[((n / MNO_CHUNK) * c.D + i) * (size_t)s.pitch + n % MNO_CHUNK] = (T)h[n * c.D + i];
-    h0s.push_back(h0);
-    rates.emplace_back();
-    for (int64_t k = 0; k < c.K; k++)
-      rates.back().insert(rates.back().end(), {(T)(c.eta_u / c.alpha), (T)(c.eta_v / c.alpha)});
+      for (size_t d = 0; d < c.D; d++) {
+        double sum = 0;
+        for (size_t j = 0; j < c.d_in; j++) sum += p.w_embed[d * c.d_in + j] * p.x[n * c.d_in + j];
+        h0s[i][((n / MNO_CHUNK) * c.D + d) * (size_t)s.pitch + n % MNO_CHUNK] = (T)sum;
+      }
+    for (size_t e = 0; e < p.K * tensors; e++) rates[i].push_back((T)mno_problem_rate(&p, e / tensors, e % tensors));
     steps.push_back(c.step);
     if (c.step.empty())
       for (int64_t k = 0; k <= c.K; k++) steps.back().push_back(k);
-    items.push_back(mno_item{c.seed, (uint32_t)(c.width ? c.width : (int64_t)c.M), (uint32_t)c.offset,
-                             (uint32_t)items.size(), (uint32_t)items.size(), (int32_t)c.L, c.sign});
-    size_t S = steps.back().size(), numbers = S * (1 + c.N * (c.d_out + c.D)) + 4 * c.L * c.M * c.D;
+    const mno_instance instance = instance_of(c);
+    items.push_back(
+        mno_item{c.seed, (uint32_t)instance.draw.width, (uint32_t)c.offset, (uint32_t)i, (uint32_t)i, (int32_t)c.L, c.sign});
+    const size_t S = steps.back().size(), numbers = S * (1 + c.N * (c.d_out + c.D)) + 2 * tensors * c.L * c.M * c.D;
     if (numbers > most) most = numbers;
-  }
-  for (size_t i = 0; i < cases.size(); i++) {
-    const Case &c = cases[i];
-    problems.push_back(mno_device_problem{h0s[i].data(),
-                                          datas[i].y.data(),
-                                          datas[i].w_unembed.data(),
-                                          steps[i].data(),
-                                          rates[i].data(),
-                                          c.alpha,
-                                          {c.sigma_u * sqrt((double)c.D), c.sigma_v * sqrt((double)c.D)},
-                                          {},
-                                          {MNO_TENSOR_U, MNO_TENSOR_V},
-                                          2,
-                                          c.K,
-                                          (int32_t)steps[i].size(),
-                                          (int32_t)c.activation,
-                                          (int32_t)c.loss});
+    mno_device_problem &d = on_device[i];
+    d = mno_device_problem{};
+    d.h0 = h0s[i].data(), d.y = p.y, d.w_unembed = p.w_unembed, d.step = steps.back().data(), d.rate = rates[i].data();
+    d.alpha = c.alpha, d.K = c.K, d.steps = (int32_t)S, d.activation = c.activation, d.loss = c.loss;
+    for (size_t t = 0; t < tensors; t++) {
+      d.scale[t] = c.sigma[t] * sqrt((double)c.D);
+      d.draw[t] = p.block->tensor[t].draw;
+      d.flips |= (uint32_t)p.block->tensor[t].flips << t;
+    }
+    memcpy(d.knob, p.knob, sizeof d.knob);
   }
   uint32_t next = 0;
   mno_signals signals = {};
-  args.problem = problems.data();
+  args.problem = on_device.data();
   args.item = items.data();
   args.count = (uint32_t)items.size();
   args.weights = 3;
@@ -262,7 +211,7 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
     r.outcome = (int)parcel->outcome;
     r.filled = parcel->filled;
     const double *at = (const double *)(parcel + 1);
-    const size_t S = steps[parcel->row].size(), w = c.L * c.M * c.D;
+    const size_t S = steps[parcel->row].size(), w = (size_t)s.tensors * c.L * c.M * c.D;
     const auto piece = [&](size_t size, size_t used) {
       Numbers numbers(at, at + used);
       at += size;
@@ -271,7 +220,7 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
     r.loss = piece(S, r.filled);
     r.output = piece(S * c.N * c.d_out, r.filled * c.N * c.d_out);
     r.embedding = piece(S * c.N * c.D, r.filled * c.N * c.D);
-    r.u0 = piece(w, w), r.v0 = piece(w, w), r.u = piece(w, w), r.v = piece(w, w);
+    r.initial = piece(w, w), r.trained = piece(w, w);
     results[parcel->row] = r;
     __atomic_store_n(&parcel->state, 0, __ATOMIC_RELEASE);
   };
@@ -317,8 +266,7 @@ inline double distance(const Numbers &a, const Numbers &b) {
 }
 inline double distance(const Result &a, const Result &b) {
   double d = 0;
-  for (Numbers Result::*part :
-       {&Result::loss, &Result::output, &Result::embedding, &Result::u0, &Result::v0, &Result::u, &Result::v}) {
+  for (Numbers Result::*part : {&Result::loss, &Result::output, &Result::embedding, &Result::initial, &Result::trained}) {
     double e = distance(a.*part, b.*part);
     if (!(e <= d)) d = e;
   }
@@ -326,7 +274,7 @@ inline double distance(const Result &a, const Result &b) {
 }
 inline bool same(const Result &a, const Result &b) {
   return a.outcome == b.outcome && a.filled == b.filled && a.loss == b.loss && a.output == b.output &&
-         a.embedding == b.embedding && a.u0 == b.u0 && a.v0 == b.v0 && a.u == b.u && a.v == b.v;
+         a.embedding == b.embedding && a.initial == b.initial && a.trained == b.trained;
 }
 
 } // namespace twin

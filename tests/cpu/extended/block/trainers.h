@@ -1,0 +1,2 @@
+#define MNO_UNIT_LIST(X) X(gated)
+#define MNO_TRAINER_LIST(X) X(gated, heavy_ball)

@@ -1,0 +1,1 @@
+#include "gated/unit.h"
