@@ -39,16 +39,18 @@ mno_status mno_plan_of_result(const mno_result *result, mno_plan **plan, mno_err
   memcpy(made->step, result->step, made->step_count * sizeof *made->step);
   for (size_t p = 0; p < made->problem_count; p++) {
     const mno_result_problem *from = &result->problems[p];
-    made->problem[p] = (mno_problem){
-        .N = from->N, .d_in = from->d_in, .d_out = from->d_out, .D = from->D, .id = from->id, .data_seed = from->data_seed};
-    mno_h5_lock();
-    hid_t group = H5Gopen2(file->file, from->name, H5P_DEFAULT);
-    bool known = group >= 0 && mno_read_parameters(group, &made->problem[p]);
-    if (group >= 0) H5Gclose(group);
-    mno_h5_unlock();
-    if (known) continue;
+    made->problem[p] = (mno_problem){.N = from->N,
+                                     .d_in = from->d_in,
+                                     .d_out = from->d_out,
+                                     .D = from->D,
+                                     .K = from->K,
+                                     .block = from->block,
+                                     .alpha = from->alpha,
+                                     .id = from->id,
+                                     .data_seed = from->data_seed};
+    if (made->problem[p].block) continue;
     mno_plan_of_result_free(made);
-    return mno_fail(err, MNO_ERR_INPUT, "%s: %s does not hold all that defines its problem", result->path, from->name);
+    return mno_fail(err, MNO_ERR_INPUT, "%s: the residual block of %s is none of this version", result->path, from->name);
   }
   for (size_t i = 0; i < made->instance_count; i++)
     made->instance[i] = (mno_instance){.problem = (uint32_t)result->problem[i],

@@ -37,13 +37,6 @@ static bool read_parameter(hid_t group, mno_problem *problem, const mno_paramete
   return known;
 }
 
-bool mno_read_parameters(hid_t group, mno_problem *problem) {
-  mno_parameter parameter;
-  for (size_t i = 0; mno_problem_parameter(problem, i, &parameter); i++)
-    if (!read_parameter(group, problem, &parameter)) return false;
-  return true;
-}
-
 mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem *data, mno_error *err) {
   const mno_result_file *file = result->file;
   const mno_result_problem *from = &result->problems[problem];
@@ -65,7 +58,8 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
   hid_t group = H5Gopen2(file->file, from->name, H5P_DEFAULT);
   ok = group >= 0;
   for (size_t i = 0; ok && i < MNO_PROBLEM_ARRAYS; i++) ok = read_array(group, data, &array[i]);
-  ok = ok && mno_read_parameters(group, data);
+  mno_parameter parameter;
+  for (size_t i = 0; ok && mno_problem_parameter(data, i, &parameter); i++) ok = read_parameter(group, data, &parameter);
   if (ok) data->id = mno_problem_id(data);
   if (group >= 0) H5Gclose(group);
   int why = mno_h5_errno();

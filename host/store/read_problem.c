@@ -5,6 +5,7 @@
 #include "store/variables.h"
 #include "store/write.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -64,9 +65,15 @@ mno_status mno_read_problem(mno_result *result, size_t p, mno_error *err) {
     problem->d_in = x[1];
     problem->d_out = y[1];
     problem->D = embed[0];
+    double steps = mno_h5_read_number(group, "steps", (double)result->step[result->step_count - 1]);
+    problem->K = steps >= 0 && steps < INT_MAX ? (size_t)steps : 0;
     mno_h5_read_u64(group, "id", &problem->id);
-    status = read_runs(result, &from, p, err);
+    char *block = mno_h5_read_text(group, "block");
+    problem->block = mno_block_named(block ? block : "perceptron"); /* what a file does not name */
+    free(block);
+    if (!problem->block) status = mno_result_damaged(result, where, err, "its residual block is none of this meanode's");
   }
+  if (status == MNO_OK) status = read_runs(result, &from, p, err);
   if (status == MNO_OK) status = mno_read_limits(result, group, problem, err);
   H5Gclose(group);
   return status;
