@@ -6,6 +6,7 @@
  * processor runs them. */
 #include "cpu/cpu.h"
 
+#include "core/isa.h"
 #include "core/memory.h"
 #include "peak.h"
 #include "problem.h"
@@ -72,8 +73,8 @@ static timing measure(const mno_cpu_kernels *kernels, mno_cpu_arrangement arrang
 
 /* tanh per nanosecond of data in the first-level cache. */
 static double tanh_rate(mno_precision precision) {
-  const char *isa = mno_cpu_isa();
-  return isa ? mno_cpu_numbers_named(precision, isa)->tanh_rate() : NAN;
+  const mno_cpu_kernels *kernels = mno_cpu_kernels_choose(precision, mno_block_named("perceptron"));
+  return kernels ? kernels->numbers->tanh_rate() : NAN;
 }
 
 int main(int argc, char **argv) {
@@ -89,12 +90,14 @@ int main(int argc, char **argv) {
   mno_precision precision = strcmp(argv[1], "f32") == 0 ? MNO_F32 : MNO_F64;
   size_t D = (size_t)atol(argv[2]), M = (size_t)atol(argv[3]), L = (size_t)atol(argv[4]), N = (size_t)atol(argv[5]),
          K = argc > 6 ? (size_t)atol(argv[6]) : 15;
-  const char *isa = argc > 8 && strcmp(argv[8], "auto") != 0 ? argv[8] : mno_cpu_isa();
+  const char *isa = argc > 8 && strcmp(argv[8], "auto") != 0 ? argv[8] : mno_isa();
   const mno_cpu_kernels *kernels = isa ? mno_cpu_kernels_named(precision, mno_block_named("perceptron"), isa) : NULL;
   if (!kernels) return 1;
   mno_cpu_arrangement arrangement = argc > 7 && strcmp(argv[7], "auto") != 0
                                         ? (mno_cpu_arrangement)atoi(argv[7])
                                         : mno_cpu_arrangement_choose(D, M, L, N, precision);
+  static const char *const names[] = {
+      [MNO_SEEDS_ON_LANES] = "seeds", [MNO_UNITS_ON_LANES] = "units", [MNO_SAMPLES_ON_LANES] = "samples"};
   enum { WIDTH = 5 };
   mno_problem problem = problem_plain(N, WIDTH, WIDTH, D, K);
   problem_draw(&problem, 1, PROBLEM_FLAT);
@@ -107,12 +110,9 @@ int main(int argc, char **argv) {
          none = measure(kernels, arrangement, &problem, precision, M, L, 0, threads, least, arena);
   double pass = 4.0 * (double)(N * D * M * L) * (double)full.instances, k = (double)K;
   printf("%s %-8s %s D %zu M %zu L %zu N %zu: steps %.1f GF/s, whole %.1f GF/s, %.4f ms per step and instance, %.1f MiB\n",
-         argv[1], isa,
-         arrangement == MNO_SEEDS_ON_LANES   ? "SL"
-         : arrangement == MNO_UNITS_ON_LANES ? "ML"
-                                             : "NL",
-         D, M, L, N, 3 * pass * k / (full.seconds - none.seconds) / 1e9, pass * (3 * k + 1) / full.seconds / 1e9,
-         (full.seconds - none.seconds) / k / (double)full.instances * 1e3, (double)bytes / 0x1p20);
+         argv[1], isa, names[arrangement], D, M, L, N, 3 * pass * k / (full.seconds - none.seconds) / 1e9,
+         pass * (3 * k + 1) / full.seconds / 1e9, (full.seconds - none.seconds) / k / (double)full.instances * 1e3,
+         (double)bytes / 0x1p20);
   mno_cpu_pages_free(arena, bytes);
   problem_free(&problem);
   return 0;

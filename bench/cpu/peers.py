@@ -19,15 +19,15 @@ import numpy as np
 
 SHAPES = [(8, 16, 200), (8, 4, 4000), (16, 64, 100), (32, 32, 1000), (64, 256, 50), (256, 256, 50)]
 D_IN = D_OUT = 5
-ALPHA, ETA_U, ETA_V = 1.3, 0.7, 0.8  # as in tests/cpu/problem.h
+ALPHA, ETA_U, ETA_V = 1.3, 0.7, 0.8  # as in tests/problem.h
 
 
 class Case:
     """One shape: data and the kernels' own initial weights and losses, for `count` seeds."""
 
-    def __init__(self, driver, D, M, L, N, K, count, layout, isa):
+    def __init__(self, driver, D, M, L, N, K, count, arrangement, isa):
         self.D, self.M, self.L, self.N, self.K, self.count = D, M, L, N, K, count
-        line = f"{isa} 0 {layout} {count} 0 0 {D} {M} {L} {N} {D_IN} {D_OUT} {K}\n"
+        line = f"{isa} 0 {arrangement} {count} 0 0 {D} {M} {L} {N} {D_IN} {D_OUT} {K}\n"
         raw = np.frombuffer(subprocess.run([driver], input=line.encode(), stdout=subprocess.PIPE, check=True).stdout)
         self.at, self.raw = 1, raw
         self.x, self.y = self.take(N, D_IN), self.take(N, D_OUT)
@@ -188,7 +188,7 @@ def main():
     tanh_rate = {True: float(words[8]), False: float(words[10])}
     print(f"peak of fused multiply-adds: f32 {peak[True]:.0f}, f64 {peak[False]:.0f} GF/s; tanh: f32 {tanh_rate[True]:.2f}, "
           f"f64 {tanh_rate[False]:.2f} per ns\n")
-    print("| D, M, L | N | | layout | GF/s | % of peak | % of bound | ms per step | NumPy f64 | PyTorch | JAX | OpenBLAS |")
+    print("| D, M, L | N | | arrangement | GF/s | % of peak | % of bound | ms per step | NumPy f64 | PyTorch | JAX | OpenBLAS |")
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     shapes = [tuple(map(int, s.split("x"))) for s in args.shapes.split(",")] if args.shapes else SHAPES
     for N in map(int, args.samples.split(",")):
@@ -200,7 +200,7 @@ def main():
             loop, losses = best(lambda: numpy_loop(c, steps if flops * steps < 4e10 else 2))
             check("NumPy", losses, c, 1e-9)
             for single in (True, False):
-                ours, gf, whole, layout = kernels(args.bench, single, c)
+                ours, gf, whole, arrangement = kernels(args.bench, single, c)
                 ratios = [loop / ours]
                 if not args.skip_peers:
                     for name, peer in (("PyTorch", lambda: torch_best(c, steps, single)),
@@ -209,7 +209,7 @@ def main():
                         seconds, losses = peer()
                         check(name, losses, c, 2e-3 if single else 1e-9)
                         ratios.append(seconds / ours)
-                print(f"| {D}, {M}, {L} | {N} | {'f32' if single else 'f64'} | {layout} | {gf:.1f} | {100 * gf / peak[single]:.0f} | "
+                print(f"| {D}, {M}, {L} | {N} | {'f32' if single else 'f64'} | {arrangement} | {gf:.1f} | {100 * gf / peak[single]:.0f} | "
                       f"{100 * gf / bound(c, peak[single], tanh_rate[single]):.0f} | {ours * 1e3:.4f} | "
                       + " | ".join(f"{r:.1f}x" for r in ratios) + " |", flush=True)
 

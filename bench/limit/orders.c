@@ -32,7 +32,8 @@ static void scheme(void) {
     if (mno_collocation_new(&method, m, &err) != MNO_OK) exit(1);
     for (int i = 0; i < 3; i++) {
       double h[4] = {h0, h0, h0, h0}, F[4], J[4], end;
-      mno_collocation_forward(&method, 1, 1, length[i], &h0, bernoulli, &m, NULL, 1e-15, h, F, J, &end);
+      mno_forward_equation equation = {&method, 1, 1, length[i], &h0, bernoulli, &m, NULL, 1e-15};
+      mno_collocation_forward(&equation, h, F, J, &end);
       error[i] = fabs(end - exp(length[i]) / (1 / h0 + 0.3 - 0.3 * exp(length[i])));
     }
     printf("| %zu | %.1e | %.1e | %.1e | %.2f |\n", m, error[0], error[1], error[2], log2(error[1] / error[2]));

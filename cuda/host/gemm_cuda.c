@@ -81,7 +81,7 @@ static mno_status lt_fail(mno_error *err, const char *call, cublasStatus_t error
     if (status_ != CUBLAS_STATUS_SUCCESS) return lt_fail(err, #call, status_);                                              \
   } while (0)
 
-/* As MNO_CUDA_RELEASE. */
+/* As mno_cuda_released. */
 #define LT_RELEASE(call)                                                                                                    \
   do {                                                                                                                      \
     cublasStatus_t status_ = lt.call;                                                                                       \
@@ -108,11 +108,12 @@ struct mno_gemm {
 
 static mno_status gemm_close(mno_gemm *gemm, mno_error *err) {
   mno_status status = MNO_OK;
-  MNO_CUDA_RELEASE(cudaSetDevice(gemm->device));
+  status = mno_cuda_released(status, "cudaSetDevice", cudaSetDevice(gemm->device), err);
   for (int i = 0; i < MNO_GRAPHS; i++)
-    if (gemm->graph[i]) MNO_CUDA_RELEASE(cudaGraphExecDestroy(gemm->graph[i]));
+    if (gemm->graph[i])
+      status = mno_cuda_released(status, "cudaGraphExecDestroy", cudaGraphExecDestroy(gemm->graph[i]), err);
   if (gemm->handle) LT_RELEASE(cublasLtDestroy(gemm->handle));
-  if (gemm->stream) MNO_CUDA_RELEASE(cudaStreamDestroy(gemm->stream));
+  if (gemm->stream) status = mno_cuda_released(status, "cudaStreamDestroy", cudaStreamDestroy(gemm->stream), err);
   free(gemm);
   return status;
 }
@@ -331,10 +332,11 @@ static mno_status gemm_end(mno_gemm *gemm, mno_graph which, mno_error *err) {
   cudaGraph_t graph;
   mno_status status = MNO_OK;
   MNO_CUDA_CHECK(cudaStreamEndCapture(gemm->stream, &graph));
-  if (gemm->graph[which]) MNO_CUDA_RELEASE(cudaGraphExecDestroy(gemm->graph[which]));
+  if (gemm->graph[which])
+    status = mno_cuda_released(status, "cudaGraphExecDestroy", cudaGraphExecDestroy(gemm->graph[which]), err);
   gemm->graph[which] = NULL;
-  MNO_CUDA_RELEASE(cudaGraphInstantiate(&gemm->graph[which], graph, 0));
-  MNO_CUDA_RELEASE(cudaGraphDestroy(graph));
+  status = mno_cuda_released(status, "cudaGraphInstantiate", cudaGraphInstantiate(&gemm->graph[which], graph, 0), err);
+  status = mno_cuda_released(status, "cudaGraphDestroy", cudaGraphDestroy(graph), err);
   return status;
 }
 

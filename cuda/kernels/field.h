@@ -12,8 +12,8 @@
 #include "device/instance.h"
 #include "device/philox.h"
 #include "device/team.h"
-#include "limit/normal_map.h"
-#include "limit/sobol.h"
+#include "math/normal_map.h"
+#include "math/sobol.h"
 #include "meanode/random.h"
 
 namespace mno {

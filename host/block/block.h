@@ -11,6 +11,7 @@
 #ifndef MNO_BLOCK_BLOCK_H
 #define MNO_BLOCK_BLOCK_H
 
+#include "block/solvers.h"
 #include "meanode/model.h"
 
 #include <stdbool.h>
@@ -49,6 +50,7 @@ struct mno_block {
   /* s and its slopes ds/dp_a [tensors - 1] at projections p [tensors - 1]; in double, to rounding. */
   void (*unit)(mno_activation activation, const double *p, double *s, double *slope);
   mno_slope_rule (*slope)(mno_activation activation); /* NULL: kept */
+  unsigned solvers;                                   /* ways to its limit (solvers.h); 0: `largest` only */
 };
 
 /* All blocks [*count], in the order of the documentation. */

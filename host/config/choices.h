@@ -5,6 +5,6 @@
 #include "core/choice.h"
 #include "meanode/sweep.h"
 
-extern const mno_choices mno_data_kinds, mno_limit_kinds, mno_limit_methods, mno_weights_kept, mno_pairs_made;
+extern const mno_choices mno_data_kinds, mno_limit_kinds, mno_limit_methods, mno_weights_kept, mno_pairs_made, mno_figures;
 
 #endif

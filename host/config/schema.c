@@ -11,7 +11,7 @@
 
 _Static_assert(sizeof(mno_activation) == sizeof(int) && sizeof(mno_data_kind) == sizeof(int) &&
                    sizeof(mno_loss) == sizeof(int) && sizeof(mno_weights) == sizeof(int) &&
-                   sizeof(mno_limit_method) == sizeof(int),
+                   sizeof(mno_limit_method) == sizeof(int) && sizeof(mno_figure) == sizeof(int),
                "choices are stored as int");
 
 static const mno_choice limits_or_none_list[] = {MNO_LIMIT_KIND_LIST(MNO_CHOICE){"none", MNO_LIMIT_KINDS}};
@@ -103,6 +103,8 @@ static const mno_rule rows[] = {
      .meaning = "states over depth and their largest distance to the Mean ODE"},
     {"record", "features", MNO_RULE_FLAG, false, "false", AT(record.features), .mark = AT(record.features_mark),
      .meaning = "initial noise, local feature update, movement of the parameters"},
+    {"record", "figure", MNO_RULE_CHOICE, false, "law", AT(record.figure), NAMES(mno_figures),
+     .meaning = "what meanode plot draws of the file if it is not told a kind"},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 

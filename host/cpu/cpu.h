@@ -30,6 +30,14 @@ typedef struct mno_cpu_batch {
   void *arena;                                 /* 64-byte aligned, kernels->bytes(...) */
 } mno_cpu_batch;
 
+/* What the kernels compute with, number by number: rho and rho' at p, and the draws of meanode/random.h. */
+typedef struct mno_cpu_numbers {
+  void (*activate)(mno_activation activation, size_t count, const double *p, double *value, double *slope);
+  double (*tanh_rate)(void); /* tanh per nanosecond, for the benchmark's bound */
+  void (*normals)(uint64_t seed, uint32_t tensor, uint32_t layer, uint32_t unit, size_t count, double *out);
+  void (*words)(uint64_t seed, uint32_t tensor, uint32_t layer, uint32_t unit, uint32_t block, uint32_t words[4]);
+} mno_cpu_numbers;
+
 /* The training kernels of a block. */
 typedef struct mno_cpu_kernels {
   int lanes; /* numbers in a vector */
@@ -40,31 +48,18 @@ typedef struct mno_cpu_kernels {
   /* What each further thread of a team takes, with the default of state_bytes. */
   size_t (*helper_bytes)(const mno_problem *problem, size_t L, size_t M, mno_cpu_arrangement arrangement);
 
-  /* Trains the batch and fills its records. Returns MNO_OK, or MNO_INTERRUPTED if stop was seen. */
+  /* Trains the batch, as many instances as the arrangement holds (seeds on lanes: `lanes`; else one), and fills its records.
+   * Returns MNO_OK, MNO_INTERRUPTED if stop was seen, or MNO_ERR_INTERNAL if there are more instances. */
   mno_status (*train)(const mno_cpu_batch *batch, mno_cpu_arrangement arrangement);
+
+  const mno_cpu_numbers *numbers;
 } mno_cpu_kernels;
 
-/* What the kernels compute with, number by number: rho and rho' at p, and the draws of meanode/random.h. */
-typedef struct mno_cpu_numbers {
-  void (*activate)(mno_activation activation, size_t count, const double *p, double *value, double *slope);
-  double (*tanh_rate)(void); /* tanh per nanosecond, for the benchmark's bound */
-  void (*normals)(uint64_t seed, uint32_t tensor, uint32_t layer, uint32_t unit, size_t count, double *out);
-  void (*words)(uint64_t seed, uint32_t tensor, uint32_t layer, uint32_t unit, uint32_t block, uint32_t words[4]);
-} mno_cpu_numbers;
-
-/* The instruction set that runs: the best of this processor and build ("avx512", "avx2", "portable"), or what MEANODE_ISA in
- * the environment asks for; NULL if this processor or build lacks that. */
-const char *mno_cpu_isa(void);
-
-/* Fails with MNO_ERR_BACKEND: MEANODE_ISA asks for what this processor or build lacks, and which sets there are. */
-mno_status mno_cpu_isa_missing(mno_error *err);
-
-/* The kernels of a precision and block for that instruction set; NULL if it is missing. */
+/* The kernels of a precision and block for the instruction set that runs (core/isa.h); NULL if it is missing. */
 const mno_cpu_kernels *mno_cpu_kernels_choose(mno_precision precision, const mno_block *block);
 
 /* The same for an instruction set by name; NULL if this processor or build lacks it. */
 const mno_cpu_kernels *mno_cpu_kernels_named(mno_precision precision, const mno_block *block, const char *isa);
-const mno_cpu_numbers *mno_cpu_numbers_named(mno_precision precision, const char *isa);
 
 /* A pure function of the shape and the precision. Arrangements add up in different orders, so that an instance's bits depend
  * on this choice and on the instruction set (lanes), but on neither batch, threads nor place in the sweep. */

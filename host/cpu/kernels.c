@@ -1,6 +1,6 @@
 /* Training of one block: compiled once per instruction set (compiler flags), precision (MNO_SIMD_F32) and block, under the
  * name MNO_CPU_KERNELS. MNO_BLOCK names the block; its formula is MNO_BLOCK_UNIT, what its layers do MNO_BLOCK_BODY:
- * cpu/unit_block.h, or a file of the block's own over the same arrangements. */
+ * cpu/unit_block.h, or a file of the block's own over the same arrangements. MNO_CPU_NUMBERS are those of numbers.c. */
 #include "cpu/formula.h"
 
 #include MNO_BLOCK_UNIT
@@ -38,9 +38,13 @@ static size_t kernels_helper_bytes(const mno_problem *problem, size_t L, size_t 
 }
 
 static mno_status kernels_train(const mno_cpu_batch *batch, mno_cpu_arrangement which) {
-  return train(batch, arrangements[which]);
+  return batch->count > arrangements[which]->instances ? MNO_ERR_INTERNAL : train(batch, arrangements[which]);
 }
 
+extern const mno_cpu_numbers MNO_CPU_NUMBERS;
 extern const mno_cpu_kernels MNO_CPU_KERNELS;
-const mno_cpu_kernels MNO_CPU_KERNELS = {
-    .lanes = LANES, .bytes = kernels_bytes, .helper_bytes = kernels_helper_bytes, .train = kernels_train};
+const mno_cpu_kernels MNO_CPU_KERNELS = {.lanes = LANES,
+                                         .bytes = kernels_bytes,
+                                         .helper_bytes = kernels_helper_bytes,
+                                         .train = kernels_train,
+                                         .numbers = &MNO_CPU_NUMBERS};

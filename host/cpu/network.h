@@ -16,6 +16,8 @@
 
 #include <stdbool.h>
 
+/* bench/choices.py rebuild-bytes, rebuild-units, state-bytes measure them: states that are rebuilt cost 1.1 times the time
+ * where all fit the caches, those that are not up to 1.8 times where they do not (bench/results/choices.md). */
 enum { STATE_BYTES = 1 << 28, REBUILD_BYTES = 1 << 22, REBUILD_M = 12, PAGE = 64 };
 
 /* s and the slopes, or first the projections. */
@@ -44,10 +46,12 @@ typedef struct network {
   real inv_D, branch;   /* 1/D, alpha/(L M) */
   mno_slope_rule slope; /* how the slopes of the block's formula are had */
   bool fuses;           /* is the optimiser's step a product that is added onto the weights? */
+  bool fused;           /* and in the same go as others? Set by the arrangement */
   updater *update;      /* else */
   size_t states;        /* of the optimiser */
   real knob[MNO_KNOBS_MOST];
   size_t blocks;                                   /* of units in a layer */
+  units *block;                                    /* [blocks] */
   size_t w_size, h_size, unit_size;                /* see above */
   size_t block_weights, block_numbers, spare_size; /* of the largest block, in vectors; of the arrangement's scratch */
   size_t kept_count;
@@ -81,7 +85,7 @@ typedef struct seat {
 typedef struct product {
   const network *net;
   real *spare;
-  units units;
+  const units *units;
   size_t D, N;
   ptrdiff_t ahead; /* from a weight to the same one of the block that is worked on next */
   size_t tensor;
@@ -110,23 +114,23 @@ typedef struct arrangement {
   void (*contract_slopes)(const product *p); /* g_a = (slope a) scale W^T x */
   void (*expand)(const product *p);          /* out = base + scale W y */
   void (*change)(const product *p);          /* W -= rate x y^T */
-  /* The last three with a change by the rate of the tensor in the same go: of W by x and s; of W by h, as prepared, and y.
-   */
+  /* The same with a change by the rate in the same go: of W by x and s; of W by h, as prepared, and y. Where n->fused. */
   void (*contract_slopes_and_change)(const product *p);
   void (*expand_and_change)(const product *p);
   void (*clear_padding)(const product *p); /* y = 0 where units pad; may be NULL */
+  size_t instances;                        /* most in a batch */
   bool rebuilds;                           /* may states be rebuilt? Then a layer is one block. */
 } arrangement;
 
 INLINE product product_of(const seat *s, size_t block, ptrdiff_t direction) {
   const network *n = s->net;
-  units u = n->arrangement->units(n, block);
+  const units *u = &n->block[block];
   return (product){
-      .net = n, .spare = s->spare, .units = u, .D = n->D, .N = n->N, .ahead = direction * (ptrdiff_t)(n->D * u.vectors)};
+      .net = n, .spare = s->spare, .units = u, .D = n->D, .N = n->N, .ahead = direction * (ptrdiff_t)(n->D * u->vectors)};
 }
 
 INLINE vec *weights_at(const network *n, const real *w, size_t l, const product *p) {
-  return (vec *)w + l * (n->w_size / LANES) + p->units.weights;
+  return (vec *)w + l * (n->w_size / LANES) + p->units->weights;
 }
 
 INLINE vec slope_of(mno_slope_rule rule, vec s, vec kept) {
@@ -189,6 +193,8 @@ static void *carve(arena *a, size_t count, size_t size) {
 }
 
 static void network_place(network *n, arena *a) {
+  n->block = carve(a, n->blocks, sizeof *n->block);
+  for (size_t i = 0; n->block && i < n->blocks; i++) n->block[i] = n->arrangement->units(n, i);
   for (size_t t = 0; t < TENSORS; t++) {
     n->w[t] = carve(a, n->L * n->w_size, sizeof(real));
     for (size_t i = 0; i < n->states; i++) n->state[t][i] = carve(a, n->L * n->w_size, sizeof(real));

@@ -1,11 +1,11 @@
-/* The training loop, the same for every layout; included into kernels.c.
+/* The training loop, the same for every arrangement and block; included into kernels.c.
  *
- * Forward states h and rho(p) of all layers are kept for the backward pass while they fit STATE_BYTES; beyond it the depth
- * is cut into segments: only the state at the start of each is kept and its layers run forward again before they run
- * backward, with the same bits.
+ * Forward states h and what a block keeps (s, slopes) of all layers stay for the backward pass while they fit STATE_BYTES;
+ * beyond it the depth is cut into segments: only the state at the start of each is kept and its layers run forward again
+ * before they run backward, with the same bits.
  *
- * With few units the states are most of the traffic. Where all would not fit the caches, only rho(p) is kept and the
- * backward pass rebuilds h^{l-1} = h^l - alpha/(L M) sum_j v rho(p): one more product, and states that differ from the
+ * With few units the states are most of the traffic. Where all would not fit the caches, only the latter stay and the
+ * backward pass rebuilds h^{l-1} = h^l - alpha/(L M) sum_j v s: one more product, and states that differ from the
  * forward pass's by rounding. */
 #ifndef MNO_CPU_TRAIN_H
 #define MNO_CPU_TRAIN_H

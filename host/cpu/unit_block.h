@@ -18,7 +18,7 @@ typedef struct sum {
 } sum;
 
 INLINE vec *kept_at(const network *n, size_t i, layer at, const product *p) {
-  return (vec *)(n->kept[i] + at.slot * n->unit_size) + p->units.numbers;
+  return (vec *)(n->kept[i] + at.slot * n->unit_size) + p->units->numbers;
 }
 
 INLINE void expand_into(product *p, const sum *into) {
@@ -61,7 +61,7 @@ static void block_forward(const seat *s, layer at, size_t block, const real *h, 
     p.y = kept[t];
     a->contract(&p);
   }
-  evaluate_unit(n, p.units.number_count, kept);
+  evaluate_unit(n, p.units->number_count, kept);
   p.y = kept[0];
   if (a->clear_padding) a->clear_padding(&p);
   p.w = weights_at(n, n->w[OUTPUT], at.l, &p);
@@ -80,22 +80,22 @@ static void block_rebuild(const seat *s, layer at, size_t block, sum into) {
 }
 
 /* The gradients of all tensors of the block, then the optimiser. */
-static void block_update(const seat *s, layer at, product p, const real *h, const real *b) {
+static void block_update(const seat *s, layer at, product *p, const real *h, const real *b) {
   const network *n = s->net;
   memset(s->gradient, 0, TENSORS * n->block_weights * sizeof(vec));
-  p.rate = -1;
+  p->rate = -1;
   for (size_t t = 0; t < TENSORS; t++) {
-    p.w = s->gradient + t * n->block_weights;
-    p.x = t == OUTPUT ? b : h;
-    p.y = t == OUTPUT ? kept_at(n, 0, at, &p) : p.g[t];
-    n->arrangement->change(&p);
+    p->w = s->gradient + t * n->block_weights;
+    p->x = t == OUTPUT ? b : h;
+    p->y = t == OUTPUT ? kept_at(n, 0, at, p) : p->g[t];
+    n->arrangement->change(p);
   }
-  update u = {.count = n->D * p.units.vectors, .knob = n->knob};
+  update u = {.count = n->D * p->units->vectors, .knob = n->knob};
   for (size_t t = 0; t < TENSORS; t++) {
-    u.w = weights_at(n, n->w[t], at.l, &p);
+    u.w = weights_at(n, n->w[t], at.l, p);
     u.gradient = s->gradient + t * n->block_weights;
     u.rate = s->rate[t];
-    for (size_t i = 0; i < n->states; i++) u.state[i] = weights_at(n, n->state[t][i], at.l, &p);
+    for (size_t i = 0; i < n->states; i++) u.state[i] = weights_at(n, n->state[t][i], at.l, p);
     n->update(&u);
   }
 }
@@ -113,7 +113,9 @@ static void block_backward(const seat *s, layer at, size_t block, const real *h,
   p.x = b;
   p.scale = n->inv_D;
   p.rate = s->rate[OUTPUT];
-  (n->fuses ? a->contract_slopes_and_change : a->contract_slopes)(&p);
+  (n->fused ? a->contract_slopes_and_change : a->contract_slopes)(&p);
+  p.y = kept_at(n, 0, at, &p);
+  if (n->fuses && !n->fused) a->change(&p);
   p.x = h;
   for (size_t t = 0; t < INPUTS; t++) {
     p.tensor = t;
@@ -121,10 +123,11 @@ static void block_backward(const seat *s, layer at, size_t block, const real *h,
     p.y = p.g[t];
     p.rate = s->rate[t];
     expand_into(&p, &into);
-    (n->fuses ? a->expand_and_change : a->expand)(&p);
+    (n->fused ? a->expand_and_change : a->expand)(&p);
+    if (n->fuses && !n->fused) a->change(&p);
     into.base = into.out;
   }
-  if (!n->fuses) block_update(s, at, p, h, b);
+  if (!n->fuses) block_update(s, at, &p, h, b);
 }
 
 #endif

@@ -3,7 +3,6 @@
 #include "core/memory.h"
 #include "limit/stop.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 typedef struct closure {
@@ -30,11 +29,11 @@ static void drift(void *context, const double *h, double *F, double *J) {
     }
 }
 
-/* One gradient step of every unit of node j, and E[v u^T] / D afterwards. row: [2 r]. */
-static void step(const closure *c, const mno_problem *problem, size_t j, const double *h, const double *b, double *S,
-                 double *next) {
+/* Gradient step k of every unit of node j, and E[v u^T] / D afterwards. S: [r][r], next: [2 r][2 r] */
+static void step(const closure *c, const mno_problem *problem, size_t k, size_t j, const double *h, const double *b,
+                 double *S, double *next) {
   size_t r = c->r, n = 2 * r;
-  double *A = c->A + j * n * n, eta_u = problem->eta[MNO_U] / problem->alpha, eta_v = problem->eta[MNO_V] / problem->alpha;
+  double *A = c->A + j * n * n, rate_u = mno_problem_rate(problem, k, MNO_U), rate_v = mno_problem_rate(problem, k, MNO_V);
   for (size_t a = 0; a < r; a++)
     for (size_t e = 0; e < r; e++) {
       double sum = 0;
@@ -45,8 +44,8 @@ static void step(const closure *c, const mno_problem *problem, size_t j, const d
     for (size_t col = 0; col < n; col++) {
       double u = A[a * n + col], v = A[(r + a) * n + col];
       for (size_t e = 0; e < r; e++) {
-        u -= eta_u * S[a * r + e] * A[(r + e) * n + col];
-        v -= eta_v * S[e * r + a] * A[e * n + col];
+        u -= rate_u * S[a * r + e] * A[(r + e) * n + col];
+        v -= rate_v * S[e * r + a] * A[e * n + col];
       }
       next[a * n + col] = u;
       next[(r + a) * n + col] = v;
@@ -73,14 +72,13 @@ mno_status mno_trajectory_closure(const mno_system *system, mno_trajectory *t, m
   double *S = c.C + m * r * r, *next = S + r * r, *F = next + square, *J = F + n;
   for (size_t j = 0; j < m; j++)
     for (size_t a = 0; a < 2 * r; a++) c.A[j * square + a * 2 * r + a] = 1;
+  mno_step_drift with = {.drift = drift, .context = &c, .tolerance = system->tolerance};
   mno_trajectory_start(system, t);
   for (size_t k = 1; k <= t->K && t->failed < 0; k++) {
     for (size_t j = 0; j < m && !mno_stopped(system->stop); j++)
-      step(&c, problem, j, t->h + (k - 1) * n + j * field, t->b + (k - 1) * n + j * field, S, next);
+      step(&c, problem, k - 1, j, t->h + (k - 1) * n + j * field, t->b + (k - 1) * n + j * field, S, next);
     mno_trajectory_guess(t, k, t->h + k * n);
-    double size = mno_collocation_forward(system->method, t->N, r, system->alpha, system->reduction->h0, drift, &c, NULL,
-                                          system->tolerance, t->h + k * n, F, J, t->h1 + k * field);
-    if (!isfinite(size) || !mno_trajectory_finish(system, t, k, J, NULL)) mno_trajectory_fail(system, t, k, MNO_UNSOLVED);
+    if (!mno_trajectory_solve(system, t, k, &with, F, J)) mno_trajectory_fail(system, t, k, MNO_UNSOLVED);
   }
   free(block);
   return mno_dropped(system->stop, err);

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NEWTON_STEPS = 50, FULL_STEPS = 8, SWEEPS = 200, LARGEST_DIRECT = 1500 };
+/* LARGEST_DIRECT unknowns: dense factors of 18 MB, about half a second for each sample. */
+enum { NEWTON_STEPS = 50, FULL_STEPS = 8, ITERATIONS = 200, LARGEST_DIRECT = 1500 };
 
 /* Lagrange polynomial of point j among n points, at s. */
 static double lagrange(const double *point, size_t n, size_t j, double s) {
@@ -107,7 +108,7 @@ static int linear(const mno_collocation *method, size_t N, size_t r, double alph
     scale += square_sum(y + i * r, r);
   }
   if (!isfinite(scale)) return 0;
-  for (int sweep = 0; sweep < SWEEPS; sweep++) {
+  for (int iteration = 0; iteration < ITERATIONS; iteration++) {
     if (mno_stopped(method->stop)) return 0;
     for (size_t j = 0; j < m; j++) {
       const double *Jj = J + j * N * r * r;
@@ -139,15 +140,16 @@ static int linear(const mno_collocation *method, size_t N, size_t r, double alph
   return direct(m, N, r, alpha, K, J, transposed, rhs, x);
 }
 
-double mno_collocation_forward(const mno_collocation *method, size_t N, size_t r, double alpha, const double *h0,
-                               mno_drift drift, void *context, const double *extra, double tolerance, double *h, double *F,
-                               double *J, double *end) {
-  size_t m = method->m, n = m * N * r;
+double mno_collocation_forward(const mno_forward_equation *equation, double *h, double *F, double *J, double *end) {
+  const mno_collocation *method = equation->method;
+  const double *h0 = equation->h0, *extra = equation->extra;
+  size_t m = method->m, N = equation->N, r = equation->r, n = m * N * r;
+  double alpha = equation->alpha, tolerance = equation->tolerance;
   double *rhs = mno_alloc(2 * n + 2 * m * r, sizeof(double)), size = NAN, last = INFINITY;
   if (!rhs) return NAN;
   double *delta = rhs + n, *work = delta + n;
   for (int step = 0; step < NEWTON_STEPS; step++) {
-    drift(context, h, F, J);
+    equation->drift(equation->context, h, F, J);
     for (size_t i = 0; i < m; i++)
       for (size_t e = 0; e < N * r; e++) {
         double sum = 0;

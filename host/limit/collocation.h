@@ -32,12 +32,21 @@ void mno_collocation_extend(const mno_collocation *method, double s, double *wei
 /* The drift F [m][N][r] and its Jacobian J [m][N][r][r] (J[a][b] = dF_a/dh_b) at the fields h [m][N][r]. */
 typedef void (*mno_drift)(void *context, const double *h, double *F, double *J);
 
-/* Solves the forward equation for the drift F + extra by Newton's method, from the guess in h. On return F and J belong to
- * the solution h. Returns the root mean square of the last correction divided by that of h, NaN if it failed. */
-double mno_collocation_forward(const mno_collocation *method, size_t N, size_t r, double alpha,
-                               const double *h0,                                    /* [N][r] */
-                               mno_drift drift, void *context, const double *extra, /* [m][N][r] or NULL */
-                               double tolerance, double *h, double *F, double *J, double *end /* [N][r] h(1) */);
+/* The forward equation for the drift F + extra, solved to a tolerance relative to the fields. */
+typedef struct mno_forward_equation {
+  const mno_collocation *method;
+  size_t N, r;
+  double alpha;
+  const double *h0; /* [N][r] */
+  mno_drift drift;
+  void *context;       /* of the drift */
+  const double *extra; /* [m][N][r] or NULL */
+  double tolerance;
+} mno_forward_equation;
+
+/* Solves it by Newton's method, from the guess in h. On return F and J belong to the solution h, and end [N][r] is h(1).
+ * Returns the root mean square of the last correction divided by that of h, NaN if it failed. */
+double mno_collocation_forward(const mno_forward_equation *equation, double *h, double *F, double *J, double *end);
 
 /* Solves the backward equation b_i = b(1) + alpha sum_j (w_j - A_ij) (J_j^T b_j + extra_j). 0 if it failed. */
 int mno_collocation_backward(const mno_collocation *method, size_t N, size_t r, double alpha, const double *b1, /* [N][r] */

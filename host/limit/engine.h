@@ -3,7 +3,7 @@
 #ifndef MNO_LIMIT_ENGINE_H
 #define MNO_LIMIT_ENGINE_H
 
-#include "limit/sobol.h"
+#include "math/sobol.h"
 #include "meanode/limit.h"
 #include "meanode/plan.h"
 #include "meanode/status.h"

@@ -70,21 +70,22 @@ static void shuffle(size_t m, uint64_t seed, uint32_t randomisation, uint32_t *b
   }
 }
 
+size_t mno_initial_dimension(const mno_problem *problem, size_t r) { return problem->block->tensors * r; }
+
 mno_status mno_ensemble_draw(mno_ensemble *ensemble, const mno_reduction *reduction, int shared, uint64_t seed,
                              uint32_t randomisation, mno_error *err) {
   const mno_particle_request *holds = &ensemble->holds;
   const mno_problem *problem = holds->problem;
-  size_t tensors = problem->block->tensors;
   mno_sobol sobol = {0};
   uint32_t *block = mno_alloc(holds->m, sizeof *block);
-  if (!block || !mno_sobol_new(&sobol, tensors * holds->r, seed, randomisation)) {
+  if (!block || !mno_sobol_new(&sobol, mno_initial_dimension(problem, holds->r), seed, randomisation)) {
     free(block);
     return mno_fail_memory(err, holds->m * sizeof *block, "quasi-random points");
   }
   if (!shared) shuffle(holds->m, seed, randomisation, block);
   mno_initial initial = {
       .sobol = &sobol, .block = block, .axes = reduction->axes, .points = holds->particles / 2, .stop = ensemble->stop};
-  for (size_t t = 0; t < tensors; t++) initial.scale[t] = problem->sigma[t] * sqrt((double)problem->D);
+  for (size_t t = 0; t < problem->block->tensors; t++) initial.scale[t] = problem->sigma[t] * sqrt((double)problem->D);
   mno_status status = ensemble->engine->draw(ensemble->particles, &initial, err);
   if (status == MNO_OK) status = mno_interrupted(ensemble->stop, err);
   mno_sobol_free(&sobol);

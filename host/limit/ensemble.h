@@ -30,6 +30,9 @@ double mno_limit_memory(const mno_limit_options *options);
 /* Where a limit of these options is computed, for its parameters: "" on the CPU, or ", on cuda". */
 const char *mno_ensemble_where(const mno_limit_options *options, char text[32]);
 
+/* Dimension of the initial law of a unit in r coordinates. */
+size_t mno_initial_dimension(const mno_problem *problem, size_t r);
+
 /* The initial law by one scrambled Sobol sequence of m particles/2 points (inputs, output), each also taken as (inputs,
  * -output): node j holds one block of it (blocks in random order). The number of particles is a power of two, >= 64.
  * shared != 0: all nodes take block 0. */

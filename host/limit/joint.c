@@ -48,8 +48,6 @@ static mno_status expanded(const mno_problem *problem, const mno_limit *inner, m
 }
 
 mno_status mno_joint_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err) {
-  const char *why;
-  if (!mno_reduction_valid(problem, &why)) return mno_fail(err, MNO_ERR_INPUT, "no joint limit: %s", why);
   size_t d_in = problem->d_in, d_out = problem->d_out, columns = d_in + d_out;
   mno_problem orthogonal = *problem;
   orthogonal.D = columns;

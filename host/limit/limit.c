@@ -95,7 +95,8 @@ double mno_limit_bytes(const mno_problem *problem, size_t nodes) {
 }
 
 double mno_limit_storing(const mno_problem *problem, size_t nodes) {
-  enum { COPIES = 4 }; /* its own, the journal's, and those of the file that is being written (measured) */
+  /* its own, the journal's, and those of the file that is being written: bench/limit/budgets.py measures the peaks */
+  enum { COPIES = 4 };
   return COPIES * mno_limit_bytes(problem, nodes);
 }
 

@@ -1,6 +1,7 @@
 #include "limit/mean_ode.h"
 
 #include "limit/closure.h"
+#include "limit/objection.h"
 #include "limit/quadrature.h"
 #include "limit/refine.h"
 #include "limit/sampled.h"
@@ -26,35 +27,22 @@ static mno_status close_moments(const mno_problem *problem, const mno_limit_opti
  * 1e-3 and reaches 1e-4, which quadrature does not. */
 enum { QUADRATURE_WINS_UP_TO = 1 };
 
-const char *mno_mean_ode_objection(const mno_problem *problem, mno_limit_method method, char *room, size_t size) {
-  mno_reduction reduction;
-  if (method == MNO_METHOD_CLOSURE && problem->activation != MNO_IDENTITY) {
-    snprintf(room, size, "closure needs activation identity, not %s", mno_activation_name(problem->activation));
-    return room;
-  }
-  if (method != MNO_METHOD_QUADRATURE || mno_reduction_new(problem, 0, &reduction, NULL) != MNO_OK) return NULL;
-  size_t r = reduction.r;
-  mno_reduction_free(&reduction);
-  if (r <= MNO_QUADRATURE_LARGEST_R) return NULL;
-  snprintf(room, size, "quadrature needs min(D, rank of the embeddings) <= %d, not %zu; use sobol", MNO_QUADRATURE_LARGEST_R,
-           r);
-  return room;
-}
-
 mno_status mno_mean_ode_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit,
                               mno_error *err) {
   mno_limit_method method = options->method;
   const char *why;
-  char room[128];
-  const char *objection = mno_mean_ode_objection(problem, method, room, sizeof room);
+  char text[128];
+  const char *objection = mno_limit_objection(problem, MNO_LIMIT_MEAN_ODE, method, text, sizeof text);
   if (objection) return mno_fail(err, MNO_ERR_INPUT, "limit method %s", objection);
-  int identity = problem->activation == MNO_IDENTITY, reducible = mno_reduction_valid(problem, &why);
+  int closes = problem->activation == MNO_IDENTITY && mno_limit_knows(problem, MNO_BY_CLOSURE),
+      gridded = mno_limit_knows(problem, MNO_BY_QUADRATURE), reducible = mno_reduction_valid(problem, &why);
   mno_reduction reduction;
   mno_status status = mno_reduction_new(problem, method == MNO_METHOD_SOBOL_FULL || !reducible, &reduction, err);
   if (status != MNO_OK) return status;
-  if (method == MNO_METHOD_CLOSURE || (method == MNO_METHOD_AUTO && identity)) {
+  if (method == MNO_METHOD_CLOSURE || (method == MNO_METHOD_AUTO && closes)) {
     status = close_moments(problem, options, &reduction, limit, err);
-  } else if (method == MNO_METHOD_QUADRATURE || (method == MNO_METHOD_AUTO && reduction.r <= QUADRATURE_WINS_UP_TO)) {
+  } else if (method == MNO_METHOD_QUADRATURE ||
+             (method == MNO_METHOD_AUTO && gridded && reduction.r <= QUADRATURE_WINS_UP_TO)) {
     status = mno_quadrature_solve(problem, options, &reduction, limit, err);
     if (status == MNO_OK && !*limit && method == MNO_METHOD_QUADRATURE)
       status = mno_fail(err, MNO_ERR_INPUT, "limit method quadrature cannot reach tolerance %g within its budget; use sobol",

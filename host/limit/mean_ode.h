@@ -4,9 +4,6 @@
 
 #include "meanode/limit.h"
 
-/* Can this method solve this problem? NULL: yes; otherwise why not, in room[size]. */
-const char *mno_mean_ode_objection(const mno_problem *problem, mno_limit_method method, char *room, size_t size);
-
 mno_status mno_mean_ode_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit,
                               mno_error *err);
 

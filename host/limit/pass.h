@@ -1,24 +1,26 @@
-/* One pass over the units of a depth node: what the Mean ODE costs. A unit is a particle (u, v) with a weight; particles lie
- * on lanes, in tiles. A pass may update every particle with the fields of the last step and then take, at the fields of the
- * next, the drift F_i = sum w v rho(p_i), the adjoint drift G_i = sum w u rho'(p_i) q_i and the Jacobian of F
- * J_i = sum w v rho'(p_i) u^T / D; p_i = <u, h_i>/D, q_i = <v, b_i>/D. */
+/* One pass over the units of a depth node: what the Mean ODE costs. A particle is a unit of a block (block/block.h): inputs
+ * w_0 .. w_{A-1} and the output v in r coordinates, a weight, and what the optimiser keeps; particles lie on lanes, in
+ * tiles. A pass may update every particle with the fields of the last step and then take, at the fields of the next, the
+ * drift F_i = sum weight v s(p_i),   p_ia = <w_a, h_i>/D, the adjoint drift G_i = sum weight sum_a w_a (ds/dp_a) q_i, q_i =
+ * <v, b_i>/D, or instead of it the Jacobian of F, J_i = sum weight v sum_a (ds/dp_a) w_a^T / D. */
 #ifndef MNO_LIMIT_PASS_H
 #define MNO_LIMIT_PASS_H
 
 #include "meanode/model.h"
+#include "meanode/plan.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
 
 typedef struct mno_pass {
-  mno_activation activation;
-  size_t r, N, tiles;
-  double D;
-  void *state;        /* [tiles][2][r][width] u, v; single or double precision */
+  const mno_problem *problem;
+  size_t r, tiles;
+  void *state;        /* [tiles][1 + states][tensors][r][width] weights, then what is kept of them; single or double */
   const void *weight; /* [tiles][width] */
-  /* u <- u + step_u sum_i h_i rho'(p_i) q_i,  v <- v + step_v sum_i b_i rho(p_i); skipped when old_h is NULL */
+  /* update by the optimiser with the normalised gradients of w_a, sum_i h_i (ds/dp_a) q_i, and of v, sum_i b_i s, at the
+   * rates of the step; skipped when old_h is NULL */
   const double *old_h, *old_b; /* [N][r] */
-  double step_u, step_v;
+  size_t step;
   /* evaluation; skipped when h is NULL */
   const double *h, *b;    /* [N][r]; b may be NULL */
   double *F, *G;          /* [N][r]; G may be NULL */
@@ -33,9 +35,8 @@ typedef struct mno_kernel {
   void (*run)(const mno_pass *pass);
 } mno_kernel;
 
-/* The kernel for a precision, of the instruction set that trains (cpu/cpu.h); NULL if MEANODE_ISA asks for one that is not
- * there.
- */
-const mno_kernel *mno_kernel_find(mno_precision precision);
+/* The kernel for a precision and a block, of the instruction set that trains (core/isa.h); NULL if MEANODE_ISA asks for one
+ * that is not there, or the block is none of units. */
+const mno_kernel *mno_kernel_find(mno_precision precision, const mno_block *block);
 
 #endif

@@ -1,28 +1,30 @@
-/* The pass, compiled once per instruction set and precision (MNO_PASS_KERNEL names the table). Register tile: TILE vectors
- * of particles times PAIR samples. */
+/* The pass, compiled once per instruction set, precision and block of units (MNO_PASS_KERNEL names the table, MNO_BLOCK the
+ * block, MNO_BLOCK_UNIT its formula). Register tile: TILE vectors of particles times PAIR samples. */
 #include "limit/pass.h"
 
-#include "cpu/simd.h"
-#include "cpu/vmath.h"
+#include "cpu/formula.h"
+#include "cpu/optimizers.h"
 #include "limit/stop.h"
+
+#include MNO_BLOCK_UNIT
 
 #include <string.h>
 
-enum { TILE = 4, WIDTH = TILE * LANES, PAIR = 2, CHUNK = 16 };
+#define JOIN_EXPANDED(a, b) a##b
+#define JOIN(a, b) JOIN_EXPANDED(a, b)
 
-#define EACH(i, n) UNROLL for (int i = 0; i < (n); i++)
+enum { TILE = 4, WIDTH = TILE * LANES, PAIR = 2, CHUNK = 16 };
+enum { TENSORS = JOIN(MNO_BLOCK, _tensors), OUTPUT = TENSORS - 1 }; /* inputs come before the output */
 
 /* Fields of the samples, padded with zeros to an even number: padded samples move nothing. */
-typedef struct fields {
-  real *h, *b;               /* [padded][r] */
-  real *h_scaled, *b_scaled; /* divided by D */
-} fields;
-
 typedef struct workspace {
-  fields last, next;
-  vec *move;  /* [2][r][TILE] */
-  vec *F, *G; /* [padded][r] sums over a chunk of tiles */
-  vec *J;     /* [r][r] */
+  real *old_h, *old_b, *h, *b; /* [padded][r] divided by D: what projections are taken on */
+  real *moves[TENSORS]; /* [padded][r] the old fields that move a tensor, times minus its rate if the optimiser fuses */
+  vec *gradient;        /* [TENSORS][r][TILE] */
+  vec *F, *G;           /* [padded][r] sums over a chunk of tiles */
+  vec *J;               /* [PAIR][r][r] */
+  real rate[TENSORS], knob[MNO_KNOBS_MOST];
+  updater *apply;
 } workspace;
 
 static size_t padded(size_t N) { return (N + PAIR - 1) / PAIR * PAIR; }
@@ -31,8 +33,8 @@ static size_t in_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 static size_t scratch_bytes(size_t r, size_t N) {
   size_t n = padded(N) * r;
-  return 8 * in_lines(n * sizeof(real)) + in_lines(2 * r * TILE * sizeof(vec)) + 2 * in_lines(n * sizeof(vec)) +
-         in_lines(PAIR * r * r * sizeof(vec));
+  return (4 + TENSORS) * in_lines(n * sizeof(real)) + in_lines(TENSORS * r * TILE * sizeof(vec)) +
+         2 * in_lines(n * sizeof(vec)) + in_lines(PAIR * r * r * sizeof(vec));
 }
 
 static void *take(char **block, size_t bytes) {
@@ -41,89 +43,101 @@ static void *take(char **block, size_t bytes) {
   return taken;
 }
 
-static void load_fields(fields *f, const double *h, const double *b, size_t N, size_t r, double D, double scale_h,
-                        double scale_b) {
-  for (size_t e = 0; e < padded(N) * r; e++) {
-    double he = h && e < N * r ? h[e] : 0, be = b && e < N * r ? b[e] : 0;
-    f->h[e] = (real)(he * scale_h);
-    f->b[e] = (real)(be * scale_b);
-    f->h_scaled[e] = (real)(he / D);
-    f->b_scaled[e] = (real)(be / D);
-  }
+/* to [padded][r] = x [N][r] times a number, zeros where it pads or there is no x */
+static void load(real *to, const double *x, size_t N, size_t r, double factor) {
+  for (size_t e = 0; e < padded(N) * r; e++) to[e] = (real)(x && e < N * r ? x[e] * factor : 0);
 }
 
-/* rho and rho' at p; what is not used vanishes in the compiler. */
-INLINE void activate(mno_activation activation, const vec p, vec *value, vec *slope) {
-  switch (activation) {
-  case MNO_TANH:
-    *value = v_tanh(p);
-    *slope = 1 - *value * *value;
-    break;
-  case MNO_ERF: *value = v_erf(p, slope); break;
-  case MNO_GELU: *value = v_gelu(p, slope); break;
-  case MNO_SILU: *value = v_silu(p, slope); break;
-  case MNO_RELU:
-    *value = v_max(v_set1(0), p);
-    *slope = v_select(v_lt(v_set1(0), p), v_set1(1), v_set1(0));
-    break;
-  case MNO_SOFTPLUS: *value = v_softplus(p, slope); break;
-  case MNO_SIN: *value = v_sincos(p, slope); break;
-  default: *value = p, *slope = v_set1(1);
-  }
+/* The same divided by D. */
+static void load_scaled(real *to, const double *x, size_t N, size_t r, double D) {
+  for (size_t e = 0; e < padded(N) * r; e++) to[e] = (real)(x && e < N * r ? x[e] / D : 0);
 }
 
 /* out[s][t] = sum_a x[a][t] y[s][a] */
 INLINE void dots(const vec *x, const real *y, size_t r, vec out[PAIR][TILE]) {
-  EACH(s, PAIR) EACH(t, TILE) out[s][t] = (vec){0};
-  for (size_t a = 0; a < r; a++) EACH(t, TILE) EACH(s, PAIR) out[s][t] += x[a * TILE + (size_t)t] * y[(size_t)s * r + a];
+  UNROLL for (int s = 0; s < PAIR; s++) UNROLL for (int t = 0; t < TILE; t++) out[s][t] = (vec){0};
+  for (size_t a = 0; a < r; a++) UNROLL for (int t = 0; t < TILE; t++) UNROLL for (int s = 0; s < PAIR; s++) {
+      out[s][t] += x[a * TILE + (size_t)t] * y[(size_t)s * r + a];
+    }
 }
 
-INLINE void update(mno_activation activation, size_t r, size_t N, vec *u, vec *v, const workspace *w) {
-  vec *du = w->move, *dv = w->move + r * TILE;
-  for (size_t e = 0; e < 2 * r * TILE; e++) w->move[e] = (vec){0};
-  for (size_t i = 0; i < padded(N); i += PAIR) {
-    vec p[PAIR][TILE], q[PAIR][TILE];
-    dots(u, w->last.h_scaled + i * r, r, p);
-    dots(v, w->last.b_scaled + i * r, r, q);
-    EACH(s, PAIR) EACH(t, TILE) {
-      vec value, slope;
-      activate(activation, p[s][t], &value, &slope);
-      p[s][t] = value;
-      q[s][t] *= slope;
+/* Projections of the inputs on the states of a pair of samples. */
+INLINE void project(const vec *w, const real *h, size_t r, vec p[OUTPUT][PAIR][TILE]) {
+  UNROLL for (int in = 0; in < OUTPUT; in++) dots(w + (size_t)in * r * TILE, h, r, p[in]);
+}
+
+/* s at projections p, which its slopes replace. */
+INLINE void unit(mno_activation activation, vec p[OUTPUT][PAIR][TILE], int s, int t, vec *value) {
+  vec at[OUTPUT], slope[OUTPUT];
+  UNROLL for (int in = 0; in < OUTPUT; in++) at[in] = p[in][s][t];
+  JOIN(MNO_BLOCK, _unit)(activation, at, value, slope);
+  UNROLL for (int in = 0; in < OUTPUT; in++) p[in][s][t] = slope[in];
+}
+
+/* The optimiser moves a tile w [1 + states][TENSORS][r][TILE] whose gradients are there. */
+static __attribute__((noinline)) void optimize_tile(const mno_pass *pass, vec *w, const workspace *work) {
+  size_t count = pass->r * TILE;
+  for (size_t tensor = 0; tensor < TENSORS; tensor++) {
+    update u = {.count = count, .w = w + tensor * count};
+    for (size_t j = 0; j < pass->problem->optimizer->states; j++) u.state[j] = u.w + (j + 1) * TENSORS * count;
+    u.gradient = work->gradient + tensor * count;
+    u.rate = work->rate[tensor];
+    u.knob = work->knob;
+    work->apply(&u);
+  }
+}
+
+/* Gradients of a tile, and what they do to it. */
+INLINE void train_tile(const mno_pass *pass, mno_activation activation, vec *w, const workspace *work) {
+  size_t r = pass->r, N = padded(pass->problem->N), numbers = TENSORS * r * TILE;
+  vec *g = work->gradient;
+  for (size_t e = 0; e < numbers; e++) g[e] = (vec){0};
+  for (size_t i = 0; i < N; i += PAIR) {
+    vec factor[TENSORS][PAIR][TILE], q[PAIR][TILE];
+    project(w, work->old_h + i * r, r, factor);
+    dots(w + OUTPUT * r * TILE, work->old_b + i * r, r, q);
+    UNROLL for (int s = 0; s < PAIR; s++) UNROLL for (int t = 0; t < TILE; t++) {
+      unit(activation, factor, s, t, &factor[OUTPUT][s][t]);
+      UNROLL for (int in = 0; in < OUTPUT; in++) factor[in][s][t] *= q[s][t];
     }
-    const real *h = w->last.h + i * r, *b = w->last.b + i * r;
-    for (size_t a = 0; a < r; a++) EACH(t, TILE) {
-        size_t e = a * TILE + (size_t)t;
-        du[e] += q[0][t] * h[a] + q[1][t] * h[r + a];
-        dv[e] += p[0][t] * b[a] + p[1][t] * b[r + a];
+    const real *x[TENSORS];
+    UNROLL for (int tensor = 0; tensor < TENSORS; tensor++) x[tensor] = work->moves[tensor] + i * r;
+    for (size_t a = 0; a < r; a++)
+      UNROLL for (int t = 0; t < TILE; t++) UNROLL for (int tensor = 0; tensor < TENSORS; tensor++) {
+        g[((size_t)tensor * r + a) * TILE + (size_t)t] +=
+            factor[tensor][0][t] * x[tensor][a] + factor[tensor][1][t] * x[tensor][r + a];
       }
   }
-  for (size_t e = 0; e < r * TILE; e++) {
-    u[e] += du[e];
-    v[e] += dv[e];
-  }
+  if (pass->problem->optimizer->fuses)
+    for (size_t e = 0; e < numbers; e++) w[e] += g[e];
+  else
+    optimize_tile(pass, w, work);
 }
 
-INLINE void evaluate(mno_activation activation, int adjoint, size_t r, size_t N, const vec *u, const vec *v,
-                     const vec *weight, const workspace *w) {
-  for (size_t i = 0; i < padded(N); i += PAIR) {
-    vec p[PAIR][TILE], q[PAIR][TILE];
-    dots(u, w->next.h_scaled + i * r, r, p);
-    if (adjoint) dots(v, w->next.b_scaled + i * r, r, q);
-    EACH(s, PAIR) EACH(t, TILE) {
-      vec value, slope;
-      activate(activation, p[s][t], &value, &slope);
-      p[s][t] = value * weight[t];
-      if (adjoint) q[s][t] *= slope * weight[t];
+INLINE void evaluate_tile(const mno_pass *pass, mno_activation activation, int adjoint, const vec *w, const vec *weight,
+                          const workspace *work) {
+  size_t r = pass->r, N = padded(pass->problem->N);
+  const vec *v = w + OUTPUT * r * TILE;
+  for (size_t i = 0; i < N; i += PAIR) {
+    vec p[PAIR][TILE], q[PAIR][TILE], g[OUTPUT][PAIR][TILE];
+    project(w, work->h + i * r, r, g);
+    if (adjoint) dots(v, work->b + i * r, r, q);
+    UNROLL for (int s = 0; s < PAIR; s++) UNROLL for (int t = 0; t < TILE; t++) {
+      unit(activation, g, s, t, &p[s][t]);
+      p[s][t] *= weight[t];
+      UNROLL for (int in = 0; in < OUTPUT; in++) if (adjoint) g[in][s][t] = q[s][t] * (g[in][s][t] * weight[t]);
     }
-    vec *F = w->F + i * r, *G = w->G + i * r;
-    for (size_t a = 0; a < r; a++) EACH(s, PAIR) {
-        vec f = F[(size_t)s * r + a], g = adjoint ? G[(size_t)s * r + a] : (vec){0};
-        EACH(t, TILE) f += p[s][t] * v[a * TILE + (size_t)t];
-        F[(size_t)s * r + a] = f;
+    vec *F = work->F + i * r, *G = work->G + i * r;
+    for (size_t a = 0; a < r; a++) UNROLL for (int s = 0; s < PAIR; s++) {
+        size_t e = (size_t)s * r + a;
+        vec sum = F[e], adjoint_sum = adjoint ? G[e] : (vec){0};
+        UNROLL for (int t = 0; t < TILE; t++) sum += p[s][t] * v[a * TILE + (size_t)t];
+        F[e] = sum;
         if (!adjoint) continue;
-        EACH(t, TILE) g += q[s][t] * u[a * TILE + (size_t)t];
-        G[(size_t)s * r + a] = g;
+        UNROLL for (int in = 0; in < OUTPUT; in++) UNROLL for (int t = 0; t < TILE; t++) {
+          adjoint_sum += g[in][s][t] * w[((size_t)in * r + a) * TILE + (size_t)t];
+        }
+        G[e] = adjoint_sum;
       }
   }
 }
@@ -142,112 +156,127 @@ static void flush(vec *sums, size_t count, double *out) {
 }
 
 /* J, sample by sample so that one matrix of sums stays in cache; F comes along. */
-INLINE void jacobian(const mno_pass *pass, mno_activation activation, const workspace *w) {
-  size_t r = pass->r;
-  for (size_t i = 0; i < pass->N; i += PAIR)
+INLINE void jacobian(const mno_pass *pass, mno_activation activation, const workspace *work) {
+  size_t r = pass->r, N = pass->problem->N, tile_size = (1 + pass->problem->optimizer->states) * TENSORS * r * TILE;
+  for (size_t i = 0; i < N; i += PAIR)
     for (size_t tile = 0; tile < pass->tiles && !mno_stopped(pass->stop); tile++) {
-      const vec *u = (const vec *)pass->state + tile * 2 * r * TILE, *v = u + r * TILE;
+      const vec *w = (const vec *)pass->state + tile * tile_size, *v = w + OUTPUT * r * TILE;
       const vec *weight = (const vec *)pass->weight + tile * TILE;
-      vec p[PAIR][TILE], slope[PAIR][TILE];
-      dots(u, w->next.h_scaled + i * r, r, p);
-      EACH(s, PAIR) EACH(t, TILE) {
-        vec value;
-        activate(activation, p[s][t], &value, &slope[s][t]);
-        p[s][t] = value * weight[t];
-        slope[s][t] *= weight[t];
+      vec p[PAIR][TILE], slope[OUTPUT][PAIR][TILE];
+      project(w, work->h + i * r, r, slope);
+      UNROLL for (int s = 0; s < PAIR; s++) UNROLL for (int t = 0; t < TILE; t++) {
+        unit(activation, slope, s, t, &p[s][t]);
+        p[s][t] *= weight[t];
+        UNROLL for (int in = 0; in < OUTPUT; in++) slope[in][s][t] *= weight[t];
       }
-      for (size_t s = 0; s < PAIR && i + s < pass->N; s++) {
-        vec *F = w->F + (i + s) * r, *J = w->J + s * r * r;
+      for (size_t s = 0; s < PAIR && i + s < N; s++) {
+        vec *F = work->F + (i + s) * r, *J = work->J + s * r * r;
         for (size_t a = 0; a < r; a++) {
-          vec c[TILE];
-          EACH(t, TILE) F[a] += p[s][t] * v[a * TILE + (size_t)t];
-          EACH(t, TILE) c[t] = slope[s][t] * v[a * TILE + (size_t)t];
-          for (size_t b = 0; b < r; b++) EACH(t, TILE) J[a * r + b] += c[t] * u[b * TILE + (size_t)t];
+          UNROLL for (int t = 0; t < TILE; t++) F[a] += p[s][t] * v[a * TILE + (size_t)t];
+          UNROLL for (int in = 0; in < OUTPUT; in++) {
+            vec c[TILE];
+            UNROLL for (int t = 0; t < TILE; t++) c[t] = slope[in][s][t] * v[a * TILE + (size_t)t];
+            for (size_t b = 0; b < r; b++) UNROLL for (int t = 0; t < TILE; t++) {
+                J[a * r + b] += c[t] * w[((size_t)in * r + b) * TILE + (size_t)t];
+              }
+          }
         }
       }
       if (tile % CHUNK == CHUNK - 1 || tile == pass->tiles - 1)
-        for (size_t s = 0; s < PAIR && i + s < pass->N; s++) {
-          flush(w->F + (i + s) * r, r, pass->F + (i + s) * r);
-          flush(w->J + s * r * r, r * r, pass->J + (i + s) * r * r);
+        for (size_t s = 0; s < PAIR && i + s < N; s++) {
+          flush(work->F + (i + s) * r, r, pass->F + (i + s) * r);
+          flush(work->J + s * r * r, r * r, pass->J + (i + s) * r * r);
         }
     }
-  for (size_t e = 0; e < pass->N * r * r; e++) pass->J[e] /= pass->D;
+  for (size_t e = 0; e < N * r * r; e++) pass->J[e] /= (double)pass->problem->D;
 }
 
 /* What a pass does with a tile, one function for each activation, whose switch vanishes in the compiler; a function is
  * called once for N r TILE particles or more, so that it need not be inlined into the loops over the tiles. */
-typedef struct steps {
-  void (*update)(size_t r, size_t N, vec *u, vec *v, const workspace *w);
-  void (*state)(size_t r, size_t N, const vec *u, const vec *v, const vec *weight, const workspace *w);
-  void (*adjoint)(size_t r, size_t N, const vec *u, const vec *v, const vec *weight, const workspace *w);
-  void (*jacobian)(const mno_pass *pass, const workspace *w);
-} steps;
+typedef struct tile_work {
+  void (*train)(const mno_pass *pass, vec *w, const workspace *work);
+  void (*state)(const mno_pass *pass, const vec *w, const vec *weight, const workspace *work);
+  void (*adjoint)(const mno_pass *pass, const vec *w, const vec *weight, const workspace *work);
+  void (*jacobian)(const mno_pass *pass, const workspace *work);
+} tile_work;
 
-#define STEPS(name, text, odd)                                                                                              \
-  static __attribute__((noinline)) void update_##name(size_t r, size_t N, vec *u, vec *v, const workspace *w) {             \
-    update(name, r, N, u, v, w);                                                                                            \
+#define INSTANTIATE(name, text, odd)                                                                                        \
+  static __attribute__((noinline)) void train_##name(const mno_pass *pass, vec *w, const workspace *work) {                 \
+    train_tile(pass, name, w, work);                                                                                        \
   }                                                                                                                         \
-  static __attribute__((noinline)) void state_##name(size_t r, size_t N, const vec *u, const vec *v, const vec *weight,     \
-                                                     const workspace *w) {                                                  \
-    evaluate(name, 0, r, N, u, v, weight, w);                                                                               \
+  static __attribute__((noinline)) void state_##name(const mno_pass *pass, const vec *w, const vec *weight,                 \
+                                                     const workspace *work) {                                               \
+    evaluate_tile(pass, name, 0, w, weight, work);                                                                          \
   }                                                                                                                         \
-  static __attribute__((noinline)) void adjoint_##name(size_t r, size_t N, const vec *u, const vec *v, const vec *weight,   \
-                                                       const workspace *w) {                                                \
-    evaluate(name, 1, r, N, u, v, weight, w);                                                                               \
+  static __attribute__((noinline)) void adjoint_##name(const mno_pass *pass, const vec *w, const vec *weight,               \
+                                                       const workspace *work) {                                             \
+    evaluate_tile(pass, name, 1, w, weight, work);                                                                          \
   }                                                                                                                         \
-  static __attribute__((noinline)) void jacobian_##name(const mno_pass *pass, const workspace *w) {                         \
-    jacobian(pass, name, w);                                                                                                \
+  static __attribute__((noinline)) void jacobian_##name(const mno_pass *pass, const workspace *work) {                      \
+    jacobian(pass, name, work);                                                                                             \
   }
-MNO_ACTIVATION_LIST(STEPS)
-#undef STEPS
+MNO_ACTIVATION_LIST(INSTANTIATE)
+#undef INSTANTIATE
 
-static const steps steps_of[] = {
-#define STEPS(name, text, odd) [name] = {update_##name, state_##name, adjoint_##name, jacobian_##name},
-    MNO_ACTIVATION_LIST(STEPS)
-#undef STEPS
+static const tile_work work_of[] = {
+#define INSTANCE(name, text, odd) [name] = {train_##name, state_##name, adjoint_##name, jacobian_##name},
+    MNO_ACTIVATION_LIST(INSTANCE)
+#undef INSTANCE
 };
 
-static void sweep(const mno_pass *pass, const steps *step, const workspace *w) {
-  size_t r = pass->r, N = pass->N;
+static void over_tiles(const mno_pass *pass, const tile_work *tile_work, const workspace *work) {
+  size_t r = pass->r, N = pass->problem->N, tile_size = (1 + pass->problem->optimizer->states) * TENSORS * r * TILE;
   int updating = pass->old_h != NULL, evaluating = pass->h && !pass->J, adjoint = pass->G != NULL;
   for (size_t tile = 0; tile < pass->tiles && !mno_stopped(pass->stop); tile++) {
-    vec *u = (vec *)pass->state + tile * 2 * r * TILE, *v = u + r * TILE;
+    vec *w = (vec *)pass->state + tile * tile_size;
     const vec *weight = (const vec *)pass->weight + tile * TILE;
-    if (updating) step->update(r, N, u, v, w);
+    if (updating) tile_work->train(pass, w, work);
     if (!evaluating) continue;
-    (adjoint ? step->adjoint : step->state)(r, N, u, v, weight, w);
+    (adjoint ? tile_work->adjoint : tile_work->state)(pass, w, weight, work);
     if (tile % CHUNK == CHUNK - 1 || tile == pass->tiles - 1) { /* sums of chunks in double precision */
-      flush(w->F, N * r, pass->F);
-      if (adjoint) flush(w->G, N * r, pass->G);
+      flush(work->F, N * r, pass->F);
+      if (adjoint) flush(work->G, N * r, pass->G);
     }
   }
 }
 
-static void run(const mno_pass *pass) {
-  size_t r = pass->r, n = padded(pass->N) * r;
-  char *block = pass->scratch;
-  workspace w;
-  fields *all[] = {&w.last, &w.next};
-  for (int i = 0; i < 2; i++) {
-    all[i]->h = take(&block, n * sizeof(real));
-    all[i]->b = take(&block, n * sizeof(real));
-    all[i]->h_scaled = take(&block, n * sizeof(real));
-    all[i]->b_scaled = take(&block, n * sizeof(real));
+static void load_update(const mno_pass *pass, workspace *work) {
+  const mno_problem *problem = pass->problem;
+  size_t N = problem->N, r = pass->r;
+  load_scaled(work->old_h, pass->old_h, N, r, (double)problem->D);
+  load_scaled(work->old_b, pass->old_b, N, r, (double)problem->D);
+  for (size_t t = 0; t < TENSORS; t++) {
+    double rate = mno_problem_rate(problem, pass->step, t);
+    load(work->moves[t], t == OUTPUT ? pass->old_b : pass->old_h, N, r, problem->optimizer->fuses ? -rate : 1);
+    work->rate[t] = (real)rate;
   }
-  w.move = take(&block, 2 * r * TILE * sizeof(vec));
-  w.F = take(&block, n * sizeof(vec));
-  w.G = take(&block, n * sizeof(vec));
-  w.J = take(&block, PAIR * r * r * sizeof(vec));
-  for (size_t e = 0; e < n; e++) w.F[e] = w.G[e] = (vec){0};
-  for (size_t e = 0; e < PAIR * r * r; e++) w.J[e] = (vec){0};
-  load_fields(&w.last, pass->old_h, pass->old_b, pass->N, r, pass->D, pass->step_u, pass->step_v);
-  load_fields(&w.next, pass->h, pass->b, pass->N, r, pass->D, 1, 1);
-  if (pass->F) memset(pass->F, 0, pass->N * r * sizeof(double));
-  if (pass->G) memset(pass->G, 0, pass->N * r * sizeof(double));
-  if (pass->J) memset(pass->J, 0, pass->N * r * r * sizeof(double));
-  const steps *step = &steps_of[pass->activation];
-  if (pass->old_h || (pass->h && !pass->J)) sweep(pass, step, &w);
-  if (pass->h && pass->J) step->jacobian(pass, &w);
+  for (size_t i = 0; i < MNO_KNOBS_MOST; i++) work->knob[i] = (real)problem->knob[i];
+  work->apply = updater_of(problem->optimizer);
+}
+
+static void run(const mno_pass *pass) {
+  const mno_problem *problem = pass->problem;
+  size_t r = pass->r, N = problem->N, n = padded(N) * r;
+  char *block = pass->scratch;
+  workspace work;
+  real **fields[] = {&work.old_h, &work.old_b, &work.h, &work.b};
+  for (int i = 0; i < 4; i++) *fields[i] = take(&block, n * sizeof(real));
+  for (int t = 0; t < TENSORS; t++) work.moves[t] = take(&block, n * sizeof(real));
+  work.gradient = take(&block, TENSORS * r * TILE * sizeof(vec));
+  work.F = take(&block, n * sizeof(vec));
+  work.G = take(&block, n * sizeof(vec));
+  work.J = take(&block, PAIR * r * r * sizeof(vec));
+  for (size_t e = 0; e < n; e++) work.F[e] = work.G[e] = (vec){0};
+  for (size_t e = 0; e < PAIR * r * r; e++) work.J[e] = (vec){0};
+  if (pass->old_h) load_update(pass, &work);
+  load_scaled(work.h, pass->h, N, r, (double)problem->D);
+  load_scaled(work.b, pass->b, N, r, (double)problem->D);
+  if (pass->F) memset(pass->F, 0, N * r * sizeof(double));
+  if (pass->G) memset(pass->G, 0, N * r * sizeof(double));
+  if (pass->J) memset(pass->J, 0, N * r * r * sizeof(double));
+  const tile_work *tile_work = &work_of[problem->activation];
+  if (pass->old_h || (pass->h && !pass->J)) over_tiles(pass, tile_work, &work);
+  if (pass->h && pass->J) tile_work->jacobian(pass, &work);
 }
 
 const mno_kernel MNO_PASS_KERNEL = {WIDTH, sizeof(real), scratch_bytes, run};

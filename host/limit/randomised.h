@@ -55,6 +55,6 @@ size_t mno_coarse_particles(size_t r, size_t particles);
 
 /* A number of particles that the user chose may be beyond the memory: said before anything is computed. A card's engine
  * says it itself. */
-mno_status mno_randomised_room(const mno_randomised *solution, const mno_design *design, mno_error *err);
+mno_status mno_randomised_fits(const mno_randomised *solution, const mno_design *design, mno_error *err);
 
 #endif

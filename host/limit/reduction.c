@@ -1,6 +1,7 @@
 #include "limit/reduction.h"
 
 #include "core/memory.h"
+#include "optimizer/optimizer.h"
 #include "readout/readout.h"
 
 #include <gsl/gsl_eigen.h>
@@ -8,23 +9,8 @@
 #include <stdlib.h>
 
 int mno_reduction_valid(const mno_problem *problem, const char **why) {
-  *why = NULL;
-  switch (problem->activation) {
-  case MNO_TANH:
-  case MNO_ERF:
-  case MNO_GELU:
-  case MNO_SILU:
-  case MNO_RELU:
-  case MNO_SOFTPLUS:
-  case MNO_SIN:
-  case MNO_IDENTITY: break; /* entrywise in <u, h>: the argument uses nothing else */
-  default: *why = "the activation is not a function of <u, h> alone"; return 0;
-  }
-  switch (problem->loss) {
-  case MNO_SQUARED:
-  case MNO_CROSS_ENTROPY: return 1; /* functions of W_U^T h */
-  default: *why = "the loss is not a function of the output alone"; return 0;
-  }
+  *why = problem->optimizer->turns ? NULL : "the optimizer moves weights coordinate by coordinate";
+  return problem->optimizer->turns;
 }
 
 /* Orthonormal basis of the columns of W_E and W_U by Gram-Schmidt with column pivoting; returns the rank. q [D][r]. */

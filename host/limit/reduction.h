@@ -1,8 +1,9 @@
 /* The invariant subspace. Forward and backward states never leave S = span(W_E, W_U): units start Gaussian and isotropic,
- * E[v rho(<u,h>/D)] and E[u rho' <v,b>/D] only see the components of u and v in S when h and b lie in S, because the
- * components orthogonal to S are centred, independent of the others, and never move (updates are combinations of h_i and
- * b_i). This holds for every activation and for both losses (their gradients enter through W_U), for gradient descent; it
- * fails for initial laws that are not rotation invariant and for updates that act coordinate by coordinate. */
+ * E[v s(p)] and E[w_a (ds/dp_a) q] only see the components of the weights in S when h and b lie in S, because the components
+ * orthogonal to S are centred, independent of the others, and never move (updates are combinations of h_i and b_i). This
+ * holds for every formula of a unit block, which sees projections alone, and for losses of W_U^T h; for optimisers that move
+ * a vector by a combination of its gradients. It fails for initial laws that are not rotation invariant and for updates that
+ * act coordinate by coordinate. */
 #ifndef MNO_LIMIT_REDUCTION_H
 #define MNO_LIMIT_REDUCTION_H
 

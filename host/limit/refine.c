@@ -10,6 +10,8 @@
 
 const size_t mno_node_counts[] = {3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 0};
 
+/* NEXT_COSTS: the next attempt has more nodes and takes as long as the last at least; bench/limit/budgets.py finds what is
+ * late. JUDGED: nodes from which on a solution is also held against its own polynomials in depth. */
 enum { NEXT_COSTS = 1, JUDGED = 8, JUDGED_IF_AGREEING = 5 };
 static const char out_of_time[] = "; stopped at the time budget";
 

@@ -13,12 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Sizes and shares decide which points a limit is made of. bench/choices.py solves problems with other values of them, and
+ * bench/results/choices.md has what that took: they are safe rather than the fastest. */
 enum {
   PILOT_PARTICLES = 512,
   MOST_PILOT_PARTICLES = 1 << 18,
   FIRST_PARTICLES = 1024,
   LEAST_PARTICLES = 64,
-  OVERHEAD = 4096, /* what a randomisation costs besides its particles, in particles */
+  FIXED_COST = 4096, /* what a randomisation costs besides its particles, in particles; up to 16384 are as good */
   LARGEST_GROWTH = 64,
   HOPELESS = 100, /* tolerances */
 };
@@ -29,9 +31,10 @@ static const double pilot_share = 0.4;                 /* of the time budget */
 static const char no_solution[] = "; no finite solution found";
 static const char out_of_memory[] = "; stopped at the memory budget";
 static const char out_of_time[] = "; stopped at the time budget";
-static const double slope = 0.6;        /* error ~ particles^-slope, assumed when choosing sizes */
-static const double helped = 0.7;       /* eight times as many particles for the pilot should do better than this */
-static const double least_slope = 0.15; /* below this, more particles do not help */
+/* error ~ particles^-assumed_order, assumed when choosing sizes: 0.63 to 0.94 are found (bench_limit orders) */
+static const double assumed_order = 0.6;
+static const double pilot_gain = 0.7;    /* eight times as many particles for the pilot should do better than this factor */
+static const double least_order = 0.15;  /* measured below this, more particles do not help */
 
 static size_t power_of_two(double x) {
   size_t p = LEAST_PARTICLES;
@@ -109,7 +112,7 @@ static mno_status find_nodes(const mno_problem *problem, const mno_limit_options
     double used = mno_now() - start, worst = mno_largest((*depth)->output_error, problem->K + 1);
     int again = (*depth)->diverged >= 0 && (*depth)->diverged == diverged; /* once may be the ensemble's fault */
     if ((*depth)->certified || again || mno_stopped(options->stop) ||
-        ((*depth)->diverged < 0 && worst > helped * before &&
+        ((*depth)->diverged < 0 && worst > pilot_gain * before &&
          (options->nodes > 0 || worst > HOPELESS * options->tolerance)) ||
         8 * pilot->particles > largest || (options->seconds > 0 && 10 * used > options->seconds) ||
         mno_ensemble_bytes(options->engine, problem, r, most, 8 * pilot->particles, pilot->precision) > budget)
@@ -123,21 +126,21 @@ static mno_status find_nodes(const mno_problem *problem, const mno_limit_options
 }
 
 static double relative_cost(size_t particles, size_t before) {
-  return ((double)particles + OVERHEAD) / ((double)before + OVERHEAD);
+  return ((double)particles + FIXED_COST) / ((double)before + FIXED_COST);
 }
 
 /* What to compute next. More randomisations of the same size keep those that are there, and their error falls like the root
  * of their number; larger ensembles begin anew, and their error falls faster. The cheaper one that is within the budgets;
  * 0 if none is, with the reason. */
-static int next_design(const mno_randomised *s, double sampling, double room, double left, size_t *particles,
+static int next_design(const mno_randomised *s, double sampling, double allowed, double left, size_t *particles,
                        size_t *randomisations, const char **ended) {
   const mno_limit_options *options = s->options;
   mno_design d = s->design;
   size_t before = d.particles, count = s->count;
-  double gap = sampling / room, cost = s->seconds / (double)count;
+  double gap = sampling / allowed, cost = s->seconds / (double)count;
   double most = (double)mno_randomised_most(s, &d),
          wanted = options->randomisations > 0 ? 0 : ceil((double)count * pow(1.1 * gap, 2));
-  d.particles = power_of_two((double)before * fmin(fmax(pow(1.2 * gap, 1 / slope), 2), LARGEST_GROWTH));
+  d.particles = power_of_two((double)before * fmin(fmax(pow(1.2 * gap, 1 / assumed_order), 2), LARGEST_GROWTH));
   *ended = "";
   if (wanted > (double)count && wanted <= most && cost * (wanted - (double)count) <= left &&
       wanted - (double)count <= MNO_RANDOMISATIONS * relative_cost(d.particles, before)) {
@@ -182,12 +185,12 @@ static mno_status try_steep(const mno_problem *problem, const mno_limit_options 
 }
 
 /* What is there when a budget was used up before any sampling: the pilot, whose error is not known. */
-static mno_limit *make_do(mno_limit *depth, const pilot *pilot, const mno_reduction *reduction, const char *ended) {
+static mno_limit *make_do(mno_limit *depth, const pilot *pilot, size_t dimension, const char *ended) {
   for (size_t k = 1; k <= depth->K; k++) depth->output_error[k] = depth->embedding_error[k] = NAN;
   for (size_t e = depth->N * depth->d_out; e < (depth->K + 1) * depth->N * depth->d_out; e++) depth->output_stderr[e] = NAN;
   depth->certified = 0;
   mno_limit_describe(depth, "sobol", "particles %zu, nodes %zu, randomisations 1, dimension %zu, %s", pilot->particles,
-                     depth->nodes, 2 * reduction->r, mno_precision_name(pilot->precision));
+                     depth->nodes, dimension, mno_precision_name(pilot->precision));
   mno_limit_end(depth, ended);
   return depth;
 }
@@ -206,7 +209,7 @@ static mno_status search(mno_randomised *s, mno_design d, double start, const mn
   char where[32];
   int64_t diverged = -1;
   /* What is left for sampling; where the depth alone exceeds the tolerance, sampling need not be much better than it. */
-  double room = worst < tolerance ? sqrt(tolerance * tolerance - worst * worst) : worst / 2, first = 0;
+  double allowed = worst < tolerance ? sqrt(tolerance * tolerance - worst * worst) : worst / 2, first = 0;
   for (int searching = 1; searching;) {
     if (!s->trajectory) status = mno_randomised_new(problem, options, s->reduction, d, s, err);
     if (status == MNO_OK) status = mno_randomised_extend(s, randomisations, err);
@@ -223,8 +226,8 @@ static mno_status search(mno_randomised *s, mno_design d, double start, const mn
     mno_add_errors(*limit, &depth_errors);
     (*limit)->certified = mno_within(*limit, tolerance) && s->count > 1;
     mno_limit_describe(*limit, "sobol", "particles %zu, nodes %zu, randomisations %zu, dimension %zu, %s%s",
-                       s->design.particles, d.nodes, s->count, 2 * s->reduction->r, mno_precision_name(d.precision),
-                       mno_ensemble_where(options, where));
+                       s->design.particles, d.nodes, s->count, mno_initial_dimension(problem, s->reduction->r),
+                       mno_precision_name(d.precision), mno_ensemble_where(options, where));
     if (first == 0) first = sampling;
     if ((*limit)->certified)
       *ended = "";
@@ -234,16 +237,16 @@ static mno_status search(mno_randomised *s, mno_design d, double start, const mn
       *ended = out_of_memory;
     else if ((*limit)->diverged >= 0 && ((*limit)->diverged == diverged || 2 * left < options->seconds))
       *ended = no_solution; /* once may be the ensemble's fault, if there is time to see */
-    else if (sampling <= room && depth->diverged >= 0 && (*limit)->diverged < 0)
+    else if (sampling <= allowed && depth->diverged >= 0 && (*limit)->diverged < 0)
       *ended = "; the depth error is not known at every step";
-    else if (sampling <= room && worst >= tolerance)
+    else if (sampling <= allowed && worst >= tolerance)
       *ended = strchr(depth->parameters, ';') ? depth->parameters : "; the depth nodes are too few for the tolerance";
     else if (s->design.particles >= LARGEST_GROWTH * smallest &&
-             log(first / sampling) < least_slope * log((double)s->design.particles / (double)smallest))
+             log(first / sampling) < least_order * log((double)s->design.particles / (double)smallest))
       *ended = "; stopped as more particles do not help";
     diverged = (*limit)->diverged;
     searching = !(*limit)->certified && options->particles == 0 && s->count > 1 && !**ended;
-    if (searching) searching = next_design(s, sampling, room, left, &d.particles, &randomisations, ended);
+    if (searching) searching = next_design(s, sampling, allowed, left, &d.particles, &randomisations, ended);
     if (searching && d.particles != s->design.particles) mno_randomised_free(s);
   }
   return status;
@@ -260,12 +263,13 @@ mno_status mno_sampled_solve(const mno_problem *problem, const mno_limit_options
   mno_limit *depth = NULL;
   pilot pilot;
   mno_status status = mno_ensemble_budget(options, &s.memory, &s.places, err);
-  if (status == MNO_OK) status = mno_randomised_room(&s, &d, err);
+  if (status == MNO_OK) status = mno_randomised_fits(&s, &d, err);
   if (status == MNO_OK) status = find_nodes(problem, options, reduction, &pilot, &depth, err);
   if (status != MNO_OK) return status;
   d.nodes = depth->nodes;
   if (mno_time_is_up(options->stop) || mno_randomised_most(&s, &d) == 0) {
-    *limit = make_do(depth, &pilot, reduction, mno_time_is_up(options->stop) ? out_of_time : out_of_memory);
+    *limit = make_do(depth, &pilot, mno_initial_dimension(problem, reduction->r),
+                     mno_time_is_up(options->stop) ? out_of_time : out_of_memory);
     return MNO_OK;
   }
   const char *ended = "";

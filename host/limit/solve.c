@@ -2,21 +2,30 @@
 #include "core/memory.h"
 #include "limit/joint.h"
 #include "limit/mean_ode.h"
+#include "limit/objection.h"
 #include "limit/tangent_ode.h"
 #include "limit/watch.h"
 
 mno_status mno_limit_check(const mno_plan *plan, mno_error *err) {
   const mno_sweep *sweep = plan->sweep;
-  if (!sweep || sweep->limit.method == MNO_METHOD_AUTO) return MNO_OK;
   int mean_ode = 0;
-  for (size_t i = 0; i < sweep->limit.count; i++) mean_ode |= sweep->limit.kind[i] == MNO_LIMIT_MEAN_ODE;
+  char text[128];
+  for (size_t i = 0; sweep && i < sweep->limit.count; i++) {
+    mno_limit_kind kind = sweep->limit.kind[i];
+    mean_ode |= kind == MNO_LIMIT_MEAN_ODE;
+    for (size_t p = 0; p < plan->problem_count; p++) {
+      const char *objection = mno_limit_objection(&plan->problem[p], kind, MNO_METHOD_AUTO, text, sizeof text);
+      if (objection) return mno_sweep_fail(sweep, sweep->limit.mark[i], err, "limit.kind %s", objection);
+    }
+  }
+  if (!sweep || sweep->limit.method == MNO_METHOD_AUTO) return MNO_OK;
   if (!mean_ode)
     return mno_sweep_fail(sweep, sweep->limit.method_mark, err,
                           "limit.method %s is for mean-ode, which is not in limit.kind; remove the key",
                           mno_limit_method_name(sweep->limit.method));
   for (size_t p = 0; p < plan->problem_count; p++) {
-    char room[128];
-    const char *objection = mno_mean_ode_objection(&plan->problem[p], sweep->limit.method, room, sizeof room);
+    const char *objection =
+        mno_limit_objection(&plan->problem[p], MNO_LIMIT_MEAN_ODE, sweep->limit.method, text, sizeof text);
     if (objection)
       return mno_sweep_fail(sweep, sweep->limit.method_mark, err, "limit.method %s (D = %zu)", objection,
                             plan->problem[p].D);
@@ -25,6 +34,9 @@ mno_status mno_limit_check(const mno_plan *plan, mno_error *err) {
 }
 
 static mno_status solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err) {
+  char text[128];
+  const char *objection = mno_limit_objection(problem, options->kind, MNO_METHOD_AUTO, text, sizeof text);
+  if (objection) return mno_fail(err, MNO_ERR_INPUT, "limit kind %s", objection);
   switch (options->kind) {
   case MNO_LIMIT_MEAN_ODE: return mno_mean_ode_solve(problem, options, limit, err);
   case MNO_LIMIT_TANGENT_ODE: return mno_tangent_ode_solve(problem, options, limit, err);

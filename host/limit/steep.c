@@ -12,6 +12,9 @@
 static const struct level {
   size_t layers, particles;
 } levels[] = {{32, 1 << 10}, {64, 1 << 11}, {128, 1 << 12}, {256, 1 << 13}, {512, 1 << 14}, {1024, 1 << 15}};
+/* Twice the layers of twice the particles: the next level costs four times as much. Three levels take 6 s of processor time
+ * at D = 4, K = 15, alpha = 1e-3, all six would take minutes, so that these need a budget. Errors that were reached:
+ * bench/results/limit-budgets.md. */
 enum { NODES = 8, NEXT_COSTS = 4, LEVELS = sizeof levels / sizeof *levels, LEVELS_WITHOUT_BUDGET = 3 };
 
 static double distance(const double *x, const double *y, size_t n) {
@@ -58,8 +61,8 @@ static mno_status solve_level(const mno_problem *problem, const mno_limit_option
       *failure = mno_randomised_failure(&s);
       (*limit)->certified = mno_within(*limit, options->tolerance) && s.count > 1;
       mno_limit_describe(*limit, "sobol", "particles %zu, layers %zu, randomisations %zu, dimension %zu, %s%s",
-                         design.particles, design.layers, s.count, 2 * reduction->r, mno_precision_name(design.precision),
-                         mno_ensemble_where(options, where));
+                         design.particles, design.layers, s.count, mno_initial_dimension(problem, reduction->r),
+                         mno_precision_name(design.precision), mno_ensemble_where(options, where));
     }
   }
   mno_randomised_free(&s);
@@ -70,7 +73,7 @@ mno_status mno_steep_solve(const mno_problem *problem, const mno_limit_options *
                            double seconds, mno_limit **limit, mno_error *err) {
   mno_status status = MNO_OK;
   const char *ended = "";
-  char room[64];
+  char text[64];
   mno_failure why = MNO_SOLVED; /* *limit has no more steps */
   double start = mno_now(), before = start;
   *limit = NULL;
@@ -88,7 +91,7 @@ mno_status mno_steep_solve(const mno_problem *problem, const mno_limit_options *
     else if (mno_time_is_up(options->stop))
       ended = "; stopped at the time budget";
     else if (!now->certified && failure == MNO_GREW && *limit && known(now) == known(*limit))
-      ended = mno_failure_text(failure, now->diverged, room);
+      ended = mno_failure_text(failure, now->diverged, text);
     else if (seconds > 0 && end - start + next > seconds)
       ended = "; stopped at the time budget";
     else if (i + 1 == most && !now->certified)
@@ -103,7 +106,7 @@ mno_status mno_steep_solve(const mno_problem *problem, const mno_limit_options *
     }
   }
   if (status == MNO_OK && *limit && !(*limit)->certified)
-    mno_limit_end(*limit, (*limit)->diverged < 0 ? ended : mno_failure_text(why, (*limit)->diverged, room));
+    mno_limit_end(*limit, (*limit)->diverged < 0 ? ended : mno_failure_text(why, (*limit)->diverged, text));
   if (status != MNO_OK) {
     mno_limit_free(*limit);
     *limit = NULL;

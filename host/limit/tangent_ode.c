@@ -50,11 +50,12 @@ static void drift_sample(const tangent *t, size_t j, size_t i, const double *h, 
   const mno_trajectory *path = t->trajectory;
   size_t r = path->r, N = path->N, node = path->m * N;
   double D = (double)problem->D, variance = problem->sigma[MNO_U] * problem->sigma[MNO_U];
-  double eta_v = problem->eta[MNO_V], eta_u = problem->eta[MNO_U] * problem->sigma[MNO_V] * problem->sigma[MNO_V],
-         s = deviation(t, h, r);
+  double s = deviation(t, h, r);
   for (size_t a = 0; a < r; a++) F[a] = 0;
   for (size_t e = 0; e < r * r; e++) J[e] = 0;
-  for (size_t k = 0; k < t->step; k++)
+  for (size_t k = 0; k < t->step; k++) {
+    double eta_v = mno_problem_eta(problem, k, MNO_V),
+           eta_u = mno_problem_eta(problem, k, MNO_U) * problem->sigma[MNO_V] * problem->sigma[MNO_V];
     for (size_t other = 0; other < N; other++) {
       size_t place = k * node + j * N + other;
       const double *h2 = path->h + place * r, *b2 = path->b + place * r;
@@ -74,6 +75,7 @@ static void drift_sample(const tangent *t, size_t j, size_t i, const double *h, 
         for (size_t c = 0; c < r; c++) J[a * r + c] -= b2[a] * (along * h[c] + across * h2[c]);
       }
     }
+  }
 }
 
 static void drift_node(void *context, size_t j, int worker) {
@@ -116,7 +118,8 @@ static double largest_deviation(const tangent *t) {
 
 static mno_status train(tangent *t, const mno_system *system, mno_error *err) {
   mno_trajectory *path = t->trajectory;
-  size_t n = path->m * path->N * path->r, field = path->N * path->r;
+  size_t n = path->m * path->N * path->r;
+  mno_step_drift with = {.drift = drift, .context = t, .tolerance = system->tolerance};
   double *F = mno_alloc(n * (1 + path->r), sizeof(double));
   if (!F) return mno_fail_memory(err, n * (1 + path->r) * sizeof(double), "the Neural Tangent ODE");
   double *J = F + n;
@@ -124,10 +127,7 @@ static mno_status train(tangent *t, const mno_system *system, mno_error *err) {
     remember(t, k - 1);
     t->step = k;
     mno_trajectory_guess(path, k, path->h + k * n);
-    double size = mno_collocation_forward(system->method, path->N, path->r, system->alpha, system->reduction->h0, drift, t,
-                                          NULL, system->tolerance, path->h + k * n, F, J, path->h1 + k * field);
-    if (!isfinite(size) || !mno_trajectory_finish(system, path, k, J, NULL))
-      mno_trajectory_fail(system, path, k, MNO_UNSOLVED);
+    if (!mno_trajectory_solve(system, path, k, &with, F, J)) mno_trajectory_fail(system, path, k, MNO_UNSOLVED);
   }
   free(F);
   return mno_dropped(system->stop, err);

@@ -63,14 +63,25 @@ void mno_trajectory_guess(const mno_trajectory *t, size_t k, double *h) {
   for (size_t e = 0; e < n; e++) h[e] = three ? 3 * one[e] - 3 * two[e] + three[e] : 2 * one[e] - two[e];
 }
 
-int mno_trajectory_finish(const mno_system *system, mno_trajectory *t, size_t k, const double *J, const double *extra) {
+int mno_trajectory_solve(const mno_system *system, mno_trajectory *t, size_t k, const mno_step_drift *with, double *F,
+                         double *J) {
   size_t n = t->m * t->N * t->r, field = t->N * t->r;
-  double *f = mno_alloc(t->N * system->problem->d_out, sizeof(double));
+  mno_forward_equation equation = {.method = system->method,
+                                   .N = t->N,
+                                   .r = t->r,
+                                   .alpha = system->alpha,
+                                   .h0 = system->reduction->h0,
+                                   .drift = with->drift,
+                                   .context = with->context,
+                                   .extra = with->extra_F,
+                                   .tolerance = with->tolerance};
+  double size = mno_collocation_forward(&equation, t->h + k * n, F, J, t->h1 + k * field);
+  double *f = isfinite(size) ? mno_alloc(t->N * system->problem->d_out, sizeof(double)) : NULL;
   if (!f) return 0;
   double loss = mno_reduction_output(system->problem, system->reduction, t->h1 + k * field, f, t->b1 + k * field);
   free(f);
-  return isfinite(loss) &&
-         mno_collocation_backward(system->method, t->N, t->r, system->alpha, t->b1 + k * field, J, extra, t->b + k * n);
+  return isfinite(loss) && mno_collocation_backward(system->method, t->N, t->r, system->alpha, t->b1 + k * field, J,
+                                                    with->extra_G, t->b + k * n);
 }
 
 static double distance(const double *x, const double *y, size_t n) {
@@ -84,15 +95,6 @@ static double distance(const double *x, const double *y, size_t n) {
 
 static void ensemble_drift(void *context, const double *h, double *F, double *J) {
   mno_ensemble_pass(context, (mno_particle_pass){.h = h, .F = F, .J = J});
-}
-
-/* Solves step k with the coarse ensemble and extra drifts; the guess is in t->h. F, J: those of the coarse ensemble. */
-static int solve(const mno_system *system, mno_trajectory *t, size_t k, mno_ensemble *ensemble, double tolerance,
-                 const double *extra_F, const double *extra_G, double *F, double *J) {
-  size_t n = t->m * t->N * t->r, field = t->N * t->r;
-  double size = mno_collocation_forward(system->method, t->N, t->r, system->alpha, system->reduction->h0, ensemble_drift,
-                                        ensemble, extra_F, tolerance, t->h + k * n, F, J, t->h1 + k * field);
-  return isfinite(size) && mno_trajectory_finish(system, t, k, J, extra_G);
 }
 
 void mno_trajectory_forget(mno_trajectory *t, size_t k, mno_failure failure) {
@@ -167,11 +169,12 @@ const char *mno_failure_text(mno_failure failure, int64_t step, char text[64]) {
 static void newton(const mno_system *system, mno_ensemble *fine, mno_trajectory *t, double *work) {
   size_t n = t->m * t->N * t->r;
   double *F = work, *J = work + n;
+  mno_step_drift with = {.drift = ensemble_drift, .context = fine, .tolerance = system->tolerance};
   for (size_t k = 1; k <= t->K; k++) {
     mno_particle_pass update = {.step = k - 1, .old_h = t->h + (k - 1) * n, .old_b = t->b + (k - 1) * n};
     mno_ensemble_pass(fine, update);
     mno_trajectory_guess(t, k, t->h + k * n);
-    if (!solve(system, t, k, fine, system->tolerance, NULL, NULL, F, J)) {
+    if (!mno_trajectory_solve(system, t, k, &with, F, J)) {
       mno_trajectory_fail(system, t, k, MNO_UNSOLVED);
       break;
     }
@@ -199,6 +202,7 @@ static void two_ensembles(const mno_system *system, mno_ensemble *fine, mno_ense
   /* Newton's error is the square of the last correction, so a correction below the root of the tolerance is the last one;
    * not so across a kink. */
   double contraction = 0, tight = 1e-2 * (mno_system_is_kinked(system) ? system->tolerance : sqrt(system->tolerance));
+  mno_step_drift with = {ensemble_drift, coarse, extra_F, extra_G, tight};
   for (size_t k = 1; k <= t->K; k++) {
     mno_particle_pass update = {.step = k - 1, .old_h = t->h + (k - 1) * n, .old_b = t->b + (k - 1) * n};
     double *h = t->h + k * n, *b = t->b + k * n, last = NAN;
@@ -211,7 +215,7 @@ static void two_ensembles(const mno_system *system, mno_ensemble *fine, mno_ense
       extra_G[e] = now_G;
     }
     mno_trajectory_guess(t, k, h);
-    int solved = solve(system, t, k, coarse, tight, extra_F, extra_G, F, J);
+    int solved = mno_trajectory_solve(system, t, k, &with, F, J);
     for (int pass = 0; solved; pass++) {
       memcpy(at_h, h, n * sizeof(double));
       memcpy(at_b, b, n * sizeof(double));
@@ -223,7 +227,7 @@ static void two_ensembles(const mno_system *system, mno_ensemble *fine, mno_ense
       mno_ensemble_pass(fine, at_solution);
       t->fine_passes++;
       difference(t, fine_F, fine_G, F, J, b, extra_F, extra_G);
-      solved = solve(system, t, k, coarse, tight, extra_F, extra_G, F, J);
+      solved = mno_trajectory_solve(system, t, k, &with, F, J);
       double change = fmax(distance(h, at_h, n), distance(b, at_b, n));
       if (!solved || !isfinite(change)) {
         solved = 0;

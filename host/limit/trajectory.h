@@ -66,10 +66,18 @@ mno_status mno_trajectory_particles(const mno_system *system, mno_ensemble *fine
 /* Extrapolates the fields of the steps before k to step k: the guess of the solver. */
 void mno_trajectory_guess(const mno_trajectory *trajectory, size_t k, double *h /* [m][N][r] */);
 
-/* Stores the solution of step k given J there: computes output and loss gradient, solves the backward equation. 0: failed.
- */
-int mno_trajectory_finish(const mno_system *system, mno_trajectory *trajectory, size_t k, const double *J,
-                          const double *extra);
+/* What a step is solved with. */
+typedef struct mno_step_drift {
+  mno_drift drift;
+  void *context;
+  const double *extra_F, *extra_G; /* [m][N][r] added to the drift and its adjoint, or NULL */
+  double tolerance;
+} mno_step_drift;
+
+/* Solves step k from the guess in trajectory->h, forward and then, from output and loss gradient, backward. F [m][N][r] and
+ * J [m][N][r][r] receive the drift at the solution. 0: failed. */
+int mno_trajectory_solve(const mno_system *system, mno_trajectory *trajectory, size_t k, const mno_step_drift *with,
+                         double *F, double *J);
 
 /* Step k and later ones have no finite solution. */
 void mno_trajectory_forget(mno_trajectory *trajectory, size_t k, mno_failure failure);

@@ -9,6 +9,7 @@
 #ifndef MNO_OPTIMIZER_OPTIMIZER_H
 #define MNO_OPTIMIZER_OPTIMIZER_H
 
+#include "block/solvers.h"
 #include "meanode/model.h"
 
 #include <stdbool.h>
@@ -32,6 +33,10 @@ struct mno_optimizer {
   const mno_knob_spec *knob; /* [knobs] */
   /* Is the new weight w - rate g, so that gradients may be added onto the weights as they are formed? */
   bool fuses;
+  /* Is the motion of a vector a sum of its gradients with factors that all coordinates share? Then turned gradients turn it,
+   * and a limit lives in the span of the embeddings (limit/reduction.h). */
+  bool turns;
+  unsigned solvers; /* ways to the limit that know it (block/solvers.h) */
   /* The formula in double, to rounding. */
   double (*apply)(double w, double g, double rate, const double *knob, double *state);
 };

@@ -5,6 +5,7 @@
 #include "core/memory.h"
 #include "data/load.h"
 #include "plan/held.h"
+#include "plan/pairs.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -227,14 +228,19 @@ static void add(mno_plan *plan, uint32_t problem, int64_t L, int64_t M, mno_draw
   }
 }
 
+/* All partners that the sweep asks for beside (L, M); returns how many. */
+static size_t list_partners(const mno_sweep *sweep, int64_t L, int64_t M, mno_partner partner[3 * MNO_PARTNERS_MOST]) {
+  static const mno_pairs kinds[] = {MNO_PAIRS_REGROUP, MNO_PAIRS_JACKKNIFE, MNO_PAIRS_ANTITHETIC};
+  size_t count = 0;
+  for (size_t i = 0; i < 3; i++)
+    if (sweep->sweep.pairs & kinds[i]) count += mno_pair_partners(kinds[i], L, M, partner + count);
+  return count;
+}
+
 static void add_pairs(mno_plan *plan, uint32_t problem, int64_t L, int64_t M) {
-  unsigned pairs = plan->sweep->sweep.pairs;
-  if (pairs & MNO_PAIRS_REGROUP && L % 2 == 0) add(plan, problem, L / 2, 2 * M, (mno_draw){M, 0, 1});
-  if (pairs & MNO_PAIRS_JACKKNIFE && M % 2 == 0) {
-    add(plan, problem, L, M / 2, (mno_draw){M / 2, 0, 1});
-    add(plan, problem, L, M / 2, (mno_draw){M / 2, M / 2, 1});
-  }
-  if (pairs & MNO_PAIRS_ANTITHETIC) add(plan, problem, L, M, (mno_draw){M, 0, -1});
+  mno_partner partner[3 * MNO_PARTNERS_MOST];
+  size_t count = list_partners(plan->sweep, L, M, partner);
+  for (size_t i = 0; i < count; i++) add(plan, problem, partner[i].L, partner[i].M, partner[i].draw);
 }
 
 typedef struct place {
@@ -288,12 +294,10 @@ static mno_status drop_repeated(mno_plan *plan, mno_error *err) {
 
 static mno_status make_instances(mno_plan *plan, mno_error *err) {
   const mno_integers *L = &plan->sweep->sweep.L, *M = &plan->sweep->sweep.M;
-  unsigned pairs = plan->sweep->sweep.pairs;
+  mno_partner partner[3 * MNO_PARTNERS_MOST];
   size_t shapes = 0;
   for (size_t l = 0; l < L->count; l++)
-    for (size_t m = 0; m < M->count; m++)
-      shapes += 1 + (pairs & MNO_PAIRS_REGROUP && L->value[l] % 2 == 0) +
-                2 * (size_t)(pairs & MNO_PAIRS_JACKKNIFE && M->value[m] % 2 == 0) + !!(pairs & MNO_PAIRS_ANTITHETIC);
+    for (size_t m = 0; m < M->count; m++) shapes += 1 + list_partners(plan->sweep, L->value[l], M->value[m], partner);
   size_t count = product(product(shapes, plan->sweep->sweep.seed_count), plan->problem_count);
   size_t bytes = product(count, sizeof(mno_instance) + sizeof(place));
   if (bytes > mno_memory_available())

@@ -19,7 +19,7 @@ static bool same_shape(const mno_instance *a, const mno_instance *b) {
 }
 
 double mno_run_limit_bytes(const mno_plan *plan, const mno_problem *p) {
-  enum { USUAL_NODES = 8 }; /* depth nodes of a limit, if it chooses */
+  enum { USUAL_NODES = 8 }; /* depth nodes of a limit, if it chooses: 4 to 10 for D >= 4 (bench/results/limit.md) */
   double nodes = plan->sweep && plan->sweep->limit.nodes > 0 ? (double)plan->sweep->limit.nodes : USUAL_NODES,
          state = (double)(p->N * p->D);
   return (double)sizeof(double) * (double)(p->K + 1) * (2 * (double)(p->N * p->d_out) + state + 2 * nodes * state);

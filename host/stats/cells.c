@@ -1,6 +1,7 @@
 #include "stats/cells.h"
 
 #include "core/memory.h"
+#include "plan/pairs.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -60,32 +61,24 @@ static size_t sort_runs(const mno_runs *runs, entry *e, size_t *unusable) {
   return count;
 }
 
-static const double *find(const entry *e, size_t count, int64_t L, int64_t M, uint64_t seed, mno_draw draw) {
-  entry wanted = {L, M, seed, draw, NULL};
+static const double *find(const entry *e, size_t count, uint64_t seed, const mno_partner *partner) {
+  entry wanted = {partner->L, partner->M, seed, partner->draw, NULL};
   const entry *found = bsearch(&wanted, e, count, sizeof *e, compare_entries);
   return found ? found->value : NULL;
 }
 
 /* combined = value + factor (first + second) where the partners of a plain run are there; false if they are not. */
 static bool combine(const entry *e, size_t count, const entry *run, mno_pairs kind, size_t size, double *combined) {
-  int64_t L = run->L, M = run->M;
-  const double *first = NULL, *second = NULL;
-  double own = 1, factor = 0;
-  if (kind == MNO_PAIRS_REGROUP && L % 2 == 0) {
-    first = find(e, count, L / 2, 2 * M, run->seed, (mno_draw){M, 0, 1});
-    factor = -1;
-  } else if (kind == MNO_PAIRS_JACKKNIFE && M % 2 == 0) {
-    first = find(e, count, L, M / 2, run->seed, (mno_draw){M / 2, 0, 1});
-    second = find(e, count, L, M / 2, run->seed, (mno_draw){M / 2, M / 2, 1});
-    factor = -0.5;
-    if (!second) return false;
-  } else if (kind == MNO_PAIRS_ANTITHETIC) {
-    first = find(e, count, L, M, run->seed, (mno_draw){M, 0, -1});
-    own = factor = 0.5;
-  }
-  if (!first) return false;
-  for (size_t x = 0; x < size; x++) combined[x] = own * run->value[x] + factor * (first[x] + (second ? second[x] : 0));
-  return true;
+  mno_partner partner[MNO_PARTNERS_MOST];
+  const double *other[MNO_PARTNERS_MOST] = {NULL, NULL};
+  size_t partners = mno_pair_partners(kind, run->L, run->M, partner);
+  for (size_t i = 0; i < partners; i++)
+    if (!(other[i] = find(e, count, run->seed, &partner[i]))) return false;
+  bool average = kind == MNO_PAIRS_ANTITHETIC; /* the others are differences, to the mean of the partners */
+  double own = average ? 0.5 : 1, factor = average ? 0.5 : -1.0 / (double)partners;
+  for (size_t x = 0; partners && x < size; x++)
+    combined[x] = own * run->value[x] + factor * (other[0][x] + (other[1] ? other[1][x] : 0));
+  return partners > 0;
 }
 
 /* Keeps the plain runs, with what stands for them; returns their number. */

@@ -52,7 +52,7 @@ static void name_it(walk *w, const char *format, ...) {
 }
 
 /* Attributes of the root that belong to some runs only. */
-static const char *const of_some_runs[] = {"shard", NULL};
+static const char *const of_some_runs[] = {"shard", "figure", NULL};
 
 static bool is_one_of(const char *name, const char *const *list) {
   for (; *list; list++)

@@ -23,6 +23,11 @@ typedef struct mno_result_file {
   size_t shard_instances;
 } mno_result_file;
 
+/* Fill a result whose path is there, with HDF5's lock held: the file as a whole, opening it; a problem; its limits. */
+mno_status mno_read_root(mno_result *result, mno_error *err);
+mno_status mno_read_problem(mno_result *result, size_t p, mno_error *err);
+mno_status mno_read_limits(mno_result *result, hid_t group, mno_result_problem *problem, mno_error *err);
+
 /* Reads one stored field of `count` neighbouring rows, as it is stored: data receives [count][stored->bytes]. */
 mno_status mno_result_read_rows(mno_result *result, size_t row, size_t count, const mno_stored *stored, void *data,
                                 mno_error *err);
@@ -30,7 +35,8 @@ mno_status mno_result_read_rows(mno_result *result, size_t row, size_t count, co
 /* Place of a row along the run dimension of its problem; SIZE_MAX if it is missing. */
 size_t mno_result_run_of(const mno_result *result, size_t row);
 
-/* The plan that a file was made from, as far as the file knows: shapes, instances, what is recorded; no data, no sweep.
+/* The plan that a file was made from, as far as writing another of its kind needs it: sizes, instances, what is recorded.
+ * Its problems have no data and, alpha apart, no hyper-parameters (mno_result_data has them); there is no sweep.
  * MNO_ERR_INPUT if the file does not say what was recorded (it was made by another program). */
 mno_status mno_plan_of_result(const mno_result *result, mno_plan **plan, mno_error *err);
 void mno_plan_of_result_free(mno_plan *plan);

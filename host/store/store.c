@@ -12,9 +12,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { FULL = 4 << 20 /* bytes that may wait to be written */, WRITE = 1 << 20, ADD = 32 << 20 };
-static const double write_seconds = 0.02; /* between two writes */
-static const double add_seconds = 2;      /* until a row in the journal is brought into the next version */
+/* Bytes: waiting before those who put wait, too; of a write; of rows that are brought into the next version at once. Four
+ * times the first two cost 30 MiB and gained nothing (bench/results/store.md), nor did other sizes of any (choices.md). */
+enum { FULL = 4 << 20, WRITE = 1 << 20, ADD = 32 << 20 };
+static const double write_seconds = 0.02; /* between two writes: what a killed process may lose */
+static const double add_seconds = 2;      /* until a row in the journal is brought into the next version, for its readers */
 
 /* What is told, and to whom. */
 enum {

@@ -42,9 +42,12 @@ typedef struct mno_problem {
       data_seed; /* data.seed that drew what was drawn; not in the id, which hashes the draws themselves; -1: not known */
 } mno_problem;
 
-/* c_k eta/alpha: what multiplies the normalised gradient of a tensor of the block at step k (0..K-1). */
+/* c_k eta of a tensor of the block at step k (0..K-1), and c_k eta/alpha: what multiplies its normalised gradient. */
+static inline double mno_problem_eta(const mno_problem *problem, size_t k, size_t tensor) {
+  return (problem->schedule ? problem->schedule[k] : 1) * problem->eta[tensor];
+}
 static inline double mno_problem_rate(const mno_problem *problem, size_t k, size_t tensor) {
-  return (problem->schedule ? problem->schedule[k] : 1) * problem->eta[tensor] / problem->alpha;
+  return mno_problem_eta(problem, k, tensor) / problem->alpha;
 }
 
 /* Which draws the units of an instance take. Unit j of layer l has flat index g = l M + j; it takes the draw of

@@ -17,6 +17,8 @@ extern "C" {
 typedef struct mno_result_problem {
   char name[32]; /* "problem_0000" */
   size_t N, d_in, d_out, D;
+  size_t K; /* gradient steps; where the file does not say, the last that it has */
+  const mno_block *block;
   double alpha;
   uint64_t id;       /* mno_problem's id: same id, same limits */
   int64_t data_seed; /* data.seed of the configuration; -1: the file does not say */

@@ -89,6 +89,19 @@ static inline bool mno_recording_diagnoses(const mno_recording *recording) {
   return recording->coupling || recording->path || recording->features;
 }
 
+/* Kinds of figures: host/python/meanode/figures.py has what they show. */
+#define MNO_FIGURE_LIST(X)                                                                                                  \
+  X(MNO_FIGURE_LAW, "law")                                                                                                  \
+  X(MNO_FIGURE_DIMENSION, "dimension")                                                                                      \
+  X(MNO_FIGURE_LAZY, "lazy")                                                                                                \
+  X(MNO_FIGURE_PHASE, "phase")                                                                                              \
+  X(MNO_FIGURE_CHAOS, "chaos")                                                                                              \
+  X(MNO_FIGURE_DEPTH_AS_WIDTH, "depth-as-width")                                                                            \
+  X(MNO_FIGURE_SHAPE, "shape")                                                                                              \
+  X(MNO_FIGURE_AUTHORS, "authors")
+
+typedef enum mno_figure { MNO_FIGURE_LIST(MNO_ENUMERATOR) } mno_figure;
+
 /* Extra instances that estimate one constant with little variance (see fit.h). Bits: a list is allowed.
  *   regroup     the same units as (L, M) and (L/2, 2 M): isolates a
  *   jackknife   the two halves of the units of each layer: isolates c
@@ -162,6 +175,7 @@ typedef struct mno_sweep {
     bool output, embedding;
     mno_weights weights;
     bool coupling, path, features; /* diagnostics, see record.h */
+    mno_figure figure;             /* what `meanode plot` draws of the file if it is not told a kind */
     mno_mark mark, coupling_mark, path_mark, features_mark;
   } record;
 } mno_sweep;

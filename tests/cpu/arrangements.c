@@ -91,8 +91,7 @@ static void same_bits(const mno_record *a, const mno_record *b, const shape *s) 
 #define EACH_KERNELS(t)                                                                                                     \
   for (size_t isa_ = 0; isa_ < ISAS; isa_++)                                                                                \
     for (int p_ = 0; p_ < 2; p_++)                                                                                          \
-      if (((t).precision = (mno_precision)p_,                                                                               \
-           (t).kernels = mno_cpu_kernels_named((mno_precision)p_, mno_block_named("perceptron"), isas[isa_])))
+      if (((t).precision = (mno_precision)p_, (t).kernels = isas_kernels((mno_precision)p_, isas[isa_])))
 
 /* Several blocks of units in every kernel set, whole and with remainders. */
 static const shape wide[] = {{20, 300, 3, 10, MNO_TANH}, {17, 530, 2, 37, MNO_SOFTPLUS}, {33, 257, 2, 70, MNO_RELU}};
@@ -184,8 +183,8 @@ static void as_the_reference(const training *t, const shape *s, mno_problem *p, 
   close_to(r->loss, e->results.loss, K + 1, tolerance[t->precision]);
   close_to(r->output, e->results.output, e->outputs, tolerance[t->precision]);
   close_to(r->embedding, e->results.embedding, e->embeddings, tolerance[t->precision]);
-  close_to(r->final[MNO_U], e->results.trained, e->weights, tolerance[t->precision]);
-  close_to(r->final[MNO_V], e->results.trained + e->weights, e->weights, tolerance[t->precision]);
+  for (size_t i = 0; i < p->block->tensors; i++)
+    close_to(r->final[i], e->results.trained + i * e->weights, e->weights, tolerance[t->precision]);
   mno_record_free(r);
 }
 
@@ -277,6 +276,16 @@ static void another_block_and_optimizer(void **state) {
   }
 }
 
+static void too_many_instances_are_refused(void **state) {
+  training t = {0};
+  EACH_KERNELS(t) {
+    for (t.arrangement = 0; t.arrangement < MNO_CPU_ARRANGEMENTS; t.arrangement++) {
+      mno_cpu_batch batch = {.count = t.arrangement == MNO_SEEDS_ON_LANES ? (size_t)t.kernels->lanes + 1 : 2};
+      assert_int_equal(t.kernels->train(&batch, t.arrangement), MNO_ERR_INTERNAL);
+    }
+  }
+}
+
 int main(void) {
   isas_say_skipped();
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_team_changes_no_bit),
@@ -284,6 +293,7 @@ int main(void) {
                                      cmocka_unit_test(memory_is_bounded),
                                      cmocka_unit_test(all_train_as_the_reference),
                                      cmocka_unit_test(very_deep),
-                                     cmocka_unit_test(another_block_and_optimizer)};
+                                     cmocka_unit_test(another_block_and_optimizer),
+                                     cmocka_unit_test(too_many_instances_are_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,28 +41,34 @@ int main(void) {
                      .step = step,
                      .recording = {.output = true, .embedding = true, .weights = MNO_WEIGHTS_BOTH}};
     atomic_int halt = 0;
-    mno_cpu_batch batch = {.plan = &plan, .problem = &problem, .L = L, .M = M, .count = count, .halt = &halt};
-    for (size_t i = 0; i < count; i++) {
-      instance[i] = (mno_instance){.L = (int64_t)L, .M = (int64_t)M, .seed = 1000 + i, .draw = {(int64_t)M, 0, 1}};
-      batch.instance[i] = &instance[i];
-      if (mno_record_new(&plan, i, &batch.record[i], NULL) != MNO_OK) return 1;
-    }
+    mno_cpu_batch batch = {.plan = &plan, .problem = &problem, .L = L, .M = M, .halt = &halt};
     batch.arena = mno_alloc(kernels->bytes(&problem, L, M, (mno_cpu_arrangement)arrangement, 0), 1);
-    if (!batch.arena || kernels->train(&batch, (mno_cpu_arrangement)arrangement) != MNO_OK) return 1;
+    if (!batch.arena || count > MNO_CPU_LANES) return 1;
     put(problem.x, N * d_in);
     put(problem.y, N * d_out);
     put(problem.w_embed, D * d_in);
     put(problem.w_unembed, D * d_out);
-    for (size_t i = 0; i < count; i++) {
-      const mno_record *r = batch.record[i];
-      put(r->initial[MNO_U], L * M * D);
-      put(r->initial[MNO_V], L * M * D);
-      put(r->final[MNO_U], L * M * D);
-      put(r->final[MNO_V], L * M * D);
-      put(r->loss, K + 1);
-      put(r->output, (K + 1) * N * d_out);
-      put(r->embedding, (K + 1) * N * D);
-      mno_record_free(batch.record[i]);
+    const size_t most = arrangement == MNO_SEEDS_ON_LANES ? (size_t)kernels->lanes : 1;
+    for (size_t first = 0; first < count; first += batch.count) {
+      batch.count = count - first < most ? count - first : most;
+      for (size_t i = 0; i < batch.count; i++) {
+        instance[first + i] =
+            (mno_instance){.L = (int64_t)L, .M = (int64_t)M, .seed = 1000 + first + i, .draw = {(int64_t)M, 0, 1}};
+        batch.instance[i] = &instance[first + i];
+        if (mno_record_new(&plan, first + i, &batch.record[i], NULL) != MNO_OK) return 1;
+      }
+      if (kernels->train(&batch, (mno_cpu_arrangement)arrangement) != MNO_OK) return 1;
+      for (size_t i = 0; i < batch.count; i++) {
+        const mno_record *r = batch.record[i];
+        put(r->initial[MNO_U], L * M * D);
+        put(r->initial[MNO_V], L * M * D);
+        put(r->final[MNO_U], L * M * D);
+        put(r->final[MNO_V], L * M * D);
+        put(r->loss, K + 1);
+        put(r->output, (K + 1) * N * d_out);
+        put(r->embedding, (K + 1) * N * D);
+        mno_record_free(batch.record[i]);
+      }
     }
     fflush(stdout);
     free(batch.arena);

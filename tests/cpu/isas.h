@@ -9,11 +9,14 @@
 static const char *const isas[] = {"avx512", "avx2", "portable"};
 enum { ISAS = sizeof isas / sizeof *isas };
 
+static inline const mno_cpu_kernels *isas_kernels(mno_precision precision, const char *isa) {
+  return mno_cpu_kernels_named(precision, mno_block_named("perceptron"), isa);
+}
+
 /* Says which of them the tests leave out. */
 static inline void isas_say_skipped(void) {
   for (int i = 0; i < ISAS; i++)
-    if (!mno_cpu_numbers_named(MNO_F64, isas[i]))
-      printf("%s: skipped, this processor or build has no such kernels\n", isas[i]);
+    if (!isas_kernels(MNO_F64, isas[i])) printf("%s: skipped, this processor or build has no such kernels\n", isas[i]);
 }
 
 #endif

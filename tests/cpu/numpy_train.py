@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import erf, expit
 
 ACTIVATIONS = ["tanh", "erf", "gelu", "silu", "relu", "softplus", "sin", "identity"]
-LAYOUTS = ["SL", "ML", "NL"]
+ARRANGEMENTS = ["seeds", "units", "samples"]  # on lanes
 SKIPPED = 77  # exit code that ctest takes for it
 ALPHA, ETA_U, ETA_V = 1.3, 0.7, 0.8  # as in problem.h
 
@@ -85,7 +85,7 @@ class Driver:
 
     def run(self, case):
         c = case
-        line = (f"{c['isa']} {c['precision']} {LAYOUTS.index(c['layout'])} {c['count']} {ACTIVATIONS.index(c['activation'])} "
+        line = (f"{c['isa']} {c['precision']} {ARRANGEMENTS.index(c['arrangement'])} {c['count']} {ACTIVATIONS.index(c['activation'])} "
                 f"{c['loss']} {c['D']} {c['M']} {c['L']} {c['N']} {c['d_in']} {c['d_out']} {c['K']}\n")
         self.process.stdin.write(line.encode())
         self.process.stdin.flush()
@@ -111,9 +111,9 @@ def distance(a, b):
 def cases(isa):
     base = {"count": 2, "d_in": 3, "d_out": 2, "K": 3, "loss": 0}
     odd = [1, 2, 3, 5, 7, 17, 33]
-    for precision, layout in itertools.product((0, 1), LAYOUTS):
-        base["count"] = 2 if layout == "SL" else 1
-        where = {"isa": isa, "precision": precision, "layout": layout}
+    for precision, arrangement in itertools.product((0, 1), ARRANGEMENTS):
+        base["count"] = 2 if arrangement == "seeds" else 1
+        where = {"isa": isa, "precision": precision, "arrangement": arrangement}
         for loss, name in itertools.product((0, 1), ACTIVATIONS):
             yield base | where | {"activation": name, "loss": loss, "D": 5, "M": 7, "L": 3, "N": 11}
         # every odd size in every place
@@ -156,7 +156,7 @@ def check_gradients(driver, isa):
     """One step moves every weight by -(eta L M D / alpha^2) times the loss's derivative, here by central differences."""
     failures, worst = 0, 0.0
     for name, loss in itertools.product(ACTIVATIONS, (0, 1)):
-        case = {"isa": isa, "precision": 0, "layout": "SL", "count": 1, "activation": name, "loss": loss, "D": 3, "M": 2,
+        case = {"isa": isa, "precision": 0, "arrangement": "seeds", "count": 1, "activation": name, "loss": loss, "D": 3, "M": 2,
                 "L": 2, "N": 4, "d_in": 3, "d_out": 2, "K": 1}
         data, (run,) = driver.run(case)
         scale = case["L"] * case["M"] * case["D"] / ALPHA**2

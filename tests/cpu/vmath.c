@@ -111,11 +111,11 @@ static double distance(double computed, long double exact, double unit) {
   return (long double)computed == exact ? 0 : (double)(fabsl((long double)computed - exact) / (long double)unit);
 }
 
-static void compare(const mno_cpu_numbers *numbers, mno_precision precision, mno_activation a, size_t count, const double *p,
+static void compare(const mno_cpu_kernels *kernels, mno_precision precision, mno_activation a, size_t count, const double *p,
                     const truth *t, worst *w) {
   static double value[CHUNK], slope[CHUNK];
   const double eps = precision == MNO_F32 ? FLT_EPSILON : DBL_EPSILON, least = precision == MNO_F32 ? FLT_MIN : DBL_MIN;
-  numbers->activate(a, count, p, value, slope);
+  kernels->numbers->activate(a, count, p, value, slope);
   for (size_t i = 0; i < count; i++) {
     const double scale = bounds[a].to == TO_VALUE ? fmax(fabs((double)t->value[i]), least)
                          : bounds[a].to == TO_ONE ? 1
@@ -129,21 +129,21 @@ static void compare(const mno_cpu_numbers *numbers, mno_precision precision, mno
 static void sweep(mno_precision precision) {
   static double p[CHUNK];
   static truth t;
-  const mno_cpu_numbers *numbers[ISAS];
+  const mno_cpu_kernels *kernels[ISAS];
   worst w[ISAS][MNO_ACTIVATION_COUNT] = {{{{0}, {0}}}};
-  for (size_t s = 0; s < ISAS; s++) numbers[s] = mno_cpu_numbers_named(precision, isas[s]);
+  for (size_t s = 0; s < ISAS; s++) kernels[s] = isas_kernels(precision, isas[s]);
   size_t n = arguments(precision, p), total = 0;
   for (uint64_t step = 0; n > 0;) {
     total += n;
     for (int a = 0; a < MNO_ACTIVATION_COUNT; a++) {
       for (size_t i = 0; i < n; i++) reference((mno_activation)a, p[i], &t.value[i], &t.slope[i]);
       for (size_t s = 0; s < ISAS; s++)
-        if (numbers[s]) compare(numbers[s], precision, (mno_activation)a, n, p, &t, &w[s][a]);
+        if (kernels[s]) compare(kernels[s], precision, (mno_activation)a, n, p, &t, &w[s][a]);
     }
     for (n = 0; n < CHUNK && step <= UINT32_MAX; step += stride) n += argument(precision, step, &p[n]);
   }
   for (size_t s = 0; s < ISAS; s++) {
-    if (!numbers[s]) continue;
+    if (!kernels[s]) continue;
     print_message("%s %s, %zu arguments\n", isas[s], mno_precision_name(precision), total);
     for (int a = 0; a < MNO_ACTIVATION_COUNT; a++) {
       const worst *x = &w[s][a];
@@ -163,13 +163,13 @@ static void activations(void **state) {
 static void a_nan_stays_one(void **state) {
   for (int precision = 0; precision < 2; precision++)
     for (size_t s = 0; s < ISAS; s++) {
-      const mno_cpu_numbers *numbers = mno_cpu_numbers_named((mno_precision)precision, isas[s]);
-      if (!numbers) continue;
+      const mno_cpu_kernels *kernels = isas_kernels((mno_precision)precision, isas[s]);
+      if (!kernels) continue;
       for (int a = 0; a < MNO_ACTIVATION_COUNT; a++)
         for (int bad = 0; bad < MNO_CPU_LANES; bad++) {
           double p[MNO_CPU_LANES], value[MNO_CPU_LANES], slope[MNO_CPU_LANES];
           for (int i = 0; i < MNO_CPU_LANES; i++) p[i] = i == bad ? NAN : i - 7.5;
-          numbers->activate((mno_activation)a, MNO_CPU_LANES, p, value, slope);
+          kernels->numbers->activate((mno_activation)a, MNO_CPU_LANES, p, value, slope);
           for (int i = 0; i < MNO_CPU_LANES; i++) assert_int_equal(isnan(value[i]) != 0, i == bad);
         }
     }
@@ -178,17 +178,17 @@ static void a_nan_stays_one(void **state) {
 static void draws(void **state) {
   for (int precision = 0; precision < 2; precision++)
     for (size_t s = 0; s < ISAS; s++) {
-      const mno_cpu_numbers *numbers = mno_cpu_numbers_named((mno_precision)precision, isas[s]);
-      if (!numbers) continue;
+      const mno_cpu_kernels *kernels = isas_kernels((mno_precision)precision, isas[s]);
+      if (!kernels) continue;
       double worst = 0, worst_absolute = 0;
       for (uint32_t unit = 0; unit < 4000; unit++) {
         double z[10], reference[10];
         uint64_t seed = 0x123456789abcdefu * (unit + 1);
         uint32_t words[4], expected[4];
-        numbers->words(seed, MNO_TENSOR_V, unit / 3, unit, 7 + unit, words);
+        kernels->numbers->words(seed, MNO_TENSOR_V, unit / 3, unit, 7 + unit, words);
         mno_philox(seed, MNO_TENSOR_V, unit / 3, unit, 7 + unit, expected);
         assert_memory_equal(words, expected, sizeof words);
-        numbers->normals(seed, MNO_TENSOR_U, unit / 3, unit, 10, z);
+        kernels->numbers->normals(seed, MNO_TENSOR_U, unit / 3, unit, 10, z);
         mno_normals(seed, MNO_TENSOR_U, unit / 3, unit, 10, reference);
         for (int i = 0; i < 10; i++) {
           double e = fabs(z[i] - reference[i]);

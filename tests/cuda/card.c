@@ -379,7 +379,8 @@ static void products_case(way w, const network *n, mno_precision precision, int 
     const network one = {n->D, n->M, s.instance[i].L, n->N, n->d_out};
     const size_t count = (size_t)one.L * (size_t)n->M * n->D;
     name_case(w, &one, precision, p);
-    const double of_u = distance(card[i]->final[MNO_U], host[i]->final[MNO_U], count), of_v = distance(card[i]->final[MNO_V], host[i]->final[MNO_V], count),
+    const double of_u = distance(card[i]->final[MNO_U], host[i]->final[MNO_U], count),
+                 of_v = distance(card[i]->final[MNO_V], host[i]->final[MNO_V], count),
                  of_loss = distance(card[i]->loss, host[i]->loss, 3);
     const double e = !(of_u >= of_v) ? of_v : of_u, tolerance = precision == MNO_F64 ? 1e-13 : 1e-5;
     if (card[i]->outcome != host[i]->outcome || !(e <= tolerance && of_loss <= tolerance)) {

@@ -5,6 +5,7 @@
 - mno_..., MNO_... and MEANODE_... are words of the sources, `name()` is a function of them;
 - tests/README.md is a map of all tests: every test of this build is in a column "test" of it, and every name there is registered somewhere;
   "Guarded by" in a decision names tests;
+- ARCHITECTURE.md has the rooms of tests/structure/includes.py, in their order;
 - presets, labels and expressions in ctest's command lines mean something;
 - every page under docs/ is reached by a link, and CITATION.cff has the version.
 
@@ -128,16 +129,21 @@ def check_symbols(page):
 
 @functools.cache
 def registered():
-    """[pattern] of the names that some build may register as tests, and the labels."""
-    patterns, labels = [], set()
+    """The names that some build may register as tests, and the labels."""
+    tests, labels = set(), set()
     for path in FILES:
-        if path.startswith("tests/") and path.endswith("CMakeLists.txt"):
+        if path.startswith(("tests/", "bench/")) and path.endswith("CMakeLists.txt"):
             text = re.sub(r"#.*", "", (ROOT / path).read_text())
-            for name in re.findall(r"(?:meanode_\w*test|meanode_fuzz|add_test)\((?:NAME )?([\w${}]+)", text):
-                patterns.append(re.sub(r"\$\{\w+\}", r"\\w+", name))
+            for call in re.finditer(r"(?:meanode_\w*test|meanode_fuzz|add_test)\((?:NAME )?([\w${}]+)", text):
+                variable = re.search(r"\$\{(\w+)\}", call[1])
+                if variable:  # of the nearest loop above
+                    loops = re.findall(rf"foreach\({variable[1]} ([^)]*)\)", text[:call.start()])
+                    tests.update(call[1].replace(variable[0], item) for item in (loops[-1].split() if loops else ()))
+                else:
+                    tests.add(call[1])
             for several in re.findall(r"LABELS \"?((?:[a-z;]+[ \"]?)+)", text):
                 labels.update(re.split(r"[; \"]+", several))
-    return patterns, labels - {""}
+    return tests, labels - {""}
 
 
 @functools.cache
@@ -148,7 +154,7 @@ def built():
 
 
 def is_test(name):
-    return name in built() or any(re.fullmatch(pattern, name) for pattern in registered()[0] if pattern != r"\w+")
+    return name in registered()[0] or name in built()
 
 
 def columns(page, title):
@@ -160,7 +166,7 @@ def columns(page, title):
             column = None
         elif title in cells:
             column = cells.index(title)
-        elif column is not None and column < len(cells):
+        elif column is not None and column < len(cells) and not re.fullmatch(r"[-:]+", cells[column]):
             yield number, cells[column]
 
 
@@ -203,6 +209,14 @@ def check_commands(page):
                 fault(page.path, number, f"no test matches {expression}")
 
 
+def check_rooms():
+    listed = re.search(r'ROOMS = """(.*?)"""', (ROOT / "tests/structure/includes.py").read_text(), re.DOTALL)[1].split()
+    rooms = ["cuda" if room.startswith("cuda/") else f"host/{room}" for room in listed if room != "backend"]  # a table, no folder
+    shown = [cell.strip("`") for _, cell in columns(PAGES["ARCHITECTURE.md"], "room")]
+    if shown != list(dict.fromkeys(rooms)):
+        fault("ARCHITECTURE.md", 1, f"the rooms of tests/structure/includes.py are {' '.join(dict.fromkeys(rooms))}, in this order")
+
+
 def check_reached():
     reached = {os.path.normpath(os.path.join(os.path.dirname(page.path), target.partition("#")[0]))
                for page in PAGES.values() for _, line in page.lines for target in re.findall(r"\]\(([^)\s]+)\)", line)}
@@ -226,6 +240,7 @@ for document in PAGES.values():
     if document.path.startswith("docs/decisions/"):
         check_guards(document)
 check_map()
+check_rooms()
 check_reached()
 check_version()
 print(*faults, f"{len(DOCUMENTS)} documents, {len(faults)} faults", sep="\n")

@@ -161,7 +161,8 @@ static void scheme_has_order_2m(void **state) {
     for (int i = 0; i < 2; i++) {
       double h[4] = {h0, h0, h0, h0}, F[4], J[4], b[4], end, b1 = 1, H = 0.07 * (double)m / (i + 1), e = exp(H),
              q = 1 / h0 + 0.3 - 0.3 * e;
-      mno_collocation_forward(&method, 1, 1, H, &h0, bernoulli, &m, NULL, 1e-15, h, F, J, &end);
+      mno_forward_equation equation = {&method, 1, 1, H, &h0, bernoulli, &m, NULL, 1e-15};
+      mno_collocation_forward(&equation, h, F, J, &end);
       bernoulli(&m, h, F, J);
       assert_true(mno_collocation_backward(&method, 1, 1, H, &b1, J, NULL, b));
       double start = b1; /* b(0) = b(1) + H sum_j w_j J_j b_j = dh(1)/dh(0) */

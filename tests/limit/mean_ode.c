@@ -1,8 +1,11 @@
 /* The Mean ODE against independent references, exact cases and finite differences. */
 #include "limit/problems.h"
 
+#include "block/block.h"
 #include "limit/ensemble.h"
+#include "limit/objection.h"
 #include "limit/trajectory.h"
+#include "optimizer/optimizer.h"
 
 /* Every output within 4 combined standard errors in the mean square sense, and no single one beyond 6. */
 static void against_reference(const char *name, double tolerance) {
@@ -108,8 +111,15 @@ static double model_loss(model *m, double *h, double *b) {
   double *F = malloc((n * (1 + m->reduction.r) + 2 * field + m->problem.N * m->problem.d_out) * sizeof(double)), *J = F + n;
   double *end = J + n * m->reduction.r, *b1 = end + field, *f = b1 + field;
   for (size_t j = 0; j < m->method.m; j++) memcpy(h + j * field, m->reduction.h0, field * sizeof(double));
-  double size = mno_collocation_forward(&m->method, m->problem.N, m->reduction.r, m->problem.alpha, m->reduction.h0, drift,
-                                        &m->ensemble, NULL, 1e-11, h, F, J, end);
+  mno_forward_equation equation = {.method = &m->method,
+                                   .N = m->problem.N,
+                                   .r = m->reduction.r,
+                                   .alpha = m->problem.alpha,
+                                   .h0 = m->reduction.h0,
+                                   .drift = drift,
+                                   .context = &m->ensemble,
+                                   .tolerance = 1e-11};
+  double size = mno_collocation_forward(&equation, h, F, J, end);
   assert_true(size < 1e-8);
   double loss = mno_reduction_output(&m->problem, &m->reduction, end, f, b1);
   if (b) assert_true(mno_collocation_backward(&m->method, m->problem.N, m->reduction.r, m->problem.alpha, b1, J, NULL, b));
@@ -279,16 +289,44 @@ static void reduction_falls_back(void **state) {
   assert_ok(mno_reduction_new(&p, 0, &reduction, &err));
   assert_int_equal(reduction.r, 4);
   mno_reduction_free(&reduction);
-  p.activation = MNO_ACTIVATION_COUNT;
+  static const mno_optimizer signs = {.name = "signs", .solvers = MNO_BY_PARTICLES};
+  p.optimizer = &signs;
   assert_false(mno_reduction_valid(&p, &why));
-  assert_non_null(strstr(why, "activation"));
+  assert_non_null(strstr(why, "coordinate by coordinate"));
   assert_ok(mno_reduction_new(&p, 0, &reduction, &err));
   assert_int_equal(reduction.r, 9);
   mno_reduction_free(&reduction);
-  p.activation = MNO_TANH;
-  p.loss = MNO_CROSS_ENTROPY + 1;
-  assert_false(mno_reduction_valid(&p, &why));
-  assert_non_null(strstr(why, "loss"));
+  problem_free(&p);
+}
+
+/* Methods whose equations are others' refuse by name, and auto takes none of them. */
+static void methods_refuse_what_they_do_not_know(void **state) {
+  static const mno_optimizer heavy = {.name = "heavy", .turns = true, .solvers = MNO_BY_PARTICLES};
+  static const mno_optimizer signs = {.name = "signs", .solvers = MNO_BY_PARTICLES};
+  static const mno_block coupled = {.name = "coupled", .tensors = 4};
+  mno_problem p = random_problem(2, 1, 1, 2, 1);
+  char text[128];
+  p.optimizer = &heavy;
+  p.activation = MNO_IDENTITY;
+  assert_null(mno_limit_objection(&p, MNO_LIMIT_MEAN_ODE, MNO_METHOD_AUTO, text, sizeof text));
+  assert_null(mno_limit_objection(&p, MNO_LIMIT_MEAN_ODE, MNO_METHOD_SOBOL, text, sizeof text));
+  assert_null(mno_limit_objection(&p, MNO_LIMIT_JOINT, MNO_METHOD_AUTO, text, sizeof text));
+  assert_string_equal(mno_limit_objection(&p, MNO_LIMIT_MEAN_ODE, MNO_METHOD_CLOSURE, text, sizeof text),
+                      "closure is not known for optimizer heavy");
+  assert_string_equal(mno_limit_objection(&p, MNO_LIMIT_MEAN_ODE, MNO_METHOD_QUADRATURE, text, sizeof text),
+                      "quadrature is not known for optimizer heavy");
+  mno_limit *limit;
+  mno_error err;
+  assert_int_equal(mno_limit_solve(&p, &(mno_limit_options){.kind = MNO_LIMIT_TANGENT_ODE, .tolerance = 0.1}, &limit, &err),
+                   MNO_ERR_INPUT);
+  assert_string_equal(err.message, "limit kind tangent-ode is not known for optimizer heavy");
+  p.optimizer = &signs;
+  assert_non_null(mno_limit_objection(&p, MNO_LIMIT_JOINT, MNO_METHOD_AUTO, text, sizeof text));
+  p.optimizer = mno_optimizer_named("gd");
+  p.block = &coupled;
+  assert_string_equal(mno_limit_objection(&p, MNO_LIMIT_MEAN_ODE, MNO_METHOD_AUTO, text, sizeof text),
+                      "mean-ode is not known for block coupled");
+  assert_null(mno_limit_objection(&p, MNO_LIMIT_LARGEST, MNO_METHOD_AUTO, text, sizeof text));
   problem_free(&p);
 }
 
@@ -397,6 +435,7 @@ int main(void) {
                                      cmocka_unit_test(reference_D8),
                                      cmocka_unit_test(reduction_matches_full),
                                      cmocka_unit_test(reduction_falls_back),
+                                     cmocka_unit_test(methods_refuse_what_they_do_not_know),
                                      cmocka_unit_test(divergence_is_reported),
                                      cmocka_unit_test(budgets_are_named),
                                      cmocka_unit_test(depth_error_does_not_end_sampling),

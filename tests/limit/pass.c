@@ -10,19 +10,20 @@
 #include <string.h>
 
 static void isa_pins_the_kernel(void **state) {
+  const mno_block *block = mno_block_named("perceptron");
   for (int precision = 0; precision < 2; precision++) {
     const mno_kernel *kernels[ISAS] = {NULL}, *best = NULL;
     for (int i = ISAS - 1; i >= 0; i--) {
       setenv("MEANODE_ISA", isas[i], 1);
-      kernels[i] = mno_kernel_find((mno_precision)precision);
-      assert_int_equal(kernels[i] != NULL, mno_cpu_numbers_named((mno_precision)precision, isas[i]) != NULL);
+      kernels[i] = mno_kernel_find((mno_precision)precision, block);
+      assert_int_equal(kernels[i] != NULL, isas_kernels((mno_precision)precision, isas[i]) != NULL);
       if (kernels[i]) best = kernels[i];
       for (int j = i + 1; kernels[i] && j < ISAS; j++) assert_ptr_not_equal(kernels[i], kernels[j]);
     }
     setenv("MEANODE_ISA", "mmx", 1);
-    assert_null(mno_kernel_find((mno_precision)precision));
+    assert_null(mno_kernel_find((mno_precision)precision, block));
     unsetenv("MEANODE_ISA");
-    assert_ptr_equal(mno_kernel_find((mno_precision)precision), best);
+    assert_ptr_equal(mno_kernel_find((mno_precision)precision, block), best);
   }
 }
 
@@ -31,7 +32,7 @@ static void scratch_is_enough(void **state) {
   enum { GUARD = 1024, TILES = 2 };
   for (int i = 0; i < 2 * ISAS; i++) {
     setenv("MEANODE_ISA", isas[i / 2], 1);
-    const mno_kernel *kernel = mno_kernel_find((mno_precision)(i % 2));
+    const mno_kernel *kernel = mno_kernel_find((mno_precision)(i % 2), mno_block_named("perceptron"));
     if (!kernel) continue;
     for (size_t r = 1; r <= 5; r++)
       for (size_t N = 1; N <= 5; N++) {
@@ -44,12 +45,17 @@ static void scratch_is_enough(void **state) {
         memset(scratch, 0x5a, bytes + GUARD);
         memset(particle, 0, 2 * r * particles);
         memset(weight, 0, particles);
+        mno_problem problem = {.N = N,
+                               .D = 1,
+                               .K = 1,
+                               .block = mno_block_named("perceptron"),
+                               .optimizer = mno_optimizer_named("gd"),
+                               .alpha = 1,
+                               .activation = MNO_SIN};
         for (int jacobian = 0; jacobian < 2; jacobian++)
-          kernel->run(&(mno_pass){.activation = MNO_SIN,
+          kernel->run(&(mno_pass){.problem = &problem,
                                   .r = r,
-                                  .N = N,
                                   .tiles = TILES,
-                                  .D = 1,
                                   .state = particle,
                                   .weight = weight,
                                   .old_h = fields,

@@ -10,6 +10,8 @@
 #include "block/block.h"
 #include "optimizer/optimizer.h"
 
+#include <string.h>
+
 /* A block and an optimiser that the program does not have, so that neither is taken for granted. */
 static void gated_unit(mno_activation activation, const double *p, double *s, double *slope) {
   double rho = mno_activation_derivative(activation, 0, p[0]);

@@ -93,17 +93,28 @@ def configurations():
         base, _, size = name.rpartition("-")
         check(size in ("quick", "full") and {f"{base}-quick", f"{base}-full"} <= set(names), f"{name}: comes in both sizes")
         text = (EXPERIMENTS / f"{name}.yaml").read_text()
-        kind = text.splitlines()[0].removeprefix("# experiment: ")
-        check(kind in figures.KINDS, f"{name}: kind {kind}")
         check(base in page, f"{name}: is on the page of the experiments")
         done = command("check", EXPERIMENTS / f"{name}.yaml")
         check(done.returncode == 0 or "GiB are free" in done.stderr, f"{name}: {done.stderr}")
 
 
+def figure_names():
+    """A configuration takes the kinds that there are, and a resumed run may name another."""
+    words = next(line for line in command("help", "config").stdout.splitlines() if line.startswith("  figure "))
+    check(", ".join(figures.KINDS) in words, f"record.figure: {words}")
+    config, results = folder / "named.yaml", folder / "named.h5"
+    for kind in ("phase", "law", "chaos"):
+        config.write_text(f"{ONE}model: {{D: 2}}\ntraining: {{steps: 1}}\nsweep: {{L: 2, M: 2}}\nlimit: {{kind: none}}\nrecord: {{figure: {kind}}}\n")
+        done = command("run", config, "-o", results, "--resume", "--progress", "none")
+        check(done.returncode == 0 and "figure" not in done.stdout + done.stderr, f"{kind}: {done.stderr}")
+        check(figures.default_kind(meanode.open(results)) == kind, f"{kind}: not what the file names")
+
+
 def run(folder, name, text):
-    kind = name.removesuffix("-dimension") if name.startswith("phase") else name
+    kind = name.removesuffix("-dimension") if name.startswith("phase") else name if name in figures.KINDS else "law"
     config, results = folder / f"{name}.yaml", folder / f"{name}.h5"
-    config.write_text(f"# experiment: {kind}\n{text}")
+    figure = f"record: {{figure: {kind}"
+    config.write_text(text.replace("record: {", f"{figure}, ") if "record: {" in text else f"{text}{figure}}}\n")
     done = command("run", config, "-o", results, "--progress", "none", "--threads", "2")
     check(done.returncode in (0, 3), f"{name}: {done.stderr}")
     return results
@@ -168,6 +179,7 @@ def deterministic(path):
 with tempfile.TemporaryDirectory() as folder_name:
     folder = pathlib.Path(folder_name)
     configurations()
+    figure_names()
     paths, drawings = drawn(folder)
     verdicts(drawings)
     flags(folder)

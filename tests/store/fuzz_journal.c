@@ -2,6 +2,7 @@
  * The first byte chooses: 0: the rest is a file; 1: edits of a whole journal (4 bytes each: offset, xor, 255 cuts there);
  * otherwise the rest is the payload of an entry. */
 #define _GNU_SOURCE
+#include "block/block.h"
 #include "fuzz.h"
 #include "store/journal.h"
 
@@ -11,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static mno_problem problem = {.N = 2, .d_in = 2, .d_out = 1, .D = 2, .K = 1, .id = 7};
+static mno_problem problem = {.N = 2, .d_in = 2, .d_out = 1, .D = 2, .K = 1, .block = &mno_block_perceptron, .id = 7};
 static mno_instance instance[3] = {{.L = 2, .M = 1, .seed = 0, .draw = {1, 0, 1}, .id = 11},
                                    {.L = 2, .M = 1, .seed = 1, .draw = {1, 0, 1}, .id = 12},
                                    {.L = 3, .M = 2, .seed = 0, .draw = {2, 0, 1}, .id = 13}};

@@ -12,7 +12,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 # From the bottom to the top. A public header belongs to the room that defines what it declares; "backend" is the table that
 # backends fill.
-ROOMS = """core block optimizer config data plan record backend readout reference cpu limit
+ROOMS = """core math block optimizer config data plan record backend readout reference cpu limit
            cuda/common cuda/device cuda/kernels cuda/host backends store stats run mpi cli""".split()
 PUBLIC = {
     "core": "model random status version",

@@ -22,5 +22,10 @@ static mno_slope_rule slope(mno_activation activation) {
   }
 }
 
-const mno_block mno_block_perceptron = {
-    .name = "perceptron", .tensors = perceptron_tensors, .tensor = tensor, .unit = perceptron_unit, .slope = slope};
+const mno_block mno_block_perceptron = {.name = "perceptron",
+                                        .tensors = perceptron_tensors,
+                                        .tensor = tensor,
+                                        .unit = perceptron_unit,
+                                        .slope = slope,
+                                        .solvers =
+                                            MNO_BY_PARTICLES | MNO_BY_QUADRATURE | MNO_BY_CLOSURE | MNO_BY_TANGENT_ODE};

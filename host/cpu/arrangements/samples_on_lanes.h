@@ -46,24 +46,27 @@ typedef enum samples_operation {
 
 /* One of them, panel by panel. */
 typedef struct samples_pass {
-  product p;                  /* its arrays are those of the panel */
-  size_t rows, depth, stride; /* numbers in a row of the block's weights */
-  const vec *fetch;           /* weights that are needed next; NULL after the first panel */
-  const vec *turned;          /* of a change: y of one or two vectors of units, from the m-th on */
+  const product *p;
+  size_t rows, depth;
+  size_t state_at, unit_at; /* the panel in states, and in numbers by unit and sample, in vectors */
+  const vec *fetch;         /* weights that are needed next; NULL after the first panel */
+  const vec *turned;        /* of a change: y of one or two vectors of units, from the m-th on */
   size_t m;
 } samples_pass;
 
-INLINE void samples_finish(const product *p, samples_operation operation, size_t at, vec sum) {
+INLINE void samples_finish(const samples_pass *s, samples_operation operation, size_t at, vec sum) {
+  const product *p = s->p;
+  const size_t unit = s->unit_at + at, state = s->state_at + at;
   switch (operation) {
   case SAMPLES_CONTRACT:
-    p->y[at] = sum * p->scale;
-    v_prefetch_write(p->y + at + p->net->unit_size / LANES);
+    p->y[unit] = sum * p->scale;
+    v_prefetch_write(p->y + unit + p->net->unit_size / LANES);
     return;
   case SAMPLES_CONTRACT_SLOPES:
-    v_prefetch(p->s + at - p->net->unit_size / LANES);
-    times_slopes(p, at, sum * p->scale);
+    v_prefetch(p->s + unit - p->net->unit_size / LANES);
+    times_slopes(p, unit, sum * p->scale);
     return;
-  default: p->out[at] = p->base[at] + p->scale * sum; v_prefetch_write(p->out + at + p->net->h_size / LANES);
+  default: p->out[state] = p->base[state] + p->scale * sum; v_prefetch_write(p->out + state + p->net->h_size / LANES);
   }
 }
 
@@ -71,34 +74,35 @@ INLINE void samples_finish(const product *p, samples_operation operation, size_t
 INLINE void samples_product_rows(const samples_pass *s, samples_operation operation, size_t row, int rows, int width) {
   vec acc[SAMPLES_ROWS][2];
   UNROLL for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vec){0};
-  const real *w = (const real *)s->p.w;
+  const product *p = s->p;
+  const real *w = (const real *)p->w;
+  const size_t stride = p->units->vectors * LANES;
   const vec *fetch = s->fetch ? s->fetch + row / SAMPLES_ROWS * SAMPLES_LINES * s->depth : NULL;
   if (operation == SAMPLES_EXPAND)
-    samples_tile(w + row * s->stride, s->stride, 1, s->p.y, s->depth, rows, width, fetch, acc);
+    samples_tile(w + row * stride, stride, 1, p->y + s->unit_at, s->depth, rows, width, fetch, acc);
   else
-    samples_tile(w + row, 1, s->stride, (const vec *)s->p.x, s->depth, rows, width, fetch, acc);
+    samples_tile(w + row, 1, stride, (const vec *)p->x + s->state_at, s->depth, rows, width, fetch, acc);
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int c = 0; c < width; c++) {
-    samples_finish(&s->p, operation, (row + (size_t)i) * (size_t)width + (size_t)c, acc[i][c]);
+    samples_finish(s, operation, (row + (size_t)i) * (size_t)width + (size_t)c, acc[i][c]);
   }
 }
 
 /* w -= rate x y^T: rows of x [panel][D], one or two vectors of units of y. */
 INLINE void samples_change_rows(const samples_pass *s, size_t row, int rows, int width) {
-  const network *n = s->p.net;
-  size_t all = sample_vectors(n);
+  const product *p = s->p;
+  size_t all = sample_vectors(p->net);
   vec acc[SAMPLES_ROWS][2];
   UNROLL for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vec){0};
-  const real *x = s->p.x;
+  const real *x = p->x;
   const vec *y = s->turned;
   for (size_t v = 0; v < all; v += 2) {
-    size_t panel = (all - v < 2 ? 1 : 2) * LANES, left = n->N - v * LANES, depth = left < panel ? left : panel;
+    size_t panel = (all - v < 2 ? 1 : 2) * LANES, left = p->N - v * LANES, depth = left < panel ? left : panel;
     samples_tile(x + row * panel, panel, 1, y, depth, rows, width, NULL, acc);
-    x += n->D * panel;
+    x += p->D * panel;
     y += depth * (size_t)width;
   }
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int c = 0; c < width; c++) {
-    vec *w = s->p.w + (row + (size_t)i) * s->p.units.vectors + s->m + (size_t)c;
-    *w -= s->p.rate * acc[i][c];
+    p->w[(row + (size_t)i) * p->units->vectors + s->m + (size_t)c] -= p->rate * acc[i][c];
   }
 }
 
@@ -128,35 +132,19 @@ INLINE void samples_tiles(const samples_pass *s, samples_operation operation, in
   for (; row < s->rows; row++) samples_rows(s, operation, row, 1, width);
 }
 
-/* All panels of a product; its arrays go on from panel to panel. */
-INLINE void samples_multiply(const product *of, samples_operation operation) {
-  const bool expand = operation == SAMPLES_EXPAND, slopes = operation == SAMPLES_CONTRACT_SLOPES;
-  const size_t vectors = sample_vectors(of->net), units = of->units.count;
-  samples_pass s = {.p = *of,
-                    .rows = expand ? of->D : units,
-                    .depth = expand ? units : of->D,
-                    .stride = of->units.vectors * LANES,
-                    .fetch = of->w + of->ahead};
+/* All panels of a product. */
+INLINE void samples_multiply(const product *p, samples_operation operation) {
+  const bool expand = operation == SAMPLES_EXPAND;
+  const size_t vectors = sample_vectors(p->net), units = p->units->count;
+  samples_pass s = {.p = p, .rows = expand ? p->D : units, .depth = expand ? units : p->D, .fetch = p->w + p->ahead};
   for (size_t first = 0; first < vectors; first += 2) {
-    size_t width = vectors - first < 2 ? 1 : 2, in = of->D * width, done = units * width;
-    if (width == 2)
-      samples_tiles(&s, operation, 2);
-    else
+    s.state_at = first * p->D;
+    s.unit_at = first * units;
+    if (vectors - first < 2)
       samples_tiles(&s, operation, 1);
+    else
+      samples_tiles(&s, operation, 2);
     s.fetch = NULL;
-    if (expand) {
-      s.p.y += done;
-      s.p.out += in;
-      s.p.base += in;
-      continue;
-    }
-    s.p.x += in * LANES;
-    if (!slopes) s.p.y += done;
-    if (slopes) s.p.s += done;
-    for (int a = 0; slopes && a < INPUTS; a++) {
-      s.p.g[a] += done;
-      if (s.p.slope[a]) s.p.slope[a] += done;
-    }
   }
 }
 
@@ -186,26 +174,14 @@ static void samples_turn(const network *n, const vec *y, size_t rows, vec *out) 
 
 static void samples_change(const product *p) {
   vec *turned = (vec *)p->spare;
-  samples_turn(p->net, p->y, p->units.count, turned);
-  samples_pass s = {.p = *p, .rows = p->D, .turned = turned};
-  for (; s.m < p->units.vectors; s.m += 2, s.turned += 2 * p->N) {
-    if (p->units.vectors - s.m < 2)
+  samples_turn(p->net, p->y, p->units->count, turned);
+  samples_pass s = {.p = p, .rows = p->D, .turned = turned};
+  for (; s.m < p->units->vectors; s.m += 2, s.turned += 2 * p->N) {
+    if (p->units->vectors - s.m < 2)
       samples_tiles(&s, SAMPLES_CHANGE, 1);
     else
       samples_tiles(&s, SAMPLES_CHANGE, 2);
   }
-}
-
-static void samples_contract_slopes_and_change(const product *p) {
-  samples_contract_slopes(p);
-  product change = *p;
-  change.y = (vec *)p->s;
-  samples_change(&change);
-}
-
-static void samples_expand_and_change(const product *p) {
-  samples_expand(p);
-  samples_change(p);
 }
 
 static void samples_sizes(network *n) {
@@ -245,6 +221,7 @@ static void samples_prepare(const seat *s, const real *h) {
 }
 
 static const arrangement samples_on_lanes = {
+    .instances = 1,
     .sizes = samples_sizes,
     .units = samples_units,
     .draw = unit_weights_draw,
@@ -256,8 +233,6 @@ static const arrangement samples_on_lanes = {
     .contract_slopes = samples_contract_slopes,
     .expand = samples_expand,
     .change = samples_change,
-    .contract_slopes_and_change = samples_contract_slopes_and_change,
-    .expand_and_change = samples_expand_and_change,
 };
 
 #endif

@@ -137,18 +137,6 @@ static void seeds_change(const product *p) {
   for (; d < p->D; d++) seeds_change_tiles(p, d, 1);
 }
 
-static void seeds_contract_slopes_and_change(const product *p) {
-  seeds_contract_slopes(p);
-  product change = *p;
-  change.y = (vec *)p->s;
-  seeds_change(&change);
-}
-
-static void seeds_expand_and_change(const product *p) {
-  seeds_expand(p);
-  seeds_change(p);
-}
-
 static void seeds_sizes(network *n) {
   n->blocks = 1;
   n->w_size = n->D * n->M * LANES;
@@ -181,8 +169,7 @@ static void seeds_draw(const network *n, size_t block) {
   }
   for (size_t l = 0; l < n->L; l++)
     for (size_t m = 0; m < n->M; m++) {
-      for (size_t d = 0; d < n->D; d += 4)
-        for (size_t t = 0; t < TENSORS; t++) {
+      for (size_t d = 0; d < n->D; d += 4) UNROLL for (size_t t = 0; t < TENSORS; t++) {
           vec z[4], *w = (vec *)(n->w[t] + l * n->w_size) + m;
           v_normals(k0, k1, tensor[t].draw, layer, unit, (uint32_t)(d / 4), z);
           for (size_t i = 0; i < 4 && d + i < n->D; i++) w[(d + i) * n->M] = z[i] * scale[t];
@@ -215,6 +202,7 @@ static void seeds_state_set(const network *n, size_t lane, const double *in, rea
 }
 
 static const arrangement seeds_on_lanes = {
+    .instances = LANES,
     .sizes = seeds_sizes,
     .units = seeds_units,
     .draw = seeds_draw,
@@ -225,8 +213,6 @@ static const arrangement seeds_on_lanes = {
     .contract_slopes = seeds_contract_slopes,
     .expand = seeds_expand,
     .change = seeds_change,
-    .contract_slopes_and_change = seeds_contract_slopes_and_change,
-    .expand_and_change = seeds_expand_and_change,
     .rebuilds = true,
 };
 

@@ -31,7 +31,7 @@ static void unit_weights_draw(const network *n, size_t block) {
   const mno_instance *instance = n->batch->instance[0];
   uvec k0 = v_uset1((uint32_t)instance->seed), k1 = v_uset1((uint32_t)(instance->seed >> 32));
   double root = sqrt((double)p->D);
-  units part = unit_weights_units(n, block);
+  const units part = n->block[block];
   for (size_t l = 0; l < n->L; l++)
     for (size_t q = 0; q < part.vectors; q++) {
       uvec layer = {0}, unit = {0};
@@ -45,8 +45,7 @@ static void unit_weights_draw(const network *n, size_t block) {
           scale[t][lane] = (real)(p->sigma[t] * root * (tensor[t].flips ? instance->draw.sign : 1));
       }
       size_t at = l * n->w_size / LANES + part.weights + q;
-      for (size_t d = 0; d < n->D; d += 4)
-        for (size_t t = 0; t < TENSORS; t++) {
+      for (size_t d = 0; d < n->D; d += 4) UNROLL for (size_t t = 0; t < TENSORS; t++) {
           vec z[4], *w = (vec *)n->w[t] + at;
           v_normals(k0, k1, tensor[t].draw, layer, unit, (uint32_t)(d / 4), z);
           for (size_t c = 0; c < 4 && d + c < n->D; c++) w[(d + c) * part.vectors] = z[c] * scale[t];
@@ -57,7 +56,7 @@ static void unit_weights_draw(const network *n, size_t block) {
 static void unit_weights_export(const network *n, size_t lane, const real *w, double *out) {
   for (size_t l = 0; l < n->L; l++)
     for (size_t i = 0; i < n->blocks; i++) {
-      units part = unit_weights_units(n, i);
+      const units part = n->block[i];
       const real *from = w + l * n->w_size + part.weights * LANES;
       for (size_t j = 0; j < part.count; j++)
         for (size_t d = 0; d < n->D; d++)

@@ -10,4 +10,7 @@ const mno_optimizer mno_optimizer_gd = {.name = "gd",
                                         .states = gd_states,
                                         .knobs = gd_knobs,
                                         .fuses = gd_fuses,
+                                        .turns = true,
+                                        .solvers =
+                                            MNO_BY_PARTICLES | MNO_BY_QUADRATURE | MNO_BY_CLOSURE | MNO_BY_TANGENT_ODE,
                                         .apply = gd_apply};

@@ -42,7 +42,7 @@ def parser(kinds):
     plot.add_argument("file", metavar="OUT.h5")
     plot.add_argument("-o", "--output", required=True, metavar="FIG.svg|.png|.pdf")
     plot.add_argument("--kind", default=None, metavar="NAME",
-                      help=", ".join(kinds) + " (default: what the configuration's comment '# experiment: NAME' says, else law)")
+                      help=", ".join(kinds) + " (default: what the configuration names as record.figure, else law)")
     plot.add_argument("--step", type=count, default=None, help="the step to show (default: the last)")
     plot.add_argument("--quantity", choices=("output", "embedding"), default="output")
     plot.add_argument("--problem", type=count, default=0, help="which problem, from 0")

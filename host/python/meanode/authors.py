@@ -3,7 +3,7 @@
 import numpy
 
 from . import style
-from .law import finish, points, spread
+from .panels import finish, points, spread
 from .reading import FileProblem
 from .shapes import Shapes, rms
 from .sweep import Problems, mean_over_draws, need_several

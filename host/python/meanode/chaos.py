@@ -4,7 +4,7 @@ import numpy
 from scipy import interpolate, stats
 
 from . import style
-from .law import chosen_steps, finish, points, spread
+from .panels import chosen_steps, finish, points, spread
 from .reading import FileProblem
 from .shapes import addresses, blocks, unknown
 from .verdict import Verdict, interval

@@ -3,7 +3,7 @@
 import numpy
 
 from . import style
-from .law import chosen_steps, finish, points
+from .panels import chosen_steps, finish, points
 from .reading import FileProblem
 from .sweep import PowerOverDraws, Problems, arrays, mean_over_draws, need_several
 from .verdict import Verdict, interval, known, power_law

@@ -31,12 +31,9 @@ SUFFIXES = (".svg", ".png", ".pdf")
 
 
 def default_kind(results):
-    """What the configuration names in a comment `# experiment: KIND`, else the law."""
-    for line in results.meanode.config.splitlines():
-        if line.startswith("# experiment:"):
-            kind = line.split(":", 1)[1].strip()
-            return kind if kind in KINDS else "law"
-    return "law"
+    """What the configuration names as record.figure, else the law."""
+    kind = results.attrs.get("figure", "law")
+    return kind if kind in KINDS else "law"
 
 
 def draw(source, output=None, kind=None, step=None, quantity="output", problem=0, dpi=None):

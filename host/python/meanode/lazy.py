@@ -4,7 +4,7 @@ import numpy
 from scipy import interpolate
 
 from . import style
-from .law import chosen_steps, finish, points, spread
+from .panels import chosen_steps, finish, points, spread
 from .reading import FileProblem
 from .shapes import Shapes, addresses, rms
 from .sweep import Problems, need_several

@@ -2,6 +2,7 @@
 
 import os
 
+import h5netcdf
 import xarray
 
 
@@ -24,6 +25,7 @@ class FileInUse(FileProblem):
               "it open, clear the mark: h5clear -s {}")
 
 
+KINDS_OF_LIMITS = ("mean-ode", "tangent-ode", "joint", "largest")
 TABLE = ("L", "M", "D", "alpha", "seed", "problem", "status", "step", "config")
 
 
@@ -48,6 +50,11 @@ def open(path):
         raise FileProblem(f"{path}: /{lacking[0]}: is missing")
     data.encoding["source"] = os.fspath(path)
     return data
+
+
+def group_of(kind):
+    """The group of a problem that holds its limit of a kind."""
+    return f"limit_{kind.replace('-', '_')}"
 
 
 @xarray.register_dataset_accessor("meanode")
@@ -95,19 +102,14 @@ class Access:
 
     def limits(self, problem=0):
         """Kinds of the limits that were computed for a problem."""
-        found = []
-        for kind in ("mean-ode", "tangent-ode", "joint", "largest"):
-            try:
-                self.limit(problem, kind).close()
-                found.append(kind)
-            except FileProblem:
-                pass
-        return found
+        with h5netcdf.File(self.path, "r") as file:
+            groups = file[self._name(problem)].groups
+            return [kind for kind in KINDS_OF_LIMITS if group_of(kind) in groups]
 
     def limit(self, problem=0, kind="mean-ode"):
         """One limit of a problem: output (step, sample, target) and its error, embedding, depth, state, adjoint."""
         name = self._name(problem)
         try:
-            return self._group(f"{name}/limit_{kind.replace('-', '_')}")
+            return self._group(f"{name}/{group_of(kind)}")
         except FileProblem:
             raise FileProblem(f"{self.path}: {name} has no limit {kind}; limit: {{kind: {kind}}} in the configuration computes it") from None

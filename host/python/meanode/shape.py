@@ -4,7 +4,7 @@ import numpy
 from scipy import optimize, stats
 
 from . import style
-from .law import finish, points
+from .panels import finish, points
 from .reading import FileProblem
 from .sweep import Problems, need_several
 from .verdict import Verdict, power_law

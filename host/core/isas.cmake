@@ -1,5 +1,5 @@
-# The instruction sets of the CPU kernels: MEANODE_ISAS, resolved into `isas`, best first. Included at the top, because every
-# target of the library knows them.
+# The instruction sets of the CPU kernels: MEANODE_ISAS, resolved into `isas`, best first, and core/isas.h: MNO_ISA_LIST(X). Included
+# at the top, because every target of the library knows them.
 set(every_isa portable)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(PREPEND every_isa avx512 avx2)
@@ -12,7 +12,7 @@ endif()
 if(asked STREQUAL "native")
   try_run(ran compiled ${CMAKE_BINARY_DIR}/native ${CMAKE_CURRENT_LIST_DIR}/native.c RUN_OUTPUT_VARIABLE best)
   if(NOT compiled OR NOT ran EQUAL 0)
-    message(FATAL_ERROR "MEANODE_ISAS=native: host/cpu/native.c does not compile and run here; configure with -DMEANODE_ISAS=all")
+    message(FATAL_ERROR "MEANODE_ISAS=native: host/core/native.c does not compile and run here; configure with -DMEANODE_ISAS=all")
   endif()
   string(STRIP "${best}" asked)
 elseif(asked STREQUAL "all")
@@ -38,3 +38,6 @@ if(isas STREQUAL every_isa)
 else()
   message(STATUS "CPU kernels: ${built} (-DMEANODE_ISAS=all builds them for every processor)")
 endif()
+
+list(JOIN isas ") X(" entries)
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/core/isas.h CONTENT "#define MNO_ISA_LIST(X) X(${entries})\n")

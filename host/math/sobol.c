@@ -1,8 +1,8 @@
-#include "limit/sobol.h"
+#include "math/sobol.h"
 
 #include "core/memory.h"
-#include "limit/normal_map.h"
-#include "limit/sobol_table.h"
+#include "math/normal_map.h"
+#include "math/sobol_table.h"
 #include "meanode/random.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* Standard normals from 32-bit fractions: Wichura's algorithm AS 241 (PPND16), relative accuracy 1e-16: one rational
  * function in the centre, two in the tails. Sums, products, quotients and square roots only, each rounded as written
  * (compiled without contraction), so that the host and every device map a point to the same bits. */
-#ifndef MNO_LIMIT_NORMAL_MAP_H
-#define MNO_LIMIT_NORMAL_MAP_H
+#ifndef MNO_MATH_NORMAL_MAP_H
+#define MNO_MATH_NORMAL_MAP_H
 
 #include <stdint.h>
 #include <string.h>

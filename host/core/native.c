@@ -1,5 +1,5 @@
 /* Run by CMake: its output names the best instruction set of this processor. */
-#include "isa.h"
+#include "processor.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /* Scrambled Sobol points: a digital (t, s)-sequence in base 2 with a random linear matrix scramble and digital shift
  * (Matousek 1998), which keeps the net and gives every point the uniform law. */
-#ifndef MNO_LIMIT_SOBOL_H
-#define MNO_LIMIT_SOBOL_H
+#ifndef MNO_MATH_SOBOL_H
+#define MNO_MATH_SOBOL_H
 
 #include <stddef.h>
 #include <stdint.h>

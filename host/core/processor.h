@@ -1,6 +1,6 @@
 /* What the kernels' instruction sets need of a processor. CMake asks the same for MEANODE_ISAS=native: native.c. */
-#ifndef MNO_CPU_ISA_H
-#define MNO_CPU_ISA_H
+#ifndef MNO_CORE_PROCESSOR_H
+#define MNO_CORE_PROCESSOR_H
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
 /* Sobol direction numbers of Joe and Kuo (2008), set new-joe-kuo-6.21201, first 256 dimensions: the primitive polynomial
  * (bits, leading and trailing one included) and the initial odd numbers m_1..m_degree. */
-#ifndef MNO_LIMIT_SOBOL_TABLE_H
-#define MNO_LIMIT_SOBOL_TABLE_H
+#ifndef MNO_MATH_SOBOL_TABLE_H
+#define MNO_MATH_SOBOL_TABLE_H
 
 enum { MNO_SOBOL_DIMENSIONS = 256, MNO_SOBOL_DEGREE = 11 };
 

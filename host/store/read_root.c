@@ -1,0 +1,148 @@
+/* The root of a result file: the table of all instances, and what the file says of itself. */
+#define _GNU_SOURCE
+#include "core/memory.h"
+#include "store/layout.h"
+#include "store/numbers.h"
+#include "store/read.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *read_config(hid_t file) {
+  if (H5Lexists(file, "config", H5P_DEFAULT) <= 0) return NULL;
+  hid_t dataset = H5Dopen2(file, "config", H5P_DEFAULT);
+  if (dataset < 0) return NULL;
+  hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+  char *text = NULL;
+  if (type >= 0 && space >= 0 && H5Tget_class(type) == H5T_STRING && H5Sget_simple_extent_npoints(space) == 1) {
+    if (H5Tis_variable_str(type) > 0) {
+      char *owned = NULL;
+      if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, &owned) >= 0 && owned) text = strdup(owned);
+      if (owned) H5free_memory(owned);
+    } else {
+      size_t size = H5Tget_size(type);
+      text = size < 1u << 26 ? calloc(1, size + 1) : NULL;
+      if (text && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) < 0) *text = 0;
+    }
+  }
+  if (space >= 0) H5Sclose(space);
+  if (type >= 0) H5Tclose(type);
+  H5Dclose(dataset);
+  return text;
+}
+
+static mno_status read_draws(mno_result *result, const size_t rows[1], mno_error *err) {
+  mno_result_file *file = result->file;
+  if (H5Lexists(file->file, "draw_width", H5P_DEFAULT) <= 0) return MNO_OK;
+  const mno_read_from from = {result, file->file, ""};
+  int64_t *column[3] = {NULL};
+  const char *name[3] = {"draw_width", "draw_offset", "draw_sign"};
+  mno_status status = MNO_OK;
+  for (size_t i = 0; status == MNO_OK && i < 3; i++)
+    status = mno_read_numbers(&from, name[i], H5T_NATIVE_INT64, 1, rows, true, &column[i], err);
+  if (status == MNO_OK && !(result->draw = mno_alloc(rows[0], sizeof *result->draw)))
+    status = mno_fail_memory(err, rows[0] * sizeof *result->draw, "the draws");
+  for (size_t i = 0; status == MNO_OK && i < rows[0]; i++)
+    result->draw[i] = (mno_draw){column[0][i], column[1][i], (int)column[2][i]};
+  for (size_t i = 0; i < 3; i++) free(column[i]);
+  return status;
+}
+
+static mno_status read_table(mno_result *result, mno_error *err) {
+  mno_result_file *file = result->file;
+  const mno_read_from from = {result, file->file, ""};
+  size_t rows[1], steps[1];
+  mno_status status = mno_size_of_numbers(&from, "L", 1, rows, err);
+  if (status == MNO_OK) status = mno_size_of_numbers(&from, "step", 1, steps, err);
+  if (status != MNO_OK) return status;
+  result->instance_count = rows[0];
+  result->step_count = steps[0];
+  const struct {
+    const char *name;
+    hid_t memory;
+    const size_t *shape;
+    void *column;
+    bool required;
+  } column[] = {{"L", H5T_NATIVE_INT64, rows, &result->L, true},
+                {"M", H5T_NATIVE_INT64, rows, &result->M, true},
+                {"D", H5T_NATIVE_INT64, rows, &result->D, true},
+                {"alpha", H5T_NATIVE_DOUBLE, rows, &result->alpha, true},
+                {"seed", H5T_NATIVE_UINT64, rows, &result->seed, true},
+                {"data_seed", H5T_NATIVE_INT64, rows, &result->data_seed, false},
+                {"id", H5T_NATIVE_UINT64, rows, &result->id, false},
+                {"problem", H5T_NATIVE_INT64, rows, &result->problem, true},
+                {"status", H5T_NATIVE_INT8, rows, &result->status, true},
+                {"seconds", H5T_NATIVE_DOUBLE, rows, &file->seconds, false},
+                {"step", H5T_NATIVE_INT64, steps, &result->step, true}};
+  for (size_t i = 0; status == MNO_OK && i < sizeof column / sizeof *column; i++)
+    status = mno_read_numbers(&from, column[i].name, column[i].memory, 1, column[i].shape, column[i].required,
+                              column[i].column, err);
+  if (status == MNO_OK && !result->id && !(result->id = mno_alloc(rows[0], sizeof *result->id)))
+    status = mno_fail_memory(err, rows[0] * 8, "the ids");
+  if (status == MNO_OK) status = read_draws(result, rows, err);
+  char what[128];
+  for (size_t i = 0; status == MNO_OK && i < rows[0]; i++) {
+    const char *object = result->L[i] < 1 ? "/L" : result->M[i] < 1 ? "/M" : result->D[i] < 1 ? "/D" : NULL;
+    if (!object && (result->status[i] < MNO_STATUS_MISSING || result->status[i] > MNO_INSTANCE_DIVERGED)) object = "/status";
+    if (!object && (result->problem[i] < 0 || result->problem[i] >= (int64_t)result->instance_count)) object = "/problem";
+    if (!object) continue;
+    snprintf(what, sizeof what, "row %zu holds a value that cannot be", i);
+    status = mno_result_damaged(result, object, err, what);
+  }
+  for (size_t i = 1; status == MNO_OK && i < steps[0]; i++)
+    if (result->step[i] <= result->step[i - 1]) status = mno_result_damaged(result, "/step", err, "steps do not increase");
+  return status;
+}
+
+static mno_status read_problems(mno_result *result, mno_error *err) {
+  mno_result_file *file = result->file;
+  int64_t last = 0;
+  for (size_t i = 0; i < result->instance_count; i++) last = result->problem[i] > last ? result->problem[i] : last;
+  size_t count = (size_t)last + 1;
+  result->problems = mno_alloc(count, sizeof *result->problems);
+  file->run = mno_alloc(count, sizeof *file->run);
+  file->runs = mno_alloc(count, sizeof *file->runs);
+  file->run_of = mno_alloc(result->instance_count, sizeof *file->run_of);
+  if (!result->problems || !file->run || !file->runs || !file->run_of)
+    return mno_fail_memory(err, count * sizeof *result->problems, "the problems");
+  result->problem_count = count;
+  for (size_t i = 0; i < result->instance_count; i++) file->run_of[i] = SIZE_MAX;
+  mno_status status = MNO_OK;
+  for (size_t p = 0; status == MNO_OK && p < count; p++) status = mno_read_problem(result, p, err);
+  size_t there = 0, listed = 0;
+  for (size_t i = 0; i < result->instance_count; i++) there += result->status[i] != MNO_STATUS_MISSING;
+  for (size_t p = 0; p < count; p++) listed += result->problems[p].run_count;
+  if (status == MNO_OK && there != listed)
+    status = mno_result_damaged(result, "/status", err, "rows of the root table are in no problem's group");
+  return status;
+}
+
+mno_status mno_read_root(mno_result *result, mno_error *err) {
+  mno_result_file *file = result->file;
+  hid_t access = mno_h5_access();
+  do file->file = H5Fopen(result->path, H5F_ACC_RDONLY, access);
+  while (file->file < 0 && mno_h5_interrupted());
+  H5Pclose(access);
+  if (file->file < 0 && mno_h5_errno()) return mno_result_unreadable(result, err);
+  if (file->file < 0) {
+    char reason[512];
+    mno_h5_reason(reason, sizeof reason);
+    return mno_fail(err, MNO_ERR_INPUT, "%s: not a result file, or damaged: %s", result->path, reason);
+  }
+  mno_status status = read_table(result, err);
+  if (status == MNO_OK) status = read_problems(result, err);
+  if (status != MNO_OK) return status;
+  result->config = read_config(file->file);
+  if (!result->config && !(result->config = strdup(""))) return mno_fail_memory(err, 1, "the configuration");
+  file->settings = mno_h5_read_text(file->file, "settings");
+  file->precision = mno_h5_read_text(file->file, "precision");
+  file->history = mno_h5_read_text(file->file, "history");
+  int shard[3] = {0};
+  if (mno_h5_read_ints(file->file, "shard", shard, 3) && shard[0] >= 0 && shard[0] < shard[1] && shard[2] >= 0) {
+    file->shard = shard[0];
+    file->shards = shard[1];
+    file->shard_instances = (size_t)shard[2];
+  }
+  return MNO_OK;
+}
