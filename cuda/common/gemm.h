@@ -1,4 +1,4 @@
-/* Kernel G: what host and device agree on, and what its conductor needs of a device, as a table: products, elementwise
+/* Kernel G: what host and device agree on, and what its workers need of a device, as a table: products, elementwise
  * operations and captured sequences of them. The CUDA side is gemm_cuda.c over cuBLASLt and CUDA graphs; the tests fill the
  * table with plain loops.
  *

@@ -1,8 +1,8 @@
 #include "host/driver.h"
 
 #include "core/memory.h"
-#include "host/conductor.h"
 #include "host/emit_queue.h"
+#include "host/gemm_worker.h"
 #include "host/rounds.h"
 #include "host/unpack.h"
 #include "host/upload.h"
@@ -16,7 +16,7 @@
 
 enum {
   QUEUES = 16,
-  CONDUCTORS = 2 /* of a group: one waits for its losses while the other computes */
+  GEMM_WORKERS = 2 /* of a group: one waits for its losses while the other computes */
 };
 static const double MEMORY_SHARE = 0.92;                  /* of what is free on the card */
 static const size_t PINNED_MOST = (size_t)4 << 30;        /* results in flight */
@@ -26,22 +26,22 @@ static const size_t EMIT_QUEUE_BYTES = (size_t)512 << 20; /* records that wait t
 static const struct timespec NAP = {.tv_nsec = 200000L};  /* between looks at the parcels */
 
 /* A thread that trains batches of a group by calls of the device. */
-typedef struct conductor {
+typedef struct gemm_worker {
   pthread_t thread;
-  mno_conduct conduct;
+  mno_gemm_run run;
   mno_status status;
   mno_error err;
   atomic_int *running, *halt;
-} conductor;
+} gemm_worker;
 
-/* What the conductors of a group share. */
-typedef struct orchestra {
+/* What the workers of a group of kernel G share. */
+typedef struct gemm_group {
   mno_item *item;
   mno_batch *batch;
   atomic_size_t next;
-  conductor conductor[CONDUCTORS];
+  gemm_worker worker[GEMM_WORKERS];
   int size;
-} orchestra;
+} gemm_group;
 
 /* One device and its share of the job. */
 typedef struct worker {
@@ -56,9 +56,9 @@ typedef struct worker {
   int rounds;
   size_t common_bytes;               /* of the part of the arena that all rounds use */
   const mno_device_problem *problem; /* [problem_count] on the device */
-  orchestra *orchestra;              /* [groups] */
+  gemm_group *gemm_group;            /* [groups] */
   mno_train_args *args;              /* [groups] of their launches */
-  atomic_int running;                /* conductors */
+  atomic_int running;                /* workers of kernel G */
   mno_emit_queue *emit_queue;        /* shared: records on their way to whoever receives them */
 } worker;
 
@@ -102,7 +102,7 @@ static mno_status serves(void *context, const mno_shape *shape, int *served, mno
   }
   mno_product product[MNO_PRODUCTS];
   mno_error why = {0};
-  mno_conduct_products(shape, product);
+  mno_gemm_products(shape, product);
   const mno_status status = a->api->gemm->serves(a->index, product, MNO_PRODUCTS, served, &why);
   if (status != MNO_OK) {
     *err = why;
@@ -185,7 +185,7 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
   for (size_t i = 0; i < w->groups.count; i++) {
     mno_group *g = &w->groups.group[i];
     fixed += launch_bytes(g);
-    g->wanted = CONDUCTORS;
+    g->wanted = GEMM_WORKERS;
     if (g->shape.kernel == MNO_KERNEL_GEMM) continue;
     status = fit(w, &info, work, g, err);
     if (status != MNO_OK) return status;
@@ -236,46 +236,46 @@ static mno_status upload_items(const worker *w, const mno_group *g, mno_upload *
   return mno_upload_put(to, item, g->count * sizeof *item, items, err);
 }
 
-static void *conduct(void *argument) {
-  conductor *c = argument;
-  c->status = mno_conduct_run(&c->conduct, &c->err);
+static void *run(void *argument) {
+  gemm_worker *c = argument;
+  c->status = mno_gemm_train(&c->run, &c->err);
   if (c->status != MNO_OK) atomic_store(c->halt, 1);
   atomic_fetch_sub(c->running, 1);
   return NULL;
 }
 
-/* Starts the conductors of a group; the batches and the items stay with the orchestra. */
-static mno_status start_conductors(worker *w, const mno_group *g, orchestra *o, const void *items, char *slots,
-                                   char *parcels, mno_error *err) {
+/* Starts the workers of a group; its batches and items stay with the gemm_group. */
+static mno_status start_gemm_workers(worker *w, const mno_group *g, gemm_group *o, const void *items, char *slots,
+                                     char *parcels, mno_error *err) {
   o->batch = mno_alloc(g->count, sizeof *o->batch);
   if (!o->batch) return mno_fail_memory(err, g->count * sizeof *o->batch, "the list of batches");
   const size_t batches = mno_batches_make(o->item, g->count, (size_t)g->shape.group, o->batch);
   char *const losses = parcels + parcel_count(g) * g->parcel_bytes;
   const size_t loss_bytes = g->pinned_bytes - 2 * (size_t)g->shape.group * g->parcel_bytes;
   for (int i = 0; i < g->teams; i++) {
-    conductor *c = &o->conductor[i];
+    gemm_worker *c = &o->worker[i];
     c->running = &w->running;
     c->halt = w->halt;
-    c->conduct = (mno_conduct){.api = w->api->gemm,
-                               .device = w->device,
-                               .shape = g->shape,
-                               .batch = o->batch,
-                               .batches = batches,
-                               .next = &o->next,
-                               .item = o->item,
-                               .item_at = items,
-                               .problem = w->job->plan->problem,
-                               .problem_at = w->problem,
-                               .step = w->job->plan->step,
-                               .steps = w->job->plan->step_count,
-                               .slot = slots + (size_t)i * g->slot_bytes,
-                               .parcels = parcels + 2 * (size_t)(i * g->shape.group) * g->parcel_bytes,
-                               .loss = (double *)(losses + (size_t)i * loss_bytes),
-                               .parcel_bytes = g->parcel_bytes,
-                               .weights = (uint32_t)w->job->plan->recording.weights,
-                               .stop = &signals_of(w)->stop};
+    c->run = (mno_gemm_run){.api = w->api->gemm,
+                            .device = w->device,
+                            .shape = g->shape,
+                            .batch = o->batch,
+                            .batches = batches,
+                            .next = &o->next,
+                            .item = o->item,
+                            .item_at = items,
+                            .problem = w->job->plan->problem,
+                            .problem_at = w->problem,
+                            .step = w->job->plan->step,
+                            .steps = w->job->plan->step_count,
+                            .slot = slots + (size_t)i * g->slot_bytes,
+                            .parcels = parcels + 2 * (size_t)(i * g->shape.group) * g->parcel_bytes,
+                            .loss = (double *)(losses + (size_t)i * loss_bytes),
+                            .parcel_bytes = g->parcel_bytes,
+                            .weights = (uint32_t)w->job->plan->recording.weights,
+                            .stop = &signals_of(w)->stop};
     atomic_fetch_add(&w->running, 1);
-    if (pthread_create(&c->thread, NULL, conduct, c) != 0) {
+    if (pthread_create(&c->thread, NULL, run, c) != 0) {
       atomic_fetch_sub(&w->running, 1);
       return mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for kernel G: raise the limit on threads (ulimit -u)");
     }
@@ -284,15 +284,15 @@ static mno_status start_conductors(worker *w, const mno_group *g, orchestra *o, 
   return MNO_OK;
 }
 
-/* Waits for the conductors; the first failure among them is reported unless there was one before. */
-static mno_status end_conductors(worker *w, mno_status status, mno_error *err) {
+/* Waits for the workers of kernel G; the first failure among them is reported unless there was one before. */
+static mno_status end_gemm_workers(worker *w, mno_status status, mno_error *err) {
   for (size_t i = 0; i < w->groups.count; i++) {
-    orchestra *o = &w->orchestra[i];
+    gemm_group *o = &w->gemm_group[i];
     for (int k = 0; k < o->size; k++) {
-      pthread_join(o->conductor[k].thread, NULL);
-      if (status != MNO_OK || o->conductor[k].status == MNO_OK) continue;
-      status = o->conductor[k].status;
-      *err = o->conductor[k].err;
+      pthread_join(o->worker[k].thread, NULL);
+      if (status != MNO_OK || o->worker[k].status == MNO_OK) continue;
+      status = o->worker[k].status;
+      *err = o->worker[k].err;
     }
     o->size = 0;
     free(o->item);
@@ -325,7 +325,7 @@ static mno_status prepare(worker *w, int round, mno_error *err) {
     if (g->shape.kernel != MNO_KERNEL_GEMM) args->at = mno_slot(&g->shape);
     const void *address = NULL;
     const uint32_t zero = 0;
-    status = upload_items(w, g, &to, &address, &w->orchestra[i].item, err);
+    status = upload_items(w, g, &to, &address, &w->gemm_group[i].item, err);
     args->item = address;
     if (status == MNO_OK) status = mno_upload_put(&to, &zero, sizeof zero, &address, err);
     args->next = (uint32_t *)address;
@@ -357,7 +357,7 @@ static mno_status launch(worker *w, int round, mno_error *err) {
     const mno_train_args *args = &w->args[i];
     if (g->round != round) continue;
     if (g->shape.kernel == MNO_KERNEL_GEMM)
-      status = start_conductors(w, g, &w->orchestra[i], args->item, args->slots, args->parcels, err);
+      status = start_gemm_workers(w, g, &w->gemm_group[i], args->item, args->slots, args->parcels, err);
     else
       status = w->api->launch(w->device, queue++ % QUEUES, args, &g->fit, g->teams, err);
   }
@@ -416,7 +416,7 @@ static mno_status run_round(worker *w, int round, mno_error *err) {
       __atomic_store_n(stop, 1, __ATOMIC_RELEASE);
     }
     int idle = 0;
-    const int conducted = atomic_load(&w->running) == 0; /* before the last look at the parcels */
+    const int workers_ended = atomic_load(&w->running) == 0; /* before the last look at the parcels */
     mno_error fault;
     mno_status state = w->api->idle(w->device, &idle, &fault);
     size_t found = collect(w, round);
@@ -427,9 +427,9 @@ static mno_status run_round(worker *w, int round, mno_error *err) {
         *err = fault;
       }
       name_stuck(w, err);
-      return end_conductors(w, status, err);
+      return end_gemm_workers(w, status, err);
     }
-    if (idle && conducted && found == 0) return end_conductors(w, status, err);
+    if (idle && workers_ended && found == 0) return end_gemm_workers(w, status, err);
     if (found == 0) nanosleep(&NAP, NULL);
   }
 }
@@ -439,10 +439,10 @@ static void *work(void *argument) {
   size_t arena, pinned;
   mno_error err = {0};
   mno_status status = measure(w, &arena, &pinned, &err);
-  w->orchestra = mno_alloc(w->groups.count, sizeof *w->orchestra);
+  w->gemm_group = mno_alloc(w->groups.count, sizeof *w->gemm_group);
   w->args = mno_alloc(w->groups.count, sizeof *w->args);
-  if (status == MNO_OK && (!w->orchestra || !w->args))
-    status = mno_fail_memory(&err, w->groups.count * (sizeof *w->orchestra + sizeof *w->args), "the list of groups");
+  if (status == MNO_OK && (!w->gemm_group || !w->args))
+    status = mno_fail_memory(&err, w->groups.count * (sizeof *w->gemm_group + sizeof *w->args), "the list of groups");
   if (status == MNO_OK && w->groups.count > 0) {
     status = w->api->open(w->index, arena, pinned, &w->device, &err);
     if (status == MNO_OK) memset(w->api->pinned(w->device), 0, PARCELS_AT);
@@ -460,7 +460,7 @@ static void *work(void *argument) {
     w->err = err;
     atomic_store(w->halt, 1);
   }
-  free(w->orchestra);
+  free(w->gemm_group);
   free(w->args);
   mno_groups_free(&w->groups);
   return NULL;

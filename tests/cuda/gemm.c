@@ -1,9 +1,9 @@
-/* Kernel G on the twin of a card, whose products are plain loops: its conductor, graphs and elementwise operations, against
+/* Kernel G on the twin of a card, whose products are plain loops: its workers, graphs and elementwise operations, against
  * the CPU backend.
  */
 #include "test.h"
 
-#include "host/conductor.h"
+#include "host/gemm_worker.h"
 #include "host/rounds.h"
 #include "host/shape.h"
 #include "jobs.h"
@@ -32,7 +32,7 @@ static void equals_the_cpu_backend(void **state) {
       }
       catch gpu = run_twin(&s, usual()), cpu = {.lock = PTHREAD_MUTEX_INITIALIZER};
       assert_true(mno_twin_state.products > 0 && mno_twin_state.launches == 0);
-      /* outside of graphs only the six of a layer that each conductor begins with: 2 conductors to each of 6 groups */
+      /* outside of graphs only the six of a layer that each worker begins with: 2 workers to each of 6 groups */
       assert_true(mno_twin_state.calls_at_once > 0 && mno_twin_state.calls_at_once <= 6 * 2 * 6);
       mno_error err = {0};
       mno_job job = job_of(&s, &cpu);

@@ -1,4 +1,4 @@
-#include "host/conductor.h"
+#include "host/gemm_worker.h"
 
 #include "core/memory.h"
 #include "meanode/record.h"
@@ -23,9 +23,9 @@ size_t mno_batches_make(const mno_item *item, size_t count, size_t group, mno_ba
   return batches;
 }
 
-/* One conductor at work. */
+/* One worker and its batch. */
 typedef struct work {
-  const mno_conduct *c;
+  const mno_gemm_run *c;
   mno_gemm *gemm;
   mno_gemm_args args; /* of the batch */
   mno_product product[MNO_PRODUCTS];
@@ -48,7 +48,7 @@ static mno_status elementwise(work *w, mno_elementwise which, int layer, int ste
 }
 
 /* Matrices by columns: weights are D x M, fields (h, b) D x N, what belongs to units and samples (p, t, q) M x N. */
-void mno_conduct_products(const mno_shape *s, mno_product product[MNO_PRODUCTS]) {
+void mno_gemm_products(const mno_shape *s, mno_product product[MNO_PRODUCTS]) {
   const mno_gemm_layout at = mno_gemm_place(s);
   const mno_product all = {.bytes = s->bytes,
                            .count = s->group,
@@ -201,7 +201,7 @@ static mno_status capture_graphs(work *w, mno_error *err) {
   return MNO_OK;
 }
 
-/* One conductor of the process at a time: what a library sets up with its first calls (attributes of kernels belong to the
+/* One worker of the process at a time: what a library sets up with its first calls (attributes of kernels belong to the
  * device, not to a stream) must not meet another's. On a card two that began together failed in f64 with "the function
  * failed to launch" once; whether this is the cure is not yet run on a GPU. */
 static mno_status alone(mno_status (*prepare)(work *, mno_error *), work *w, mno_error *err) {
@@ -212,7 +212,7 @@ static mno_status alone(mno_status (*prepare)(work *, mno_error *), work *w, mno
   return status;
 }
 
-static bool stopped(const mno_conduct *c) { return __atomic_load_n(c->stop, __ATOMIC_ACQUIRE) != 0; }
+static bool stopped(const mno_gemm_run *c) { return __atomic_load_n(c->stop, __ATOMIC_ACQUIRE) != 0; }
 
 static mno_parcel *parcel_of(const work *w, int i) {
   return (mno_parcel *)(w->args.parcels + (size_t)i * w->args.parcel_bytes);
@@ -230,7 +230,7 @@ static bool parcels_free(const work *w) {
 
 /* Trains one batch; *go_on: it was not stopped. */
 static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go_on, mno_error *err) {
-  const mno_conduct *c = w->c;
+  const mno_gemm_run *c = w->c;
   const mno_item *item = c->item + batch->first;
   const int count = (int)batch->count;
   const mno_gemm_api *api = c->api;
@@ -243,7 +243,7 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
   a->shape.L = item->L;
   a->shape.group = count;
   a->at = mno_gemm_place(&a->shape);
-  mno_conduct_products(&a->shape, w->product);
+  mno_gemm_products(&a->shape, w->product);
   a->problem = c->problem_at;
   a->item = c->item_at + batch->first;
   a->batch = c->slot;
@@ -304,7 +304,7 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
   return MNO_OK;
 }
 
-mno_status mno_conduct_run(const mno_conduct *c, mno_error *err) {
+mno_status mno_gemm_train(const mno_gemm_run *c, mno_error *err) {
   work w = {.c = c};
   mno_status status = c->api->open(c->device, &w.gemm, err);
   bool go_on = status == MNO_OK;

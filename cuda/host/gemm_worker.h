@@ -1,6 +1,6 @@
-/* The conductor of kernel G: a host thread that trains batches of instances by calls of a device. */
-#ifndef MNO_CUDA_CONDUCTOR_H
-#define MNO_CUDA_CONDUCTOR_H
+/* A worker of kernel G: a host thread that trains batches of instances by calls of a device. */
+#ifndef MNO_CUDA_GEMM_WORKER_H
+#define MNO_CUDA_GEMM_WORKER_H
 
 #include "common/gemm.h"
 
@@ -13,7 +13,7 @@ typedef struct mno_batch {
   size_t first, count; /* of the items */
 } mno_batch;
 
-typedef struct mno_conduct {
+typedef struct mno_gemm_run {
   const mno_gemm_api *api;
   mno_device *device;
   mno_shape shape; /* L: the largest of the items; group: the most instances of a batch */
@@ -26,13 +26,13 @@ typedef struct mno_conduct {
   const mno_device_problem *problem_at; /* on the device */
   const int64_t *step;                  /* [steps] recorded steps, host copy */
   size_t steps;
-  char *slot;    /* device memory of this conductor */
+  char *slot;    /* device memory of this worker */
   char *parcels; /* [2][group][parcel_bytes], pinned */
   double *loss;  /* [group], pinned */
   size_t parcel_bytes;
   uint32_t weights;
   const uint32_t *stop; /* nonzero: drop what is in flight */
-} mno_conduct;
+} mno_gemm_run;
 
 /* Batches of at most `group` items, which are sorted so that those of one problem and L follow each other; those of one
  * problem and L are of equal size, give or take one: a small one takes as long as a large one, and its graph is recorded
@@ -48,9 +48,9 @@ typedef enum mno_product_kind {
 } mno_product_kind;
 
 /* They for this shape, without scale and pointers. */
-void mno_conduct_products(const mno_shape *shape, mno_product product[MNO_PRODUCTS]);
+void mno_gemm_products(const mno_shape *shape, mno_product product[MNO_PRODUCTS]);
 
 /* Trains batches until none is left or stop is set. Parcels are handed over as the kernels of the device do. */
-mno_status mno_conduct_run(const mno_conduct *conduct, mno_error *err);
+mno_status mno_gemm_train(const mno_gemm_run *run, mno_error *err);
 
 #endif
