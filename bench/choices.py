@@ -5,8 +5,8 @@
     bench/choices.py FOLDER NAME...    some of it (bench/choices.py --list names them)
 
 Each value is written into a copy of the source, which is built. The programs then run in turn, TURNS times; a column is the
-median of its ratios to the tree's own value in the same turn, so that what else the machine does cancels. Never change a
-constant that decides an order of sums (arrangements, rebuilt states, sizes of ensembles) for a few per cent: results' bits change.
+median of its ratios to the tree's own value in the same turn, so that what else the machine does cancels. Results' bits hang
+on all but the store's: none is to be changed for a few per cent.
 """
 import os
 import re
@@ -22,7 +22,7 @@ COPIED = ["CMakeLists.txt", "CMakePresets.json", "LICENSE", "bench", "cuda", "da
 
 
 class Choice:
-    """A constant: the text of the sources that is replaced, what replaces it, and the arguments of the program that is timed."""
+    """A constant: the text of the sources that is replaced, what replaces it, the arguments of the program that is timed."""
 
     def __init__(self, program, text, values, cases, about):
         self.program, self.text, self.values, self.cases, self.about = program, text, values, cases, about
@@ -42,7 +42,8 @@ SMOOTH = limits((4, "tanh", 1e-3), (4, "tanh", 1e-4), (8, "tanh", 1e-3), (16, "t
 CHOICES = {
     "rebuild-units": Choice(
         "bench_cpu", "REBUILD_M = 12", ["REBUILD_M = 0", "REBUILD_M = 1 << 20"],
-        kernels((8, 2, 4000, 10), (8, 4, 4000, 10), (8, 8, 2000, 10), (8, 12, 2000, 10), (8, 15, 2000, 10), (32, 8, 1000, 10)),
+        kernels((8, 2, 4000, 10), (8, 4, 4000, 10), (8, 8, 2000, 10), (8, 12, 2000, 10), (8, 15, 2000, 10),
+                (32, 8, 1000, 10)),
         "States are rebuilt up to that many units a layer; 0: never."),
     "rebuild-bytes": Choice(
         "bench_cpu", "REBUILD_BYTES = 1 << 22", ["REBUILD_BYTES = 0", "REBUILD_BYTES = 1 << 30"],
@@ -54,8 +55,8 @@ CHOICES = {
         "Beyond it layers run forward twice."),
     "small-units": Choice(
         "bench_cpu", "M < 16 || D * M <= 128;", ["M < 8 || D * M <= 128;", "M < 24 || D * M <= 128;"],
-        kernels((32, 8, 100, 10), (32, 12, 100, 10), (32, 15, 100, 10), (32, 16, 100, 10), (32, 20, 100, 10), (128, 12, 25, 10),
-                (128, 16, 25, 10)),
+        kernels((32, 8, 100, 10), (32, 12, 100, 10), (32, 15, 100, 10), (32, 16, 100, 10), (32, 20, 100, 10),
+                (128, 12, 25, 10), (128, 16, 25, 10)),
         "Seeds on lanes below so many units, units on lanes from there on."),
     "small-weights": Choice(
         "bench_cpu", "D * M <= 128;", ["D * M <= 0;", "D * M <= 512;"],
@@ -83,7 +84,7 @@ CHOICES = {
     "solver-share": Choice("bench_limit", "solver_share = 0.01;", ["solver_share = 0.1;", "solver_share = 0.001;"], SMOOTH,
                            "Of the tolerance, for the collocation equations."),
     "coarse-particles": Choice("bench_limit", "(r < 8 ? 32 : 4 * r)", ["(r < 8 ? 8 : r)", "(r < 8 ? 128 : 16 * r)"],
-                               SMOOTH, "The coarse ensemble, whose Jacobians Newton's method uses, has one particle for so many."),
+                               SMOOTH, "The coarse ensemble, on which Newton's method works, has one particle for so many."),
     "measure-every": Choice("bench_limit", "MEASURE_EVERY = 5", ["MEASURE_EVERY = 2", "MEASURE_EVERY = 15"],
                             SMOOTH, "Steps between two measurements of what the corrections contract by."),
     "pass-tile": Choice("bench_limit", "enum { TILE = 4,", ["enum { TILE = 2,", "enum { TILE = 8,"], SMOOTH[2:4],
@@ -122,14 +123,16 @@ def place_of(copy, text):
 
 def build(folder, program, text, value):
     """The program with the value in place of the text; its path."""
-    copy, target = source(folder), folder / re.sub(r"\W+", "_", program if value == text else f"{program} {value}").strip("_")
+    copy = source(folder)
+    target = folder / re.sub(r"\W+", "_", program if value == text else f"{program} {value}").strip("_")
     if target.exists():
         return target
     place = place_of(copy, text)
     original = place.read_text()
     try:
         place.write_text(original.replace(text, value))
-        subprocess.run(["cmake", "--build", copy / "build", "-j2", "--target", program], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["cmake", "--build", copy / "build", "-j2", "--target", program], check=True,
+                       stdout=subprocess.DEVNULL)
         shutil.copy(copy / "build" / program, target)
     finally:
         place.write_text(original)
@@ -161,7 +164,8 @@ def table(folder, name):
     unit = {"bench_cpu": "ms", "bench_limit": "s", "bench_store": "s"}[choice.program]
     labels = ["`" + value.strip(" ;").replace("|", "\\|") + "`" for value in values]
     place = place_of(source(folder), choice.text).name
-    print(f"\n### {name}: {place}\n\n{choice.about}\n\n| {choice.program} | " + " | ".join(labels) + " |\n|" + "---|" * (len(values) + 1))
+    print(f"\n### {name}: {place}\n\n{choice.about}\n")
+    print(f"| {choice.program} | " + " | ".join(labels) + " |\n|" + "---|" * (len(values) + 1))
     for case in choice.cases:
         turns = [[measure(folder, choice.program, binary, case) for binary in binaries] for _ in range(TURNS)]
         best = min(turn[0][0] for turn in turns)

@@ -7,7 +7,7 @@
  *
  * The problem: N = 10, d_in = d_out = 5, tanh, squared loss, all constants 1, as in bench/limit. */
 #include "core/memory.h"
-#include "host/engine.h"
+#include "host/particles.h"
 #include "host/field_shape.h"
 #include "limit/engine.h"
 #include "limit/ensemble.h"

@@ -3,11 +3,11 @@
  * Nodes hold particles in tiles of MNO_FIELD_LANES, [node][tile][vector][coordinate][lane]: a vector for each tensor of the
  * block, then for each state of the optimiser. A pass cuts a node into chunks of
  * whole tiles; a team takes a chunk, tile by tile, and leaves the chunk's sums in double precision; a second launch adds the
- * chunks in order. A chunk's results are computed in parts: some samples of a group of MNO_CHUNK, some rows (coordinates of
- * F, G and the first index of J). In a part every lane owns one block of results, 5 samples x 4 rows of F or G or 2 samples
- * x 4 rows x 4 columns of J, and one slice of the tile's particles; slices are added in order at the end of the chunk. All
- * of that depends on N, r, the particles of a node, what is asked for and the precision, never on the card or the number of
- * teams: so a pass has the same bits wherever it runs. */
+ * chunks in order. A chunk's results are computed in patches: some samples of a group of MNO_CHUNK, some rows (coordinates
+ * of F, G and the first index of J). In a patch every lane owns one block of results, 5 samples x 4 rows of F or G or 2
+ * samples x 4 rows x 4 columns of J, and one slice of the tile's particles; slices are added in order at the end of the
+ * chunk. All of that depends on N, r, the particles of a node, what is asked for and the precision, never on the card or the
+ * number of teams: so a pass has the same bits wherever it runs. */
 #ifndef MNO_CUDA_FIELD_LAYOUT_H
 #define MNO_CUDA_FIELD_LAYOUT_H
 
@@ -19,13 +19,13 @@ extern "C" {
 
 enum {
   MNO_FIELD_LANES = 128,
-  MNO_FIELD_DRAWN = 10,   /* coordinates of the output that are rotated at a time */
-  MNO_FIELD_SAMPLES = 5,  /* of a block of F or G */
-  MNO_FIELD_PAIR = 2,     /* of a block of J */
-  MNO_FIELD_ROWS = 4,     /* of a block, and columns of a block of J */
-  MNO_FIELD_SHIFT = 5,    /* 2^5 slices at most */
-  MNO_FIELD_CHUNKS = 512, /* of a node, at most */
-  MNO_FIELD_LEAST = 1024, /* particles of a chunk, at least */
+  MNO_FIELD_DRAWN = 10,    /* coordinates of the output that are rotated at a time */
+  MNO_FIELD_SAMPLES = 5,   /* of a block of F or G */
+  MNO_FIELD_J_SAMPLES = 2, /* of a block of J */
+  MNO_FIELD_ROWS = 4,      /* of a block, and columns of a block of J */
+  MNO_FIELD_SHIFT = 5,     /* 2^5 slices at most */
+  MNO_FIELD_CHUNKS = 512,  /* of a node, at most */
+  MNO_FIELD_LEAST = 1024,  /* particles of a chunk, at least */
   /* From row to row of a tile in a team's memory: lanes read from several rows at a time, which then differ in their banks.
    */
   MNO_FIELD_ROW = MNO_FIELD_LANES + 2
@@ -35,18 +35,18 @@ enum {
 typedef enum mno_field_results { MNO_FIELD_NONE, MNO_FIELD_F, MNO_FIELD_FG, MNO_FIELD_FJ } mno_field_results;
 
 typedef struct mno_field_shape {
-  int32_t trainer;                 /* block and optimiser: index in MNO_TRAINER_LIST */
-  int32_t tensors, vectors;        /* of the block; of a particle in memory: tensors x (1 + states of the optimiser) */
-  int32_t bytes;                   /* of a number: 4 or 8 */
-  int32_t N, r, groups;            /* groups of MNO_CHUNK samples */
-  int32_t pitch;                   /* numbers of a row of fields */
-  int32_t results;                 /* mno_field_results */
-  int32_t samples, rows;           /* of a part */
-  int32_t sample_parts, row_parts; /* sample parts of a group */
-  uint32_t particles, tiles;       /* of a node */
-  uint32_t chunk, chunks;          /* tiles of a chunk, chunks of a node */
-  uint32_t outputs;                /* results of a node: F [N][r], then G [N][r] or J [N][r][r] */
-  uint32_t work_rows;              /* of the work tile, MNO_FIELD_ROW numbers each; the last few belong to no coordinate */
+  int32_t trainer;                     /* block and optimiser: index in MNO_TRAINER_LIST */
+  int32_t tensors, vectors;            /* of the block; of a particle in memory: tensors x (1 + states of the optimiser) */
+  int32_t bytes;                       /* of a number: 4 or 8 */
+  int32_t N, r, groups;                /* groups of MNO_CHUNK samples */
+  int32_t pitch;                       /* numbers of a row of fields */
+  int32_t results;                     /* mno_field_results */
+  int32_t samples, rows;               /* of a patch */
+  int32_t sample_patches, row_patches; /* sample patches of a group */
+  uint32_t particles, tiles;           /* of a node */
+  uint32_t chunk, chunks;              /* tiles of a chunk, chunks of a node */
+  uint32_t outputs;                    /* results of a node: F [N][r], then G [N][r] or J [N][r][r] */
+  uint32_t work_rows; /* of the work tile, MNO_FIELD_ROW numbers each; the last few belong to no coordinate */
 } mno_field_shape;
 
 /* The scrambled sequence as the device sees it; dimension d >= tabled is pseudo-random. */
@@ -93,7 +93,7 @@ MNO_LAYOUT size_t mno_field_work_bytes(const mno_field_shape *s) {
 }
 /* Numbers that a lane accumulates. */
 MNO_LAYOUT int mno_field_sums(int results) {
-  return results == MNO_FIELD_FJ ? MNO_FIELD_PAIR * MNO_FIELD_ROWS * MNO_FIELD_ROWS
+  return results == MNO_FIELD_FJ ? MNO_FIELD_J_SAMPLES * MNO_FIELD_ROWS * MNO_FIELD_ROWS
          : results               ? MNO_FIELD_SAMPLES * MNO_FIELD_ROWS
                                  : 0;
 }

@@ -1,5 +1,6 @@
-/* Kernel G: what host and device agree on, and what its conductor needs of a device, as a table: products, maps and recorded
- * sequences of them. The CUDA side is gemm_cuda.c over cuBLASLt and CUDA graphs; the tests fill the table with plain loops.
+/* Kernel G: what host and device agree on, and what its conductor needs of a device, as a table: products, elementwise
+ * operations and captured sequences of them. The CUDA side is gemm_cuda.c over cuBLASLt and CUDA graphs; the tests fill the
+ * table with plain loops.
  *
  * A team is a batch of instances of one problem and equal L that every call treats alike. Per instance [L] layers of
  * weights, a row [M][ld_d] for each tensor of the block and then for each state of the optimiser, [L + 1] states of the
@@ -44,21 +45,21 @@ MNO_LAYOUT mno_gemm_layout mno_gemm_place(const mno_shape *s) {
 }
 
 /* Loops over numbers that are not products: one call of a body per (instance, element). */
-typedef enum mno_map {
-  MNO_MAP_DRAW,     /* initial weights */
-  MNO_MAP_START,    /* state 0 from the problem */
-  MNO_MAP_ACTIVATE, /* t = s(p) of a layer */
-  MNO_MAP_BACK,     /* t = s(p), g = (ds/dp) q of a layer */
-  MNO_MAP_UPDATE,   /* the optimiser moves the weights of a layer, if gradients are not products onto them */
-  MNO_MAP_STEP,     /* then counts the step */
-  MNO_MAP_OUTPUT,   /* f */
-  MNO_MAP_SAMPLE,   /* each sample's share of the loss, dloss/df */
-  MNO_MAP_LOSS,     /* their sum, to the host */
-  MNO_MAP_ADJOINT,  /* b at the last layer */
-  MNO_MAP_RECORD,   /* outputs and states to a parcel, as recorded step number `step` */
-  MNO_MAP_WEIGHTS,  /* final weights to a parcel */
-  MNO_MAP_COUNT
-} mno_map;
+typedef enum mno_elementwise {
+  MNO_ELEMENTWISE_DRAW,     /* initial weights */
+  MNO_ELEMENTWISE_START,    /* state 0 from the problem */
+  MNO_ELEMENTWISE_ACTIVATE, /* t = s(p) of a layer */
+  MNO_ELEMENTWISE_BACK,     /* t = s(p), g = (ds/dp) q of a layer */
+  MNO_ELEMENTWISE_UPDATE,   /* the optimiser moves the weights of a layer, if gradients are not products onto them */
+  MNO_ELEMENTWISE_STEP,     /* then counts the step */
+  MNO_ELEMENTWISE_OUTPUT,   /* f */
+  MNO_ELEMENTWISE_SAMPLE,   /* each sample's share of the loss, dloss/df */
+  MNO_ELEMENTWISE_LOSS,     /* their sum, to the host */
+  MNO_ELEMENTWISE_ADJOINT,  /* b at the last layer */
+  MNO_ELEMENTWISE_RECORD,   /* outputs and states to a parcel, as recorded step number `step` */
+  MNO_ELEMENTWISE_WEIGHTS,  /* final weights to a parcel */
+  MNO_ELEMENTWISE_COUNT
+} mno_elementwise;
 
 typedef struct mno_gemm_args {
   mno_shape shape; /* L: of these instances; group: how many there are */
@@ -73,21 +74,21 @@ typedef struct mno_gemm_args {
   int32_t layer, step;
 } mno_gemm_args;
 
-/* Elements of a map for one instance. */
-MNO_LAYOUT size_t mno_map_size(mno_map map, const mno_gemm_args *a) {
+/* Elements of an operation for one instance. */
+MNO_LAYOUT size_t mno_elementwise_size(mno_elementwise operation, const mno_gemm_args *a) {
   const mno_shape *s = &a->shape;
   const size_t N = (size_t)s->N, D = (size_t)s->D, L = (size_t)s->L, M = (size_t)s->M;
-  switch (map) {
-  case MNO_MAP_DRAW: return L * M * (size_t)s->tensors * ((D + 3) / 4);
-  case MNO_MAP_ACTIVATE:
-  case MNO_MAP_BACK: return N * (size_t)a->at.ld_m;
-  case MNO_MAP_UPDATE: return M * D;
-  case MNO_MAP_OUTPUT: return N * (size_t)s->d_out;
-  case MNO_MAP_SAMPLE: return N;
-  case MNO_MAP_STEP:
-  case MNO_MAP_LOSS: return 1;
-  case MNO_MAP_RECORD: return N * ((size_t)s->d_out + D);
-  case MNO_MAP_WEIGHTS: return L * M * D;
+  switch (operation) {
+  case MNO_ELEMENTWISE_DRAW: return L * M * (size_t)s->tensors * ((D + 3) / 4);
+  case MNO_ELEMENTWISE_ACTIVATE:
+  case MNO_ELEMENTWISE_BACK: return N * (size_t)a->at.ld_m;
+  case MNO_ELEMENTWISE_UPDATE: return M * D;
+  case MNO_ELEMENTWISE_OUTPUT: return N * (size_t)s->d_out;
+  case MNO_ELEMENTWISE_SAMPLE: return N;
+  case MNO_ELEMENTWISE_STEP:
+  case MNO_ELEMENTWISE_LOSS: return 1;
+  case MNO_ELEMENTWISE_RECORD: return N * ((size_t)s->d_out + D);
+  case MNO_ELEMENTWISE_WEIGHTS: return L * M * D;
   default: return N * D;
   }
 }
@@ -119,11 +120,11 @@ typedef struct mno_gemm_api {
   mno_status (*open)(mno_device *device, mno_gemm **gemm, mno_error *err);
   mno_status (*close)(mno_gemm *gemm, mno_error *err); /* goes on after a failure; the first is reported */
 
-  /* Starts at once; between record() and end(), kept for play() instead. */
+  /* Starts at once; between capture() and end(), kept for play() instead. */
   mno_status (*product)(mno_gemm *gemm, const mno_product *product, mno_error *err);
-  mno_status (*map)(mno_gemm *gemm, mno_map map, const mno_gemm_args *args, mno_error *err);
+  mno_status (*elementwise)(mno_gemm *gemm, mno_elementwise operation, const mno_gemm_args *args, mno_error *err);
 
-  mno_status (*record)(mno_gemm *gemm, mno_error *err);
+  mno_status (*capture)(mno_gemm *gemm, mno_error *err);
   mno_status (*end)(mno_gemm *gemm, mno_graph graph, mno_error *err); /* replaces what the graph was before */
   mno_status (*play)(mno_gemm *gemm, mno_graph graph, mno_error *err);
 

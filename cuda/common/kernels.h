@@ -13,9 +13,9 @@ extern "C" {
 const void *mno_train_kernel(const mno_shape *shape, int state_in_memory);
 const void *mno_lanes_kernel(const mno_shape *shape);
 
-/* G's maps for a block and an optimiser; arguments: mno_gemm_args by value, an int (mno_map), a size_t (elements). Threads
- * of a block: 256; blocks: any x, y counts the instances. */
-const void *mno_maps_kernel(const mno_shape *shape);
+/* G's elementwise operations for a block and an optimiser; arguments: mno_gemm_args by value, an int (mno_elementwise), a
+ * size_t (elements). Threads of a block: 256; blocks: any x, y counts the instances. */
+const void *mno_elementwise_kernel(const mno_shape *shape);
 
 /* Kernel F of a shape, for its block and optimiser, and the sum over its chunks; their argument is one mno_field_args by
  * value. */

@@ -168,7 +168,7 @@ protected:
       if (place.rank) return;
       for (int n = lane; n < s.N; n += s.lanes) part[n] = sample_loss(problem.loss, s.N, s.d_out, n, f, problem.y, gradient);
     });
-    team.joint([&](const Place &place, int lane) {
+    team.cluster_phase([&](const Place &place, int lane) {
       if (place.rank || lane) return;
       double sum = 0;
       for (int n = 0; n < s.N; n++) sum += part[n];
@@ -185,7 +185,7 @@ protected:
   /* b = W_U dloss/df at the last layer */
   MNO_DEVICE void adjoint(int g, const mno_device_problem &problem) {
     const double *const gradient = readout_memory(g) + s.N * s.d_out;
-    team.joint([&](const Place &place, int lane) {
+    team.cluster_phase([&](const Place &place, int lane) {
       T *const b = state(place, s.B, g);
       for (uint32_t e = (uint32_t)lane; e < state_elements(); e += (uint32_t)s.lanes) {
         int sample, coordinate;
@@ -201,7 +201,7 @@ protected:
 
   MNO_DEVICE void record_weights(int g, int L, double *record) {
     const size_t tensor = (size_t)L * s.M * s.D;
-    team.joint([&](const Place &place, int lane) {
+    team.cluster_phase([&](const Place &place, int lane) {
       for (int layer = 0; layer < L; layer++)
         for (int i = 0; i < mno_tiles_of_rank(&s); i++) {
           const int of_rank = i / s.tiles, tile = i - of_rank * s.tiles, portion = portion_of(place.rank, of_rank);

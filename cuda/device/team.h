@@ -1,6 +1,7 @@
 /* A team: who runs a kernel body. The body is a sequence of phases; a phase is a function of (place, lane) that is called
- * for every lane of every rank, and ends with a barrier. No value of a lane lives across a phase, so the host can run a
- * phase as a loop over lanes in any order; control flow between phases is the same for all lanes.
+ * for every lane of every rank, and ends with a barrier: phase() of the rank's lanes, cluster_phase() of all ranks. No value
+ * of a lane lives across a phase, so the host can run a phase as a loop over lanes in any order; control flow between phases
+ * is the same for all lanes.
  *
  * Transfers between memory and the ring in shared memory are asynchronous: load() starts one, ready() waits for it; store()
  * starts one, reusable() waits until its source may be overwritten, drain() until it is done. */

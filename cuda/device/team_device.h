@@ -114,7 +114,7 @@ public:
     f(place_, lane_);
     sync();
   }
-  template <class F> __device__ __forceinline__ void joint(F f) {
+  template <class F> __device__ __forceinline__ void cluster_phase(F f) {
     f(place_, lane_);
 #if MNO_BULK_COPIES
     if (several_ranks) {

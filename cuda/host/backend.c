@@ -2,7 +2,7 @@
 #include "meanode/backend.h"
 
 #include "host/driver.h"
-#include "host/engine.h"
+#include "host/particles.h"
 #include "host/rounds.h"
 
 #include <stdio.h>

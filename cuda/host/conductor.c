@@ -31,7 +31,7 @@ typedef struct work {
   mno_product product[MNO_PRODUCTS];
   const mno_problem *problem;
   bool warm;
-  bool recorded; /* the graphs are those of this problem, L and count */
+  bool captured; /* the graphs are those of this problem, L and count */
   uint32_t problem_index;
 } work;
 
@@ -41,10 +41,10 @@ typedef struct work {
     if (status_ != MNO_OK) return status_;                                                                                  \
   } while (0)
 
-static mno_status map(work *w, mno_map which, int layer, int step, mno_error *err) {
+static mno_status elementwise(work *w, mno_elementwise which, int layer, int step, mno_error *err) {
   w->args.layer = layer;
   w->args.step = step;
-  return w->c->api->map(w->gemm, which, &w->args, err);
+  return w->c->api->elementwise(w->gemm, which, &w->args, err);
 }
 
 /* Matrices by columns: weights are D x M, fields (h, b) D x N, what belongs to units and samples (p, t, q) M x N. */
@@ -132,7 +132,7 @@ static mno_status project_inputs(work *w, int l, mno_error *err) {
 /* h of layer l + 1 = h + alpha/(L M) v s(p) */
 static mno_status layer_forward(work *w, int l, mno_error *err) {
   TRY(project_inputs(w, l, err));
-  TRY(map(w, MNO_MAP_ACTIVATE, l, 0, err));
+  TRY(elementwise(w, MNO_ELEMENTWISE_ACTIVATE, l, 0, err));
   return product(w, MNO_PRODUCT_COMBINE,
                  (operands){.A = weights_of(w, l, output_of(w)),
                             .B = t_of(w),
@@ -142,7 +142,8 @@ static mno_status layer_forward(work *w, int l, mno_error *err) {
                  err);
 }
 
-/* The normalised gradient of a tensor: onto its weights, if updates are products, or where MNO_MAP_UPDATE finds it. */
+/* The normalised gradient of a tensor: onto its weights, if updates are products, or where MNO_ELEMENTWISE_UPDATE finds it.
+ */
 static mno_status gradient(work *w, int l, int tensor, const char *field, const char *of_units, mno_error *err) {
   operands of = {.A = field, .B = of_units, .scale = 1, .to = gradient_of(w, tensor)};
   if (w->args.shape.fused) {
@@ -158,43 +159,43 @@ static mno_status layer_backward(work *w, int l, bool last, mno_error *err) {
   const int output = output_of(w);
   if (!w->args.shape.kept) TRY(project_inputs(w, l, err));
   TRY(project(w, weights_of(w, l, output), b_of(w), g_of(w, 0), err));
-  TRY(map(w, MNO_MAP_BACK, l, 0, err));
+  TRY(elementwise(w, MNO_ELEMENTWISE_BACK, l, 0, err));
   TRY(gradient(w, l, output, b_of(w), t_of(w), err));
   for (int i = 0; i < output && !last; i++) {
     const operands of = {.A = weights_of(w, l, i), .B = g_of(w, i), .scale = step_of(w), .add = b_of(w), .to = b_of(w)};
     TRY(product(w, MNO_PRODUCT_COMBINE, of, err));
   }
   for (int i = 0; i < output; i++) TRY(gradient(w, l, i, state_of(w, l), g_of(w, i), err));
-  return w->args.shape.fused ? MNO_OK : map(w, MNO_MAP_UPDATE, l, 0, err);
+  return w->args.shape.fused ? MNO_OK : elementwise(w, MNO_ELEMENTWISE_UPDATE, l, 0, err);
 }
 
 static mno_status forward(work *w, mno_error *err) {
   for (int l = 0; l < w->args.shape.L; l++) TRY(layer_forward(w, l, err));
-  TRY(map(w, MNO_MAP_OUTPUT, 0, 0, err));
-  TRY(map(w, MNO_MAP_SAMPLE, 0, 0, err));
-  return map(w, MNO_MAP_LOSS, 0, 0, err);
+  TRY(elementwise(w, MNO_ELEMENTWISE_OUTPUT, 0, 0, err));
+  TRY(elementwise(w, MNO_ELEMENTWISE_SAMPLE, 0, 0, err));
+  return elementwise(w, MNO_ELEMENTWISE_LOSS, 0, 0, err);
 }
 
 static mno_status backward(work *w, mno_error *err) {
-  TRY(map(w, MNO_MAP_ADJOINT, 0, 0, err));
+  TRY(elementwise(w, MNO_ELEMENTWISE_ADJOINT, 0, 0, err));
   for (int l = w->args.shape.L - 1; l >= 0; l--) TRY(layer_backward(w, l, l == 0, err));
-  return w->args.shape.fused ? MNO_OK : map(w, MNO_MAP_STEP, 0, 0, err);
+  return w->args.shape.fused ? MNO_OK : elementwise(w, MNO_ELEMENTWISE_STEP, 0, 0, err);
 }
 
 /* Every kind of call once, at once, on whatever lies in the memory (but for the number of the step): algorithms are chosen
- * and their code is loaded, which must not happen while a graph is recorded. */
+ * and their code is loaded, which must not happen while a graph is captured. */
 static mno_status warm_up(work *w, mno_error *err) {
-  TRY(map(w, MNO_MAP_START, 0, 0, err));
+  TRY(elementwise(w, MNO_ELEMENTWISE_START, 0, 0, err));
   TRY(layer_forward(w, 0, err));
   TRY(layer_backward(w, 0, false, err));
   return w->c->api->wait(w->gemm, err);
 }
 
-static mno_status record_graphs(work *w, mno_error *err) {
-  TRY(w->c->api->record(w->gemm, err));
+static mno_status capture_graphs(work *w, mno_error *err) {
+  TRY(w->c->api->capture(w->gemm, err));
   TRY(forward(w, err));
   TRY(w->c->api->end(w->gemm, MNO_GRAPH_FORWARD, err));
-  TRY(w->c->api->record(w->gemm, err));
+  TRY(w->c->api->capture(w->gemm, err));
   TRY(backward(w, err));
   TRY(w->c->api->end(w->gemm, MNO_GRAPH_BACKWARD, err));
   return MNO_OK;
@@ -233,8 +234,8 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
   const mno_item *item = c->item + batch->first;
   const int count = (int)batch->count;
   const mno_gemm_api *api = c->api;
-  if (!w->recorded || w->problem_index != item->problem || w->args.shape.L != item->L || w->args.shape.group != count)
-    w->recorded = false;
+  if (!w->captured || w->problem_index != item->problem || w->args.shape.L != item->L || w->args.shape.group != count)
+    w->captured = false;
   w->problem_index = item->problem;
   w->problem = &c->problem[item->problem];
   mno_gemm_args *a = &w->args;
@@ -262,17 +263,17 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
 
   if (!w->warm) TRY(alone(warm_up, w, err));
   w->warm = true;
-  TRY(map(w, MNO_MAP_DRAW, 0, 0, err));
-  TRY(map(w, MNO_MAP_START, 0, 0, err));
-  /* What a graph's maps read of the items is their problem, which is that of the batch it was recorded for. */
-  if (!w->recorded) TRY(alone(record_graphs, w, err));
-  w->recorded = true;
+  TRY(elementwise(w, MNO_ELEMENTWISE_DRAW, 0, 0, err));
+  TRY(elementwise(w, MNO_ELEMENTWISE_START, 0, 0, err));
+  /* What a graph's operations read of the items is their problem, which is that of the batch it was captured for. */
+  if (!w->captured) TRY(alone(capture_graphs, w, err));
+  w->captured = true;
   size_t filled = 0;
   int live = count;
   for (int64_t k = 0;; k++) {
     TRY(api->play(w->gemm, MNO_GRAPH_FORWARD, err));
     const bool recorded = filled < c->steps && c->step[filled] == k;
-    if (recorded) TRY(map(w, MNO_MAP_RECORD, 0, (int)filled, err));
+    if (recorded) TRY(elementwise(w, MNO_ELEMENTWISE_RECORD, 0, (int)filled, err));
     TRY(api->wait(w->gemm, err));
     for (int i = 0; i < count; i++) {
       mno_parcel *p = parcel_of(w, i);
@@ -292,7 +293,7 @@ static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go
     TRY(api->play(w->gemm, MNO_GRAPH_BACKWARD, err));
   }
   if (live && (c->weights & MNO_WEIGHTS_FINAL)) {
-    TRY(map(w, MNO_MAP_WEIGHTS, 0, 0, err));
+    TRY(elementwise(w, MNO_ELEMENTWISE_WEIGHTS, 0, 0, err));
     TRY(api->wait(w->gemm, err));
   }
   const double seconds = (mno_now() - start) / count;

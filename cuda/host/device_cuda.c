@@ -31,6 +31,10 @@ mno_status mno_cuda_fail(mno_error *err, const char *call, cudaError_t error) {
                   cudaGetErrorString(error), cudaGetErrorName(error), remedy(error));
 }
 
+mno_status mno_cuda_released(mno_status so_far, const char *call, cudaError_t error, mno_error *err) {
+  return error == cudaSuccess || so_far != MNO_OK ? so_far : mno_cuda_fail(err, call, error);
+}
+
 enum { QUEUES = 16, NAMES = 16 };
 
 struct mno_device {
@@ -149,12 +153,13 @@ static mno_status device_resident(int index, const mno_shape *shape, const mno_f
 
 static mno_status device_close(mno_device *device, mno_error *err) {
   mno_status status = MNO_OK;
-  MNO_CUDA_RELEASE(cudaSetDevice(device->index));
+  status = mno_cuda_released(status, "cudaSetDevice", cudaSetDevice(device->index), err);
   for (int i = 0; i < QUEUES; i++)
-    if (device->stream[i]) MNO_CUDA_RELEASE(cudaStreamDestroy(device->stream[i]));
-  if (device->transfers) MNO_CUDA_RELEASE(cudaStreamDestroy(device->transfers));
-  if (device->pinned) MNO_CUDA_RELEASE(cudaFreeHost(device->pinned));
-  if (device->arena) MNO_CUDA_RELEASE(cudaFree(device->arena));
+    if (device->stream[i])
+      status = mno_cuda_released(status, "cudaStreamDestroy", cudaStreamDestroy(device->stream[i]), err);
+  if (device->transfers) status = mno_cuda_released(status, "cudaStreamDestroy", cudaStreamDestroy(device->transfers), err);
+  if (device->pinned) status = mno_cuda_released(status, "cudaFreeHost", cudaFreeHost(device->pinned), err);
+  if (device->arena) status = mno_cuda_released(status, "cudaFree", cudaFree(device->arena), err);
   free(device);
   return status;
 }

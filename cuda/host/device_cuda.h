@@ -15,12 +15,9 @@ mno_status mno_cuda_fail(mno_error *err, const char *call, cudaError_t error);
     if (error_ != cudaSuccess) return mno_cuda_fail(err, #call, error_);                                                    \
   } while (0)
 
-/* Inside a function that gives things back: goes on after a failure; `status` and `err` keep the first. */
-#define MNO_CUDA_RELEASE(call)                                                                                              \
-  do {                                                                                                                      \
-    cudaError_t error_ = (call);                                                                                            \
-    if (error_ != cudaSuccess && status == MNO_OK) status = mno_cuda_fail(err, #call, error_);                              \
-  } while (0)
+/* For functions that give things back and go on after a failure: the status so far, or that of this call if it is the first
+ * that failed. */
+mno_status mno_cuda_released(mno_status so_far, const char *call, cudaError_t error, mno_error *err);
 
 int mno_device_index(const mno_device *device);
 

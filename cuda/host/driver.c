@@ -1,10 +1,11 @@
 #include "host/driver.h"
 
-#include "block/block.h"
 #include "core/memory.h"
 #include "host/conductor.h"
-#include "host/outbox.h"
+#include "host/emit_queue.h"
 #include "host/rounds.h"
+#include "host/unpack.h"
+#include "host/upload.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -17,12 +18,12 @@ enum {
   QUEUES = 16,
   CONDUCTORS = 2 /* of a group: one waits for its losses while the other computes */
 };
-static const double MEMORY_SHARE = 0.92;                 /* of what is free on the card */
-static const size_t PINNED_MOST = (size_t)4 << 30;       /* results in flight */
-static const size_t PINNED_LEAST = (size_t)64 << 20;     /* 20 ms */
-static const double PINNED_SECONDS = 0.3 / 0x1p30;       /* for a byte of it: an estimate, no benchmark times it alone */
-static const size_t OUTBOX_BYTES = (size_t)512 << 20;    /* records that wait to be emitted */
-static const struct timespec NAP = {.tv_nsec = 200000L}; /* between looks at the parcels */
+static const double MEMORY_SHARE = 0.92;                  /* of what is free on the card */
+static const size_t PINNED_MOST = (size_t)4 << 30;        /* results in flight */
+static const size_t PINNED_LEAST = (size_t)64 << 20;      /* 20 ms */
+static const double PINNED_SECONDS = 0.3 / 0x1p30;        /* for a byte of it: an estimate, no benchmark times it alone */
+static const size_t EMIT_QUEUE_BYTES = (size_t)512 << 20; /* records that wait to be emitted */
+static const struct timespec NAP = {.tv_nsec = 200000L};  /* between looks at the parcels */
 
 /* A thread that trains batches of a group by calls of the device. */
 typedef struct conductor {
@@ -58,7 +59,7 @@ typedef struct worker {
   orchestra *orchestra;              /* [groups] */
   mno_train_args *args;              /* [groups] of their launches */
   atomic_int running;                /* conductors */
-  mno_outbox *outbox;                /* shared: records on their way to whoever receives them */
+  mno_emit_queue *emit_queue;        /* shared: records on their way to whoever receives them */
 } worker;
 
 static const size_t PARCELS_AT = 256; /* the pinned arena starts with the signals */
@@ -66,13 +67,6 @@ static const size_t PARCELS_AT = 256; /* the pinned arena starts with the signal
 static mno_signals *signals_of(const worker *w) { return (mno_signals *)w->api->pinned(w->device); }
 
 /* Sizes of the arena: problems first, then per round slots, items and counters. */
-static size_t problem_bytes(const mno_plan *plan, const mno_problem *p) {
-  const size_t bytes = plan->precision == MNO_F64 ? 8 : 4, pitch = bytes == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
-  const size_t chunks = (p->N + MNO_CHUNK - 1) / MNO_CHUNK;
-  return mno_round_up(chunks * p->D * pitch * bytes, 256) + mno_round_up(p->K * p->block->tensors * bytes, 256) +
-         mno_round_up(p->N * p->d_out * sizeof(double), 256) + mno_round_up(p->D * p->d_out * sizeof(double), 256);
-}
-
 static size_t launch_bytes(const mno_group *g) {
   return mno_round_up(g->count * sizeof(mno_item), 256) + 256; /* items, counter */
 }
@@ -183,9 +177,7 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
   if (status == MNO_OK)
     status = mno_groups_make(plan, w->job->rows, w->job->count, &abilities, w->index, w->devices, &w->groups, err);
   if (status != MNO_OK) return status;
-  w->common_bytes = mno_round_up(plan->problem_count * sizeof(mno_device_problem), 256) +
-                    mno_round_up(plan->step_count * sizeof(int64_t), 256);
-  for (size_t i = 0; i < plan->problem_count; i++) w->common_bytes += problem_bytes(plan, &plan->problem[i]);
+  w->common_bytes = mno_upload_bytes(plan);
   size_t fixed = w->common_bytes;
   double work = 0;
   for (size_t i = 0; i < w->groups.count; i++)
@@ -225,108 +217,8 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
   return MNO_OK;
 }
 
-/* Copies a host array to the device and moves the cursor on. */
-static mno_status put(worker *w, char **at, const void *from, size_t bytes, const void **address, mno_error *err) {
-  *address = *at;
-  *at += mno_round_up(bytes, 256);
-  return bytes ? w->api->upload(w->device, (void *)*address, from, bytes, err) : MNO_OK;
-}
-
-/* W_E x in the kernels' layout and precision. */
-static void *embedded(const mno_plan *plan, const mno_problem *p, size_t *bytes) {
-  const size_t size = plan->precision == MNO_F64 ? 8 : 4, pitch = size == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
-  *bytes = (p->N + MNO_CHUNK - 1) / MNO_CHUNK * p->D * pitch * size;
-  void *h0 = mno_alloc(1, *bytes);
-  if (!h0) return NULL;
-  for (size_t n = 0; n < p->N; n++)
-    for (size_t d = 0; d < p->D; d++) {
-      double sum = 0;
-      for (size_t j = 0; j < p->d_in; j++) sum += p->w_embed[d * p->d_in + j] * p->x[n * p->d_in + j];
-      const size_t at = (n / MNO_CHUNK * p->D + d) * pitch + n % MNO_CHUNK;
-      if (size == 8)
-        ((double *)h0)[at] = sum;
-      else
-        ((float *)h0)[at] = (float)sum;
-    }
-  return h0;
-}
-
-/* The rates of all steps and tensors, in the kernels' precision. */
-static void *rates(const mno_plan *plan, const mno_problem *p, size_t *bytes) {
-  const size_t size = plan->precision == MNO_F64 ? 8 : 4, tensors = p->block->tensors;
-  *bytes = p->K * tensors * size;
-  void *rate = mno_alloc(1, *bytes);
-  for (size_t i = 0; rate && i < p->K * tensors; i++) {
-    const double r = mno_problem_rate(p, i / tensors, i % tensors);
-    if (size == 8)
-      ((double *)rate)[i] = r;
-    else
-      ((float *)rate)[i] = (float)r;
-  }
-  return rate;
-}
-
-static mno_device_problem device_problem(const mno_plan *plan, const mno_problem *p) {
-  mno_device_problem d = {.alpha = p->alpha,
-                          .K = (int64_t)p->K,
-                          .steps = (int32_t)plan->step_count,
-                          .activation = p->activation,
-                          .loss = p->loss};
-  for (size_t t = 0; t < p->block->tensors; t++) {
-    d.scale[t] = p->sigma[t] * __builtin_sqrt((double)p->D);
-    d.draw[t] = p->block->tensor[t].draw;
-    d.flips |= (uint32_t)p->block->tensor[t].flips << t;
-  }
-  memcpy(d.knob, p->knob, sizeof d.knob);
-  return d;
-}
-
-/* An array of a problem, which is freed. */
-static mno_status put_made(worker *w, char **at, void *made, size_t bytes, const void **address, mno_error *err) {
-  const mno_status status = made ? put(w, at, made, bytes, address, err) : mno_fail_memory(err, bytes, "a problem");
-  free(made);
-  return status;
-}
-
-/* The arrays of a problem; *d receives their addresses. */
-static mno_status upload_problem(worker *w, const mno_problem *p, char **at, mno_device_problem *d, mno_error *err) {
-  const mno_plan *plan = w->job->plan;
-  const void *address = NULL;
-  size_t bytes;
-  void *made = embedded(plan, p, &bytes);
-  mno_status status = put_made(w, at, made, bytes, &d->h0, err);
-  if (status != MNO_OK) return status;
-  made = rates(plan, p, &bytes);
-  status = put_made(w, at, made, bytes, &d->rate, err);
-  if (status == MNO_OK) status = put(w, at, p->y, p->N * p->d_out * sizeof(double), &address, err);
-  d->y = address;
-  if (status == MNO_OK) status = put(w, at, p->w_unembed, p->D * p->d_out * sizeof(double), &address, err);
-  d->w_unembed = address;
-  return status;
-}
-
-static mno_status upload_problems(worker *w, mno_error *err) {
-  const mno_plan *plan = w->job->plan;
-  const size_t bytes = plan->problem_count * sizeof(mno_device_problem);
-  char *at = w->api->arena(w->device);
-  w->problem = (const mno_device_problem *)at;
-  at += mno_round_up(bytes, 256);
-  mno_device_problem *made = mno_alloc(1, bytes);
-  if (!made) return mno_fail_memory(err, bytes, "the list of problems");
-  const void *step;
-  mno_status status = put(w, &at, plan->step, plan->step_count * sizeof(int64_t), &step, err);
-  for (size_t i = 0; i < plan->problem_count && status == MNO_OK; i++) {
-    made[i] = device_problem(plan, &plan->problem[i]);
-    made[i].step = step;
-    status = upload_problem(w, &plan->problem[i], &at, &made[i], err);
-  }
-  if (status == MNO_OK) status = w->api->upload(w->device, (void *)w->problem, made, bytes, err);
-  free(made);
-  return status;
-}
-
 /* The items of a group, on the device and, in *kept, on the host. */
-static mno_status upload_items(worker *w, const mno_group *g, char **at, const void **items, mno_item **kept,
+static mno_status upload_items(const worker *w, const mno_group *g, mno_upload *to, const void **items, mno_item **kept,
                                mno_error *err) {
   const mno_plan *plan = w->job->plan;
   mno_item *item = *kept = mno_alloc(g->count, sizeof *item);
@@ -341,7 +233,7 @@ static mno_status upload_items(worker *w, const mno_group *g, char **at, const v
                          .L = (int32_t)n->L,
                          .sign = n->draw.sign};
   }
-  return put(w, at, item, g->count * sizeof *item, items, err);
+  return mno_upload_put(to, item, g->count * sizeof *item, items, err);
 }
 
 static void *conduct(void *argument) {
@@ -414,7 +306,8 @@ static mno_status end_conductors(worker *w, mno_status status, mno_error *err) {
 /* Uploads what the groups of a round need. All of it before the first of them starts: a copy behind kernels that wait for
  * the host would wait for ever. */
 static mno_status prepare(worker *w, int round, mno_error *err) {
-  char *at = w->api->arena(w->device) + w->common_bytes, *parcels = w->api->pinned(w->device) + PARCELS_AT;
+  mno_upload to = {w->api, w->device, w->api->arena(w->device) + w->common_bytes};
+  char *parcels = w->api->pinned(w->device) + PARCELS_AT;
   mno_status status = MNO_OK;
   for (size_t i = 0; i < w->groups.count && status == MNO_OK; i++) {
     const mno_group *g = &w->groups.group[i];
@@ -432,12 +325,12 @@ static mno_status prepare(worker *w, int round, mno_error *err) {
     if (g->shape.kernel != MNO_KERNEL_GEMM) args->at = mno_slot(&g->shape);
     const void *address = NULL;
     const uint32_t zero = 0;
-    status = upload_items(w, g, &at, &address, &w->orchestra[i].item, err);
+    status = upload_items(w, g, &to, &address, &w->orchestra[i].item, err);
     args->item = address;
-    if (status == MNO_OK) status = put(w, &at, &zero, sizeof zero, &address, err);
+    if (status == MNO_OK) status = mno_upload_put(&to, &zero, sizeof zero, &address, err);
     args->next = (uint32_t *)address;
-    args->slots = at;
-    at += (size_t)g->teams * g->slot_bytes;
+    args->slots = to.at;
+    to.at += (size_t)g->teams * g->slot_bytes;
     parcels += (size_t)g->teams * g->pinned_bytes;
   }
   return status;
@@ -471,36 +364,6 @@ static mno_status launch(worker *w, int round, mno_error *err) {
   return status;
 }
 
-/* The next `size` numbers of a parcel, of which `used` are filled; to may be NULL. */
-static const double *take(double *to, const double *from, size_t used, size_t size) {
-  if (to) memcpy(to, from, used * sizeof(double));
-  return from + size;
-}
-
-/* A parcel into a record. */
-static mno_status unpack(const mno_job *job, const mno_parcel *parcel, double share, mno_record **record, mno_error *err) {
-  const mno_plan *plan = job->plan;
-  const size_t row = parcel->row, S = plan->step_count, filled = parcel->filled;
-  mno_status status = mno_record_new(plan, row, record, err);
-  if (status != MNO_OK) return status;
-  const mno_instance *i = &plan->instance[row];
-  const mno_problem *p = &plan->problem[i->problem];
-  const size_t outputs = p->N * p->d_out, states = p->N * p->D, weights = (size_t)i->L * (size_t)i->M * p->D;
-  mno_record *r = *record;
-  r->outcome = parcel->outcome ? MNO_INSTANCE_DIVERGED : MNO_DONE;
-  r->seconds = parcel->seconds * share;
-  const double *from = (const double *)(parcel + 1);
-  const size_t final = parcel->outcome ? 0 : weights; /* a network that diverged has no final weights */
-  from = take(r->loss, from, filled, S);
-  from = take(r->output, from, filled * outputs, S * outputs);
-  from = take(r->embedding, from, filled * states, S * states);
-  for (size_t t = 0; plan->recording.weights & MNO_WEIGHTS_INITIAL && t < p->block->tensors; t++)
-    from = take(r->initial[t], from, weights, weights);
-  for (size_t t = 0; plan->recording.weights & MNO_WEIGHTS_FINAL && t < p->block->tensors; t++)
-    from = take(r->final[t], from, final, weights);
-  return MNO_OK;
-}
-
 /* Takes the parcels that are full; returns how many. */
 static size_t collect(worker *w, int round) {
   size_t found = 0;
@@ -515,9 +378,9 @@ static size_t collect(worker *w, int round) {
       mno_record *record = NULL;
       mno_error err;
       mno_status status = MNO_OK;
-      if (w->status == MNO_OK) status = unpack(w->job, parcel, 1.0 / g->teams, &record, &err);
+      if (w->status == MNO_OK) status = mno_unpack(w->job->plan, parcel, 1.0 / g->teams, &record, &err);
       __atomic_store_n(&parcel->state, 0, __ATOMIC_RELEASE);
-      if (record) status = mno_outbox_put(w->outbox, record, &err);
+      if (record) status = mno_emit_queue_put(w->emit_queue, record, &err);
       if (status != MNO_OK) { /* the others are dropped */
         w->status = status;
         w->err = err;
@@ -547,7 +410,7 @@ static mno_status run_round(worker *w, int round, mno_error *err) {
   uint32_t *stop = &signals_of(w)->stop;
   mno_status status = launch(w, round, err);
   for (;;) { /* also after a failure: what was launched must end before its memory goes */
-    if (status != MNO_OK || atomic_load(w->halt) || mno_outbox_status(w->outbox, NULL) != MNO_OK ||
+    if (status != MNO_OK || atomic_load(w->halt) || mno_emit_queue_status(w->emit_queue, NULL) != MNO_OK ||
         (w->job->stop && atomic_load(w->job->stop))) {
       atomic_store(w->halt, 1);
       __atomic_store_n(stop, 1, __ATOMIC_RELEASE);
@@ -583,7 +446,10 @@ static void *work(void *argument) {
   if (status == MNO_OK && w->groups.count > 0) {
     status = w->api->open(w->index, arena, pinned, &w->device, &err);
     if (status == MNO_OK) memset(w->api->pinned(w->device), 0, PARCELS_AT);
-    if (status == MNO_OK) status = upload_problems(w, &err);
+    if (status == MNO_OK) {
+      mno_upload to = {w->api, w->device, w->api->arena(w->device)};
+      status = mno_upload_problems(&to, w->job->plan, &w->problem, &err);
+    }
     for (int round = 0; round < w->rounds && status == MNO_OK && !atomic_load(w->halt); round++)
       status = run_round(w, round, &err);
     const mno_status closed = w->device ? w->api->close(w->device, status == MNO_OK ? &err : NULL) : MNO_OK;
@@ -612,8 +478,8 @@ mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error
     free(threads);
     return mno_fail_memory(err, (size_t)devices * (sizeof *workers + sizeof *threads), "the list of devices");
   }
-  mno_outbox *outbox;
-  status = mno_outbox_open(&outbox, job, job->threads > 0 ? job->threads : mno_core_count(), OUTBOX_BYTES, err);
+  mno_emit_queue *emit_queue;
+  status = mno_emit_queue_open(&emit_queue, job, job->threads > 0 ? job->threads : mno_core_count(), EMIT_QUEUE_BYTES, err);
   if (status != MNO_OK) {
     free(workers);
     free(threads);
@@ -623,7 +489,7 @@ mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error
   int started = 0;
   for (; started < devices; started++) {
     workers[started] =
-        (worker){.api = api, .job = job, .index = started, .devices = devices, .halt = &halt, .outbox = outbox};
+        (worker){.api = api, .job = job, .index = started, .devices = devices, .halt = &halt, .emit_queue = emit_queue};
     if (pthread_create(&threads[started], NULL, work, &workers[started]) != 0) {
       status = mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for device %d: raise the limit on threads (ulimit -u)",
                         started);
@@ -640,7 +506,7 @@ mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error
     }
   }
   mno_error failed;
-  const mno_status sent = mno_outbox_close(outbox, &done, &failed);
+  const mno_status sent = mno_emit_queue_close(emit_queue, &done, &failed);
   if (status == MNO_OK && sent != MNO_OK) {
     status = sent;
     if (err) *err = failed;

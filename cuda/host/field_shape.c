@@ -4,10 +4,11 @@
 
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 
-/* Blocks of results of a part of so many samples and rows. */
+/* Blocks of results of a patch of so many samples and rows. */
 static size_t blocks(size_t r, mno_field_results results, size_t samples, size_t rows) {
-  const size_t quads = ceil_div(rows, MNO_FIELD_ROWS), fields = ceil_div(samples, MNO_FIELD_SAMPLES) * quads;
-  if (results == MNO_FIELD_FJ) return fields + ceil_div(samples, MNO_FIELD_PAIR) * quads * ceil_div(r, MNO_FIELD_ROWS);
+  const size_t row_blocks = ceil_div(rows, MNO_FIELD_ROWS), fields = ceil_div(samples, MNO_FIELD_SAMPLES) * row_blocks;
+  if (results == MNO_FIELD_FJ)
+    return fields + ceil_div(samples, MNO_FIELD_J_SAMPLES) * row_blocks * ceil_div(r, MNO_FIELD_ROWS);
   return results == MNO_FIELD_FG ? 2 * fields : fields;
 }
 
@@ -17,8 +18,8 @@ mno_field_shape mno_field_shape_make(int trainer, size_t N, size_t r, size_t par
   const size_t tensors = of->block->tensors, vectors = tensors * (1 + of->optimizer->states);
   const size_t tiles = ceil_div(particles, MNO_FIELD_LANES), groups = ceil_div(N, MNO_CHUNK);
   size_t samples = MNO_CHUNK, rows = r, chunk = ceil_div(tiles, MNO_FIELD_CHUNKS);
-  const size_t step = results == MNO_FIELD_FJ ? MNO_FIELD_PAIR : MNO_FIELD_SAMPLES;
-  /* fewer samples first: a part with fewer rows projects all of them again just the same */
+  const size_t step = results == MNO_FIELD_FJ ? MNO_FIELD_J_SAMPLES : MNO_FIELD_SAMPLES;
+  /* fewer samples first: a patch with fewer rows projects all of them again just the same */
   while (samples > step && blocks(r, results, samples, rows) > MNO_FIELD_LANES) samples -= step;
   while (rows > MNO_FIELD_ROWS && blocks(r, results, samples, rows) > MNO_FIELD_LANES)
     rows = (rows - 1) / MNO_FIELD_ROWS * MNO_FIELD_ROWS;
@@ -38,8 +39,8 @@ mno_field_shape mno_field_shape_make(int trainer, size_t N, size_t r, size_t par
                            .results = (int32_t)results,
                            .samples = (int32_t)samples,
                            .rows = (int32_t)rows,
-                           .sample_parts = (int32_t)ceil_div(MNO_CHUNK, samples),
-                           .row_parts = (int32_t)ceil_div(r, rows),
+                           .sample_patches = (int32_t)ceil_div(MNO_CHUNK, samples),
+                           .row_patches = (int32_t)ceil_div(r, rows),
                            .particles = (uint32_t)particles,
                            .tiles = (uint32_t)tiles,
                            .chunk = (uint32_t)chunk,

@@ -81,7 +81,7 @@ static mno_status lt_fail(mno_error *err, const char *call, cublasStatus_t error
     if (status_ != CUBLAS_STATUS_SUCCESS) return lt_fail(err, #call, status_);                                              \
   } while (0)
 
-/* As MNO_CUDA_RELEASE. */
+/* As mno_cuda_released. */
 #define LT_RELEASE(call)                                                                                                    \
   do {                                                                                                                      \
     cublasStatus_t status_ = lt.call;                                                                                       \
@@ -108,11 +108,12 @@ struct mno_gemm {
 
 static mno_status gemm_close(mno_gemm *gemm, mno_error *err) {
   mno_status status = MNO_OK;
-  MNO_CUDA_RELEASE(cudaSetDevice(gemm->device));
+  status = mno_cuda_released(status, "cudaSetDevice", cudaSetDevice(gemm->device), err);
   for (int i = 0; i < MNO_GRAPHS; i++)
-    if (gemm->graph[i]) MNO_CUDA_RELEASE(cudaGraphExecDestroy(gemm->graph[i]));
+    if (gemm->graph[i])
+      status = mno_cuda_released(status, "cudaGraphExecDestroy", cudaGraphExecDestroy(gemm->graph[i]), err);
   if (gemm->handle) LT_RELEASE(cublasLtDestroy(gemm->handle));
-  if (gemm->stream) MNO_CUDA_RELEASE(cudaStreamDestroy(gemm->stream));
+  if (gemm->stream) status = mno_cuda_released(status, "cudaStreamDestroy", cudaStreamDestroy(gemm->stream), err);
   free(gemm);
   return status;
 }
@@ -311,18 +312,18 @@ static mno_status gemm_product(mno_gemm *gemm, const mno_product *p, mno_error *
   return description_free(&d, status, err);
 }
 
-static mno_status gemm_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *args, mno_error *err) {
-  int which = map;
-  size_t size = mno_map_size(map, args), blocks = (size + 255) / 256;
+static mno_status gemm_elementwise(mno_gemm *gemm, mno_elementwise operation, const mno_gemm_args *args, mno_error *err) {
+  int which = operation;
+  size_t size = mno_elementwise_size(operation, args), blocks = (size + 255) / 256;
   if (blocks > 65536) blocks = 65536;
   void *parameters[] = {(void *)args, &which, &size};
-  MNO_CUDA_CHECK(cudaLaunchKernel(mno_maps_kernel(&args->shape),
+  MNO_CUDA_CHECK(cudaLaunchKernel(mno_elementwise_kernel(&args->shape),
                                   (dim3){(unsigned)blocks, (unsigned)args->shape.group, 1}, (dim3){256, 1, 1}, parameters, 0,
                                   gemm->stream));
   return MNO_OK;
 }
 
-static mno_status gemm_record(mno_gemm *gemm, mno_error *err) {
+static mno_status gemm_capture(mno_gemm *gemm, mno_error *err) {
   MNO_CUDA_CHECK(cudaStreamBeginCapture(gemm->stream, cudaStreamCaptureModeThreadLocal));
   return MNO_OK;
 }
@@ -331,10 +332,11 @@ static mno_status gemm_end(mno_gemm *gemm, mno_graph which, mno_error *err) {
   cudaGraph_t graph;
   mno_status status = MNO_OK;
   MNO_CUDA_CHECK(cudaStreamEndCapture(gemm->stream, &graph));
-  if (gemm->graph[which]) MNO_CUDA_RELEASE(cudaGraphExecDestroy(gemm->graph[which]));
+  if (gemm->graph[which])
+    status = mno_cuda_released(status, "cudaGraphExecDestroy", cudaGraphExecDestroy(gemm->graph[which]), err);
   gemm->graph[which] = NULL;
-  MNO_CUDA_RELEASE(cudaGraphInstantiate(&gemm->graph[which], graph, 0));
-  MNO_CUDA_RELEASE(cudaGraphDestroy(graph));
+  status = mno_cuda_released(status, "cudaGraphInstantiate", cudaGraphInstantiate(&gemm->graph[which], graph, 0), err);
+  status = mno_cuda_released(status, "cudaGraphDestroy", cudaGraphDestroy(graph), err);
   return status;
 }
 
@@ -360,8 +362,10 @@ static mno_status gemm_serves(int index, const mno_product *product, size_t coun
 static mno_status gemm_open(mno_device *device, mno_gemm **gemm, mno_error *err) { return none(err); }
 static mno_status gemm_close(mno_gemm *gemm, mno_error *err) { return MNO_OK; }
 static mno_status gemm_product(mno_gemm *gemm, const mno_product *product, mno_error *err) { return none(err); }
-static mno_status gemm_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *args, mno_error *err) { return none(err); }
-static mno_status gemm_record(mno_gemm *gemm, mno_error *err) { return none(err); }
+static mno_status gemm_elementwise(mno_gemm *gemm, mno_elementwise operation, const mno_gemm_args *args, mno_error *err) {
+  return none(err);
+}
+static mno_status gemm_capture(mno_gemm *gemm, mno_error *err) { return none(err); }
 static mno_status gemm_end(mno_gemm *gemm, mno_graph graph, mno_error *err) { return none(err); }
 static mno_status gemm_play(mno_gemm *gemm, mno_graph graph, mno_error *err) { return none(err); }
 static mno_status gemm_wait(mno_gemm *gemm, mno_error *err) { return none(err); }
@@ -373,8 +377,8 @@ const mno_gemm_api mno_gemm_cuda = {.available = gemm_available,
                                     .open = gemm_open,
                                     .close = gemm_close,
                                     .product = gemm_product,
-                                    .map = gemm_map,
-                                    .record = gemm_record,
+                                    .elementwise = gemm_elementwise,
+                                    .capture = gemm_capture,
                                     .end = gemm_end,
                                     .play = gemm_play,
                                     .wait = gemm_wait};

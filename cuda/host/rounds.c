@@ -1,8 +1,8 @@
 #include "host/rounds.h"
 
-#include "block/block.h"
 #include "core/memory.h"
 #include "host/trainers.h"
+#include "host/unpack.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -53,16 +53,6 @@ int mno_products_pay(const mno_plan *plan) {
   for (size_t i = 0; i < plan->problem_count; i++)
     if (plan->problem[i].N >= MNO_PRODUCTS_LEAST) return 1;
   return 0;
-}
-
-size_t mno_parcel_size(const mno_plan *plan, size_t row) {
-  const mno_instance *i = &plan->instance[row];
-  const mno_problem *p = &plan->problem[i->problem];
-  size_t weights = (size_t)i->L * (size_t)i->M * p->D, kinds = 0;
-  if (plan->recording.weights & MNO_WEIGHTS_INITIAL) kinds += p->block->tensors;
-  if (plan->recording.weights & MNO_WEIGHTS_FINAL) kinds += p->block->tensors;
-  return mno_round_up(
-      sizeof(mno_parcel) + (plan->step_count * (1 + p->N * (p->d_out + p->D)) + kinds * weights) * sizeof(double), 256);
 }
 
 mno_status mno_dimensions_of(const mno_plan *plan, size_t row, mno_dimensions *dimensions, mno_error *err) {

@@ -52,9 +52,6 @@ void mno_groups_free(mno_groups *groups);
 /* Is there a problem with so many samples that kernel G may take it? Otherwise cuBLAS need not be loaded. */
 int mno_products_pay(const mno_plan *plan);
 
-/* Bytes of a parcel of this instance. */
-size_t mno_parcel_size(const mno_plan *plan, size_t row);
-
 /* Deals memory (bytes) and pinned memory to the groups, in rounds: sets teams and round. A group gets at least one team; one
  * that does not fit is given a smaller footprint (fewer instances at a time, projections computed again). Groups of kernel G
  * have rounds of their own. Errors: MNO_ERR_MEMORY with the numbers when one team alone does not fit. */

@@ -69,14 +69,14 @@ private:
   }
 
   /* Some samples of a group and some rows, cut into blocks: those of J, then of F, then of G. */
-  struct Part {
+  struct Patch {
     int group, sample, samples, row, rows;
-    int fives, pairs, columns;
-    int J, F, blocks, slices, shift; /* slices = 1 << shift */
+    int drift_samples, jacobian_samples, jacobian_columns; /* blocks along them */
+    int J, F, blocks, slices, shift;                       /* slices = 1 << shift */
   };
-  MNO_DEVICE Part part_of(int index) const {
-    Part p;
-    const int samples = index % s.sample_parts, rest = index / s.sample_parts, left = s.r - rest / s.groups * s.rows;
+  MNO_DEVICE Patch patch_of(int index) const {
+    Patch p;
+    const int samples = index % s.sample_patches, rest = index / s.sample_patches, left = s.r - rest / s.groups * s.rows;
     p.group = rest % s.groups;
     p.sample = samples * s.samples;
     p.row = rest / s.groups * s.rows;
@@ -84,41 +84,41 @@ private:
     p.samples = MNO_CHUNK - p.sample < s.samples ? MNO_CHUNK - p.sample : s.samples;
     const int there = s.N - p.group * MNO_CHUNK - p.sample;
     if (p.samples > there) p.samples = there;
-    const int quads = (p.rows + MNO_FIELD_ROWS - 1) / MNO_FIELD_ROWS;
-    p.fives = (p.samples + MNO_FIELD_SAMPLES - 1) / MNO_FIELD_SAMPLES;
-    p.pairs = (p.samples + MNO_FIELD_PAIR - 1) / MNO_FIELD_PAIR;
-    p.columns = (s.r + MNO_FIELD_ROWS - 1) / MNO_FIELD_ROWS;
-    p.J = s.results == MNO_FIELD_FJ ? p.pairs * quads * p.columns : 0;
-    p.F = p.fives * quads;
+    const int row_blocks = (p.rows + MNO_FIELD_ROWS - 1) / MNO_FIELD_ROWS;
+    p.drift_samples = (p.samples + MNO_FIELD_SAMPLES - 1) / MNO_FIELD_SAMPLES;
+    p.jacobian_samples = (p.samples + MNO_FIELD_J_SAMPLES - 1) / MNO_FIELD_J_SAMPLES;
+    p.jacobian_columns = (s.r + MNO_FIELD_ROWS - 1) / MNO_FIELD_ROWS;
+    p.J = s.results == MNO_FIELD_FJ ? p.jacobian_samples * row_blocks * p.jacobian_columns : 0;
+    p.F = p.drift_samples * row_blocks;
     p.blocks = p.J + p.F * (s.results == MNO_FIELD_FG ? 2 : 1);
     p.shift = MNO_FIELD_SHIFT;
-    while (p.shift > 0 && p.blocks * (1 << p.shift) > LANES) p.shift--; /* negative: a part past the end */
+    while (p.shift > 0 && p.blocks * (1 << p.shift) > LANES) p.shift--; /* negative: a patch past the end */
     p.slices = 1 << p.shift;
     return p;
   }
 
   MNO_DEVICE void take(uint32_t node, uint32_t chunk) {
     const uint32_t begin = chunk * s.chunk, end = begin + s.chunk < s.tiles ? begin + s.chunk : s.tiles;
-    const int parts = s.results ? s.groups * s.sample_parts * s.row_parts : 1;
-    for (int index = 0; index < parts; index++) {
-      const Part part = part_of(index);
-      if (part.samples <= 0) continue; /* never the first */
+    const int patches = s.results ? s.groups * s.sample_patches * s.row_patches : 1;
+    for (int index = 0; index < patches; index++) {
+      const Patch patch = patch_of(index);
+      if (patch.samples <= 0) continue; /* never the first */
       const bool first = index == 0, updating = first && args.old,
                  drawing = args.drawn && (first || !(args.old || args.keep));
       if (updating && s.groups == 1) bring(OLD, node, 0);
-      if (s.results) bring(NOW, node, part.group);
+      if (s.results) bring(NOW, node, patch.group);
       for (uint32_t tile = begin; tile < end; tile++) {
         if (drawing) draw(node, tile);
         for (int group = 0; group < (updating ? s.groups : 1); group++) {
           if (updating && s.groups > 1) bring(OLD, node, group);
           team.phase([&](const Place &place, int lane) {
-            move_and_project(place, lane, node, tile, part, group, updating, drawing);
+            move_and_project(place, lane, node, tile, patch, group, updating, drawing);
           });
         }
         if (s.results)
-          team.phase([&](const Place &place, int lane) { accumulate(place, lane, part, tile == begin, particles(tile)); });
+          team.phase([&](const Place &place, int lane) { accumulate(place, lane, patch, tile == begin, particles(tile)); });
       }
-      if (s.results) team.phase([&](const Place &place, int lane) { finish(place, lane, part, node, chunk); });
+      if (s.results) team.phase([&](const Place &place, int lane) { finish(place, lane, patch, node, chunk); });
     }
   }
 
@@ -333,7 +333,7 @@ private:
   }
 
   /* One group of an update, then the evaluation if that was the last. */
-  MNO_DEVICE void move_and_project(const Place &place, int lane, uint32_t node, uint32_t tile, const Part &part, int group,
+  MNO_DEVICE void move_and_project(const Place &place, int lane, uint32_t node, uint32_t tile, const Patch &patch, int group,
                                    bool updating, bool drawing) {
     if ((uint32_t)lane >= particles(tile)) return;
     T *const z = work(place) + lane, *const memory = state(node, tile) + lane;
@@ -342,10 +342,10 @@ private:
     const bool last = !updating || group == s.groups - 1;
     for (int which = updating ? OLD : NOW; which <= (s.results && last ? NOW : OLD); which++) {
       const bool two = which == OLD || s.results == MNO_FIELD_FG;
-      const int left = s.N - group * MNO_CHUNK, begin = which == OLD ? 0 : part.sample;
-      const int end = which == NOW ? part.sample + part.samples : left < MNO_CHUNK ? left : (int)MNO_CHUNK;
+      const int left = s.N - group * MNO_CHUNK, begin = which == OLD ? 0 : patch.sample;
+      const int end = which == NOW ? patch.sample + patch.samples : left < MNO_CHUNK ? left : (int)MNO_CHUNK;
       const T *const h_b =
-          Team::work_in_memory ? in_memory(which, node, which == OLD ? group : part.group) : fields(place, which);
+          Team::work_in_memory ? in_memory(which, node, which == OLD ? group : patch.group) : fields(place, which);
       T weight = 1;
       if (which == NOW) weight = args.weight ? ((const T *)args.weight)[tile * LANES + lane] : (T)args.weight_of_all;
       Row<T> x[TENSORS];
@@ -381,32 +381,34 @@ private:
 
   /* ---- lane = block of results and slice of the tile */
 
-  MNO_DEVICE void accumulate(const Place &place, int lane, const Part &part, bool fresh, uint32_t particles) {
-    const int block = lane >> part.shift, slice = lane & (part.slices - 1);
-    if (block >= part.blocks) return;
+  MNO_DEVICE void accumulate(const Place &place, int lane, const Patch &patch, bool fresh, uint32_t particles) {
+    const int block = lane >> patch.shift, slice = lane & (patch.slices - 1);
+    if (block >= patch.blocks) return;
     T *const sum = sums(place) + lane;
     const T *const z = work(place) + slice, *const v = z + INPUTS * s.r * ROW;
-    const int times = ((int)particles - slice + part.slices - 1) >> part.shift; /* <= 0: no particle */
-    if (block < part.J) {
-      const int rest = block / part.pairs, pair = block - rest * part.pairs, quad = rest / part.columns;
-      const int column = (rest - quad * part.columns) * MNO_FIELD_ROWS;
+    const int times = ((int)particles - slice + patch.slices - 1) >> patch.shift; /* <= 0: no particle */
+    if (block < patch.J) {
+      const int rest = block / patch.jacobian_samples, sample_block = block - rest * patch.jacobian_samples,
+                row_block = rest / patch.jacobian_columns;
+      const int column = (rest - row_block * patch.jacobian_columns) * MNO_FIELD_ROWS;
       for (int t = 0; t < INPUTS; t++)
-        sum_J(sum, coefficients(place, t) + slice + (part.sample + pair * MNO_FIELD_PAIR) * ROW,
-              v + (part.row + quad * MNO_FIELD_ROWS) * ROW, z + (t * s.r + column) * ROW, fresh && t == 0, part.slices,
-              times);
+        sum_J(sum, coefficients(place, t) + slice + (patch.sample + sample_block * MNO_FIELD_J_SAMPLES) * ROW,
+              v + (patch.row + row_block * MNO_FIELD_ROWS) * ROW, z + (t * s.r + column) * ROW, fresh && t == 0,
+              patch.slices, times);
       return;
     }
-    const bool is_G = block >= part.J + part.F;
-    static_assert(MNO_CHUNK <= 2 * MNO_FIELD_SAMPLES, "at most two fives");
-    const int b = block - part.J - (is_G ? part.F : 0), quad = part.fives == 1 ? b : b / 2, five = b - quad * part.fives;
+    const bool is_G = block >= patch.J + patch.F;
+    static_assert(MNO_CHUNK <= 2 * MNO_FIELD_SAMPLES, "at most two blocks along the samples");
+    const int b = block - patch.J - (is_G ? patch.F : 0), row_block = patch.drift_samples == 1 ? b : b / 2,
+              sample_block = b - row_block * patch.drift_samples;
     for (int i = 0; i < (is_G ? INPUTS : 1); i++) {
       const int t = is_G ? i : INPUTS;
-      sum_F(sum, coefficients(place, t) + slice + (part.sample + five * MNO_FIELD_SAMPLES) * ROW,
-            z + (t * s.r + part.row + quad * MNO_FIELD_ROWS) * ROW, fresh && i == 0, part.slices, times);
+      sum_F(sum, coefficients(place, t) + slice + (patch.sample + sample_block * MNO_FIELD_SAMPLES) * ROW,
+            z + (t * s.r + patch.row + row_block * MNO_FIELD_ROWS) * ROW, fresh && i == 0, patch.slices, times);
     }
   }
 
-  /* Past the end of a part other rows are read, at most into those behind the work tile, and their results are left out. */
+  /* Past the end of a patch other rows are read, at most into those behind the work tile, and their results are left out. */
   MNO_DEVICE void sum_F(T *sum, const T *left, const T *right, bool fresh, int slices, int times) const {
     T acc[MNO_FIELD_SAMPLES][MNO_FIELD_ROWS];
     MNO_UNROLL for (int i = 0; i < MNO_FIELD_SAMPLES; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) acc[i][a] =
@@ -424,50 +426,51 @@ private:
   }
 
   MNO_DEVICE void sum_J(T *sum, const T *slope, const T *v, const T *u, bool fresh, int slices, int times) const {
-    T acc[MNO_FIELD_PAIR][MNO_FIELD_ROWS][MNO_FIELD_ROWS];
-    MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
+    T acc[MNO_FIELD_J_SAMPLES][MNO_FIELD_ROWS][MNO_FIELD_ROWS];
+    MNO_UNROLL for (int i = 0; i < MNO_FIELD_J_SAMPLES; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
         MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) acc[i][a][b] =
             fresh ? (T)0 : sum[((i * MNO_FIELD_ROWS + a) * MNO_FIELD_ROWS + b) * LANES];
     repeat(times, [&] {
-      T w[MNO_FIELD_ROWS], va[MNO_FIELD_ROWS], g[MNO_FIELD_PAIR];
+      T w[MNO_FIELD_ROWS], va[MNO_FIELD_ROWS], g[MNO_FIELD_J_SAMPLES];
       MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) w[b] = u[b * ROW];
-      MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) g[i] = slope[i * ROW];
+      MNO_UNROLL for (int i = 0; i < MNO_FIELD_J_SAMPLES; i++) g[i] = slope[i * ROW];
       MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) va[a] = v[a * ROW];
-      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) {
+      MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++) MNO_UNROLL for (int i = 0; i < MNO_FIELD_J_SAMPLES; i++) {
         const T c = g[i] * va[a];
         MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) acc[i][a][b] = fma_(c, w[b], acc[i][a][b]);
       }
       slope += slices, v += slices, u += slices;
     });
-    MNO_UNROLL for (int i = 0; i < MNO_FIELD_PAIR; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
+    MNO_UNROLL for (int i = 0; i < MNO_FIELD_J_SAMPLES; i++) MNO_UNROLL for (int a = 0; a < MNO_FIELD_ROWS; a++)
         MNO_UNROLL for (int b = 0; b < MNO_FIELD_ROWS; b++) sum[((i * MNO_FIELD_ROWS + a) * MNO_FIELD_ROWS + b) * LANES] =
             acc[i][a][b];
   }
 
   /* Slices in order, into the chunk's place. */
-  MNO_DEVICE void finish(const Place &place, int lane, const Part &part, uint32_t node, uint32_t chunk) const {
+  MNO_DEVICE void finish(const Place &place, int lane, const Patch &patch, uint32_t node, uint32_t chunk) const {
     double *const to = args.partial + ((size_t)node * s.chunks + chunk) * s.outputs;
-    const int fields = part.samples * part.rows, both = s.results == MNO_FIELD_FG ? 2 * fields : fields;
+    const int fields = patch.samples * patch.rows, both = s.results == MNO_FIELD_FG ? 2 * fields : fields;
     for (int e = lane; e < both; e += LANES) {
-      const int is_G = e >= fields, rest = e - is_G * fields, i = rest / part.rows, a = rest - i * part.rows;
-      const int block = part.J + is_G * part.F + a / MNO_FIELD_ROWS * part.fives + i / MNO_FIELD_SAMPLES;
+      const int is_G = e >= fields, rest = e - is_G * fields, i = rest / patch.rows, a = rest - i * patch.rows;
+      const int block = patch.J + is_G * patch.F + a / MNO_FIELD_ROWS * patch.drift_samples + i / MNO_FIELD_SAMPLES;
       const int k = i % MNO_FIELD_SAMPLES * MNO_FIELD_ROWS + a % MNO_FIELD_ROWS;
-      const size_t sample = (size_t)(part.group * MNO_CHUNK + part.sample + i);
-      to[((size_t)is_G * s.N + sample) * s.r + part.row + a] = slices(place, part, block, k);
+      const size_t sample = (size_t)(patch.group * MNO_CHUNK + patch.sample + i);
+      to[((size_t)is_G * s.N + sample) * s.r + patch.row + a] = slices(place, patch, block, k);
     }
     if (s.results != MNO_FIELD_FJ) return;
     for (int e = lane; e < fields * s.r; e += LANES) {
-      const int b = e % s.r, rest = e / s.r, i = rest / part.rows, a = rest - i * part.rows;
-      const int block = (a / MNO_FIELD_ROWS * part.columns + b / MNO_FIELD_ROWS) * part.pairs + i / MNO_FIELD_PAIR;
-      const int k = (i % MNO_FIELD_PAIR * MNO_FIELD_ROWS + a % MNO_FIELD_ROWS) * MNO_FIELD_ROWS + b % MNO_FIELD_ROWS;
-      const size_t sample = (size_t)(part.group * MNO_CHUNK + part.sample + i);
-      to[(size_t)s.N * s.r + (sample * s.r + part.row + a) * s.r + b] = slices(place, part, block, k);
+      const int b = e % s.r, rest = e / s.r, i = rest / patch.rows, a = rest - i * patch.rows;
+      const int block = (a / MNO_FIELD_ROWS * patch.jacobian_columns + b / MNO_FIELD_ROWS) * patch.jacobian_samples +
+                        i / MNO_FIELD_J_SAMPLES;
+      const int k = (i % MNO_FIELD_J_SAMPLES * MNO_FIELD_ROWS + a % MNO_FIELD_ROWS) * MNO_FIELD_ROWS + b % MNO_FIELD_ROWS;
+      const size_t sample = (size_t)(patch.group * MNO_CHUNK + patch.sample + i);
+      to[(size_t)s.N * s.r + (sample * s.r + patch.row + a) * s.r + b] = slices(place, patch, block, k);
     }
   }
-  MNO_DEVICE double slices(const Place &place, const Part &part, int block, int k) const {
-    const T *const sum = sums(place) + k * LANES + block * part.slices;
+  MNO_DEVICE double slices(const Place &place, const Patch &patch, int block, int k) const {
+    const T *const sum = sums(place) + k * LANES + block * patch.slices;
     double total = 0;
-    for (int i = 0; i < part.slices; i++) total += (double)sum[i];
+    for (int i = 0; i < patch.slices; i++) total += (double)sum[i];
     return total;
   }
 };

@@ -87,7 +87,7 @@ public:
     for (uint32_t serial = 0;; serial++) {
       char *const parcels =
           args.parcels + ((size_t)team.team_index * 2 + (serial & 1)) * (size_t)s.group * args.parcel_bytes;
-      team.joint([&](const Place &, int lane) {
+      team.cluster_phase([&](const Place &, int lane) {
         if (lane) return;
         for (int g = 0; g < s.group; g++) team.until_free((mno_parcel *)(parcels + g * args.parcel_bytes));
         control->go_on = !team.look(&args.signals->stop);
@@ -118,7 +118,7 @@ private:
   MNO_DEVICE bool train(uint32_t index, char *parcels) {
     const int places = filled_places(index);
     const auto parcel = [&](int g) { return (mno_parcel *)(parcels + g * args.parcel_bytes); };
-    team.joint([&](const Place &place, int lane) {
+    team.cluster_phase([&](const Place &place, int lane) {
       if (lane) return;
       uint32_t depth = 0;
       for (int g = 0; g < s.group; g++) {
@@ -148,7 +148,7 @@ private:
                 recorded ? part(parcel(g), p.steps, LOSS, filled) : NULL);
       }
       if (!control->go_on) return false;
-      team.joint([&](const Place &place, int lane) {
+      team.cluster_phase([&](const Place &place, int lane) {
         if (lane && lane <= places) { /* lanes read at once what one would read in turn */
           const mno_device_problem &p = problem(index, lane - 1);
           if (k < p.K) setting(place, lane - 1)->of_step.read(p, k);
@@ -177,7 +177,7 @@ private:
                        part(parcel(g), problem(index, g).steps, WEIGHTS, 0) +
                            (args.weights & 1 ? TENSORS * (size_t)L * s.M * s.D : 0));
       }
-    team.joint([&](const Place &, int lane) {
+    team.cluster_phase([&](const Place &, int lane) {
       if (lane) return;
       for (int g = 0; g < places; g++) hand_over(parcel(g), item(index, g), control->of[g].outcome, control->of[g].filled);
     });

@@ -54,7 +54,7 @@ public:
     team.begin();
     for (uint32_t serial = 0;; serial++) {
       mno_parcel *parcel = (mno_parcel *)(args.parcels + ((size_t)team.team_index * 2 + (serial & 1)) * args.parcel_bytes);
-      team.joint([&](const Place &place, int lane) {
+      team.cluster_phase([&](const Place &place, int lane) {
         if (place.rank || lane) return;
         team.until_free(parcel);
         control->go_on = !team.look(&args.signals->stop);
@@ -101,7 +101,7 @@ private:
     if ((args.weights & 2) && !outcome)
       record_weights(0, L,
                      part(parcel, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? TENSORS * (size_t)L * s.M * s.D : 0));
-    team.joint([&](const Place &place, int lane) {
+    team.cluster_phase([&](const Place &place, int lane) {
       if (place.rank || lane) return;
       hand_over(parcel, item, outcome, filled);
     });
@@ -509,7 +509,7 @@ private:
         const auto sums = [&](const Place &place, int lane) {
           combine<1>(place, lane, count(place), tile == 0, INPUTS, 0, state(place, acc_offset(layer)));
         };
-        last ? team.joint(sums) : team.phase(sums);
+        last ? team.cluster_phase(sums) : team.phase(sums);
         tail.advance(args.stages);
       });
       team.phase([&](const Place &place, int lane) {
@@ -545,7 +545,7 @@ private:
                              state(place, acc_offset(layer)), motion);
           team.publish(place);
         };
-        last ? team.joint(sums) : team.phase(sums);
+        last ? team.cluster_phase(sums) : team.phase(sums);
         const uint32_t from = stage_offset(tail.stage);
         team.store([&](int rank) {
           Transfer t;
@@ -556,7 +556,7 @@ private:
         tail.advance(args.stages);
       });
       const auto step_back = [&](const Place &place, int lane) { advance(place, lane, s.B, acc_offset(layer), step, NULL); };
-      layer ? team.phase(step_back) : team.joint(step_back);
+      layer ? team.phase(step_back) : team.cluster_phase(step_back);
       brought = next_place(brought);
     }
     team.drain();

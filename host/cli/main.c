@@ -56,8 +56,9 @@ static const mno_command commands[] = {
     {"plot", "OUT.h5 -o FIG.svg|.png|.pdf [--kind NAME] [--step K] [--quantity output|embedding] [--problem I] [--dpi DPI]",
      "draw a figure, print its verdicts",
      "  -o, --output FIG    .svg, .png or .pdf\n"
-     "  --kind NAME         law, dimension, lazy, phase, chaos, depth-as-width, shape, authors\n"
-     "                      (default: what the configuration names as record.figure, else law)\n"
+     "  --kind NAME         law, dimension, lazy, phase, chaos, depth-as-width, shape, authors (default: what the "
+     "configuration\n"
+     "                      names as record.figure, else law)\n"
      "  --step K            the step to show (default: the last)\n"
      "  --quantity NAME     output (default) or embedding\n"
      "  --problem I         which problem, from 0, for figures of one problem\n"

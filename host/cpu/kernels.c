@@ -26,6 +26,7 @@ static size_t kernels_bytes(const mno_problem *problem, size_t L, size_t M, mno_
   arena count = {0};
   network_place(&n, &count);
   seat_place(&first, &count);
+  network_place_blocks(&n, &count);
   return count.used;
 }
 

@@ -193,13 +193,17 @@ static void *carve(arena *a, size_t count, size_t size) {
 }
 
 static void network_place(network *n, arena *a) {
-  n->block = carve(a, n->blocks, sizeof *n->block);
-  for (size_t i = 0; n->block && i < n->blocks; i++) n->block[i] = n->arrangement->units(n, i);
   for (size_t t = 0; t < TENSORS; t++) {
     n->w[t] = carve(a, n->L * n->w_size, sizeof(real));
     for (size_t i = 0; i < n->states; i++) n->state[t][i] = carve(a, n->L * n->w_size, sizeof(real));
   }
   for (size_t i = 0; i < n->kept_count; i++) n->kept[i] = carve(a, n->tuning.segment * n->unit_size, sizeof(real));
+}
+
+/* Behind the arrays, so that weights begin where a page does. */
+static void network_place_blocks(network *n, arena *a) {
+  n->block = carve(a, n->blocks, sizeof *n->block);
+  for (size_t i = 0; n->block && i < n->blocks; i++) n->block[i] = n->arrangement->units(n, i);
 }
 
 static void network_clear_states(const network *n) {

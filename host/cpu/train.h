@@ -215,6 +215,7 @@ static mno_status train(const mno_cpu_batch *batch, const arrangement *which) {
   arena a = {.start = batch->arena};
   network_place(&n, &a);
   seat_place(&first, &a);
+  network_place_blocks(&n, &a);
   network_clear_states(&n);
   seat_clear(&first);
   int most = n.blocks < TEAM_MOST ? (int)n.blocks : TEAM_MOST;

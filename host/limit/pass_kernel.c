@@ -13,6 +13,7 @@
 #define JOIN_EXPANDED(a, b) a##b
 #define JOIN(a, b) JOIN_EXPANDED(a, b)
 
+/* Smaller tiles and chunks are slower, larger ones no faster: bench/choices.py pass-tile, pass-chunk. */
 enum { TILE = 4, WIDTH = TILE * LANES, PAIR = 2, CHUNK = 16 };
 enum { TENSORS = JOIN(MNO_BLOCK, _tensors), OUTPUT = TENSORS - 1 }; /* inputs come before the output */
 

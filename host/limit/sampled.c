@@ -33,8 +33,8 @@ static const char out_of_memory[] = "; stopped at the memory budget";
 static const char out_of_time[] = "; stopped at the time budget";
 /* error ~ particles^-assumed_order, assumed when choosing sizes: 0.63 to 0.94 are found (bench_limit orders) */
 static const double assumed_order = 0.6;
-static const double pilot_gain = 0.7;    /* eight times as many particles for the pilot should do better than this factor */
-static const double least_order = 0.15;  /* measured below this, more particles do not help */
+static const double pilot_gain = 0.7;   /* eight times as many particles for the pilot should do better than this factor */
+static const double least_order = 0.15; /* measured below this, more particles do not help */
 
 static size_t power_of_two(double x) {
   size_t p = LEAST_PARTICLES;

@@ -10,6 +10,8 @@
 
 static const double largest_gap = 0.5; /* between fields and what their values at the nodes say */
 
+/* Every how many steps the contraction of the corrections is measured, by a pass more: 2 to 15 take the same time
+ * (bench/choices.py measure-every). */
 enum { MOST_CORRECTIONS = 30, MEASURE_EVERY = 5 };
 
 mno_status mno_trajectory_new(const mno_problem *problem, size_t r, size_t m, mno_trajectory *trajectory, mno_error *err) {

@@ -17,8 +17,8 @@
 
 enum { MNO_STATES_MOST = 4 };
 
-/* A hyper-parameter of an optimiser: key training.<name>. Optimisers that have one of the same name share the key, and so its
- * meaning, default and range. */
+/* A hyper-parameter of an optimiser: key training.<name>. Optimisers that have one of the same name share the key, and so
+ * its meaning, default and range. */
 typedef struct mno_knob_spec {
   const char *name, *meaning;
   const char *fallback; /* default as one would write it; NULL: required */

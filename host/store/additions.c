@@ -5,6 +5,7 @@
 #include "core/memory.h"
 #include "store/compare.h"
 #include "store/h5.h"
+#include "store/variables.h"
 
 #include <ctype.h>
 #include <stdarg.h>

@@ -24,8 +24,6 @@ struct mno_layout {
   hid_t dataset[MNO_STORED_MAX]; /* open datasets of that problem */
 };
 
-void mno_problem_name(size_t problem, char name[32]) { snprintf(name, 32, "problem_%04zu", problem); }
-
 hid_t mno_layout_file(const mno_layout *layout) { return layout->file; }
 
 static mno_status failed(const mno_layout *layout, const char *object, mno_error *err) {

@@ -7,21 +7,13 @@
 #include "meanode/store.h"
 #include "store/h5.h"
 #include "store/journal.h"
+#include "store/write.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MNO_RESULT_FORMAT = 1, MNO_STATUS_MISSING = -1 };
-
 typedef struct mno_layout mno_layout;
-
-/* What the file says of its origin. */
-typedef struct mno_stamp {
-  const char *backend, *device, *history, *settings;
-  int shard, shards;      /* shards <= 1: a whole run */
-  size_t shard_instances; /* of this shard */
-} mno_stamp;
 
 /* Makes the file of a plan: every variable there, every row missing. */
 mno_status mno_layout_create(const char *path, const mno_plan *plan, const mno_stamp *stamp, mno_layout **layout,
@@ -53,8 +45,5 @@ mno_status mno_layout_close(mno_layout *layout, mno_error *err);
 
 /* The open file. */
 hid_t mno_layout_file(const mno_layout *layout);
-
-/* "problem_0003" */
-void mno_problem_name(size_t problem, char name[32]);
 
 #endif

@@ -1,8 +1,9 @@
 /* The group of a problem: its sizes, the places of its runs, its limits. */
 #include "core/memory.h"
-#include "store/layout.h"
 #include "store/numbers.h"
 #include "store/read.h"
+#include "store/variables.h"
+#include "store/write.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* The root of a result file: the table of all instances, and what the file says of itself. */
 #define _GNU_SOURCE
 #include "core/memory.h"
-#include "store/layout.h"
 #include "store/numbers.h"
 #include "store/read.h"
+#include "store/write.h"
 
 #include <stdio.h>
 #include <stdlib.h>

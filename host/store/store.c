@@ -12,8 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-/* Bytes: waiting before those who put wait, too; of a write; of rows that are brought into the next version at once. Four
- * times the first two cost 30 MiB and gained nothing (bench/results/store.md), nor did other sizes of any (choices.md). */
+/* Bytes: waiting before those who put wait, too; of a write; of rows that are brought into the next version at once. Larger
+ * and smaller buffers of the first two take more and less memory and the same time (bench/choices.py write). */
 enum { FULL = 4 << 20, WRITE = 1 << 20, ADD = 32 << 20 };
 static const double write_seconds = 0.02; /* between two writes: what a killed process may lose */
 static const double add_seconds = 2;      /* until a row in the journal is brought into the next version, for its readers */

@@ -1,6 +1,7 @@
 #include "store/variables.h"
 
 #include <math.h>
+#include <stdio.h>
 
 const char mno_row_coordinates[] = "L M D alpha seed data_seed problem id draw_width draw_offset draw_sign";
 
@@ -42,6 +43,8 @@ hid_t mno_make_axis(hid_t group, const char *name, hid_t type, hid_t memory, siz
   if (scale >= 0) H5Dclose(scale);
   return H5I_INVALID_HID;
 }
+
+void mno_problem_name(size_t problem, char name[32]) { snprintf(name, 32, "problem_%04zu", problem); }
 
 hid_t mno_make_group(hid_t parent, const char *name) {
   hid_t create = H5Pcreate(H5P_GROUP_CREATE);

@@ -17,6 +17,9 @@ extern const char mno_row_coordinates[];
 hid_t mno_stored_type(const mno_stored *stored);
 hid_t mno_memory_type(const mno_stored *stored);
 
+/* "problem_0003": the group of a problem. */
+void mno_problem_name(size_t problem, char name[32]);
+
 hid_t mno_make_group(hid_t parent, const char *name);
 
 /* A dimension with values: a coordinate variable. The caller closes it. */

@@ -5,9 +5,18 @@
 #include "meanode/limit.h"
 #include "meanode/plan.h"
 #include "store/h5.h"
-#include "store/layout.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+
+enum { MNO_RESULT_FORMAT = 1, MNO_STATUS_MISSING = -1 };
+
+/* What the file says of its origin. */
+typedef struct mno_stamp {
+  const char *backend, *device, *history, *settings;
+  int shard, shards;      /* shards <= 1: a whole run */
+  size_t shard_instances; /* of this shard */
+} mno_stamp;
 
 bool mno_write_root(hid_t file, const mno_plan *plan, const mno_stamp *stamp);
 bool mno_write_attributes(hid_t file, const mno_plan *plan, const mno_stamp *stamp); /* of the root */

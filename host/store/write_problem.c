@@ -1,6 +1,5 @@
 /* The group of a problem: what defines it, its data, and the variables of its runs. */
 #include "plan/problem.h"
-#include "store/layout.h"
 #include "store/variables.h"
 #include "store/write.h"
 

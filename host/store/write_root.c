@@ -2,7 +2,6 @@
 #include "config/choices.h"
 #include "core/memory.h"
 #include "meanode/version.h"
-#include "store/layout.h"
 #include "store/variables.h"
 #include "store/write.h"
 

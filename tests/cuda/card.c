@@ -7,7 +7,7 @@
 
 #include "device_twin.h"
 #include "host/driver.h"
-#include "host/engine.h"
+#include "host/particles.h"
 #include "host/shape.h"
 #include "limit/ensemble.h"
 #include "problem.h"

@@ -150,15 +150,15 @@ mno_status device_wait(mno_device *, mno_error *err) {
 
 } // namespace
 
-/* Products by plain loops, maps over elements in a permuted order, graphs as lists of calls. */
+/* Products by plain loops, operations over elements in a permuted order, graphs as lists of calls. */
 struct mno_gemm {
   typedef std::vector<std::function<void()>> Calls;
-  Calls graph[MNO_GRAPHS], recorded;
-  bool recording = false;
+  Calls graph[MNO_GRAPHS], captured;
+  bool capturing = false;
 
   void call(std::function<void()> f) {
-    if (recording)
-      recorded.push_back(f);
+    if (capturing)
+      captured.push_back(f);
     else
       f();
   }
@@ -191,22 +191,22 @@ mno_status gemm_close(mno_gemm *gemm, mno_error *) {
 mno_status gemm_product(mno_gemm *gemm, const mno_product *product, mno_error *err) {
   if (count_up(&mno_twin_state.products) == mno_twin_state.fail_product)
     return mno_fail(err, MNO_ERR_BACKEND, "twin: a product failed");
-  if (!gemm->recording) count_up(&mno_twin_state.calls_at_once);
+  if (!gemm->capturing) count_up(&mno_twin_state.calls_at_once);
   gemm->call([p = *product] { mno::multiply_on_host(p); });
   return MNO_OK;
 }
-mno_status gemm_map(mno_gemm *gemm, mno_map map, const mno_gemm_args *args, mno_error *) {
-  gemm->call([map, a = *args] { mno::run_map_on_host(map, a); });
+mno_status gemm_elementwise(mno_gemm *gemm, mno_elementwise operation, const mno_gemm_args *args, mno_error *) {
+  gemm->call([operation, a = *args] { mno::run_elementwise_on_host(operation, a); });
   return MNO_OK;
 }
-mno_status gemm_record(mno_gemm *gemm, mno_error *) {
-  gemm->recorded.clear();
-  gemm->recording = true;
+mno_status gemm_capture(mno_gemm *gemm, mno_error *) {
+  gemm->captured.clear();
+  gemm->capturing = true;
   return MNO_OK;
 }
 mno_status gemm_end(mno_gemm *gemm, mno_graph graph, mno_error *) {
-  gemm->graph[graph].swap(gemm->recorded);
-  gemm->recording = false;
+  gemm->graph[graph].swap(gemm->captured);
+  gemm->capturing = false;
   count_up(&mno_twin_state.graphs);
   return MNO_OK;
 }
@@ -218,8 +218,8 @@ mno_status gemm_play(mno_gemm *gemm, mno_graph graph, mno_error *err) {
 }
 mno_status gemm_wait(mno_gemm *, mno_error *) { return MNO_OK; }
 
-const mno_gemm_api gemm_twin = {gemm_available, gemm_serves, gemm_open, gemm_close, gemm_product,
-                                gemm_map,       gemm_record, gemm_end,  gemm_play,  gemm_wait};
+const mno_gemm_api gemm_twin = {gemm_available,   gemm_serves,  gemm_open, gemm_close, gemm_product,
+                                gemm_elementwise, gemm_capture, gemm_end,  gemm_play,  gemm_wait};
 
 } // namespace
 

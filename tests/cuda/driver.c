@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "host/rounds.h"
+#include "host/unpack.h"
 #include "jobs.h"
 
 #include <time.h>

@@ -10,9 +10,8 @@
 extern const mno_block mno_block_gated;
 extern const mno_optimizer mno_optimizer_heavy_ball;
 
-static const mno_tensor_spec tensor[gated_tensors] = {{.name = "u", .draw = MNO_TENSOR_U},
-                                                      {.name = "w", .draw = 77},
-                                                      {.name = "v", .draw = MNO_TENSOR_V, .flips = true}};
+static const mno_tensor_spec tensor[gated_tensors] = {
+    {.name = "u", .draw = MNO_TENSOR_U}, {.name = "w", .draw = 77}, {.name = "v", .draw = MNO_TENSOR_V, .flips = true}};
 const mno_block mno_block_gated = {.name = "gated", .tensors = gated_tensors, .tensor = tensor, .unit = gated_unit};
 
 const mno_optimizer mno_optimizer_heavy_ball = {.name = "heavy_ball",

@@ -4,7 +4,7 @@
 
 #include "problem.h"
 #include "device_twin.h"
-#include "host/engine.h"
+#include "host/particles.h"
 #include "limit/ensemble.h"
 
 #include <stdio.h>

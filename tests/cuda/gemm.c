@@ -1,4 +1,5 @@
-/* Kernel G on the twin of a card, whose products are plain loops: its conductor, graphs and maps, against the CPU backend.
+/* Kernel G on the twin of a card, whose products are plain loops: its conductor, graphs and elementwise operations, against
+ * the CPU backend.
  */
 #include "test.h"
 

@@ -5,10 +5,10 @@
  *   test_cuda_golden GOLDEN.csv --write   writes the file again: only where bits are meant to change */
 #include "test.h"
 
-#include "problem.h"
 #include "device_twin.h"
 #include "host/driver.h"
 #include "host/shape.h"
+#include "problem.h"
 
 #include <stdio.h>
 #include <stdlib.h>

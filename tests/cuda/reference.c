@@ -3,7 +3,7 @@
  * and with a block and an optimiser that only the tests have. */
 #include "test.h"
 
-#include "host/engine.h"
+#include "host/particles.h"
 #include "host/shape.h"
 #include "host/trainers.h"
 #include "jobs.h"

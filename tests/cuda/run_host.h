@@ -1,11 +1,12 @@
-/* The bodies of the kernels on the host: training on a host team, passes over particles, maps and products. */
+/* The bodies of the kernels on the host: training on a host team, passes over particles, elementwise operations and
+ * products. */
 #ifndef MNO_TEST_CUDA_RUN_HOST_H
 #define MNO_TEST_CUDA_RUN_HOST_H
 
 #include "block_host.h"
+#include "kernels/elementwise.h"
 #include "kernels/field.h"
 #include "kernels/lanes.h"
-#include "kernels/maps.h"
 #include "kernels/train.h"
 #include "team_host.h"
 
@@ -63,26 +64,28 @@ inline void run_total_on_host(const mno_field_args &args) {
   }
 }
 
-template <class Block, class Optimizer, class T> void run_map_as(mno_map map, const mno_gemm_args &args) {
-  const uint64_t size = mno_map_size(map, &args), odd = 2 * (size / 3) + 1; /* a permutation when prime to size */
+template <class Block, class Optimizer, class T>
+void run_elementwise_as(mno_elementwise operation, const mno_gemm_args &args) {
+  const uint64_t size = mno_elementwise_size(operation, &args),
+                 odd = 2 * (size / 3) + 1; /* a permutation when prime to size */
   uint64_t a = odd, b = size;
   while (b) {
     const uint64_t rest = a % b;
     a = b, b = rest;
   }
   for (int instance = args.shape.group - 1; instance >= 0; instance--) {
-    const Maps<T, Block, Optimizer> body(args, (uint32_t)instance);
-    for (uint64_t e = 0; e < size; e++) body.run(map, a == 1 ? (e * odd + 1) % size : size - 1 - e);
+    const Elementwise<T, Block, Optimizer> body(args, (uint32_t)instance);
+    for (uint64_t e = 0; e < size; e++) body.run(operation, a == 1 ? (e * odd + 1) % size : size - 1 - e);
   }
 }
-inline void run_map_on_host(mno_map map, const mno_gemm_args &args) {
-  static void (*const maps[][2])(mno_map, const mno_gemm_args &) = {
+inline void run_elementwise_on_host(mno_elementwise operation, const mno_gemm_args &args) {
+  static void (*const operations[][2])(mno_elementwise, const mno_gemm_args &) = {
 #define MNO_RUN(name, other)                                                                                                \
-  {run_map_as<block::name, optimizer::other, float>, run_map_as<block::name, optimizer::other, double>},
+  {run_elementwise_as<block::name, optimizer::other, float>, run_elementwise_as<block::name, optimizer::other, double>},
       MNO_TRAINER_LIST(MNO_RUN)
 #undef MNO_RUN
   };
-  maps[args.shape.trainer][args.shape.bytes == 8](map, args);
+  operations[args.shape.trainer][args.shape.bytes == 8](operation, args);
 }
 
 template <class T> void multiply_as(const mno_product &p) {

@@ -2,7 +2,7 @@
  * twin's, on one device and on several; and what happens when the n-th call of all fails, for every n. */
 #include "test.h"
 
-#include "host/engine.h"
+#include "host/particles.h"
 #include "host/shape.h"
 #include "jobs.h"
 #include "standin.h"

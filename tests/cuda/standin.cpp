@@ -25,16 +25,16 @@ typedef std::vector<std::function<void()>> Calls;
 
 /* The kernels: what their real counterparts are compiled for. */
 struct Kernel {
-  enum Kind { TRAIN, MAPS, FIELD, TOTAL } kind;
+  enum Kind { TRAIN, ELEMENTWISE, FIELD, TOTAL } kind;
   int bytes, lanes_most;
   bool clusters;
   int shared[MOST_DEVICES]; /* allowed so far */
 };
 Kernel kernels[] = {
-    {Kernel::TRAIN, 4, 32, false, {}},  {Kernel::TRAIN, 8, 32, false, {}}, {Kernel::TRAIN, 4, 256, false, {}},
-    {Kernel::TRAIN, 8, 256, false, {}}, {Kernel::TRAIN, 4, 256, true, {}}, {Kernel::TRAIN, 8, 256, true, {}},
-    {Kernel::MAPS, 4, 256, false, {}},  {Kernel::MAPS, 8, 256, false, {}}, {Kernel::FIELD, 4, 128, false, {}},
-    {Kernel::FIELD, 8, 128, false, {}}, {Kernel::TOTAL, 8, 128, false, {}}};
+    {Kernel::TRAIN, 4, 32, false, {}},        {Kernel::TRAIN, 8, 32, false, {}},        {Kernel::TRAIN, 4, 256, false, {}},
+    {Kernel::TRAIN, 8, 256, false, {}},       {Kernel::TRAIN, 4, 256, true, {}},        {Kernel::TRAIN, 8, 256, true, {}},
+    {Kernel::ELEMENTWISE, 4, 256, false, {}}, {Kernel::ELEMENTWISE, 8, 256, false, {}}, {Kernel::FIELD, 4, 128, false, {}},
+    {Kernel::FIELD, 8, 128, false, {}},       {Kernel::TOTAL, 8, 128, false, {}}};
 
 struct Piece {
   size_t bytes;
@@ -114,14 +114,14 @@ cudaError_t launch(const char *name, const void *function, dim3 grid, dim3 block
              cudaErrorInvalidConfiguration;
   }
   if (!stream->recording) count(&mno_standin_state.kernels);
-  if (k->kind == Kernel::MAPS) {
+  if (k->kind == Kernel::ELEMENTWISE) {
     const mno_gemm_args args = *(const mno_gemm_args *)parameters[0];
-    const mno_map map = (mno_map) * (const int *)parameters[1];
+    const mno_elementwise operation = (mno_elementwise) * (const int *)parameters[1];
     const size_t size = *(const size_t *)parameters[2];
-    if (size != mno_map_size(map, &args) || grid.y != (unsigned)args.shape.group || args.shape.bytes != k->bytes ||
-        size == 0)
-      mno_standin_complain("%s: map %d of %zu elements", name, map, size);
-    stream->call([map, args] { mno::run_map_on_host(map, args); });
+    if (size != mno_elementwise_size(operation, &args) || grid.y != (unsigned)args.shape.group ||
+        args.shape.bytes != k->bytes || size == 0)
+      mno_standin_complain("%s: operation %d on %zu elements", name, operation, size);
+    stream->call([operation, args] { mno::run_elementwise_on_host(operation, args); });
     return cudaSuccess;
   }
   if (k->kind == Kernel::TRAIN) {
@@ -195,7 +195,7 @@ const void *mno_train_kernel(const mno_shape *shape, int) {
   return &kernels[(shape->kernel == MNO_KERNEL_WARP ? 0 : shape->ranks > 1 ? 4 : 2) + (shape->bytes == 8)];
 }
 const void *mno_lanes_kernel(const mno_shape *shape) { return &kernels[shape->bytes == 8]; }
-const void *mno_maps_kernel(const mno_shape *shape) { return &kernels[6 + (shape->bytes == 8)]; }
+const void *mno_elementwise_kernel(const mno_shape *shape) { return &kernels[6 + (shape->bytes == 8)]; }
 const void *mno_field_kernel(const mno_field_shape *shape, int) { return &kernels[8 + (shape->bytes == 8)]; }
 const void *mno_field_total_kernel(void) { return &kernels[10]; }
 

@@ -51,7 +51,7 @@ public:
       for (int i = 0; i < shape.lanes; i++) f(place_[r], lane_at(i));
     order = order * 1664525u + 1013904223u;
   }
-  template <class F> void joint(F f) { phase(f); }
+  template <class F> void cluster_phase(F f) { phase(f); }
 
   /* The state region of another rank. */
   const char *peer(const Place &, int rank, uint32_t offset) const { return place_[(size_t)rank].state + offset; }

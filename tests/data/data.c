@@ -1,6 +1,6 @@
 /* Data: gaussian moments and nesting, facts of the digits found with another program, HDF5 files good and bad. */
-#include "data/load.h"
 #include "core/h5.h"
+#include "data/load.h"
 #include "store/compare.h"
 #include "test.h"
 

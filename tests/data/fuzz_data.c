@@ -8,8 +8,8 @@
 #include "core/h5.h"
 #include "data/load.h"
 #include "data/reader.h"
-#include "meanode/meanode.h"
 #include "fuzz.h"
+#include "meanode/meanode.h"
 
 #include <hdf5_hl.h>
 #include <math.h>

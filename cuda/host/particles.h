@@ -1,6 +1,6 @@
 /* Particles of the Mean ODE on devices: the engine of the CUDA backend. */
-#ifndef MNO_CUDA_ENGINE_H
-#define MNO_CUDA_ENGINE_H
+#ifndef MNO_CUDA_PARTICLES_H
+#define MNO_CUDA_PARTICLES_H
 
 #include "host/device.h"
 #include "limit/engine.h"

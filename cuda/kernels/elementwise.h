@@ -1,6 +1,7 @@
-/* The bodies of kernel G's maps: what happens to one element of one instance, with no regard to the others. */
-#ifndef MNO_CUDA_MAPS_H
-#define MNO_CUDA_MAPS_H
+/* The bodies of kernel G's elementwise operations: what happens to one element of one instance, with no regard to the
+ * others. */
+#ifndef MNO_CUDA_ELEMENTWISE_H
+#define MNO_CUDA_ELEMENTWISE_H
 
 #include "common/gemm.h"
 #include "device/formulas.h"
@@ -9,28 +10,28 @@
 
 namespace mno {
 
-template <class T, class Block, class Optimizer> class Maps {
+template <class T, class Block, class Optimizer> class Elementwise {
   static constexpr int INPUTS = Block::INPUTS, TENSORS = Block::TENSORS, STATES = Optimizer::STATES;
 
 public:
-  MNO_DEVICE Maps(const mno_gemm_args &args, uint32_t instance)
+  MNO_DEVICE Elementwise(const mno_gemm_args &args, uint32_t instance)
       : a(args), s(args.shape), item(args.item[instance]), problem(args.problem[item.problem]),
         at(args.batch + instance * args.at.each), parcel((mno_parcel *)(args.parcels + instance * args.parcel_bytes)),
         instance(instance) {}
 
-  MNO_DEVICE void run(mno_map map, uint64_t e) const {
-    switch (map) {
-    case MNO_MAP_DRAW: return draw(e);
-    case MNO_MAP_START: return start((uint32_t)e);
-    case MNO_MAP_ACTIVATE: return activate_((uint32_t)e);
-    case MNO_MAP_BACK: return back((uint32_t)e);
-    case MNO_MAP_UPDATE: return update(e);
-    case MNO_MAP_STEP: ++*step(); return;
-    case MNO_MAP_OUTPUT: return output((uint32_t)e);
-    case MNO_MAP_SAMPLE: return sample((int)e);
-    case MNO_MAP_LOSS: return loss();
-    case MNO_MAP_ADJOINT: return adjoint((uint32_t)e);
-    case MNO_MAP_RECORD: return record((uint32_t)e);
+  MNO_DEVICE void run(mno_elementwise operation, uint64_t e) const {
+    switch (operation) {
+    case MNO_ELEMENTWISE_DRAW: return draw(e);
+    case MNO_ELEMENTWISE_START: return start((uint32_t)e);
+    case MNO_ELEMENTWISE_ACTIVATE: return activate_((uint32_t)e);
+    case MNO_ELEMENTWISE_BACK: return back((uint32_t)e);
+    case MNO_ELEMENTWISE_UPDATE: return update(e);
+    case MNO_ELEMENTWISE_STEP: ++*step(); return;
+    case MNO_ELEMENTWISE_OUTPUT: return output((uint32_t)e);
+    case MNO_ELEMENTWISE_SAMPLE: return sample((int)e);
+    case MNO_ELEMENTWISE_LOSS: return loss();
+    case MNO_ELEMENTWISE_ADJOINT: return adjoint((uint32_t)e);
+    case MNO_ELEMENTWISE_RECORD: return record((uint32_t)e);
     default: return weights(e);
     }
   }

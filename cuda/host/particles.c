@@ -1,4 +1,4 @@
-#include "host/engine.h"
+#include "host/particles.h"
 
 #include "core/memory.h"
 #include "host/field_shape.h"

@@ -1,0 +1,30 @@
+/* The cost model: instructions, bytes and cycles, counted in the code for sm_90 and for a reference card. Pure functions. */
+#ifndef MNO_CUDA_COST_H
+#define MNO_CUDA_COST_H
+
+#include "host/shape.h"
+
+/* What the model supposes of the reference card: bytes/s of memory and of the second-level cache, cycles/s, processors,
+ * bytes of memory and of a processor's shared memory, instructions a cycle and processor, flop/s (128 lanes of each
+ * processor at that clock), seconds of a load that nothing hides. */
+typedef struct mno_card_rates {
+  double bandwidth, cache, clock, processors, memory, shared, issue_rate, flops, load_seconds;
+} mno_card_rates;
+extern const mno_card_rates mno_rates;
+
+static inline size_t mno_ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+static inline double mno_max(double a, double b) { return a > b ? a : b; }
+
+/* Instructions of a lane in a phase that deals `items` x `slices` of `length` rows to the lanes. */
+double mno_phase_instructions(const mno_shape *shape, size_t items, size_t slices, size_t length);
+
+/* W0: instructions of a warp in the two passes of a layer, and in all of a span of layers; rounds of an update. */
+double mno_pass_instructions(const mno_shape *shape);
+double mno_span_instructions(const mno_shape *shape);
+int mno_update_rounds(const mno_shape *shape);
+
+/* W, C, X, W0: spans of layers, and the cycles of a team's chain of phases in a step. */
+double mno_spans(const mno_shape *shape);
+double mno_chain_cycles(const mno_shape *shape);
+
+#endif

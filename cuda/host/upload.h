@@ -1,0 +1,23 @@
+/* What kernels read, on its way to a device: the problems of a plan, arrays of any kind. */
+#ifndef MNO_CUDA_UPLOAD_H
+#define MNO_CUDA_UPLOAD_H
+
+#include "host/device.h"
+#include "meanode/plan.h"
+
+typedef struct mno_upload {
+  const mno_device_api *api;
+  mno_device *device;
+  char *at; /* device address, aligned to 256, that the next array gets */
+} mno_upload;
+
+/* Copies a host array; *address receives where it lies. */
+mno_status mno_upload_put(mno_upload *to, const void *from, size_t bytes, const void **address, mno_error *err);
+
+/* Bytes that the problems of a plan take. */
+size_t mno_upload_bytes(const mno_plan *plan);
+
+/* The problems with their arrays; *problems receives where mno_device_problem [problem_count] lies. */
+mno_status mno_upload_problems(mno_upload *to, const mno_plan *plan, const mno_device_problem **problems, mno_error *err);
+
+#endif
