@@ -229,7 +229,8 @@ def classify(kernel, element, height, code):
 
 def kernel_of(name):
     """(kernel, precision, bytes of a number, height) from a mangled name; None for those that have no place in the table."""
-    found = re.search(r"(train|lanes|field)I([fd])((?:L[bi]\d+E)+)E", name)
+    compiled_for = r"(?:N3mno5block10perceptronENS\d*_9optimizer2gdE)?"  # none in builds before kernels knew others
+    found = re.search(r"(train|lanes|field)I" + compiled_for + r"([fd])((?:L[bi]\d+E)+)E", name)
     if not found:
         return None
     what, kind, values = found.group(1), found.group(2), re.findall(r"L[bi](\d+)E", found.group(3))
