@@ -11,8 +11,10 @@
 #include "ceilings.h"
 
 #include "core/memory.h"
+#include "host/cost.h"
 #include "host/driver.h"
 #include "host/rounds.h"
+#include "host/shape.h"
 #include "problem.h"
 
 #include <errno.h>

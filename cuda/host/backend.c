@@ -1,9 +1,11 @@
 /* The CUDA backend: the driver on the devices of the CUDA runtime. */
 #include "meanode/backend.h"
 
+#include "host/cost.h"
 #include "host/driver.h"
 #include "host/particles.h"
 #include "host/rounds.h"
+#include "host/shape.h"
 
 #include <stdio.h>
 

@@ -1,4 +1,5 @@
 #include "host/cost.h"
+#include "host/shape.h"
 
 enum {
   SHARED_RESERVED = 1 << 10, /* of a block's shared memory, for the system */

@@ -2,7 +2,26 @@
 #ifndef MNO_CUDA_COST_H
 #define MNO_CUDA_COST_H
 
-#include "host/shape.h"
+#include "host/device.h"
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The card that the model is of: an H100. */
+extern const mno_device_info mno_reference_card;
+
+/* What bounds one gradient step of one instance, each in seconds on a reference card (H100: 132 processors, 1.755
+ * GHz, 3.0e12 bytes/s) that is filled with such instances. Modelled, never measured. */
+typedef struct mno_step_model {
+  double memory;  /* bytes of weights and states */
+  double issue;   /* instructions */
+  double latency; /* the chain of phases, divided by the instances in flight */
+} mno_step_model;
+mno_step_model mno_shape_model(const mno_shape *shape);
+double mno_shape_seconds(const mno_shape *shape); /* the largest of the three */
 
 /* What the model supposes of the reference card: bytes/s of memory and of the second-level cache, cycles/s, processors,
  * bytes of memory and of a processor's shared memory, instructions a cycle and processor, flop/s (128 lanes of each
@@ -26,5 +45,9 @@ int mno_update_rounds(const mno_shape *shape);
 /* W, C, X, W0: spans of layers, and the cycles of a team's chain of phases in a step. */
 double mno_spans(const mno_shape *shape);
 double mno_chain_cycles(const mno_shape *shape);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

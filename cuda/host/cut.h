@@ -2,7 +2,10 @@
 #ifndef MNO_CUDA_CUT_H
 #define MNO_CUDA_CUT_H
 
-#include "host/shape.h"
+#include "common/layout.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 /* What decides how sums are cut is part of the results' bits: chosen once, by counts and the model of cost.c, and not
  * retuned. `bench_gpu time ... KERNEL` times candidates on a card, bench/results/gpu-tuning.md has what was tried; where it

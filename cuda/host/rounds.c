@@ -1,6 +1,8 @@
 #include "host/rounds.h"
+#include "host/cost.h"
 
 #include "core/memory.h"
+#include "host/shape.h"
 #include "host/trainers.h"
 #include "host/unpack.h"
 

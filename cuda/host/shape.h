@@ -61,16 +61,6 @@ size_t mno_slot_bytes(const mno_shape *shape);
  * fewer instances at a time. 0: there is none. */
 int mno_shape_shrink(mno_shape *shape);
 
-/* What bounds one gradient step of one instance, each in seconds on a reference card (H100: 132 processors, 1.755
- * GHz, 3.0e12 bytes/s) that is filled with such instances. Modelled, never measured. */
-typedef struct mno_step_model {
-  double memory;  /* bytes of weights and states */
-  double issue;   /* instructions */
-  double latency; /* the chain of phases, divided by the instances in flight */
-} mno_step_model;
-mno_step_model mno_shape_model(const mno_shape *shape);
-double mno_shape_seconds(const mno_shape *shape); /* the largest of the three */
-
 /* Is a card's shared memory too small for the states of a team? Then they lie in its memory. */
 int mno_state_in_memory(const mno_shape *shape, const mno_device_info *info);
 
@@ -80,8 +70,7 @@ typedef struct mno_most_teams {
   size_t one, all;
 } mno_most_teams;
 
-/* The card that the model is of (an H100), and what registers allow there. */
-extern const mno_device_info mno_reference_card;
+/* What registers allow on the card that the model is of. */
 mno_most_teams mno_reference_teams(const mno_shape *shape);
 
 /* How `count` instances of a shape run best on a card: the stages of the ring, the ranks of a team, and for W0 how many

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "common/gemm.h"
+#include "host/cost.h"
 #include "host/shape.h"
 
 #include <stdio.h>
