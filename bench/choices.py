@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """What constants of the program trade: the same work with other values of them, in turn; the tables of results/choices.md.
 
     bench/choices.py FOLDER            all of it; copies of the sources and their builds stay in FOLDER

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # Everything that waits for a card, in one go: host/device equality, ceilings, kernels against their floors, limits, whole
 # commands, peers, profiles, compute-sanitizer. A stage that fails or hangs ends nothing but itself; the table is made again
 # after each.

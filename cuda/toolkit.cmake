@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # The CUDA backend. AUTO builds it where a toolkit is found and a card answers, for that card; otherwise the library has the CPU
 # backend only. Included at the top, because languages are enabled where targets are made.
 set(MEANODE_HAVE_CUDA OFF)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # What the model can be made of. To add a residual block or an optimiser: a folder (host/block/NAME, host/optimizer/NAME) and its name in a
 # list below, in the order of the documentation. docs/how-to has the steps. Included at the top, because every target knows the lists:
 #   block/list.h, optimizer/list.h   MNO_BLOCK_LIST(X), MNO_OPTIMIZER_LIST(X): X(name) for each

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the searches for inputs that break a reader have in common. */
 #ifndef MNO_TESTS_FUZZ_H
 #define MNO_TESTS_FUZZ_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Runs a fuzz target on the files of a folder, where there is no libFuzzer to find new ones. */
 #define _GNU_SOURCE
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Problems made by hand, without a configuration, for tests and benchmarks; and distances between what comes of them. */
 #ifndef MNO_TEST_PROBLEM_H
 #define MNO_TEST_PROBLEM_H

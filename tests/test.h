@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What every cmocka program needs, and close-to for doubles. */
 #ifndef MNO_TEST_H
 #define MNO_TEST_H

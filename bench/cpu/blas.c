@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The same training in plain C, one BLAS product after the other: a peer for the benchmark, loaded by peers.py. */
 #define _GNU_SOURCE
 #include <cblas.h>

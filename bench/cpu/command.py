@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The whole command against the NumPy loop: `meanode run` (one thread, one process, initial weights drawn, outputs of all steps
 in its result file) and the literature's way of doing the same sweep, one network after the other in double precision:
 weights from numpy's generator, layer by layer, outputs saved. The loop is the authors' Julia notebook line by line, arrays

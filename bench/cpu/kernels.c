@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Times the training kernels of one core on one shape:
  *   bench_cpu f64|f32 D M L N [K [arrangement [isa [threads [seconds]]]]]
  * Best of several batches, at least three and that long (1); prints GF/s of the K steps (12 N D M L flops each: the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Peers of the CPU kernels, on the same initial weights: the per-layer NumPy loop, PyTorch (batched, in place), JAX
 (jit of vmap of scan) and C with OpenBLAS are timed on one core, and must agree with the kernels on the losses first.
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
 # bench/cpu/run.sh BUILD [options of peers.py] prints the table of kernels in bench/results/cpu.md,
 # bench/cpu/run.sh BUILD command that of the whole command. BUILD is a release build with -DMEANODE_BENCH=ON; PYTHON names an
 # interpreter that has numpy, torch, jax and h5py. Everything runs on one core. OpenBLAS takes its AVX-512 kernels where the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the card can do at most: memory, arithmetic, shared memory, measured. */
 #ifndef MNO_BENCH_CEILINGS_H
 #define MNO_BENCH_CEILINGS_H

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Whole commands on a card against the same on the CPU: how long they take, and whether the files say the same.
 
 commands.py --meanode PROGRAM --work FOLDER STAGE...

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The particles of the Mean ODE on a card: passes against their floors, and whole limits. One JSON object per line.
  *
  *   bench_field floors NODES PARTICLES D f32|f64   work of a pass with update, drift and adjoint drift; without a card

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """What the inner loops of the kernels cost a warp, read from their machine code; needs no card.
 
 loops.py [--write PAGE] NAME=FILE[,FILE]... [NAME=FILE[,FILE]...]

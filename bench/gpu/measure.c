@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Times the training kernels, and writes the small case that the peers must agree on. One JSON object per line.
  *
  *   bench_gpu ceilings

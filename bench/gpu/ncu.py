@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Rows from what `ncu --csv --page raw` wrote: ncu.py FILE NAME METRIC,METRIC..., NAME being what was profiled. Of the hundreds
 of numbers on the page those that were asked for, the time and what limits the blocks of a processor; a metric that has no
 number (unknown to this ncu, or not counted) gives no row."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What the peers share: the small case they must agree on, a NumPy version of the training, the command line."""
 import argparse
 import gc

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """JAX: jit(vmap(scan over layers)), gradients by jax.grad, matrix products at the highest precision."""
 import functools
 import time

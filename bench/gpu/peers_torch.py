@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """PyTorch: bmm over the instances, a backward pass by hand, the whole step in a CUDA graph; no TF32."""
 import time
 

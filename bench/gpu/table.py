@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """One table from the rows that the measurements left: table.py LINES... [PAGE.md]. The page is written as soon as anything was
 measured: what was printed, with card, program and date. Where several rows measure the same, the last one counts. Runs stop
 half-way and programs fail: lines that are no rows are counted, fields that are missing or of another type are a dash."""

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the parts of the limit benchmark share: its problems, solving on one core, comparing outputs. */
 #ifndef BENCH_LIMIT_BENCH_H
 #define BENCH_LIMIT_BENCH_H

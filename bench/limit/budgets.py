@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Do limits keep to limit.seconds and limit.memory? A grid of problems that are bad for them: what was asked, what was used.
 
     MEANODE=build/meanode bench/limit/budgets.py > table.md

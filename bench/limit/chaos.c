@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Coupled units (propagation of chaos): how far units of trained networks are from the units of the limit that start from
  * the same draw, against L M, M = 1 included. D = 8. */
 #include "bench.h"

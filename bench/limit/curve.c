@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Error against time, before and after: the prototype's method, the library at the same sizes, the library choosing. Errors
  * are distances to a tight solution with independent points (bench_truth), relative RMS of the output. */
 #include "bench.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Mean ODE minus Neural Tangent ODE against alpha, for odd and other activations. */
 #include "bench.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* How fast and how accurate the limits are. bench/results/limit.md has a run of everything. */
 #include "bench.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Quadrature against sampling where both apply: D = 1 and 2, that is two and four dimensions. */
 #include "bench.h"
 

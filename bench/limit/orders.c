@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Orders of convergence: of the collocation scheme in its step, of depth nodes and Euler layers in the limits, of particles.
  */
 #include "bench.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The peer of the limit benchmark: the Mean ODE as the prototype that came before this library integrated it. Double
  * precision, one thread, ordinary loops over particles that the compiler vectorises (tanh from its vector library), the same
  * scrambled Sobol points and collocation nodes as the library, every equation solved by Picard iteration: sweeps over all

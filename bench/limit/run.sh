@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
 # Prints the tables of bench/results/limit.md: bench/limit/run.sh BUILD FOLDER. BUILD is a release build with
 # -DMEANODE_BENCH=ON. FOLDER keeps the tight solutions that errors are measured against (other randomisations, more particles
 # and nodes); those that are missing are made first, which takes a quarter of an hour. The measurements take ten minutes on

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Brute force for steep limits: writes tests/data/reference/mean_ode_steep.h5 from a result file that holds the problem.
 
     bench/limit/steep_reference.py RESULT.h5 OUT.h5

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the store costs a run of many small instances, side by side with the same run whose records are thrown away:
  *   bench_store OUT.h5 [instances [L [M [all|last [f64|f32 [turns]]]]]]
  * Each of the two runs is a process of its own, in turn, `turns` times (3); prints one line of the table of

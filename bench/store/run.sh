@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # The table of bench/results/store.md:  bench/store/run.sh [BUILD [FOLDER]]   (FOLDER: on the disk to measure)
 # Needs a build with -DMEANODE_BENCH=ON and an idle machine; takes about ten minutes.
 set -euo pipefail

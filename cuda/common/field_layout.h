@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What host and device agree on for the particles of the Mean ODE (kernel F).
  *
  * Nodes hold particles in tiles of MNO_FIELD_LANES, [node][tile][vector][coordinate][lane]: a vector for each tensor of the

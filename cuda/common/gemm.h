@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Kernel G: what host and device agree on, and what its workers need of a device, as a table: products, elementwise
  * operations and captured sequences of them. The CUDA side is gemm_cuda.c over cuBLASLt and CUDA graphs; the tests fill the
  * table with plain loops.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The kernels as the host sees them. */
 #ifndef MNO_CUDA_KERNELS_H
 #define MNO_CUDA_KERNELS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What host and device agree on: the shape of an instance's computation, where everything lies, the arguments of a launch.
  *
  * A team trains one instance at a time: lanes of one or several ranks (blocks of a cluster; otherwise one). Units are dealt

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A block of threads as a team without transfers. */
 #ifndef MNO_CUDA_BLOCK_DEVICE_H
 #define MNO_CUDA_BLOCK_DEVICE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Written by host/core/coefficients.py cuda: do not edit. Highest power first. */
 #ifndef MNO_CUDA_COEFFICIENTS_H
 #define MNO_CUDA_COEFFICIENTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Elementary functions from additions, products and fma only: no division, no special-function unit, no library, so that
  * host and device give the same bits. Errors against the exact value, measured over each function's range by the tests:
  * at most 4 units in the last place (sin: while |x| < 2^20; gelu, silu and softplus: of the larger of |rho(p)| and |p|/64).

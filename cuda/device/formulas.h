@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The unit blocks and the optimisers, as types that a kernel is compiled for: their formulas (host/block/NAME/unit.h,
  * host/optimizer/NAME/apply.h) for the numbers of a kernel. */
 #ifndef MNO_CUDA_FORMULAS_H

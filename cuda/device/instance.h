@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What all training kernels share: where an instance's numbers lie, its readout and loss, and what it records. */
 #ifndef MNO_CUDA_INSTANCE_H
 #define MNO_CUDA_INSTANCE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The draws of meanode/random.h: raw words equal those of mno_philox bit for bit, normals agree with mno_normals to 4e-15.
  */
 #ifndef MNO_CUDA_PHILOX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* One source for the device and for the host that tests it. Arithmetic is explicit: additions, products and fma in the order
  * written, compiled without contraction on both sides, so that both give the same bits. */
 #ifndef MNO_CUDA_PORTABLE_H

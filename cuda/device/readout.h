@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The loss of one sample, in double precision. */
 #ifndef MNO_CUDA_READOUT_H
 #define MNO_CUDA_READOUT_H

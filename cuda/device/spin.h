@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Waiting by polling. Only an error of the protocol makes such a wait endless (a transfer that nobody started, a parcel that
  * the host forgot), but on a card that is a hang without a name. A bounded team loses patience: it leaves the name of its
  * wait in pinned memory and ends the kernel. Bounded are the host's teams, and a card's in a build with

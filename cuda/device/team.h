@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A team: who runs a kernel body. The body is a sequence of phases; a phase is a function of (place, lane) that is called
  * for every lane of every rank, and ends with a barrier: phase() of the rank's lanes, cluster_phase() of all ranks. No value
  * of a lane lives across a phase, so the host can run a phase as a loop over lanes in any order; control flow between phases

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Warps, blocks and clusters as teams. From compute capability 9.0 on, transfers are bulk copies that one lane starts and an
  * mbarrier counts; before, every lane copies sixteen bytes at a time with cp.async. */
 #ifndef MNO_CUDA_TEAM_DEVICE_H

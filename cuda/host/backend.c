@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The CUDA backend: the driver on the devices of the CUDA runtime. */
 #include "meanode/backend.h"
 

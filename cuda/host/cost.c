@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "host/cost.h"
 
 /* The reference card, an H100. No H100 was measured. An H200 has 4.15e12 B/s and 62e12 flop/s and reached 1.5 (W0) to 2.1

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The cost model: instructions, bytes and cycles, counted in the code for sm_90 and for a reference card. Pure functions. */
 #ifndef MNO_CUDA_COST_H
 #define MNO_CUDA_COST_H

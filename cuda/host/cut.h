@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* How an instance's computation is cut into tiles, slices and spans: that fixes the order of sums. Pure functions. */
 #ifndef MNO_CUDA_CUT_H
 #define MNO_CUDA_CUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the driver needs of a device, as a table: the CUDA runtime fills it (device_cuda.c), and the tests fill it with the
  * host, so that the driver runs without a card. Every function reports a failure with the name of the call and a remedy. */
 #ifndef MNO_CUDA_DEVICE_H

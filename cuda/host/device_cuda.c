@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "host/device_cuda.h"
 
 #include "common/kernels.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the parts of the CUDA side share. */
 #ifndef MNO_CUDA_DEVICE_CUDA_H
 #define MNO_CUDA_DEVICE_CUDA_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The driver: trains the instances of a job on devices of any kind. */
 #ifndef MNO_CUDA_DRIVER_H
 #define MNO_CUDA_DRIVER_H

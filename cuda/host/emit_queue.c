@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "host/emit_queue.h"
 
 #include "core/memory.h"

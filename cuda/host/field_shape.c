@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "host/field_shape.h"
 
 #include "host/trainers.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* How a pass over particles is cut up, and what it would cost. Pure functions. */
 #ifndef MNO_CUDA_FIELD_SHAPE_H
 #define MNO_CUDA_FIELD_SHAPE_H

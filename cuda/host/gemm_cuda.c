@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Kernel G's table on the CUDA side: products by cuBLASLt, sequences as CUDA graphs.
  *
  * cuBLASLt is loaded when it is first asked for: the program runs without it. Algorithms may use neither TF32 nor any

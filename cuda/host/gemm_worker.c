@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "host/gemm_worker.h"
 
 #include "core/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A worker of kernel G: a host thread that trains batches of instances by calls of a device. */
 #ifndef MNO_CUDA_GEMM_WORKER_H
 #define MNO_CUDA_GEMM_WORKER_H

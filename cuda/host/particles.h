@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Particles of the Mean ODE on devices: the engine of the CUDA backend. */
 #ifndef MNO_CUDA_PARTICLES_H
 #define MNO_CUDA_PARTICLES_H

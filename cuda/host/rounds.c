@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "host/rounds.h"
 #include "host/cost.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What a device computes when: instances of equal D, M, N and d_out form a group, which is one launch; groups whose memory
  * fits run at the same time, in a round. Pure functions. */
 #ifndef MNO_CUDA_ROUNDS_H

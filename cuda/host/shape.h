@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Shapes: how an instance's computation is cut up, which kernel takes it, and what it would cost. Pure functions. */
 #ifndef MNO_CUDA_SHAPE_H
 #define MNO_CUDA_SHAPE_H

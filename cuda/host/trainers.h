@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Which kernels there are: for every unit block (host/block/block.h) and every optimiser. */
 #ifndef MNO_CUDA_TRAINERS_H
 #define MNO_CUDA_TRAINERS_H

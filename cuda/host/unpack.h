@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A parcel of a kernel as a record. */
 #ifndef MNO_CUDA_UNPACK_H
 #define MNO_CUDA_UNPACK_H

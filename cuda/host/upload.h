@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What kernels read, on its way to a device: the problems of a plan, arrays of any kind. */
 #ifndef MNO_CUDA_UPLOAD_H
 #define MNO_CUDA_UPLOAD_H

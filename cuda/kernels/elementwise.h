@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The bodies of kernel G's elementwise operations: what happens to one element of one instance, with no regard to the
  * others. */
 #ifndef MNO_CUDA_ELEMENTWISE_H

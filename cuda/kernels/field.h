@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The body of kernel F: one pass over the particles of the Mean ODE, in the words of host/limit/pass.h and, for the block,
  * host/block/block.h. A team takes a chunk of one node tile by tile. Per tile:
  *   drawing (only before the first update): the tile's points of the Sobol sequence, mapped to normals, rotated, scaled;

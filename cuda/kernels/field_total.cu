@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The sum over kernel F's chunks. */
 #include "device/block_device.h"
 #include "kernels/field.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The table of what the kernels are compiled for. */
 #include "common/kernels.h"
 

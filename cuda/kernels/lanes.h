@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The body of kernel W0: a warp trains several small networks at once. In the passes a lane is one sample of one instance
  * and keeps its states in registers over a span of layers; in the updates it is a share of an instance's units.
  *

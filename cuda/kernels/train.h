@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The body of kernels W, C and X: a team trains one instance after another.
  *
  * Per layer (host/block/block.h), forward: projections p_a = <w_a, h>/D on the inputs; t = s(p_0, ..); sums of v t over the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "meanode/backend.h"
 
 #include "core/nearest.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A residual block as the rest of the program knows it: the tensors of weights of a unit, and a formula. Blocks are listed
  * in host/extensions.cmake; each has a folder here.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* How a formula is written once for every kind of number. A file of formulas (block/NAME/unit.h, optimizer/NAME/apply.h) is
  * included where these are defined:
  *   NUMBER   what is computed with: a vector of the CPU kernels, float or double of a card, double of the reference

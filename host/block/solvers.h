@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Ways to the limit of a network, as bits: a block and an optimiser say which of them know their equations. */
 #ifndef MNO_BLOCK_SOLVERS_H
 #define MNO_BLOCK_SOLVERS_H

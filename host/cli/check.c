@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* meanode check: what a configuration would compute, and what it would take. */
 #include "cli/cli.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The command line: a thin client of the library. One file per command; main.c holds the table. */
 #ifndef MNO_CLI_H
 #define MNO_CLI_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the process agrees on with the system: signals that end a run in good order, and limits on stacks and address space.
  */
 #ifndef MNO_CLI_PROCESS_H

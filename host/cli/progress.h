@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Progress on standard error: a bar on a terminal, a line every 10 s elsewhere. */
 #ifndef MNO_CLI_PROGRESS_H
 #define MNO_CLI_PROGRESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Handing a command over to the Python module, which draws. */
 #ifndef MNO_CLI_PYTHON_H
 #define MNO_CLI_PYTHON_H

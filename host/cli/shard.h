@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Which part of a sweep a run is for. */
 #ifndef MNO_CLI_SHARD_H
 #define MNO_CLI_SHARD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Standard input, output and error: sane before anything else happens, and accounted for at the end. */
 #ifndef MNO_CLI_STREAMS_H
 #define MNO_CLI_STREAMS_H

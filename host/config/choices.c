@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "config/choices.h"
 
 MNO_CHOICES(mno_data_kinds, MNO_DATA_KIND_LIST)

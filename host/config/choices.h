@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Names of the choices of a sweep (meanode/sweep.h). */
 #ifndef MNO_CONFIG_CHOICES_H
 #define MNO_CONFIG_CHOICES_H

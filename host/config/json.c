@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The table of all keys as a JSON Schema (draft 2020-12), for editors and validators. A schema is written as the members of
  * its object, without braces. */
 #include "config/number.h"

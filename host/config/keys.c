@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The table of all keys as a text for people. */
 #include "config/schema.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Numbers of YAML 1.2's core schema, read strictly. Hexadecimal, octal, leading zeros (octal in YAML 1.1), nan and
  * infinity are no numbers here. */
 #ifndef MNO_CONFIG_NUMBER_H

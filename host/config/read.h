@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Nodes of the tree -> values of a sweep, under the types and ranges of the schema. */
 #ifndef MNO_CONFIG_READ_H
 #define MNO_CONFIG_READ_H

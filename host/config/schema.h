@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The configuration as a table: every key with its type, range, default and place in mno_sweep. */
 #ifndef MNO_CONFIG_SCHEMA_H
 #define MNO_CONFIG_SCHEMA_H

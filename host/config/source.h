@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The text of a configuration and errors that point into it. */
 #ifndef MNO_CONFIG_SOURCE_H
 #define MNO_CONFIG_SOURCE_H

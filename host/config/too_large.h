@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Refusal of a size. */
 #ifndef MNO_CONFIG_TOO_LARGE_H
 #define MNO_CONFIG_TOO_LARGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* YAML text -> tree of nodes with marks. What a configuration does not need is refused: anchors, aliases, tags, several
  * documents, deep nesting. */
 #ifndef MNO_CONFIG_TREE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Control groups, versions 1 and 2: what the kernel grants this process, wherever in the hierarchy it is. */
 #ifndef MNO_CORE_CGROUP_H
 #define MNO_CORE_CGROUP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The values of an enum with their names in configurations and files, made from the enum's list (meanode/model.h). */
 #ifndef MNO_CORE_CHOICE_H
 #define MNO_CORE_CHOICE_H

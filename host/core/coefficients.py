@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Writes the coefficients of both families of elementary functions (needs mpmath):
 
     coefficients.py cpu      host/cpu/coefficients.h, for cpu/vmath.h: fast on vectors of any width
@@ -150,6 +151,7 @@ def header(family):
     """The lines of a family's header."""
     cpu = family == "cpu"
     guard = "MNO_CPU_COEFFICIENTS_H" if cpu else "MNO_CUDA_COEFFICIENTS_H"
+    yield "/* SPDX-License-Identifier: BSD-3-Clause */"
     yield f"/* Written by host/core/coefficients.py {family}: do not edit. {'Lowest' if cpu else 'Highest'} power first. */"
     yield f"#ifndef {guard}\n#define {guard}\n\n/* clang-format off */"
     yield from tables("V", CPU, (10, 20), False) if cpu else tables("MNO", CUDA, (9, 17), True)

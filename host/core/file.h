@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* System calls on files, to the end: a signal or a part that was done does not count as a failure. What of a single call
  * suffices is called as TEMP_FAILURE_RETRY(call). */
 #ifndef MNO_CORE_FILE_H

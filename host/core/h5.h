@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* HDF5 as the whole program uses it: one lock for a library that is not thread-safe, readable reasons, and what can be said
  * of a file before HDF5 opens it. */
 #ifndef MNO_CORE_H5_H

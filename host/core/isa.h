@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The instruction set that every kernel takes: training, passes over particles. */
 #ifndef MNO_CORE_ISA_H
 #define MNO_CORE_ISA_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # The instruction sets of the CPU kernels: MEANODE_ISAS, resolved into `isas`, best first, and core/isas.h: MNO_ISA_LIST(X). Included
 # at the top, because every target of the library knows them.
 set(every_isa portable)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What of the machine this process may use: what is there, and what control groups, limits of the process and Slurm leave.
  */
 #ifndef MNO_CORE_MACHINE_H

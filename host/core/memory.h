@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Allocation with overflow checks, and what the machine has to offer. */
 #ifndef MNO_CORE_MEMORY_H
 #define MNO_CORE_MEMORY_H

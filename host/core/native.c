@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Run by CMake: its output names the best instruction set of this processor. */
 #include "processor.h"
 

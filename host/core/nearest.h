@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* "Did you mean ...?" */
 #ifndef MNO_CORE_NEAREST_H
 #define MNO_CORE_NEAREST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Reading a file of unknown origin: HDF5 may crash or hang on damaged metadata, so a child process tries it first. */
 #ifndef MNO_CORE_PROBE_H
 #define MNO_CORE_PROBE_H

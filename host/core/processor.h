@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the kernels' instruction sets need of a processor. CMake asks the same for MEANODE_ISAS=native: native.c. */
 #ifndef MNO_CORE_PROCESSOR_H
 #define MNO_CORE_PROCESSOR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the system tells of a process. */
 #ifndef MNO_CORE_PROCFS_H
 #define MNO_CORE_PROCFS_H

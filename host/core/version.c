@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "meanode/version.h"
 
 #include "git_commit.h"

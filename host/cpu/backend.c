@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The CPU backend: instances into batches, batches onto threads, longest first. */
 #define _GNU_SOURCE
 #include "cpu/cpu.h"

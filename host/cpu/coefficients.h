@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Written by host/core/coefficients.py cpu: do not edit. Lowest power first. */
 #ifndef MNO_CPU_COEFFICIENTS_H
 #define MNO_CPU_COEFFICIENTS_H

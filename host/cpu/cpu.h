@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Seams inside the CPU backend: batches, and the kernels compiled once per instruction set, precision and block. */
 #ifndef MNO_CPU_CPU_H
 #define MNO_CPU_CPU_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Which kernels run here, and in which arrangement an instance lies. */
 #include "core/isa.h"
 #include "cpu/cpu.h"

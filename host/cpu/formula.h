@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Formulas of blocks and optimisers (block/formula.h) for vectors of the kernels. */
 #ifndef MNO_CPU_FORMULA_H
 #define MNO_CPU_FORMULA_H

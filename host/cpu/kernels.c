@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Training of one block: compiled once per instruction set (compiler flags), precision (MNO_SIMD_F32) and block, under the
  * name MNO_CPU_KERNELS. MNO_BLOCK names the block; its formula is MNO_BLOCK_UNIT, what its layers do MNO_BLOCK_BODY:
  * cpu/unit_block.h, or a file of the block's own over the same arrangements. MNO_CPU_NUMBERS are those of numbers.c. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A batch of instances in training, as the kernels see it, and the operations that an arrangement of it in memory offers.
  *
  * A layer's units are worked on in blocks, one after the other or by several threads. Arrays of a layer, in numbers:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the kernels compute with, number by number: compiled once per instruction set and precision, under the name
  * MNO_CPU_NUMBERS. */
 #include "cpu/cpu.h"

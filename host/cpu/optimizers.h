@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Optimisers at work on a block of units: the formula of each, weight by weight. */
 #ifndef MNO_CPU_OPTIMIZERS_H
 #define MNO_CPU_OPTIMIZERS_H

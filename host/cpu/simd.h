@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Vectors behind a thin header: one source for AVX-512, AVX2 + FMA and 16-byte portable code, float and double.
  *
  * The instruction set follows the compiler's flags; MNO_SIMD_F32 defined before the first inclusion chooses float.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "cpu/cpu.h"
 #include "readout/readout.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Threads that work on one batch together. Each runs the training loop on its own copy of the states and owns some blocks of
  * units, whose weights no other thread touches. What crosses are the blocks' contributions to the next state: once a layer,
  * behind a barrier, each thread adds them up, in the order of one thread, so that the number of threads does not show in the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The training loop, the same for every arrangement and block; included into kernels.c.
  *
  * Forward states h and what a block keeps (s, slopes) of all layers stay for the backward pass while they fit STATE_BYTES;

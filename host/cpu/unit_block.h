@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The body of a unit block (block/block.h), in any arrangement: what a layer's blocks of units do. A block that couples
  * samples brings a cpu.h with these three functions of its own; the training loop knows no others. */
 #ifndef MNO_CPU_UNIT_BLOCK_H

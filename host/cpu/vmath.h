@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Vectorised elementary functions and activations, float and double.
  *
  * Largest errors over the whole range, as tests/cpu/vmath.c asserts them, in the precision's epsilon: of the value, and of

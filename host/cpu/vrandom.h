@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Vectorised Philox4x32-10 and Box-Muller: the draws of meanode/random.h, lane by lane. The raw words are the same bits as
  * mno_philox's; normals agree with mno_normals to 4e-15 (double) and 1e-6 (float). */
 #ifndef MNO_CPU_VRANDOM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Data of a sweep: inputs, targets and embeddings of its problems. */
 #ifndef MNO_DATA_DATA_H
 #define MNO_DATA_DATA_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* data/digits.csv.gz inside the library, so that no file has to be found at run time. */
 __asm__(".pushsection .rodata\n"
         ".global mno_digits_csv_gz\n"

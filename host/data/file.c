@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Data from an HDF5 file that others wrote. */
 #define _GNU_SOURCE
 #include "data/reader.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "config/too_large.h"
 #include "core/memory.h"
 #include "data/sources.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What a file is: an HDF5 file that can be read now, or else its name and what to do about it. */
 #define _GNU_SOURCE
 #include "data/reader.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Data of any kind. */
 #ifndef MNO_DATA_LOAD_H
 #define MNO_DATA_LOAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* One dataset of a data file -> a matrix of doubles, or why it is none. */
 #define _GNU_SOURCE
 #include "data/reader.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the attributes of a dataset say of its numbers: netCDF's packing, missing values and valid ranges (CF, NUG), the
  * classes of MATLAB, the marks of R, and names of dimensions. What is known is applied; what cannot be is refused by name.
  */

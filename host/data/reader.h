@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Reading a data file: what its parts share.
  *
  *   file.c     the datasets x, y, w_embed, w_unembed, and whether they fit each other

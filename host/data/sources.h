@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Where data come from: each fills what load.h says of its kind. */
 #ifndef MNO_DATA_SOURCES_H
 #define MNO_DATA_SOURCES_H

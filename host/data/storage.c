@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Are the numbers of a dataset there? HDF5 reads fill values where nothing was written, where a file beside it is missing or
  * where a virtual dataset has no source, and says nothing. */
 #define _GNU_SOURCE

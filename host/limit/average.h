@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* From trajectories in reduced coordinates to a limit with errors. */
 #ifndef MNO_LIMIT_AVERAGE_H
 #define MNO_LIMIT_AVERAGE_H

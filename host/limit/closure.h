@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The Mean ODE with the identity activation: a step is linear in a unit, so (u, v)^k = A_k(s) (u, v)^0 and the drift only
  * needs E[v u^T], the lower left block of A_k diag(sigma_u^2 D, sigma_v^2 D) A_k^T. No sampling. */
 #ifndef MNO_LIMIT_CLOSURE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "limit/collocation.h"
 
 #include "core/memory.h"

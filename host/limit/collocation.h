@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Gauss-Legendre collocation in depth, for fields that are coupled only through the drift of each sample.
  *
  * Forward: h_i = h(0) + alpha sum_j A_ij F_j(h_j), h(1) = h(0) + alpha sum_j w_j F_j(h_j), with F_j the drift at node j.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "meanode/diagnose.h"
 
 #include "block/block.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Who holds the particles of an ensemble and passes over them, as a table: the CPU (engine_cpu.c), or a device that fills
  * the same table. Engines agree to rounding; the numbers of one depend on neither threads nor the size of its machine. */
 #ifndef MNO_LIMIT_ENGINE_H

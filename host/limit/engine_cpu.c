@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Particles in the memory of the host, in tiles for the vector kernels. */
 #include "block/block.h"
 #include "core/isa.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "limit/ensemble.h"
 
 #include "block/block.h"

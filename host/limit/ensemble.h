@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The units of all depth nodes of a Mean ODE, as weighted particles in the coordinates of the invariant subspace; an engine
  * holds them. */
 #ifndef MNO_LIMIT_ENSEMBLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "core/memory.h"
 #include "limit/average.h"
 #include "limit/ensemble.h"

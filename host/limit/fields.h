@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The arrays of a limit, as one table that its memory, the journal, the result file and its reader share. To keep one more:
  * a member in mno_limit and its line in the table in limit.c. */
 #ifndef MNO_LIMIT_FIELDS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Gaussian expectations of products of an activation's derivatives, the kernels of the lazy limit: with (p, q) centred
  * Gaussian of variances s^2, t^2 and covariance c,
  *   k0 = E[rho rho], k1 = E[rho' rho'], k2 = E[rho'' rho''], k20 = E[rho''(p) rho(q)], k31 = E[rho'''(p) rho'(q)].

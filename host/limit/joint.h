@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* L, M, D -> infinity together: the Mean ODE at infinite D. */
 #ifndef MNO_LIMIT_JOINT_H
 #define MNO_LIMIT_JOINT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The Mean ODE as what it is the limit of: networks of L layers, here with a node of an ensemble as the units of a layer,
  * trained by gradient descent (the Euler scheme in depth). Of first order, but nothing has to be solved. */
 #ifndef MNO_LIMIT_LAYERS_H

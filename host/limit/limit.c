@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What a limit is made of: its arrays, memory, names. */
 #include "config/choices.h"
 #include "core/memory.h"

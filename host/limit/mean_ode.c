@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "limit/mean_ode.h"
 
 #include "limit/closure.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The Neural Mean ODE: choice of method and sizes, averages over randomisations, error estimates. */
 #ifndef MNO_LIMIT_MEAN_ODE_H
 #define MNO_LIMIT_MEAN_ODE_H

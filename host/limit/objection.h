@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What no limit is known for, and what a method does not apply to. */
 #ifndef MNO_LIMIT_OBJECTION_H
 #define MNO_LIMIT_OBJECTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A loop over independent pieces of work on several threads. Pieces are handed out in order; what a piece computes must not
  * depend on the thread that runs it. */
 #ifndef MNO_LIMIT_PARALLEL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* One pass over the units of a depth node: what the Mean ODE costs. A particle is a unit of a block (block/block.h): inputs
  * w_0 .. w_{A-1} and the output v in r coordinates, a weight, and what the optimiser keeps; particles lie on lanes, in
  * tiles. A pass may update every particle with the fields of the last step and then take, at the fields of the next, the

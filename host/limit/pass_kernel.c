@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The pass, compiled once per instruction set, precision and block of units (MNO_PASS_KERNEL names the table, MNO_BLOCK the
  * block, MNO_BLOCK_UNIT its formula). Register tile: TILE vectors of particles times PAIR samples. */
 #include "limit/pass.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The Mean ODE by tensor quadrature over the 2 r coordinates of a unit: the trapezoid rule on the normal density, whose
  * error falls exponentially in 1/spacing for analytic activations (and faster than Gauss-Hermite, whose outer nodes are
  * wasted), cut off at a radius. Worth it for r <= 2. */

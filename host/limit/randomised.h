@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Independent randomisations of one discretisation: the solutions whose mean and spread are a sampled limit. */
 #ifndef MNO_LIMIT_RANDOMISED_H
 #define MNO_LIMIT_RANDOMISED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The invariant subspace. Forward and backward states never leave S = span(W_E, W_U): units start Gaussian and isotropic,
  * E[v s(p)] and E[w_a (ds/dp_a) q] only see the components of the weights in S when h and b lie in S, because the components
  * orthogonal to S are centred, independent of the others, and never move (updates are combinations of h_i and b_i). This

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Limits without sampling: the number of depth nodes grows until two solutions agree. */
 #ifndef MNO_LIMIT_REFINE_H
 #define MNO_LIMIT_REFINE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "limit/sampled.h"
 
 #include "core/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The Mean ODE by sampling: scrambled Sobol particles, independent randomisations for the error, sizes chosen to meet the
  * tolerance. */
 #ifndef MNO_LIMIT_SAMPLED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* From the kind of a limit to what solves it. */
 #include "core/memory.h"
 #include "limit/joint.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The Mean ODE by sampling where its equations are too steep to be solved. At small alpha units are of size eta/alpha, and
  * rho is a step to them: the law's drift may be as smooth as ever, that of finitely many particles is a staircase. Networks
  * with more and more layers and units get there all the same (layers.h): slower, and to fewer digits. */

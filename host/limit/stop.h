@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The flag that asks a limit to stop: looked at between pieces of work of a second at the very most. It comes from the
  * caller (any value but 0), or from a watch (watch.h), which also tells that the time budget is used up. */
 #ifndef MNO_LIMIT_STOP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The training dynamics of one discretised limit: K gradient steps on the fields of the collocation nodes. */
 #ifndef MNO_LIMIT_TRAJECTORY_H
 #define MNO_LIMIT_TRAJECTORY_H

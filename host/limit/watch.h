@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A watch over the time budget of a limit: its flag is set when the caller's is (mno_stopped), or at the end of the budget
  * (mno_time_is_up). A watch may look at the flag of another, for a part of its time. */
 #ifndef MNO_LIMIT_WATCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Standard normals from 32-bit fractions: Wichura's algorithm AS 241 (PPND16), relative accuracy 1e-16: one rational
  * function in the centre, two in the tails. Sums, products, quotients and square roots only, each rounded as written
  * (compiled without contraction), so that the host and every device map a point to the same bits. */

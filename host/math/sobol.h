@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Scrambled Sobol points: a digital (t, s)-sequence in base 2 with a random linear matrix scramble and digital shift
  * (Matousek 1998), which keeps the net and gives every point the uniform law. */
 #ifndef MNO_MATH_SOBOL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Sobol direction numbers of Joe and Kuo (2008), set new-joe-kuo-6.21201, first 256 dimensions: the primitive polynomial
  * (bits, leading and trailing one included) and the initial odd numbers m_1..m_degree. */
 #ifndef MNO_MATH_SOBOL_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the environment says of an MPI launcher; needs no MPI. */
 #include "mpi/mpi.h"
 

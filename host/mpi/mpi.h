@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* One run over many MPI ranks. Rank 0 holds the store and deals rows; it also computes. The other ranks compute what they
  * are dealt and send the records. To the rest of the program this is a backend whose run() takes the other ranks' help. */
 #ifndef MNO_MPI_H

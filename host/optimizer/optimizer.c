@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "optimizer/optimizer.h"
 
 #include "optimizer/list.h"

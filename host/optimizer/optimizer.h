@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* An optimiser as the rest of the program knows it: how many numbers it keeps beside every weight, and a formula that moves
  * one weight. Optimisers are listed in host/extensions.cmake; each has a folder here.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Problems whose data a result file holds. */
 #ifndef MNO_PLAN_HELD_H
 #define MNO_PLAN_HELD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "plan/pairs.h"
 
 size_t mno_pair_partners(mno_pairs kind, int64_t L, int64_t M, mno_partner partner[MNO_PARTNERS_MOST]) {

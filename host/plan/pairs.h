@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Which extra networks stand beside a plain one (L, M) for sweep.pairs: with units drawn for the same seed. */
 #ifndef MNO_PLAN_PAIRS_H
 #define MNO_PLAN_PAIRS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What defines a training problem beside its sizes, as tables: its hyper-parameters and its arrays. Ids hash them, result
  * files hold them (attributes and datasets of a problem's group) and are read by them. */
 #ifndef MNO_PLAN_PROBLEM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Shards: longest processing time first onto the least loaded shard. */
 #include "meanode/plan.h"
 

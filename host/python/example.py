@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A tour of the Python module; run it as `python3 example.py law.h5` (jupyter's cell marks are kept in `# %%`)."""
 
 # %% Results are xarray: one row per instance, and groups for problems and limits.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The two ends of a network, in double whatever the precision: h^0 = W_E x, and at the other end f = W_U^T h/D, the loss and
  * b^L = D dloss/dh^L = W_U dloss/df. */
 #ifndef MNO_READOUT_READOUT_H

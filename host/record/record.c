@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "meanode/record.h"
 
 #include "block/block.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "reference/reference.h"
 
 #include "block/block.h"

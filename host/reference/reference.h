@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A network in double precision, loop by loop as the model reads (block/block.h): any unit block, any optimiser. What every
  * faster version is compared with, and what the diagnostics are measured on.
  *

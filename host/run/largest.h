@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The literature's habit as a limit: the average of the sweep's own largest networks. */
 #ifndef MNO_RUN_LARGEST_H
 #define MNO_RUN_LARGEST_H

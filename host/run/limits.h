@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Where the limits of a run come from: the file being resumed, another result file, or the solver. */
 #ifndef MNO_RUN_LIMITS_H
 #define MNO_RUN_LIMITS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "core/memory.h"
 #include "meanode/diagnose.h"
 #include "meanode/run.h"

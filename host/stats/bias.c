@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* E[f_{L,M}] - f_limit = A/L + C/(L M). */
 #include "stats/bias.h"
 

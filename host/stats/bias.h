@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Depth and width bias: the deterministic part of the error. */
 #ifndef MNO_STATS_BIAS_H
 #define MNO_STATS_BIAS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Runs arranged as shapes x seeds. */
 #ifndef MNO_STATS_CELLS_H
 #define MNO_STATS_CELLS_H

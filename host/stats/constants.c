@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "meanode/fit.h"
 
 #include "core/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The depth bias without seeds. */
 #ifndef MNO_STATS_DETERMINISTIC_H
 #define MNO_STATS_DETERMINISTIC_H

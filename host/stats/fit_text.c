@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Fits as JSON for scripts and as a table for people. */
 #include "meanode/fit.h"
 

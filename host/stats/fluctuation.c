@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Standard deviation over seeds: variance_c = b^2/(L M) (1 + beta/(L M) + gamma/L), RMS over coordinates.
  *
  * The two corrections are the leading ones of a finite network; each is fitted when the shapes determine it, so that b is

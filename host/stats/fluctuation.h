@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Fluctuation between seeds. */
 #ifndef MNO_STATS_FLUCTUATION_H
 #define MNO_STATS_FLUCTUATION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "stats/interval.h"
 
 #include <gsl/gsl_cdf.h>

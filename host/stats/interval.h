@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* 95% intervals. */
 #ifndef MNO_STATS_INTERVAL_H
 #define MNO_STATS_INTERVAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Small weighted least squares, as the linear map from data to coefficients: the map depends on the design only, so that
  * one solution serves every coordinate and every resampling. */
 #ifndef MNO_STATS_LEAST_SQUARES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Means over seeds of cells, their noise, and what is linear in them. The cells of one seed may be correlated in any way: a
  * fixed combination of the cells' means is a mean over seeds of independent vectors. */
 #ifndef MNO_STATS_MEANS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What a user has added to a result file: attributes, datasets, groups and links that its layout does not have, other titles
  * and descriptions. They outlast the file: what makes it anew takes them over, or says what it leaves behind. */
 #ifndef MNO_STORE_ADDITIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Does a plan continue what a file holds? */
 #ifndef MNO_STORE_COMPARE_H
 #define MNO_STORE_COMPARE_H

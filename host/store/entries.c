@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the journal's entries hold. */
 #include "core/memory.h"
 #include "limit/fields.h"

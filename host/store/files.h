@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The files of a store while it runs: replacing the published file, seeing what others do to them, and saying what is left
  * of them after a failure. */
 #ifndef MNO_STORE_FILES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Small helpers over HDF5: scales and attributes. */
 #ifndef MNO_STORE_H5_H
 #define MNO_STORE_H5_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The journal: an append-only file next to the result file that holds what was finished since the result file was last
  * complete on disk. It is the truth; the result file is published from it.
  *

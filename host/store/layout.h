@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The result file as HDF5: its groups, dimensions and variables, made from a plan and filled row by row. */
 #ifndef MNO_STORE_LAYOUT_H
 #define MNO_STORE_LAYOUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* One writer per result file: a lock file beside it that names its owner and is held with flock. Where flock may not reach
  * other machines (network file systems), owners also give signs of life there, and look whether the file is still theirs.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Shards into one file. */
 #define _GNU_SOURCE
 #include "core/file.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What files that shall be merged lack, for a person who will have it computed. */
 #ifndef MNO_STORE_MISSING_H
 #define MNO_STORE_MISSING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Reading arrays of a result file that anybody may have changed: what is not as it should be is named. */
 #ifndef MNO_STORE_NUMBERS_H
 #define MNO_STORE_NUMBERS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The output as a file that belongs to a user: which file a name means, whether it may be replaced, and replacing it so that
  * links, mode, owner, group, access lists and extended attributes stay as they were. Everything that is published goes
  * through here: written aside, on disk, then renamed over the file before. */

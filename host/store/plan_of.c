@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The plan behind a result file. */
 #include "core/choice.h"
 #include "core/memory.h"

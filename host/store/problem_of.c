@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
 /* The training problem behind a group of a result file, data and embeddings included. */
 #include "core/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The parts of publishing: copying a result file, bringing rows of a journal or of another file into it. */
 #ifndef MNO_STORE_PUBLISH_H
 #define MNO_STORE_PUBLISH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Reading a result file: what the reader, the store (resume) and merge share. */
 #ifndef MNO_STORE_READ_H
 #define MNO_STORE_READ_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The limits in the group of a problem. */
 #include "core/memory.h"
 #include "limit/fields.h"

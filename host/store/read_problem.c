@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The group of a problem: its sizes, the places of its runs, its limits. */
 #include "core/memory.h"
 #include "store/numbers.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The root of a result file: the table of all instances, and what the file says of itself. */
 #define _GNU_SOURCE
 #include "core/memory.h"

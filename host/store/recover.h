@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Opening the files of a store: finding what an earlier run left, checking that the plan continues it, and bringing file and
  * journal together. */
 #ifndef MNO_STORE_RECOVER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The seal: 64 bytes behind the HDF5 data with its length and checksum, so that damage is found before HDF5 sees the file.
  * A program that changes the file through HDF5 cuts the seal off: the file then counts as foreign, not as damaged. */
 #ifndef MNO_STORE_SEAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What decides the content of rows beyond their ids, as the line of text that file and journal hold. */
 #ifndef MNO_STORE_SETTINGS_H
 #define MNO_STORE_SETTINGS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* How far a run is: the file, its journal and its lock, looked at without touching them. */
 #define _GNU_SOURCE
 #include "core/file.h"

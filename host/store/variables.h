@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the groups of a result file are made of: dimensions, arrays that are written at once, and the variables that rows
  * fill. A failure is false, or a negative id, with the cause on HDF5's error stack. */
 #ifndef MNO_STORE_VARIABLES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Writing the parts of a result file, each whole: false is a failure, with the cause on HDF5's error stack. */
 #ifndef MNO_STORE_WRITE_H
 #define MNO_STORE_WRITE_H

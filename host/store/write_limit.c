@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The group of a limit. */
 #include "limit/fields.h"
 #include "store/variables.h"

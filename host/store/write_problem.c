@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The group of a problem: what defines it, its data, and the variables of its runs. */
 #include "plan/problem.h"
 #include "store/variables.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The root of a result file: where it comes from, and the table of all instances. */
 #include "config/choices.h"
 #include "core/memory.h"

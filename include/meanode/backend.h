@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Backends: who trains the instances. A backend is one table of functions, coarse (a whole list of instances at once),
  * so that it can batch, fuse and schedule as its machine likes. To add one: fill a table and add its line to the list in
  * host/backends/backends.c. */

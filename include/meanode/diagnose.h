@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Diagnostics of one finished instance against its limit: coupled units, paths in depth, features. */
 #ifndef MEANODE_DIAGNOSE_H
 #define MEANODE_DIAGNOSE_H

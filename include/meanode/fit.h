@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Constants of the error law, estimated from runs.
  *
  * For a network of depth L and width M at a fixed step, as L M grows,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Limits: what networks converge to as L -> infinity, integrated with an error bar.
  *
  * Neural Mean ODE (MODEL: Chizat 2025): for each depth s a random unit Z_s = (u, v) drawn from the initial law,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* meanode: the infinite-depth limit of ResNets, measured. Includes the whole public API, in the order data flows. */
 #ifndef MEANODE_H
 #define MEANODE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The model in names: what can be simulated. Formulas: Chizat, "The Hidden Width of Deep ResNets", arXiv 2509.10167.
  *
  *   h^0 = W_E x,   h^l = h^{l-1} + alpha/(L M) sum_j v^{j,l} rho(p),   p = <u^{j,l}, h^{l-1}>/D,   f(x) = W_U^T h^L / D

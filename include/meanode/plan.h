@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A plan: the flat list of what will be computed. Problems x (L, M, seed) = instances, each with an id that hashes
  * everything which defines its numbers and nothing else (not its place in the sweep). */
 #ifndef MEANODE_PLAN_H

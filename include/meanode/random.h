@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Random draws addressed by meaning, never by memory position.
  *
  * Philox4x32-10 (Salmon et al. 2011; Random123, cuRAND) with

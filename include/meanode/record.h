@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A record: all that one finished instance leaves behind. Made by a backend, consumed by a store. */
 #ifndef MEANODE_RECORD_H
 #define MEANODE_RECORD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Reading a result file. */
 #ifndef MEANODE_RESULT_H
 #define MEANODE_RESULT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The main job: sweep -> plan -> limits -> instances -> result file. */
 #ifndef MEANODE_RUN_H
 #define MEANODE_RUN_H

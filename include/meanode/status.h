@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Status codes and error messages.
  *
  * Every function of the library that can fail returns an mno_status and, as its last argument, takes an mno_error that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The store: results stream in from the kernels' threads, threads of its own bring them to the disk.
  *
  * OUT.h5          the result file, replaced as a whole from time to time: readable during the run, never half written

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A sweep: the configuration file, typed and validated; every value knows its line and column.
  *
  * Keys, ranges and defaults are one table, host/config/schema.h; README, "Configuration", explains them. Numbers are those

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Version of the library. The three numbers are read by CMake. */
 #ifndef MEANODE_VERSION_H
 #define MEANODE_VERSION_H

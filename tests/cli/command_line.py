@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The command line as typed by a person: help, mistakes in options, exit codes."""
 
 import os

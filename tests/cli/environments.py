@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The same bytes and exit codes whatever the environment and the working folder hold.
 
 Ordinary runs put two values of many variables into two environments; with --each every setting is tried by itself (slow)."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Arguments as nobody types them: real command lines, mutated, on the program itself.
 
     fuzz_arguments.py [SECONDS [SEED]]     the default is a short search, always the same one

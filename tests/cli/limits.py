@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Processes that are given little: memory, threads, descriptors, stack, file sizes, processor time. A command ends with its own
 exit code and a message, never by a signal of the system, and a run loses nothing."""
 

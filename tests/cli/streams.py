@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Standard streams in any state, for every command: no result is lost, no exit code is wrong, and no failure is silent."""
 
 import fcntl

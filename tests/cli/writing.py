@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Figures and pages appear whole or not at all, under any name, and leave what was there as it was when they cannot."""
 
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A valid configuration, one line per element, for tests that change a line. */
 #ifndef MNO_TEST_CONFIG_BASE_H
 #define MNO_TEST_CONFIG_BASE_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """meanode check, as a user meets it: exit codes, the place of an error, the plan in words."""
 import os
 import subprocess

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Every class of configuration error: status, line and column, the line shown, the caret under the column, the remedy. */
 #include "base.h"
 #include "test.h"

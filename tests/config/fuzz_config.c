@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Any bytes are a configuration or an error with a message; never a crash, a leak or an endless loop. */
 #include "meanode/sweep.h"
 

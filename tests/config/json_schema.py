@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """meanode help config --json is a JSON Schema that takes and refuses what meanode check does."""
 import copy
 import glob

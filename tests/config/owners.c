@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Keys of blocks and optimisers, with lists of several in the place of the program's: which keys there are, whose they are,
  * where their values go, what of them defines a problem. */
 #include "block/block.h"

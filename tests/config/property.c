@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Random valid configurations, written in random YAML styles, come back as they were; damaged ones never crash. */
 #include "test.h"
 

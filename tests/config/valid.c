@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Valid configurations: values, defaults, marks, grids, and the ways YAML has to write the same thing. */
 #include "base.h"
 #include "config/schema.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What of a machine a process may use, on machines made of files: /proc and control groups below a folder of the test's own.
  */
 #define _GNU_SOURCE

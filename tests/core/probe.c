@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Reading in a process apart. */
 #include "core/probe.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Random draws: known answers of Philox4x32-10 (Salmon et al. 2011, kat_vectors), moments, addressing. */
 #include "test.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Every arrangement of every kernel set: the same bits on any number of threads and with states kept or recomputed, and the
  * numbers of the plain network (reference/reference.h) but for rounding. */
 #include "test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The CPU backend as a whole: bits that depend on nothing but the instance, draws, divergence, stopping. */
 #include "test.h"
 

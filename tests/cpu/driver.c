@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Reads cases from standard input, one a line:
  *   isa precision(0 f64, 1 f32) arrangement count activation loss D M L N d_in d_out K
  * trains `count` seeds of it in the named kernels and arrangement and writes, as raw doubles: x, y, W_E, W_U and, for each

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The instruction sets that the tests of the kernels go through. */
 #ifndef MNO_TEST_CPU_ISAS_H
 #define MNO_TEST_CPU_ISAS_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """numpy_train.py DRIVER ISA: the kernels of an instruction set against an independent NumPy training loop, run from the kernels' own initial weights."""
 import itertools
 import subprocess

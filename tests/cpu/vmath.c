@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The vectorised functions: activations over the whole range against long double, draws against meanode/random.h.
  * test_cpu_vmath [STRIDE]: 1 tries every float. */
 #include "test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The host as a block of lanes: phases are loops over lanes in a permuted order that changes from phase to phase; shared
  * memory is NaN until it is written, and ends where it ends. */
 #ifndef MNO_CUDA_BLOCK_HOST_H

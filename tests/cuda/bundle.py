@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """The bundle for a machine without compilers: bundle.py SOURCES FOLDER. Everything is in it that the machine lacks, nothing that
 belongs to the machine, and its programs find their libraries in it."""
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The card against the host: every kernel, both precisions, all activations, odd shapes, bit for bit; for kernel G, whose
  * sums are cuBLAS's, to rounding, and the same bits whatever else is in the batch. All that differs is named and counted;
  * the tests fail at their end. Needs a card: without one it is skipped, or fails when MEANODE_REQUIRE_GPU is set.

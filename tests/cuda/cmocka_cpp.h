@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* cmocka for C++. */
 #ifndef MNO_TEST_CMOCKA_CPP_H
 #define MNO_TEST_CMOCKA_CPP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The host as a device: the driver's table filled with host memory and host teams, and knobs to make it fail. */
 #ifndef MNO_TEST_CUDA_DEVICE_TWIN_H
 #define MNO_TEST_CUDA_DEVICE_TWIN_H

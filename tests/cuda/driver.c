@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The driver on a twin of a card: grouping, rounds, several devices, results, failures; numbers against the CPU backend. */
 #include "test.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The elementary functions of the kernels against the C library in extended precision, and the draws against the
  * reference of the library. */
 #include "cmocka_cpp.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A block and an optimiser that only the tests have: two inputs, a state, updates that are not products. */
 #include "block/block.h"
 #include "block/formula.h"

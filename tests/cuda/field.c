@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Kernel F on the host: particles and passes against the CPU's and against plain loops, invariance of the bits, whole limits
  * through a twin of a card, and what happens when the card fails. */
 #include "test.h"

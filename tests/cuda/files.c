@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Runs a configuration twice, on the CPU backend and on the CUDA driver and engine over the twin of a card: files CONFIG
  * f32|f64 CPU.h5 CUDA.h5 [KERNEL]. KERNEL: index of a candidate, as in shape.h. */
 #include "meanode/meanode.h"

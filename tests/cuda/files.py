@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """The same sweep on the CPU backend and on the CUDA driver (on the twin of a card) leaves the same files: files.py PROGRAM"""
 import pathlib
 import subprocess

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """What the compiled kernels must satisfy, read from the library itself; needs no card and no tool of the toolkit.
 
 gates.py LIBRARY BUDGET ARCHITECTURES [--write | --checked]

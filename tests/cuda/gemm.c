@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Kernel G on the twin of a card, whose products are plain loops: its workers, graphs and elementwise operations, against
  * the CPU backend.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Golden bits: the bodies of W0, W, C and X on the host, each configuration's records hashed and compared with golden.csv.
  * A kernel may be rearranged as one likes while these stay.
  *

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """bench/gpu/loops.py on small listings whose loops were gone through by hand; needs neither toolkit nor card.
 
 inner_loops.py SOURCES

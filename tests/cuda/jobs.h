@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A small sweep, run on the twin of a card or on the CPU, and comparisons of what it leaves behind. */
 #ifndef MNO_TEST_CUDA_JOBS_H
 #define MNO_TEST_CUDA_JOBS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Without a driver or a card the probe says so, with a remedy, and the exit code is 69. */
 #include "test.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The raw integers of the kernels' draws are those of cuRAND's device generator (Philox4x32-10 with the seed as key) and of
  * Random123 on the CPU. cuRAND's code runs on the host as well; where there is a card, both run there too. */
 #define QUALIFIERS static __forceinline__ __host__ __device__

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Kernels G and F on the twin of a card, for the first block and optimiser that there are kernels for, and rates that change
  * from step to step: networks against the reference, particles against plain loops. Built twice: with the program's lists,
  * and with a block and an optimiser that only the tests have. */

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """bench/gpu.sh rehearsed without a card: in a bundle whose programs are small scripts, stages fail, hang, print garbage and half
 lines, die by signals, and the script itself is ended half-way. All other stages must run, and what was measured must be there.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The bodies of the kernels on the host: training on a host team, passes over particles, elementwise operations and
  * products. */
 #ifndef MNO_TEST_CUDA_RUN_HOST_H

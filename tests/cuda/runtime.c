@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The host side of the CUDA runtime and of cuBLASLt, executed without a card on a stand-in for both: the same bits as the
  * twin's, on one device and on several; and what happens when the n-th call of all fails, for every n. */
 #include "test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* How computations are cut up and which kernel takes them: pure functions, checked without a card. */
 #include "test.h"
 

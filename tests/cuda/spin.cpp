@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Waits that would have no end are given up by name: a team alone. What the driver makes of it: driver.c. */
 #include "twin.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "standin.h"
 
 #include "common/field_layout.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A stand-in for the CUDA runtime and for cuBLASLt: their functions as far as they are used here, over host memory, with the
  * bodies of the kernels on the host. The real host side (device_cuda.c, gemm_cuda.c and all above) runs on it without a
  * card. What a caller does wrong (a range that is not its own, a stream of another device, more shared memory than was asked

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The stand-in of cuBLASLt: gemm_cuda.c loads it in place of the library. Products are plain loops over host memory. */
 #include "standin.h"
 

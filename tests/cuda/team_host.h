@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The host as a team: phases are loops over lanes in a permuted order that changes from phase to phase. Transfers happen as
  * late as they legally may (or as early), and a stage holds NaN until its data are awaited: a body that reads too early, or
  * overwrites too early, gives wrong numbers. A wait for what cannot come ends in an exception. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The training body, run on the host, against the reference network, finite differences of its loss and itself in other
  * batches. */
 #include "twin.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Runs the body of the training kernels on the host, and the reference network beside it. */
 #ifndef MNO_TEST_CUDA_TWIN_H
 #define MNO_TEST_CUDA_TWIN_H

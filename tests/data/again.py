@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A run whose data came from a file is repeated, resumed and fitted from its result file alone; a data file that changed since is named."""
 import os
 import shutil

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Data: gaussian moments and nesting, facts of the digits found with another program, HDF5 files good and bad. */
 #include "core/h5.h"
 #include "data/load.h"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Data files as other programs write them: what each one means is applied or refused by name, never ignored.
 
 Every entry of the table makes a file and says what `meanode check` must answer: an exit code and words of its message; where the file

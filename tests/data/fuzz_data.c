@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Any data file gives finite numbers of consistent shapes, or an error that names the file. Never a crash or a hang.
  * The first byte chooses:
  *   0  the rest is a file

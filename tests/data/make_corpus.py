@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Writes the seeds of fuzz_data: small data files as other programs write them, behind a byte 0. Usage: make_corpus.py FOLDER"""
 import os
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What the documents name is there: check.py SOURCES BUILD CTEST
 
 - a relative link leads to a file, and to a heading where it has an anchor;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The example of docs/how-to/backend.md: a whole backend, one instance after the other with the reference network, and the
  * least that its test must show. */
 #include "core/memory.h"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Golden bits: runs the sweeps of sweeps.py with every instruction set in both precisions, hashes all that the result files
 hold, and compares with golden.csv. A row is an array of a sweep (over all problems and weights), a column what it ran with,
 "=" the same as the first; "format" hashes the names, types, shapes and attributes of all objects of the file, "fit" what

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The sweeps of the golden guard: tiny, and together they touch every choice of a configuration.
 
 Each is a configuration, what it says added to BASE. Sizes are chosen so that every memory layout of the CPU kernels runs, at

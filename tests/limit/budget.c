@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The end of the time budget, wherever it falls: what is there is kept and called what it is, and nothing more is computed.
  * An engine that counts its passes is the clock. */
 #include "limit/problems.h"

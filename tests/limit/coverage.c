@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Are the claimed errors honest? 100 independent randomisations of problems with a known answer: the claimed 95% interval
  * (Student's t with the limit's degrees of freedom) covers the truth 90 to 99 times of 100 at every step that is looked at.
  * And: the depth constant, the orders of convergence. */

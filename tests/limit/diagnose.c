@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Diagnostics of finite networks: against the CPU backend, the exact first step, and the orders of the theory. */
 #include "limit/problems.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Limits that need no sampling: identity activation by moments, D = 1 and 2 by quadrature. */
 #include "limit/problems.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The joint limit, D -> infinity: embeddings with the products of that limit reach it exactly, drawn ones like 1/sqrt(D). */
 #include "limit/problems.h"
 

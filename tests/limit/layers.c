@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Particles as the units of a finite network: passes over them train it as the reference does, whatever the block, the
  * optimiser, the schedule, the precision and the instruction set. */
 #include "test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The Mean ODE against independent references, exact cases and finite differences. */
 #include "limit/problems.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The kernels of passes over particles: which one is taken, and that it keeps to its scratch. */
 #include "test.h"
 

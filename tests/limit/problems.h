@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Problems for the tests of the limits: those of the reference files. */
 #ifndef MNO_TEST_LIMIT_PROBLEMS_H
 #define MNO_TEST_LIMIT_PROBLEMS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Limits whose equations are steep: those that exist are found all the same, with an error that covers the distance to brute
  * force; of those that grow beyond bounds the program says so, and takes no solution of its equations for one of theirs. */
 #include "limit/problems.h"

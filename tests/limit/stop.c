@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A limit that is asked to stop does so between pieces of its work, not at its next gradient step: here one pass over the
  * particles, one evaluation of the kernels, one set of points would take minutes, and the time limit of the test is one. */
 #include "limit/problems.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The Neural Tangent ODE: kernels against plain quadrature, reference files, and the Mean ODE at large alpha. */
 #include "limit/problems.h"
 

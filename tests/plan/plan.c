@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Plans: order of problems and instances, what ids depend on, pairs, nested embeddings, refusals of size. */
 #include "test.h"
 

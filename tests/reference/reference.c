@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The reference network: its gradients against finite differences of its loss, one step written out, and what it trains. */
 #include "test.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* How the ranks of one machine share its cards. */
 #include "mpi/mpi.h"
 #include "test.h"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What the end-to-end tests share: run the binary on a configuration given as a dict, read what it wrote."""
 
 import json

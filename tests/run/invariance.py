@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The same instance has the same bits alone, in any sweep, with any number of threads, in both precisions."""
 
 import unittest

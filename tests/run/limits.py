@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Limits across files: taken with --limits where they are as good as what is asked, computed (and said so) where not."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Every recorded number equals a NumPy implementation that starts from the file's own initial weights."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The main job from the outside: exit codes, exact cases, divergence, interruption, real data."""
 
 import json

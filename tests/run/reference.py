@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The ResNet and its training in plain NumPy, straight from the formulas (Chizat 2025, arXiv 2509.10167, equations 22-23):
 one network, one layer after the other, float64. Independent of the C code."""
 

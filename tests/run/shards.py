@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Shards keep their share: whatever array Slurm describes, whatever is resumed, whatever merge is given."""
 
 import os

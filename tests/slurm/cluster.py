@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A Slurm cluster of one node on this machine's loopback: munged, slurmctld and slurmd in a folder of their own.
 
 Needs root and the Debian packages munge, slurmctld, slurmd and slurm-client. Nothing outside the folder is read or

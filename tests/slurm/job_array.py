@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The job array of data/slurm on a real Slurm: six shards, one preempted, one requeued, one out of time; merged, the result
 is that of the run without shards."""
 import os

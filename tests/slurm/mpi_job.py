@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The MPI job of data/slurm on a real Slurm: requeued while it runs, then told that its time is over; it goes on both times,
 and its one file is that of the run without MPI."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What a real Slurm tells the tasks of arrays of every form, and which shards the template computes then: the right one, or none."""
 import os
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The shipped experiments: every configuration is valid and documented, and every kind of figure can be drawn from a small sweep like it,
 with the verdicts and flags that its file allows."""
 

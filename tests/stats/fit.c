@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Estimators against runs whose law is known. */
 #include "test.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* No number out of no data: every estimate is whole, or none with the reason. */
 #include "test.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """No number out of no data: files that lack something (without_data.py) through `meanode fit`, meanode.fit, and every kind of figure.
 
 Without arguments every change goes through fit and a choice of them through figures; with "all", every change through every kind."""

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Paired estimators against networks that are known: with units xi, zeta addressed by (seed, layer, unit),
  *   f = limit + A/L + b/(L M) sum w xi + C (sum w zeta / (L M))^2,   w = 1 + 0.3 (2 l - 1 - L)/L at layer l,
  * so that rearranged, halved and mirrored networks behave as trained ones do: the depth enters through the layer's place,

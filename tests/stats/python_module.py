@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The Python module on a file whose law is known: reading, constants, figures, messages."""
 
 import contextlib

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Runs with a known law: f = limit + A/L + C/(L M) + F/L^2 + b/(L M) sum over units of xi, with xi addressed by (seed,
  * layer, unit) so that shapes share draws as nested networks do. */
 #ifndef TEST_STATS_SYNTHETIC_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A result file in the documented layout whose law is known: f = limit + A/L + C/(L M) + b/(L M) sum over units of xi."""
 
 import h5py

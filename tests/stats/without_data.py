@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Ways in which a result file can lack what a command needs: each changes an open file (h5py, r+), which drops the seal as h5py does."""
 
 import numpy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What two result files of the same run have in common."""
 
 import h5py

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Ends that nobody asked for: killed writers, damaged files, full disks. */
 #define _GNU_SOURCE
 #include "sample.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Any bytes are a journal with damage, or no journal; any payload is an entry or malformed. Never a crash or a hang.
  * The first byte chooses: 0: the rest is a file; 1: edits of a whole journal (4 bytes each: offset, xor, 255 cuts there);
  * otherwise the rest is the payload of an entry. */

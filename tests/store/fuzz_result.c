@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Any change of a result file gives a result with consistent shapes, or an error that names the file. Never a crash or a
  * hang. The first byte chooses:
  *   0  the rest is a file                                        read as a file of unknown origin: first in a process apart

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Runs that are killed at random moments, resumed, and killed again, end with the same bits as one that was left alone.
 
 usage: kills.py KILLS SIGNAL [--ranks P] [--instances N] [--depth L] [--seed S]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Writes seeds of fuzz_result: a small result file, rewritten by other programs, behind a byte 0. Usage: make_corpus.py MEANODE FOLDER"""
 import os
 import subprocess

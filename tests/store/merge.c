@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Shards: dealing a plan, merging files, what must be refused. */
 #include "sample.h"
 

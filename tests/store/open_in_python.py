@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Files written by the store open in xarray, h5py and h5dump, with no options and no warnings.
 
 usage: open_in_python.py PROGRAM: a program that writes FILE.h5 in the present folder when given its name.

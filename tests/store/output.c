@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The output as a file of its user: which file a name means, what of it is kept, and what happens to it during a run. */
 #define _GNU_SOURCE
 #include "sample.h"

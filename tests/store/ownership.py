@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Result files that belong to users: their links, modes and owners, what they add and change, programs that have them open."""
 
 import contextlib

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A small plan, and records and limits whose numbers are a function of what they belong to. */
 #ifndef MNO_TEST_STORE_SAMPLE_H
 #define MNO_TEST_STORE_SAMPLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Round trips of the store, resume, refusals. */
 #include "sample.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Writes a small result file with some rows missing: write_sample FILE.h5 f64|f32 */
 #include "sample.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Nothing includes upward: rooms (folders) in the order below, none includes one that stands after it; and inside a room the
 files (a source and its header count as one) include each other without a circle.
 

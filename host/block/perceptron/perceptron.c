@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The two-layer perceptron of the paper: a unit adds v rho(<u, h>/D). */
 #include "block/block.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 enum { perceptron_tensors = 2 };
 
 /* s(p) = rho(p) */

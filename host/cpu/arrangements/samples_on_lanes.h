@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Samples on lanes, one instance: for many samples. Weights are broadcast, number by number, into tiles of rows by two
  * vectors of samples, so that no product is reduced over lanes; changes of weights, which contract over the samples, put
  * units on lanes through transposed copies of what is kept by unit and sample.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Seeds on lanes: lane i of every vector belongs to instance i of the batch, so that lanes are full for any D, M, N and no
  * product needs a reduction. Best for small layers; the working set is that of LANES instances. A layer is one block.
  *   tensors [L][D][M], h, b [D][N], numbers by unit and sample [M][N], all of vectors. Unused lanes hold zero weights. */

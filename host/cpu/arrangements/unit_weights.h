@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the arrangements of one instance share: weights with units on lanes.
  *
  * The vectors of units of a layer are cut into blocks of at most UNITS_BLOCK: a tensor is [L][block][D][vectors of the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Units on lanes, one instance: for wide layers and few samples. Four of the six products need no reduction; the two that
  * contract over the units transpose square blocks of weights in registers and leave the coordinates on lanes.
  *   tensors                     as in unit_weights.h

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Full-batch gradient descent. */
 #include "optimizer/optimizer.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Results of meanode as xarray, their fitted constants as a DataFrame, and figures.
 
     import meanode

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What `meanode plot` and `meanode report` run, as a file of its own (host/cli/python.c) or as python3 -m meanode.
 
 Until start() has arranged the process only modules of the standard library may be imported: numpy and matplotlib read the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Figure "authors": the grid of the notebook of arXiv 2603.18168, its constants (set by eye) and ours."""
 
 import numpy

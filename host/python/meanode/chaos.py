@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Figure "chaos": trained units against coupled units that are driven by the limit, and errors along the depth."""
 
 import numpy

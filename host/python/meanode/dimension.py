@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Figure "dimension": the constants of the error law against the embedding dimension D."""
 
 import numpy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Kinds of figures, and drawing one of them to a file."""
 
 import collections

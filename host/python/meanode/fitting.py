@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Fitted constants, computed by the meanode binary."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Figure "law": total error against L, M and L M (first row); its three parts apart (second row)."""
 
 import numpy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Figures "lazy" (over alpha) and "depth-as-width" (M = 1 against M = L)."""
 
 import numpy

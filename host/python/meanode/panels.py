@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What the panels of several figures share: which steps, points with intervals, logarithmic axes."""
 
 import numpy

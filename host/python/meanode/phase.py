@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Figure "phase": which limit a network follows, over (alpha, L M) or (residual scale, D)."""
 
 import matplotlib.colors

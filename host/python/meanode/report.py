@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """One self-contained HTML page from result files: for each its figure, verdicts, constants and configuration."""
 
 import datetime

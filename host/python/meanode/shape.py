@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Figure "shape": the best shape at a fixed budget P = L M D."""
 
 import numpy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Runs of one problem, step and quantity arranged as seeds x shapes, and the points that figures draw.
 
 The constants of the law come from the C library (fitting.py); what is here is for points with error bars: every statistic

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """One look for all figures: print size, colour-blind safe (Okabe and Ito), told apart in black and white by marker and
 line style."""
 

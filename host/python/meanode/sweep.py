@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What experiments over several problems of a file share."""
 
 import numpy

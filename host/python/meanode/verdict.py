@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Verdicts: one measured number with its interval, beside what the theory says."""
 
 from math import isfinite

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Files that appear whole or not at all: written aside, brought to the disk, renamed."""
 
 import errno

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The smallest client of the library: a sweep from memory, trained on the CPU, the loss of each instance printed. */
 #include <meanode/meanode.h>
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A process that is killed before and after each call that changes something on the disk: --resume then ends with the bits
 of an undisturbed run, nothing that was on the disk is lost, and nothing is left lying about.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A wall clock that jumps by hours, forth and back, all the time: nothing that is measured or awaited notices.
 
 usage: clock.py INTERPOSER

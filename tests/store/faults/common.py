@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What the tests with faults share: running the binary under the interposer, and what a result file and a journal hold."""
 
 import os

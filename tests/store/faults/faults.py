@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Commands in which one call to the system fails, falls short or is interrupted: the exit code says the truth, nothing that
 was on the disk is lost, inputs stay as they are, and without the fault --resume ends with the bits of an undisturbed run.
 

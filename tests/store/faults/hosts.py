@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Two machines that share a folder over a network file system: flock does not reach the other one, answers get lost, a
 machine sleeps. Only one run at a time writes a file; the other is refused, or notices and ends with 74, and nothing is
 damaged.

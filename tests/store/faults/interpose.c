@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Preloaded into a program: its calls on files under one folder are counted, and chosen ones fail, fall short, are late, are
  * said to have failed although they did not, or are the last thing that the process does. Also other people's clocks and
  * file systems. Everything comes from the environment:

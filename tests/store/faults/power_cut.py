@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A power cut at any moment: what was not synced may be on the disk, or not, or half. --resume then ends with the bits of an
 undisturbed run, and every instance that was said to be safe is still there before.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 enum { gated_tensors = 3 };
 
 /* s(p) = rho(p_0) p_1 */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 enum { heavy_ball_states = 1, heavy_ball_knobs = 1, heavy_ball_fuses = 0 };
 
 /* m <- knob m + g, w <- w - rate m */
