@@ -25,8 +25,11 @@ INLINE vec v_rho(mno_activation activation, vec p, vec *slope) {
   case MNO_RELU: *slope = v_select(v_lt(v_set1(0), p), v_set1(1), v_set1(0)); return v_max(v_set1(0), p);
   case MNO_SOFTPLUS: return v_softplus(p, slope);
   case MNO_SIN: return v_sincos(p, slope);
-  default: *slope = v_set1(1); return p;
+  case MNO_IDENTITY:
+  case MNO_ACTIVATION_COUNT: break; /* no default: a new activation without a case is a warning here */
   }
+  *slope = v_set1(1);
+  return p;
 }
 
 #endif
