@@ -58,8 +58,7 @@ static const mno_rule rows[] = {
 
     {"training", "steps", MNO_RULE_INTEGER, true, NULL, AT(training.steps), AT(training.steps_mark), RANGE(0, STEPS),
      .meaning = "K gradient steps; 0 is initialisation only"},
-    {"training", "optimizer", MNO_RULE_OPTIMIZER, false, "gd", AT(training.optimizer),
-     .meaning = "what moves the weights; gd is full-batch gradient descent"},
+    {"training", "optimizer", MNO_RULE_OPTIMIZER, false, "gd", AT(training.optimizer), .meaning = "what moves the weights"},
     {"training", "eta_*", MNO_RULE_REAL, false, "1", AT(training.eta), REALS(0, 1e6), OF_BLOCK,
      .meaning = "learning rate of *; 0 freezes it"},
     {"training", "*", MNO_RULE_REAL, false, NULL, AT(training.knob), OF_OPTIMIZER},
@@ -195,6 +194,18 @@ static mno_status add_owned(mno_schema *s, const mno_rule *row, const holder *h,
   return add_rule(s, &rule, err);
 }
 
+/* What the row of the optimiser says, and what each of them is. */
+static const char *with_meanings(char *buffer, size_t size, const char *meaning) {
+  holder h;
+  buffer[0] = '\0';
+  append(buffer, size, meaning);
+  for (size_t i = 0; holder_at(MNO_OWNER_OPTIMIZER, i, &h); i++) {
+    const char *const parts[] = {i ? ", " : "; ", h.name, " is ", h.optimizer->meaning};
+    for (size_t j = 0; j < sizeof parts / sizeof *parts; j++) append(buffer, size, parts[j]);
+  }
+  return buffer;
+}
+
 static mno_status add_row(mno_schema *s, const mno_rule *row, mno_error *err) {
   mno_status status = MNO_OK;
   holder h;
@@ -203,7 +214,10 @@ static mno_status add_row(mno_schema *s, const mno_rule *row, mno_error *err) {
   if (row->owner) return status;
   mno_rule rule = *row;
   if (row->type == MNO_RULE_BLOCK) rule.choices = &s->blocks;
-  if (row->type == MNO_RULE_OPTIMIZER) rule.choices = &s->optimizers;
+  if (row->type == MNO_RULE_OPTIMIZER) {
+    rule.choices = &s->optimizers;
+    rule.meaning = with_meanings(s->optimizer_meaning, sizeof s->optimizer_meaning, row->meaning);
+  }
   return add_rule(s, &rule, err);
 }
 

@@ -57,6 +57,7 @@ typedef struct mno_schema {
   struct {
     char key[32], meaning[128];
   } text[MNO_RULES_MOST]; /* of owned rows */
+  char optimizer_meaning[1000];
 } mno_schema;
 
 /* The table, with the rows of all blocks and optimisers. Errors: MNO_ERR_MEMORY; MNO_ERR_INTERNAL if there are more of them

@@ -137,6 +137,7 @@ static void keys_are_told_apart(void **state) {
       "  sigma_u        numbers from 1e-6 to 1000 (default 1)\n                 scale of the initial u: entries N(0, "
       "sigma_u^2 D)\n",
       "  sigma_w        numbers from 1e-6 to 1000 (default 1; block gated)\n",
+      "what moves the weights; gd is plain, adam is two moments, heavy is a ball\n",
       "  beta1          numbers from 0 to below 1 (default 0.9; optimizer adam, heavy)\n",
       "  friction       numbers from 0 to 1 (required; optimizer heavy)\n                 what is lost a step\n"};
   for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)

@@ -103,16 +103,17 @@ def constant_over_D(problems, fits, step, name, least):
 
 
 def against_the_exact_start(problems, fits):
-    """At initialisation the embedding's fluctuation is known: b^2 = alpha^2 sigma_v^2 D E[rho(sigma_u |h| g/sqrt(D))^2], averaged over
-    samples, g normal. The ratio to it, over problems: that runs and estimator are right at every D."""
+    """At initialisation the fluctuation of a perceptron's embedding is known: b^2 = alpha^2 sigma_v^2 D E[rho(sigma_u |h|
+    g/sqrt(D))^2], averaged over samples, g normal. The ratio to it, over problems: that runs and estimator are right at every D."""
     nodes, weights = numpy.polynomial.hermite_e.hermegauss(80)
     weights = weights / weights.sum()
     measured, low, high = arrays(fits, 0, "b")
     exact = []
     for data, D, alpha in zip(problems.data, problems.D, problems.alpha):
-        rho = ACTIVATIONS.get(data.attrs["activation"])
-        if rho is None:
-            return Verdict("embedding: b per coordinate at k = 0 over its exact value", None, 1.0, "no closed form for this activation here")
+        rho, block = ACTIVATIONS.get(data.attrs["activation"]), data.attrs.get("block", "perceptron")
+        if rho is None or block != "perceptron":
+            lacking = "activation" if block == "perceptron" else "block"
+            return Verdict("embedding: b per coordinate at k = 0 over its exact value", None, 1.0, f"no closed form for this {lacking} here")
         h = data["x"].values @ data["w_embed"].values.T
         scale = float(data.attrs["sigma_u"]) * numpy.sqrt((h**2).sum(axis=1) / D)
         square = (weights * rho(scale[:, None] * nodes) ** 2).sum(axis=1).mean()
