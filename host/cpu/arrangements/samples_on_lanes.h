@@ -55,8 +55,7 @@ typedef struct samples_pass {
   size_t m;
 } samples_pass;
 
-INLINE void samples_finish(const samples_pass *s, samples_operation operation, size_t at, vec sum) {
-  const product *p = s->p;
+INLINE void samples_finish(const samples_pass *s, const product *p, samples_operation operation, size_t at, vec sum) {
   const size_t unit = s->unit_at + at, state = s->state_at + at;
   switch (operation) {
   case SAMPLES_CONTRACT:
@@ -83,8 +82,9 @@ INLINE void samples_product_rows(const samples_pass *s, samples_operation operat
     samples_tile(w + row * stride, stride, 1, p->y + s->unit_at, s->depth, rows, width, fetch, acc);
   else
     samples_tile(w + row, 1, stride, (const vec *)p->x + s->state_at, s->depth, rows, width, fetch, acc);
+  const product own = *p; /* not read again behind every store */
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int c = 0; c < width; c++) {
-    samples_finish(s, operation, (row + (size_t)i) * (size_t)width + (size_t)c, acc[i][c]);
+    samples_finish(s, &own, operation, (row + (size_t)i) * (size_t)width + (size_t)c, acc[i][c]);
   }
 }
 

@@ -58,9 +58,10 @@ INLINE void seeds_rows(const product *p, seeds_operation operation, size_t row, 
     seeds_tile(p->w + row * M, M, 1, p->y + n0, p->N, M, p->ahead, rows, columns, acc);
   else
     seeds_tile(p->w + row, 1, M, (const vec *)p->x + n0, p->N, p->D, p->ahead, rows, columns, acc);
-  size_t at = row * p->N + n0;
-  UNROLL for (int i = 0; i < rows; i++, at += p->N) UNROLL for (int n = 0; n < columns; n++) {
-    seeds_finish(p, operation, at + (size_t)n, acc[i][n]);
+  const product own = *p; /* not read again behind every store */
+  size_t at = row * own.N + n0;
+  UNROLL for (int i = 0; i < rows; i++, at += own.N) UNROLL for (int n = 0; n < columns; n++) {
+    seeds_finish(&own, operation, at + (size_t)n, acc[i][n]);
   }
 }
 
@@ -110,6 +111,7 @@ static void seeds_expand(const product *p) { seeds_multiply(p, SEEDS_EXPAND); }
 /* w[d][m] -= rate sum_n x[d][n] y[m][n] on a tile. */
 INLINE void seeds_change_tile(const product *p, size_t d, size_t m, int rows, int columns) {
   const size_t M = p->net->M, N = p->N;
+  const real rate = p->rate;
   const vec *x = (const vec *)p->x + d * N, *y = p->y + m * N;
   vec acc[SEEDS_CHANGE_D][SEEDS_CHANGE_M], *w = p->w + d * M + m;
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < columns; j++) acc[i][j] = (vec){0};
@@ -122,7 +124,7 @@ INLINE void seeds_change_tile(const product *p, size_t d, size_t m, int rows, in
     }
   }
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < columns; j++) {
-    w[(size_t)i * M + (size_t)j] -= p->rate * acc[i][j];
+    w[(size_t)i * M + (size_t)j] -= rate * acc[i][j];
   }
 }
 
