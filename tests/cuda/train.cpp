@@ -11,6 +11,9 @@ const mno_candidate lanes = {MNO_KERNEL_LANES, 32, 1}, warp = {MNO_KERNEL_WARP, 
                     wide = {MNO_KERNEL_BLOCK, 256, 1}, pair = {MNO_KERNEL_BLOCK, 256, 2}, four = {MNO_KERNEL_BLOCK, 128, 4},
                     eight = {MNO_KERNEL_BLOCK, 256, 8};
 
+/* The build with the block and the optimiser of the tests, beside that with the first of the program's. */
+bool extended() { return mno_trainer_at(0)->block->tensors > 2; }
+
 Result one(const Case &c, const Run &run) { return train({c}, run)[0]; }
 
 /* Every kernel, both precisions, shapes with all kinds of remainders. */
@@ -43,10 +46,11 @@ void equals_reference(void **) {
 
 /* W0 at small shapes: all heights, samples of one to three instances to a warp, one or several layers to a transfer. */
 void lanes_equal_reference(void **) {
-  static const size_t shape[][4] = {/* D, M, L, N */
-                                    {1, 1, 1, 1},   {2, 1, 30, 10},  {2, 1, 41, 3},  {3, 5, 7, 7},
-                                    {4, 3, 19, 16}, {10, 10, 6, 10}, {8, 16, 5, 12}, {9, 4, 11, 10},
-                                    {5, 22, 2, 10}, {8, 8, 6, 31},   {13, 7, 9, 20}, {7, 2, 13, 32}};
+  const size_t most = extended() ? 22 : 30; /* units of D = 5 that W0 has room for */
+  const size_t shape[][4] = {/* D, M, L, N */
+                             {1, 1, 1, 1},     {2, 1, 30, 10},  {2, 1, 41, 3},  {3, 5, 7, 7},
+                             {4, 3, 19, 16},   {10, 10, 6, 10}, {8, 16, 5, 12}, {9, 4, 11, 10},
+                             {5, most, 2, 10}, {8, 8, 6, 31},   {13, 7, 9, 20}, {7, 2, 13, 32}};
   double worst64 = 0, worst32 = 0;
   for (const auto &n : shape) {
     Case c = plain(n[0], n[1], n[2], n[3]);
@@ -72,7 +76,8 @@ void every_activation_and_loss(void **) {
         c.activation = (mno_activation)a;
         c.loss = (mno_loss)loss;
         c.d_out = 3;
-        for (double &eta : c.eta) eta *= 0.1; /* no activation has rounding errors grow */
+        if (extended()) /* rounding errors of gelu, gated, grow with the learning rates of the others */
+          for (double &eta : c.eta) eta *= 0.1;
         Run run;
         run.candidate = candidate;
         const double e = distance(one(c, run), reference(c));
