@@ -129,12 +129,9 @@ static double cpu_seconds(const mno_plan *plan, size_t row) {
   return mno_instance_flops(problem_of(plan, row), &plan->instance[row]) / model_rate(kernels, arrangement_of(plan, row));
 }
 
-static const mno_plan *sorting; /* qsort has no context; guarded by sort_lock */
-static pthread_mutex_t sort_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static int compare_rows(const void *a, const void *b) {
+static int compare_rows(const void *a, const void *b, void *plan) {
   size_t x = *(const size_t *)a, y = *(const size_t *)b;
-  const mno_instance *i = &sorting->instance[x], *j = &sorting->instance[y];
+  const mno_instance *i = &((const mno_plan *)plan)->instance[x], *j = &((const mno_plan *)plan)->instance[y];
   if (i->problem != j->problem) return i->problem < j->problem ? -1 : 1;
   if (i->L != j->L) return i->L < j->L ? -1 : 1;
   if (i->M != j->M) return i->M < j->M ? -1 : 1;
@@ -148,10 +145,7 @@ static int compare_batches(const void *a, const void *b) {
 
 static void make_batches(work *w) {
   const mno_plan *plan = w->job->plan;
-  pthread_mutex_lock(&sort_lock);
-  sorting = plan;
-  qsort(w->rows, w->job->count, sizeof *w->rows, compare_rows);
-  pthread_mutex_unlock(&sort_lock);
+  qsort_r(w->rows, w->job->count, sizeof *w->rows, compare_rows, (void *)plan);
   for (size_t i = 0; i < w->job->count;) {
     const mno_instance *first = &plan->instance[w->rows[i]];
     mno_cpu_arrangement arrangement = arrangement_of(plan, w->rows[i]);
@@ -196,23 +190,23 @@ void mno_cpu_pages_free(void *block, size_t bytes) {
 }
 
 /* Memory that a thread uses for one batch after the other. */
-typedef struct arena {
-  void *block;
+typedef struct pages {
+  void *start;
   size_t bytes;
-} arena;
+} pages;
 
-static bool arena_reserve(arena *a, size_t bytes) {
-  if (a->bytes >= bytes) return true;
-  mno_cpu_pages_free(a->block, a->bytes);
-  a->bytes = bytes;
-  a->block = mno_cpu_pages_new(&a->bytes);
-  return a->block != NULL;
+static bool pages_reserve(pages *p, size_t bytes) {
+  if (p->bytes >= bytes) return true;
+  mno_cpu_pages_free(p->start, p->bytes);
+  p->bytes = bytes;
+  p->start = mno_cpu_pages_new(&p->bytes);
+  return p->start != NULL;
 }
 
-static mno_status run_batch(work *w, const batch_plan *b, arena *a, mno_error *err) {
+static mno_status run_batch(work *w, const batch_plan *b, pages *p, mno_error *err) {
   const mno_plan *plan = w->job->plan;
   const mno_instance *first = &plan->instance[w->rows[b->first]];
-  if (!arena_reserve(a, b->bytes)) return mno_fail_memory(err, b->bytes, "a batch of instances");
+  if (!pages_reserve(p, b->bytes)) return mno_fail_memory(err, b->bytes, "a batch of instances");
   mno_cpu_batch batch = {.plan = plan,
                          .problem = problem_of(plan, w->rows[b->first]),
                          .L = (size_t)first->L,
@@ -220,7 +214,7 @@ static mno_status run_batch(work *w, const batch_plan *b, arena *a, mno_error *e
                          .count = b->count,
                          .stop = w->job->stop,
                          .halt = &w->halt,
-                         .arena = a->block};
+                         .arena = p->start};
   batch.threads = mno_cpu_team_choose(batch.problem->D, batch.M, batch.problem->N, w->team);
   mno_status status = MNO_OK;
   for (size_t i = 0; i < b->count && status == MNO_OK; i++) {
@@ -243,16 +237,16 @@ static mno_status run_batch(work *w, const batch_plan *b, arena *a, mno_error *e
 
 static void *worker(void *context) {
   work *w = context;
-  arena a = {0};
+  pages p = {0};
   for (;;) {
     size_t i = atomic_fetch_add(&w->next, 1);
     if (i >= w->batch_count || atomic_load(&w->halt)) break;
     mno_error err = {0};
-    mno_status status = run_batch(w, &w->batch[i], &a, &err);
+    mno_status status = run_batch(w, &w->batch[i], &p, &err);
     if (status == MNO_INTERRUPTED) break;
     if (status != MNO_OK) fail(w, status, &err);
   }
-  mno_cpu_pages_free(a.block, a.bytes);
+  mno_cpu_pages_free(p.start, p.bytes);
   return NULL;
 }
 

@@ -27,7 +27,7 @@ static size_t kernels_bytes(const mno_problem *problem, size_t L, size_t M, mno_
   arena count = {0};
   network_place(&n, &count);
   seat_place(&first, &count);
-  network_place_blocks(&n, &count);
+  network_place_slices(&n, &count);
   return count.used;
 }
 
@@ -36,7 +36,7 @@ static size_t kernels_helper_bytes(const mno_problem *problem, size_t L, size_t 
   seat one = {.net = &n};
   arena count = {0};
   seat_place(&one, &count);
-  return n.blocks < 2 ? 0 : count.used + 3 * n.h_size * sizeof(real);
+  return n.slices < 2 ? 0 : count.used + 3 * n.h_size * sizeof(real);
 }
 
 static mno_status kernels_train(const mno_cpu_batch *batch, mno_cpu_arrangement which) {

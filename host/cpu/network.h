@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A batch of instances in training, as the kernels see it, and the operations that an arrangement of it in memory offers.
  *
- * A layer's units are worked on in blocks, one after the other or by several threads. Arrays of a layer, in numbers:
+ * A layer's units are worked on in slices, one after the other or by several threads. Arrays of a layer, in numbers:
  *   a tensor of weights, or one of the optimiser's states beside it   [w_size]
  *   a state of the network, h or b                                    [h_size]
  *   a number for every unit and sample                                [unit_size]
@@ -24,13 +24,13 @@ enum { STATE_BYTES = 1 << 28, REBUILD_BYTES = 1 << 22, REBUILD_M = 12, PAGE = 64
 /* s and the slopes, or first the projections. */
 enum { OUTPUT = INPUTS, KEPT_MOST = TENSORS };
 
-/* A block of units. Places and counts of arrays are in vectors. */
-typedef struct units {
+/* A slice of units. Places and counts of arrays are in vectors. */
+typedef struct unit_slice {
   size_t first, count;          /* units of the layer */
   size_t vectors;               /* of units: weights are [D][vectors] */
   size_t weights;               /* place of its weights in a tensor of a layer; there are D vectors */
   size_t numbers, number_count; /* place of its numbers by unit and sample, and how many there are */
-} units;
+} unit_slice;
 
 /* How states are kept between the passes; see train.h. */
 typedef struct tuning {
@@ -51,10 +51,10 @@ typedef struct network {
   updater *update;      /* else */
   size_t states;        /* of the optimiser */
   real knob[MNO_KNOBS_MOST];
-  size_t blocks;                                   /* of units in a layer */
-  units *block;                                    /* [blocks] */
+  size_t slices;                                   /* of units in a layer */
+  unit_slice *slice;                               /* [slices] */
   size_t w_size, h_size, unit_size;                /* see above */
-  size_t block_weights, block_numbers, spare_size; /* of the largest block, in vectors; of the arrangement's scratch */
+  size_t slice_weights, slice_numbers, spare_size; /* of the largest slice, in vectors; of the arrangement's scratch */
   size_t kept_count;
   tuning tuning;
   real *w[TENSORS];                      /* [L][w_size] */
@@ -75,20 +75,20 @@ typedef struct seat {
   real *h;                /* [h_slots][h_size], states of the current segment */
   real *start;            /* [segments][h_size], states at the starts; NULL if one segment */
   real *b, *b_next;       /* [h_size] */
-  vec *g;                 /* [INPUTS][block_numbers] */
-  vec *gradient;          /* [TENSORS][block_weights], unless the optimiser fuses */
+  vec *g;                 /* [INPUTS][slice_numbers] */
+  vec *gradient;          /* [TENSORS][slice_weights], unless the optimiser fuses */
   real *spare;            /* [spare_size], the arrangement's */
   double *h_end, *b_end;  /* [N][D], one instance at the end of the network */
   double *f, *f_gradient; /* [N][d_out] */
 } seat;
 
-/* What an operation works on: a tensor W of a block of units, and arrays in vectors. */
+/* What an operation works on: a tensor W of a slice of units, and arrays in vectors. */
 typedef struct product {
   const network *net;
   real *spare;
-  const units *units;
+  const unit_slice *slice;
   size_t D, N;
-  ptrdiff_t ahead; /* from a weight to the same one of the block that is worked on next */
+  ptrdiff_t ahead; /* from a weight to the same one of the slice that is worked on next */
   size_t tensor;
   vec *w;                       /* W */
   const real *x;                /* h or b */
@@ -102,13 +102,13 @@ typedef struct product {
 
 typedef struct arrangement {
   void (*sizes)(network *n);
-  units (*units)(const network *n, size_t block);
-  void (*draw)(const network *n, size_t block);                               /* initial weights of a block, all layers */
+  unit_slice (*slice)(const network *n, size_t slice);
+  void (*draw)(const network *n, size_t slice);                               /* initial weights of a slice, all layers */
   void (*weights)(const network *n, size_t lane, const real *w, double *out); /* [L][M][D] of one instance, to double */
   /* state of one instance <-> [N][D] in double */
   void (*state_get)(const network *n, size_t lane, const real *h, double *out);
   void (*state_set)(const network *n, size_t lane, const double *in, real *h);
-  /* before the blocks of a layer run backward from h; may be NULL */
+  /* before the slices of a layer run backward from h; may be NULL */
   void (*prepare)(const seat *s, const real *h);
 
   void (*contract)(const product *p);        /* y = scale W^T x */
@@ -120,18 +120,18 @@ typedef struct arrangement {
   void (*expand_and_change)(const product *p);
   void (*clear_padding)(const product *p); /* y = 0 where units pad; may be NULL */
   size_t instances;                        /* most in a batch */
-  bool rebuilds;                           /* may states be rebuilt? Then a layer is one block. */
+  bool rebuilds;                           /* may states be rebuilt? Then a layer is one slice. */
 } arrangement;
 
-INLINE product product_of(const seat *s, size_t block, ptrdiff_t direction) {
+INLINE product product_of(const seat *s, size_t slice, ptrdiff_t direction) {
   const network *n = s->net;
-  const units *u = &n->block[block];
+  const unit_slice *u = &n->slice[slice];
   return (product){
-      .net = n, .spare = s->spare, .units = u, .D = n->D, .N = n->N, .ahead = direction * (ptrdiff_t)(n->D * u->vectors)};
+      .net = n, .spare = s->spare, .slice = u, .D = n->D, .N = n->N, .ahead = direction * (ptrdiff_t)(n->D * u->vectors)};
 }
 
 INLINE vec *weights_at(const network *n, const real *w, size_t l, const product *p) {
-  return (vec *)w + l * (n->w_size / LANES) + p->units->weights;
+  return (vec *)w + l * (n->w_size / LANES) + p->slice->weights;
 }
 
 INLINE vec slope_of(mno_slope_rule rule, vec s, vec kept) {
@@ -202,9 +202,9 @@ static void network_place(network *n, arena *a) {
 }
 
 /* Behind the arrays, so that weights begin where a page does. */
-static void network_place_blocks(network *n, arena *a) {
-  n->block = carve(a, n->blocks, sizeof *n->block);
-  for (size_t i = 0; n->block && i < n->blocks; i++) n->block[i] = n->arrangement->units(n, i);
+static void network_place_slices(network *n, arena *a) {
+  n->slice = carve(a, n->slices, sizeof *n->slice);
+  for (size_t i = 0; n->slice && i < n->slices; i++) n->slice[i] = n->arrangement->slice(n, i);
 }
 
 static void network_clear_states(const network *n) {
@@ -220,8 +220,8 @@ static void seat_place(seat *s, arena *a) {
   s->start = carve(a, n->tuning.segments > 1 ? n->tuning.segments * n->h_size : 0, sizeof(real));
   s->b = carve(a, n->h_size, sizeof(real));
   s->b_next = carve(a, n->h_size, sizeof(real));
-  s->g = carve(a, INPUTS * n->block_numbers, sizeof(vec));
-  s->gradient = carve(a, n->fuses ? 0 : TENSORS * n->block_weights, sizeof(vec));
+  s->g = carve(a, INPUTS * n->slice_numbers, sizeof(vec));
+  s->gradient = carve(a, n->fuses ? 0 : TENSORS * n->slice_weights, sizeof(vec));
   s->spare = carve(a, n->spare_size, sizeof(real));
   s->h_end = carve(a, p->N * p->D, sizeof(double));
   s->b_end = carve(a, p->N * p->D, sizeof(double));
@@ -235,7 +235,7 @@ static void seat_clear(seat *s) {
   memset(s->h, 0, n->tuning.h_slots * n->h_size * sizeof(real));
   memset(s->b, 0, n->h_size * sizeof(real));
   memset(s->b_next, 0, n->h_size * sizeof(real));
-  memset(s->g, 0, INPUTS * n->block_numbers * sizeof(vec));
+  memset(s->g, 0, INPUTS * n->slice_numbers * sizeof(vec));
   if (s->spare) memset(s->spare, 0, n->spare_size * sizeof(real));
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Optimisers at work on a block of units: the formula of each, weight by weight. */
+/* Optimisers at work on a slice of units: the formula of each, weight by weight. */
 #ifndef MNO_CPU_OPTIMIZERS_H
 #define MNO_CPU_OPTIMIZERS_H
 
@@ -9,7 +9,7 @@
 #include "optimizer/list.h"
 #include "optimizer/optimizer.h"
 
-/* A tensor of a block of units. */
+/* A tensor of a slice of units. */
 typedef struct update {
   size_t count;                /* in vectors */
   vec *w;                      /* [count] */

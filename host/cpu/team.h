@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Threads that work on one batch together. Each runs the training loop on its own copy of the states and owns some blocks of
- * units, whose weights no other thread touches. What crosses are the blocks' contributions to the next state: once a layer,
- * behind a barrier, each thread adds them up, in the order of one thread, so that the number of threads does not show in the
- * bits. */
+/* Threads that work on one batch together. Each runs the training loop on its own copy of the states and owns some slices of
+ * units, whose weights no other thread touches. What crosses are the contributions of slices to the next state: once a
+ * layer, behind a barrier, each thread adds them up, in the order of one thread, so that the number of threads does not show
+ * in the bits. */
 #ifndef MNO_CPU_TEAM_H
 #define MNO_CPU_TEAM_H
 
@@ -19,7 +19,7 @@ struct team {
   atomic_int threads; /* 0 until all have been started */
   atomic_int stop[2]; /* by parity of the barrier, set by thread 0 before it */
   atomic_int go;      /* another step follows */
-  real *contribution; /* [2][blocks][h_size], of the blocks, by parity of the barrier */
+  real *contribution; /* [2][slices][h_size], of the slices, by parity of the barrier */
   real *minus_zero;   /* [h_size], of -0: what a contribution is added to */
   const real *b;      /* [h_size], b^L of thread 0 */
 };
@@ -39,22 +39,22 @@ static void barrier(seat *s) {
     }
 }
 
-/* This thread's blocks: [*first, *last). */
-INLINE void own_blocks(const seat *s, size_t *first, size_t *last) {
-  *first = s->net->blocks * (size_t)s->thread / (size_t)s->threads;
-  *last = s->net->blocks * ((size_t)s->thread + 1) / (size_t)s->threads;
+/* This thread's slices: [*first, *last). */
+INLINE void own_slices(const seat *s, size_t *first, size_t *last) {
+  *first = s->net->slices * (size_t)s->thread / (size_t)s->threads;
+  *last = s->net->slices * ((size_t)s->thread + 1) / (size_t)s->threads;
 }
 
-/* Where a block's contribution lies that goes through that barrier. */
-INLINE real *contribution_of(const seat *s, unsigned barrier, size_t block) {
-  return s->team->contribution + ((barrier & 1) * s->net->blocks + block) * s->net->h_size;
+/* Where a slice's contribution lies that goes through that barrier. */
+INLINE real *contribution_of(const seat *s, unsigned barrier, size_t slice) {
+  return s->team->contribution + ((barrier & 1) * s->net->slices + slice) * s->net->h_size;
 }
 
-/* next = from + alpha/(L M) (the blocks' contributions, one after the other). */
+/* next = from + alpha/(L M) (the contributions of slices, one after the other). */
 static void add_contributions(const seat *s, const real *from, bool downwards, real *next) {
-  const size_t blocks = s->net->blocks, count = s->net->h_size / LANES;
-  for (size_t j = 0; j < blocks; j++) {
-    const vec *add = (const vec *)contribution_of(s, s->barriers, downwards ? blocks - 1 - j : j),
+  const size_t slices = s->net->slices, count = s->net->h_size / LANES;
+  for (size_t j = 0; j < slices; j++) {
+    const vec *add = (const vec *)contribution_of(s, s->barriers, downwards ? slices - 1 - j : j),
               *x = (const vec *)(j == 0 ? from : next);
     vec *y = (vec *)next;
     for (size_t i = 0; i < count; i++) y[i] = x[i] + s->net->branch * add[i];

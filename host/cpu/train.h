@@ -25,10 +25,10 @@ static void forward_layer(seat *s, layer at, const real *h, real *h_next) {
   const network *n = s->net;
   poll_stop(s);
   if (s->threads == 1) {
-    for (size_t i = 0; i < n->blocks; i++) block_forward(s, at, i, h, (sum){i == 0 ? h : h_next, n->branch, h_next});
+    for (size_t i = 0; i < n->slices; i++) block_forward(s, at, i, h, (sum){i == 0 ? h : h_next, n->branch, h_next});
   } else {
     size_t i, last;
-    for (own_blocks(s, &i, &last); i < last; i++)
+    for (own_slices(s, &i, &last); i < last; i++)
       block_forward(s, at, i, h, (sum){s->team->minus_zero, 1, contribution_of(s, s->barriers + 1, i)});
     barrier(s);
     add_contributions(s, h, false, h_next);
@@ -36,17 +36,17 @@ static void forward_layer(seat *s, layer at, const real *h, real *h_next) {
   agree_on_stop(s);
 }
 
-/* Blocks from the last to the first, as memory is gone through. */
+/* Slices from the last to the first, as memory is gone through. */
 static void backward_layer(seat *s, layer at, const real *h) {
   const network *n = s->net;
   poll_stop(s);
   if (n->arrangement->prepare) n->arrangement->prepare(s, h);
   if (s->threads == 1) {
-    for (size_t i = n->blocks; i-- > 0;)
-      block_backward(s, at, i, h, s->b, (sum){i + 1 == n->blocks ? s->b : s->b_next, n->branch, s->b_next});
+    for (size_t i = n->slices; i-- > 0;)
+      block_backward(s, at, i, h, s->b, (sum){i + 1 == n->slices ? s->b : s->b_next, n->branch, s->b_next});
   } else {
     size_t first, i;
-    for (own_blocks(s, &first, &i); i-- > first;)
+    for (own_slices(s, &first, &i); i-- > first;)
       block_backward(s, at, i, h, s->b, (sum){s->team->minus_zero, 1, contribution_of(s, s->barriers + 1, i)});
     barrier(s);
     add_contributions(s, s->b, true, s->b_next);
@@ -141,7 +141,7 @@ static size_t end_step(seat *s, size_t k, const real *end) {
 static void train_thread(seat *s) {
   const network *n = s->net;
   size_t i, last;
-  for (own_blocks(s, &i, &last); i < last; i++) n->arrangement->draw(n, i);
+  for (own_slices(s, &i, &last); i < last; i++) n->arrangement->draw(n, i);
   barrier(s);
   if (s->thread == 0) record_weights(n, false);
   for (size_t k = 0;; k++) {
@@ -194,7 +194,7 @@ static bool helper_start(helper *h, const seat *first, int thread) {
 static int team_start(team *t, seat *first, helper *helpers, int wanted, void **shared, size_t *bytes) {
   const network *n = first->net;
   int count = 0;
-  *bytes = (2 * n->blocks + 1) * n->h_size * sizeof(real);
+  *bytes = (2 * n->slices + 1) * n->h_size * sizeof(real);
   *shared = wanted > 0 ? mno_cpu_pages_new(bytes) : NULL;
   if (*shared) {
     t->minus_zero = *shared;
@@ -216,10 +216,10 @@ static mno_status train(const mno_cpu_batch *batch, const arrangement *which) {
   arena a = {.start = batch->arena};
   network_place(&n, &a);
   seat_place(&first, &a);
-  network_place_blocks(&n, &a);
+  network_place_slices(&n, &a);
   network_clear_states(&n);
   seat_clear(&first);
-  int most = n.blocks < TEAM_MOST ? (int)n.blocks : TEAM_MOST;
+  int most = n.slices < TEAM_MOST ? (int)n.slices : TEAM_MOST;
   void *shared;
   size_t bytes;
   int count = team_start(&t, &first, helpers, (batch->threads < most ? batch->threads : most) - 1, &shared, &bytes);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The body of a unit block (block/block.h), in any arrangement: what a layer's blocks of units do. A block that couples
+/* The body of a unit block (block/block.h), in any arrangement: what a layer's slices of units do. A block that couples
  * samples brings a cpu.h with these three functions of its own; the training loop knows no others. */
 #ifndef MNO_CPU_UNIT_BLOCK_H
 #define MNO_CPU_UNIT_BLOCK_H
@@ -11,7 +11,7 @@ typedef struct layer {
   size_t l, slot;
 } layer;
 
-/* A block's part of a state goes here: out = base + scale (part); out may be base. */
+/* A slice's part of a state goes here: out = base + scale (part); out may be base. */
 typedef struct sum {
   const real *base;
   real scale;
@@ -19,7 +19,7 @@ typedef struct sum {
 } sum;
 
 INLINE vec *kept_at(const network *n, size_t i, layer at, const product *p) {
-  return (vec *)(n->kept[i] + at.slot * n->unit_size) + p->units->numbers;
+  return (vec *)(n->kept[i] + at.slot * n->unit_size) + p->slice->numbers;
 }
 
 INLINE void expand_into(product *p, const sum *into) {
@@ -49,10 +49,10 @@ static void evaluate_unit(const network *n, size_t count, vec *const *kept) {
   }
 }
 
-static void block_forward(const seat *s, layer at, size_t block, const real *h, sum into) {
+static void block_forward(const seat *s, layer at, size_t slice, const real *h, sum into) {
   const network *n = s->net;
   const arrangement *a = n->arrangement;
-  product p = product_of(s, block, 1);
+  product p = product_of(s, slice, 1);
   vec *kept[KEPT_MOST];
   for (size_t i = 0; i < n->kept_count; i++) kept[i] = kept_at(n, i, at, &p);
   p.x = h;
@@ -62,7 +62,7 @@ static void block_forward(const seat *s, layer at, size_t block, const real *h, 
     p.y = kept[t];
     a->contract(&p);
   }
-  evaluate_unit(n, p.units->number_count, kept);
+  evaluate_unit(n, p.slice->number_count, kept);
   p.y = kept[0];
   if (a->clear_padding) a->clear_padding(&p);
   p.w = weights_at(n, n->w[OUTPUT], at.l, &p);
@@ -71,44 +71,44 @@ static void block_forward(const seat *s, layer at, size_t block, const real *h, 
 }
 
 /* h^{l-1} = h^l - alpha/(L M) V s, from the kept s. */
-static void block_rebuild(const seat *s, layer at, size_t block, sum into) {
+static void block_rebuild(const seat *s, layer at, size_t slice, sum into) {
   const network *n = s->net;
-  product p = product_of(s, block, -1);
+  product p = product_of(s, slice, -1);
   p.w = weights_at(n, n->w[OUTPUT], at.l, &p);
   p.y = kept_at(n, 0, at, &p);
   expand_into(&p, &into);
   n->arrangement->expand(&p);
 }
 
-/* The gradients of all tensors of the block, then the optimiser. */
+/* The gradients of all tensors of the slice, then the optimiser. */
 static void block_update(const seat *s, layer at, product *p, const real *h, const real *b) {
   const network *n = s->net;
-  memset(s->gradient, 0, TENSORS * n->block_weights * sizeof(vec));
+  memset(s->gradient, 0, TENSORS * n->slice_weights * sizeof(vec));
   p->rate = -1;
   for (size_t t = 0; t < TENSORS; t++) {
-    p->w = s->gradient + t * n->block_weights;
+    p->w = s->gradient + t * n->slice_weights;
     p->x = t == OUTPUT ? b : h;
     p->y = t == OUTPUT ? kept_at(n, 0, at, p) : p->g[t];
     n->arrangement->change(p);
   }
-  update u = {.count = n->D * p->units->vectors, .knob = n->knob};
+  update u = {.count = n->D * p->slice->vectors, .knob = n->knob};
   for (size_t t = 0; t < TENSORS; t++) {
     u.w = weights_at(n, n->w[t], at.l, p);
-    u.gradient = s->gradient + t * n->block_weights;
+    u.gradient = s->gradient + t * n->slice_weights;
     u.rate = s->rate[t];
     for (size_t i = 0; i < n->states; i++) u.state[i] = weights_at(n, n->state[t][i], at.l, p);
     n->update(&u);
   }
 }
 
-static void block_backward(const seat *s, layer at, size_t block, const real *h, const real *b, sum into) {
+static void block_backward(const seat *s, layer at, size_t slice, const real *h, const real *b, sum into) {
   const network *n = s->net;
   const arrangement *a = n->arrangement;
-  product p = product_of(s, block, -1);
+  product p = product_of(s, slice, -1);
   p.s = kept_at(n, 0, at, &p);
   for (size_t t = 0; t < INPUTS; t++) {
     if (n->slope == MNO_SLOPE_KEPT) p.slope[t] = kept_at(n, 1 + t, at, &p);
-    p.g[t] = s->g + t * n->block_numbers;
+    p.g[t] = s->g + t * n->slice_numbers;
   }
   p.w = weights_at(n, n->w[OUTPUT], at.l, &p);
   p.x = b;

@@ -94,7 +94,7 @@ static void same_bits(const mno_record *a, const mno_record *b, const shape *s) 
     for (int p_ = 0; p_ < 2; p_++)                                                                                          \
       if (((t).precision = (mno_precision)p_, (t).kernels = isas_kernels((mno_precision)p_, isas[isa_])))
 
-/* Several blocks of units in every kernel set, whole and with remainders. */
+/* Several slices of units in every kernel set, whole and with remainders. */
 static const shape wide[] = {{20, 300, 3, 10, MNO_TANH}, {17, 530, 2, 37, MNO_SOFTPLUS}, {33, 257, 2, 70, MNO_RELU}};
 enum { WIDE = sizeof wide / sizeof *wide };
 

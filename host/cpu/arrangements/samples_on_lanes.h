@@ -4,7 +4,7 @@
  * units on lanes through transposed copies of what is kept by unit and sample.
  *   tensors                     as in unit_weights.h
  *   h, b                        [panel][D] rows of two vectors of samples; the last panel may be one vector wide
- *   numbers by unit and sample  [block][panel][units of the block] rows likewise
+ *   numbers by unit and sample  [slice][panel][units of the slice] rows likewise
  * What lies in the lanes that pad N never reaches the others. */
 #ifndef MNO_CPU_SAMPLES_ON_LANES_H
 #define MNO_CPU_SAMPLES_ON_LANES_H
@@ -76,7 +76,7 @@ INLINE void samples_product_rows(const samples_pass *s, samples_operation operat
   UNROLL for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vec){0};
   const product *p = s->p;
   const real *w = (const real *)p->w;
-  const size_t stride = p->units->vectors * LANES;
+  const size_t stride = p->slice->vectors * LANES;
   const vec *fetch = s->fetch ? s->fetch + row / SAMPLES_ROWS * SAMPLES_LINES * s->depth : NULL;
   if (operation == SAMPLES_EXPAND)
     samples_tile(w + row * stride, stride, 1, p->y + s->unit_at, s->depth, rows, width, fetch, acc);
@@ -103,7 +103,7 @@ INLINE void samples_change_rows(const samples_pass *s, size_t row, int rows, int
     y += depth * (size_t)width;
   }
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int c = 0; c < width; c++) {
-    p->w[(row + (size_t)i) * p->units->vectors + s->m + (size_t)c] -= p->rate * acc[i][c];
+    p->w[(row + (size_t)i) * p->slice->vectors + s->m + (size_t)c] -= p->rate * acc[i][c];
   }
 }
 
@@ -136,7 +136,7 @@ INLINE void samples_tiles(const samples_pass *s, samples_operation operation, in
 /* All panels of a product. */
 INLINE void samples_multiply(const product *p, samples_operation operation) {
   const bool expand = operation == SAMPLES_EXPAND;
-  const size_t vectors = sample_vectors(p->net), units = p->units->count;
+  const size_t vectors = sample_vectors(p->net), units = p->slice->count;
   samples_pass s = {.p = p, .rows = expand ? p->D : units, .depth = expand ? units : p->D, .fetch = p->w + p->ahead};
   for (size_t first = 0; first < vectors; first += 2) {
     s.state_at = first * p->D;
@@ -175,10 +175,10 @@ static void samples_turn(const network *n, const vec *y, size_t rows, vec *out) 
 
 static void samples_change(const product *p) {
   vec *turned = (vec *)p->spare;
-  samples_turn(p->net, p->y, p->units->count, turned);
+  samples_turn(p->net, p->y, p->slice->count, turned);
   samples_pass s = {.p = p, .rows = p->D, .turned = turned};
-  for (; s.m < p->units->vectors; s.m += 2, s.turned += 2 * p->N) {
-    if (p->units->vectors - s.m < 2)
+  for (; s.m < p->slice->vectors; s.m += 2, s.turned += 2 * p->N) {
+    if (p->slice->vectors - s.m < 2)
       samples_tiles(&s, SAMPLES_CHANGE, 1);
     else
       samples_tiles(&s, SAMPLES_CHANGE, 2);
@@ -190,12 +190,12 @@ static void samples_sizes(network *n) {
   unit_weights_sizes(n);
   n->h_size = n->D * samples;
   n->unit_size = n->M * samples;
-  n->block_numbers = UNITS_BLOCK * samples;
-  n->spare_size = UNITS_BLOCK * LANES * n->N; /* turned s or g */
+  n->slice_numbers = UNITS_SLICE * samples;
+  n->spare_size = UNITS_SLICE * LANES * n->N; /* turned s or g */
 }
 
-static units samples_units(const network *n, size_t block) {
-  units u = unit_weights_units(n, block);
+static unit_slice samples_slice(const network *n, size_t slice) {
+  unit_slice u = unit_weights_slice(n, slice);
   u.numbers = u.first * sample_vectors(n);
   u.number_count = u.count * sample_vectors(n);
   return u;
@@ -224,7 +224,7 @@ static void samples_prepare(const seat *s, const real *h) {
 static const arrangement samples_on_lanes = {
     .instances = 1,
     .sizes = samples_sizes,
-    .units = samples_units,
+    .slice = samples_slice,
     .draw = unit_weights_draw,
     .weights = unit_weights_export,
     .state_get = samples_state_get,

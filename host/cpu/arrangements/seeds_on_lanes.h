@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Seeds on lanes: lane i of every vector belongs to instance i of the batch, so that lanes are full for any D, M, N and no
- * product needs a reduction. Best for small layers; the working set is that of LANES instances. A layer is one block.
+ * product needs a reduction. Best for small layers; the working set is that of LANES instances. A layer is one slice.
  *   tensors [L][D][M], h, b [D][N], numbers by unit and sample [M][N], all of vectors. Unused lanes hold zero weights. */
 #ifndef MNO_CPU_SEEDS_ON_LANES_H
 #define MNO_CPU_SEEDS_ON_LANES_H
@@ -141,19 +141,19 @@ static void seeds_change(const product *p) {
 }
 
 static void seeds_sizes(network *n) {
-  n->blocks = 1;
+  n->slices = 1;
   n->w_size = n->D * n->M * LANES;
   n->h_size = n->D * n->N * LANES;
   n->unit_size = n->M * n->N * LANES;
-  n->block_weights = n->D * n->M;
-  n->block_numbers = n->M * n->N;
+  n->slice_weights = n->D * n->M;
+  n->slice_numbers = n->M * n->N;
 }
 
-static units seeds_units(const network *n, size_t block) {
-  return (units){.count = n->M, .vectors = n->M, .number_count = n->M * n->N};
+static unit_slice seeds_slice(const network *n, size_t slice) {
+  return (unit_slice){.count = n->M, .vectors = n->M, .number_count = n->M * n->N};
 }
 
-static void seeds_draw(const network *n, size_t block) {
+static void seeds_draw(const network *n, size_t slice) {
   const mno_problem *p = n->problem;
   const mno_tensor_spec *tensor = p->block->tensor;
   uvec k0 = {0}, k1 = {0}, layer = {0}, unit = {0};
@@ -207,7 +207,7 @@ static void seeds_state_set(const network *n, size_t lane, const double *in, rea
 static const arrangement seeds_on_lanes = {
     .instances = LANES,
     .sizes = seeds_sizes,
-    .units = seeds_units,
+    .slice = seeds_slice,
     .draw = seeds_draw,
     .weights = seeds_weights,
     .state_get = seeds_state_get,

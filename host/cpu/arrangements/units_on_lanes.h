@@ -28,7 +28,7 @@ INLINE void units_contract_tile(const product *p, bool slopes, size_t m, size_t 
   const real *x = p->x + n0 * LANES;
   for (size_t d0 = 0; d0 < p->D; d0 += LANES, x += p->N * LANES) {
     size_t rows = units_rows_at(p, d0);
-    for (size_t d = 0; d < rows; d++, w += p->units->vectors) {
+    for (size_t d = 0; d < rows; d++, w += p->slice->vectors) {
       vec w0 = w[0], w1 = two ? w[1] : (vec){0};
       v_prefetch(w + p->ahead);
       if (two) v_prefetch(w + p->ahead + 1);
@@ -53,8 +53,8 @@ INLINE void units_contract_tile(const product *p, bool slopes, size_t m, size_t 
 
 INLINE void units_contract_columns(const product *p, bool slopes, size_t n0, int columns) {
   size_t m = 0;
-  for (; m + 2 <= p->units->vectors; m += 2) units_contract_tile(p, slopes, m, n0, 1, columns);
-  if (m < p->units->vectors) units_contract_tile(p, slopes, m, n0, 0, columns);
+  for (; m + 2 <= p->slice->vectors; m += 2) units_contract_tile(p, slopes, m, n0, 1, columns);
+  if (m < p->slice->vectors) units_contract_tile(p, slopes, m, n0, 0, columns);
 }
 
 /* acc[n] += w y on LANES coordinates, from one vector of units. What comes next is fetched line by line between products:
@@ -62,14 +62,14 @@ INLINE void units_contract_columns(const product *p, bool slopes, size_t n0, int
 INLINE void units_square(const product *p, const vec *w, size_t rows, const vec *y, int columns, vec *acc) {
   vec v[LANES];
   if (rows == LANES) {
-    UNROLL for (size_t i = 0; i < LANES; i++) v[i] = w[i * p->units->vectors];
+    UNROLL for (size_t i = 0; i < LANES; i++) v[i] = w[i * p->slice->vectors];
   } else {
-    UNROLL for (size_t i = 0; i < LANES; i++) v[i] = i < rows ? w[i * p->units->vectors] : (vec){0};
+    UNROLL for (size_t i = 0; i < LANES; i++) v[i] = i < rows ? w[i * p->slice->vectors] : (vec){0};
   }
   v_transpose(v);
   const real *t = (const real *)y;
   UNROLL for (size_t i = 0; i < LANES; i++) {
-    v_prefetch(w + i * p->units->vectors + p->ahead);
+    v_prefetch(w + i * p->slice->vectors + p->ahead);
     UNROLL for (int n = 0; n < columns; n++) acc[n] += v[i] * t[(size_t)n * LANES + i];
   }
 }
@@ -78,9 +78,9 @@ INLINE void units_square(const product *p, const vec *w, size_t rows, const vec 
 INLINE void units_expand_rows(const product *p, size_t d0, size_t n0, int columns) {
   vec acc[UNITS_COLUMNS];
   UNROLL for (int n = 0; n < columns; n++) acc[n] = (vec){0};
-  const vec *w = p->w + d0 * p->units->vectors;
+  const vec *w = p->w + d0 * p->slice->vectors;
   size_t rows = units_rows_at(p, d0);
-  for (size_t q = 0; q < p->units->vectors; q++) units_square(p, w + q, rows, p->y + q * p->N + n0, columns, acc);
+  for (size_t q = 0; q < p->slice->vectors; q++) units_square(p, w + q, rows, p->y + q * p->N + n0, columns, acc);
   UNROLL for (int n = 0; n < columns; n++) {
     size_t at = d0 / LANES * p->N + n0 + (size_t)n;
     p->out[at] = p->base[at] + p->scale * acc[n];
@@ -94,7 +94,7 @@ INLINE void units_expand_columns(const product *p, size_t n0, int columns) {
 
 /* Fused, for N in one tile: g with the slopes = scale w^T x and w -= rate x s^T, each weight read and written once. */
 INLINE void units_contract_and_change_columns(const product *p, int columns) {
-  for (size_t m = 0; m < p->units->vectors; m++) {
+  for (size_t m = 0; m < p->slice->vectors; m++) {
     vec q[UNITS_COLUMNS], t[UNITS_COLUMNS];
     const vec *s = p->s + m * p->N;
     UNROLL for (int n = 0; n < columns; n++) {
@@ -106,7 +106,7 @@ INLINE void units_contract_and_change_columns(const product *p, int columns) {
     const real *x = p->x;
     for (size_t d0 = 0; d0 < p->D; d0 += LANES, x += p->N * LANES) {
       size_t rows = units_rows_at(p, d0);
-      for (size_t d = 0; d < rows; d++, w += p->units->vectors) {
+      for (size_t d = 0; d < rows; d++, w += p->slice->vectors) {
         vec v = *w, change[2] = {v, {0}}; /* two chains, so that neither's latency is felt */
         v_prefetch(w + p->ahead);
         UNROLL for (int n = 0; n < columns; n++) {
@@ -123,12 +123,12 @@ INLINE void units_contract_and_change_columns(const product *p, int columns) {
 
 /* w -= x y^T on the rows of one vector of coordinates, x already times the rate, and two or one vectors of units. */
 INLINE void units_change_rows(const product *p, const real *x, size_t d0, size_t q, int two, int columns) {
-  vec g[2][UNITS_COLUMNS], *w = p->w + d0 * p->units->vectors + q;
+  vec g[2][UNITS_COLUMNS], *w = p->w + d0 * p->slice->vectors + q;
   UNROLL for (int i = 0; i <= two; i++) UNROLL for (int n = 0; n < columns; n++) {
     g[i][n] = p->y[(q + (size_t)i) * p->N + (size_t)n];
   }
   size_t rows = units_rows_at(p, d0);
-  for (size_t d = 0; d < rows; d++, w += p->units->vectors) {
+  for (size_t d = 0; d < rows; d++, w += p->slice->vectors) {
     vec change[2][2] = {{w[0], {0}}, {two ? w[1] : (vec){0}, {0}}};
     UNROLL for (int n = 0; n < columns; n++) {
       vec b = v_set1(x[(size_t)n * LANES + d]);
@@ -145,8 +145,8 @@ INLINE void units_expand_and_change_columns(const product *p, int columns) {
   for (size_t d0 = 0; d0 < p->D; d0 += LANES) {
     units_expand_rows(p, d0, 0, columns);
     size_t q = 0;
-    for (; q + 2 <= p->units->vectors; q += 2) units_change_rows(p, scaled + d0 * p->N, d0, q, 1, columns);
-    if (q < p->units->vectors) units_change_rows(p, scaled + d0 * p->N, d0, q, 0, columns);
+    for (; q + 2 <= p->slice->vectors; q += 2) units_change_rows(p, scaled + d0 * p->N, d0, q, 1, columns);
+    if (q < p->slice->vectors) units_change_rows(p, scaled + d0 * p->N, d0, q, 0, columns);
   }
 }
 
@@ -215,14 +215,14 @@ INLINE void units_change_tile(const product *p, size_t d, size_t m, int rows, in
     }
   }
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < columns; j++) {
-    p->w[(d + (size_t)i) * p->units->vectors + m + (size_t)j] -= p->rate * a[i][j];
+    p->w[(d + (size_t)i) * p->slice->vectors + m + (size_t)j] -= p->rate * a[i][j];
   }
 }
 
 INLINE void units_change_tiles(const product *p, size_t d, int rows) {
   size_t m = 0;
-  for (; m + UNITS_CHANGE_M <= p->units->vectors; m += UNITS_CHANGE_M) units_change_tile(p, d, m, rows, UNITS_CHANGE_M);
-  for (; m < p->units->vectors; m++) units_change_tile(p, d, m, rows, 1);
+  for (; m + UNITS_CHANGE_M <= p->slice->vectors; m += UNITS_CHANGE_M) units_change_tile(p, d, m, rows, UNITS_CHANGE_M);
+  for (; m < p->slice->vectors; m++) units_change_tile(p, d, m, rows, 1);
 }
 
 static void units_change(const product *p) {
@@ -246,13 +246,13 @@ static void units_sizes(network *n) {
   unit_weights_sizes(n);
   n->h_size = (n->D + LANES - 1) / LANES * LANES * n->N;
   n->unit_size = unit_vectors(n) * LANES * n->N;
-  n->block_numbers = UNITS_BLOCK * n->N;
+  n->slice_numbers = UNITS_SLICE * n->N;
   n->fused = n->fuses && n->N <= UNITS_COLUMNS;
   n->spare_size = n->fused ? INPUTS * n->h_size : 0;
 }
 
-static units units_units(const network *n, size_t block) {
-  units u = unit_weights_units(n, block);
+static unit_slice units_slice(const network *n, size_t slice) {
+  unit_slice u = unit_weights_slice(n, slice);
   u.numbers = u.first / LANES * n->N;
   u.number_count = u.vectors * n->N;
   return u;
@@ -273,17 +273,17 @@ static void units_state_set(const network *n, size_t lane, const double *in, rea
 
 /* So that the output weights of units that pad are never moved (softplus has rho(0) != 0). */
 static void units_clear_padding(const product *p) {
-  size_t used = p->units->count - (p->units->vectors - 1) * LANES;
+  size_t used = p->slice->count - (p->slice->vectors - 1) * LANES;
   if (used >= LANES) return;
   vec keep = {0};
   for (size_t lane = 0; lane < used; lane++) keep[lane] = 1;
-  for (size_t n = 0; n < p->N; n++) p->y[(p->units->vectors - 1) * p->N + n] *= keep;
+  for (size_t n = 0; n < p->N; n++) p->y[(p->slice->vectors - 1) * p->N + n] *= keep;
 }
 
 static const arrangement units_on_lanes = {
     .instances = 1,
     .sizes = units_sizes,
-    .units = units_units,
+    .slice = units_slice,
     .draw = unit_weights_draw,
     .weights = unit_weights_export,
     .state_get = units_state_get,
