@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config/source.h"
 
+#include "core/memory.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -142,6 +144,13 @@ mno_status mno_source_fail(const mno_source *source, mno_mark mark, mno_error *e
   mno_status status = mno_source_vfail(source, mark, err, format, args);
   va_end(args);
   return status;
+}
+
+mno_status mno_fail_too_large(const mno_sweep *sweep, mno_mark mark, size_t bytes, const char *what, const char *remedy,
+                              mno_error *err) {
+  mno_memory available = mno_memory_free();
+  return mno_sweep_fail(sweep, mark, err, "%s needs %.3g GiB; %.3g GiB are free%s: %s", what, (double)bytes / 0x1p30,
+                        (double)available.bytes / 0x1p30, available.bound, remedy);
 }
 
 const char *mno_quote(char buffer[MNO_QUOTE_SIZE], const char *text) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "config/too_large.h"
+#include "config/source.h"
 #include "core/memory.h"
 #include "data/sources.h"
 #include "meanode/random.h"

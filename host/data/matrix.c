@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "data/reader.h"
 
-#include "config/too_large.h"
+#include "config/source.h"
 #include "core/memory.h"
 #include "core/probe.h"
 

@@ -2,7 +2,7 @@
 #include "meanode/plan.h"
 
 #include "block/block.h"
-#include "config/too_large.h"
+#include "config/source.h"
 #include "core/memory.h"
 #include "data/load.h"
 #include "plan/held.h"
