@@ -27,10 +27,23 @@ void mno_held_data_free(mno_held_data *held) {
 
 mno_status mno_held_load(const mno_held_data *held, mno_data **data, mno_error *err) {
   const mno_problem *from = &held->problem[0];
-  const mno_data view = {.N = from->N, .d_in = from->d_in, .d_out = from->d_out, .x = from->x, .y = from->y};
-  *data = mno_data_copy(&view);
-  if (*data && held->data_source) (*data)->source = strdup(held->data_source);
-  return *data ? MNO_OK : mno_fail_memory(err, from->N * (from->d_in + from->d_out) * sizeof(double), "the data");
+  const size_t xs = from->N * from->d_in, ys = from->N * from->d_out;
+  mno_data *made = mno_alloc(1, sizeof *made);
+  if (made)
+    *made = (mno_data){.N = from->N,
+                       .d_in = from->d_in,
+                       .d_out = from->d_out,
+                       .x = mno_alloc(xs, sizeof(double)),
+                       .y = mno_alloc(ys, sizeof(double)),
+                       .source = held->data_source ? strdup(held->data_source) : NULL};
+  if (!made || !made->x || !made->y) {
+    mno_data_free(made);
+    return mno_fail_memory(err, (xs + ys) * sizeof(double), "the data");
+  }
+  memcpy(made->x, from->x, xs * sizeof(double));
+  memcpy(made->y, from->y, ys * sizeof(double));
+  *data = made;
+  return MNO_OK;
 }
 
 static const mno_problem *find(const mno_held_data *held, int64_t seed, size_t D) {

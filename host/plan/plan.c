@@ -120,11 +120,12 @@ static mno_status check_joint(const mno_sweep *sweep, const mno_data *data, mno_
   return MNO_OK;
 }
 
-/* The problems of one draw of data and embeddings, appended; takes x and y out of data. */
+/* The problems of one draw of data and embeddings, appended. Takes x and y out of data; without them they are those of the
+ * problems that are there. */
 static mno_status add_problems(mno_plan *plan, const mno_sweep *sweep, uint64_t seed, const mno_held_data *held,
                                mno_data *data, mno_error *err) {
   size_t alphas = sweep->model.alpha.count, count = sweep->model.D.count * alphas;
-  double *x = data->x, *y = data->y;
+  double *x = data->x ? data->x : plan->problem[0].x, *y = data->y ? data->y : plan->problem[0].y;
   data->x = data->y = NULL;
   for (size_t p = 0; p < count; p++) {
     size_t D = (size_t)sweep->model.D.value[p / alphas];
@@ -174,48 +175,31 @@ static void take_origin(mno_plan *plan, const mno_held_data *held, mno_data *dat
   data->note = NULL;
 }
 
-/* The data of the next of data.seed. A file is read once: the first time *file keeps a copy if there are more to come. */
-static mno_status load(const mno_sweep *sweep, const mno_held_data *held, size_t seed, mno_data **file, mno_data **data,
-                       mno_error *err) {
-  const mno_integers *seeds = &sweep->data.seed;
-  mno_status status = MNO_OK;
-  if (*file && seed + 1 == seeds->count) {
-    *data = *file;
-    *file = NULL;
-  } else if (*file) {
-    *data = mno_data_copy(*file);
-  } else {
-    status = held ? mno_held_load(held, data, err) : mno_data_load(sweep, (uint64_t)seeds->value[seed], data, err);
-    if (status != MNO_OK || sweep->data.kind != MNO_DATA_FILE || seeds->count == 1) return status;
-    *file = mno_data_copy(*data);
-  }
-  bool copied = *data && (*file || seed + 1 == seeds->count);
-  return copied ? MNO_OK : mno_fail(err, MNO_ERR_MEMORY, "out of memory for a copy of the data");
-}
-
-/* A block of problems (every D with every alpha) for each of data.seed. */
+/* A block of problems (every D with every alpha) for each of data.seed, which draws x and y only if they are gaussian. */
 static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, const mno_held_data *held, mno_error *err) {
   const mno_integers *seed = &sweep->data.seed;
   size_t block = product(sweep->model.D.count, sweep->model.alpha.count), count = product(block, seed->count);
   plan->problem = mno_alloc(count, sizeof *plan->problem);
   if (!plan->problem) return mno_fail_memory(err, product(count, sizeof *plan->problem), "the problems");
   mno_status status = MNO_OK;
-  mno_data *file = NULL;
+  mno_data *data = NULL;
   for (size_t s = 0; s < seed->count && status == MNO_OK; s++) {
-    mno_data *data = NULL;
-    status = load(sweep, held, s, &file, &data, err);
+    if (s == 0 || sweep->data.kind == MNO_DATA_GAUSSIAN) {
+      mno_data_free(data);
+      data = NULL;
+      status = held ? mno_held_load(held, &data, err) : mno_data_load(sweep, (uint64_t)seed->value[s], &data, err);
+    }
     if (status == MNO_OK && s == 0) status = check_sizes(sweep, data, err);
     if (status == MNO_OK && s == 0) status = check_joint(sweep, data, err);
     if (status == MNO_OK) status = add_problems(plan, sweep, (uint64_t)seed->value[s], held, data, err);
     if (status == MNO_OK && s == 0) take_origin(plan, held, data);
-    mno_data_free(data);
     if (status == MNO_OK && s > 0 && plan->problem[s * block].id == plan->problem[0].id)
       status = mno_sweep_fail(sweep, seed->mark[s], err,
                               "data.seed %" PRId64 " gives the same problem as %" PRId64 ": the data have their own "
                               "embeddings, so that nothing is drawn; write one seed",
                               seed->value[s], seed->value[0]);
   }
-  mno_data_free(file);
+  mno_data_free(data);
   return status;
 }
 
