@@ -18,9 +18,6 @@ int mno_report(const char *command, mno_status status, const mno_error *err);
 /* Prints what a command does, its usage line and its options; returns 0. */
 int mno_help(const char *command);
 
-/* Is help asked for among the arguments of a command without getopt? */
-bool mno_asks_help(int argc, char **argv);
-
 /* A usage error: message, the command's usage line; returns 2. */
 int mno_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -46,8 +43,7 @@ int mno_command_check(int argc, char **argv);
 int mno_command_status(int argc, char **argv);
 int mno_command_merge(int argc, char **argv);
 int mno_command_fit(int argc, char **argv);
-int mno_command_plot(int argc, char **argv);
-int mno_command_report(int argc, char **argv);
 int mno_command_info(int argc, char **argv);
+int mno_command_of_python(int argc, char **argv); /* plot, report; comes back only if Python cannot be started */
 
 #endif

@@ -64,13 +64,13 @@ static const mno_command commands[] = {
      "  --quantity NAME     output (default) or embedding\n"
      "  --problem I         which problem, from 0, for figures of one problem\n"
      "  --dpi DPI           resolution of a .png (default 300)\n",
-     mno_command_plot},
+     mno_command_of_python},
     {"report", "OUT.h5... [-o PAGE.html]", "one HTML page with the figures, verdicts and constants of result files",
      "  -o, --output PAGE   the page (default report.html)\n"
      "A file without a figure is named on the page and on stderr, the others are drawn, and the exit code is 65 (74 if the "
      "file\n"
      "is not there).\n",
-     mno_command_report},
+     mno_command_of_python},
     {"info", "[OUT.h5]", "version, build, devices; or the provenance of a file", "", mno_command_info},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -91,12 +91,6 @@ int mno_help(const char *command) {
   printf("meanode %s: %s\n\nusage: meanode %s %s\n%s%s", command, known->summary, command, known->arguments,
          known->details[0] ? "\n" : "", known->details);
   return 0;
-}
-
-bool mno_asks_help(int argc, char **argv) {
-  for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
-  return false;
 }
 
 int mno_usage(const char *command, const char *format, ...) {

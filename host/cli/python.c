@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "cli/python.h"
-
+/* Commands of the Python module, which draws. */
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -49,9 +48,18 @@ static const char by_name[] =
     "  sys.exit(69)\n"
     "runpy.run_path(os.path.join(found.submodule_search_locations[0], '__main__.py'), run_name='__main__')\n";
 
-/* Isolated: neither the working folder nor PYTHONPATH, PYTHONHOME or any other of Python's variables decides what is
+/* Is help asked for? The options are those of the module. */
+static bool asks_help(int argc, char **argv) {
+  for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
+  return false;
+}
+
+/* Replaces this process by `python3 .../meanode/__main__.py COMMAND ...`, which knows this binary as MEANODE.
+ * Isolated: neither the working folder nor PYTHONPATH, PYTHONHOME or any other of Python's variables decides what is
  * imported and how it behaves; the module adds the user's own packages after those of the interpreter. */
-int mno_exec_python(int argc, char **argv) {
+int mno_command_of_python(int argc, char **argv) {
+  if (asks_help(argc, argv)) return mno_help(argv[0]);
   char own[PATH_MAX], binary[PATH_MAX], module[PATH_MAX], file[PATH_MAX + 32];
   own_folder(own, binary);
   const char *python = getenv("MEANODE_PYTHON"), *no_cache = getenv("PYTHONDONTWRITEBYTECODE");
