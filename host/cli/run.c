@@ -15,8 +15,8 @@ typedef struct run_arguments {
   const char *config; /* NULL with from */
   const char *from;   /* result file whose run is repeated, or NULL */
   bool precision_given;
-  bool beside;  /* the shard is that of a job array, whose other files lie beside the output */
-  char *output; /* owned */
+  bool beside;        /* the shard is that of a job array, whose other files lie beside the output */
+  const char *output; /* NULL: default_output */
   mno_precision precision;
   bool dry_run;
   progress_style progress;
@@ -71,10 +71,7 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
   for (int option; (option = getopt_long(argc, argv, ":o:h", options, NULL)) != -1;) {
     int picked;
     switch (option) {
-    case 'o':
-      free(arguments->output);
-      arguments->output = strdup(optarg);
-      break;
+    case 'o': arguments->output = optarg; break;
     case BACKEND: arguments->options.backend = optarg; break;
     case PRECISION:
       if (!mno_option_choice("run", "--precision", &mno_precisions, &picked)) return 2;
@@ -114,7 +111,6 @@ static int parse(int argc, char **argv, run_arguments *arguments) {
       mno_shard_parse(shard, arguments->output, &arguments->options.shard, &arguments->options.shards, &err) != MNO_OK)
     return mno_usage("run", "%s", err.message);
   arguments->beside = shard && strcmp(shard, "slurm") == 0 && arguments->output && !force;
-  if (!arguments->output) arguments->output = default_output(arguments->config, &arguments->options);
   return -1;
 }
 
@@ -199,20 +195,15 @@ static mno_status load_from(run_arguments *arguments, mno_sweep **sweep, mno_hel
 int mno_command_run(int argc, char **argv) {
   run_arguments arguments = {0};
   int code = parse(argc, argv, &arguments);
-  if (code >= 0) {
-    free(arguments.output);
-    return code;
-  }
-  if (arguments.dry_run) {
-    code = mno_check(arguments.config, arguments.precision, arguments.options.backend, arguments.options.threads);
-    free(arguments.output);
-    return code;
-  }
+  if (code >= 0) return code;
+  if (arguments.dry_run)
+    return mno_check(arguments.config, arguments.precision, arguments.options.backend, arguments.options.threads);
   mno_error err = {0};
   mno_sweep *sweep = NULL;
   mno_plan *plan = NULL;
   mno_held_data *held = NULL;
-  char *command = join(argc, argv);
+  char *command = join(argc, argv), *output = arguments.output ? NULL : default_output(arguments.config, &arguments.options);
+  if (output) arguments.output = output;
   arguments.options.command = command;
   mno_status status =
       arguments.from ? load_from(&arguments, &sweep, &held, &err) : mno_sweep_load(arguments.config, &sweep, &err);
@@ -227,6 +218,6 @@ int mno_command_run(int argc, char **argv) {
   mno_plan_free(plan);
   mno_sweep_free(sweep);
   free(command);
-  free(arguments.output);
+  free(output);
   return code;
 }
