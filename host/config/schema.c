@@ -12,7 +12,8 @@
 
 _Static_assert(sizeof(mno_activation) == sizeof(int) && sizeof(mno_data_kind) == sizeof(int) &&
                    sizeof(mno_loss) == sizeof(int) && sizeof(mno_weights) == sizeof(int) &&
-                   sizeof(mno_limit_method) == sizeof(int) && sizeof(mno_figure) == sizeof(int),
+                   sizeof(mno_limit_kind) == sizeof(int) && sizeof(mno_limit_method) == sizeof(int) &&
+                   sizeof(mno_figure) == sizeof(int),
                "choices are stored as int");
 
 static const mno_choice limits_or_none_list[] = {MNO_LIMIT_KIND_LIST(MNO_CHOICE){"none", MNO_LIMIT_KINDS}};

@@ -20,14 +20,14 @@ static size_t section_index(const char *name) {
   return i;
 }
 
-static size_t rule_index(const mno_schema *schema, const char *section, const char *key) {
-  size_t f = 0;
-  while (strcmp(schema->rule[f].section, section) != 0 || strcmp(schema->rule[f].key, key) != 0) f++;
-  return f;
+static const mno_rule *find_rule(const mno_reader *r, const char *section, const char *key) {
+  const mno_rule *rule = r->schema->rule;
+  while (strcmp(rule->section, section) != 0 || strcmp(rule->key, key) != 0) rule++;
+  return rule;
 }
 
 static const mno_node *find_key(const mno_reader *r, const written *w, const char *section, const char *key) {
-  return w->rule[rule_index(r->schema, section, key)];
+  return w->rule[find_rule(r, section, key) - r->schema->rule];
 }
 
 /* Reads the keys of one section in the order of the file, without record.steps. */
@@ -61,32 +61,29 @@ static mno_status read_default(const mno_reader *r, const mno_rule *rule) {
   return mno_read_value(r, rule, &node);
 }
 
-static mno_status fail_missing(const mno_reader *r, const written *w, const char *section, const char *key) {
+static mno_status fail_missing(const mno_reader *r, const written *w, const mno_rule *rule) {
   char accepts[400];
-  mno_rule_accepts(&r->schema->rule[rule_index(r->schema, section, key)], accepts, sizeof accepts);
-  const mno_node *place = w->section[section_index(section)];
-  return mno_source_fail(r->source, place->mark, r->err, "section %s has no key \"%s\"; accepted: %s", section, key,
-                         accepts);
+  return mno_source_fail(r->source, w->section[section_index(rule->section)]->mark, r->err,
+                         "section %s has no key \"%s\"; accepted: %s", rule->section, rule->key,
+                         mno_rule_accepts(rule, accepts, sizeof accepts));
 }
 
-/* Missing sections and keys; defaults. */
+/* Missing sections and keys; defaults; record.steps, now that training.steps is there. */
 static mno_status complete(const mno_reader *r, const written *w) {
   for (size_t s = 0; s < MNO_SECTIONS; s++)
     if (mno_schema_sections[s].required && !w->section[s])
       return mno_source_fail(r->source, w->root ? w->root->mark : (mno_mark){1, 1}, r->err, "section \"%s\" is missing",
                              mno_schema_sections[s].name);
-  const mno_rule *end = r->schema->rule + r->schema->count;
-  const mno_node *const *key = w->rule;
-  for (const mno_rule *rule = r->schema->rule; rule < end; rule++, key++) {
-    if (*key || rule->type == MNO_RULE_STEPS || (rule->owner && mno_rule_place(rule, r->sweep) < 0)) continue;
-    if (!rule->fallback && (rule->required || rule->owner)) return fail_missing(r, w, rule->section, rule->key);
-    mno_status status = rule->fallback ? read_default(r, rule) : MNO_OK;
-    if (status != MNO_OK) return status;
-  }
-  key = w->rule;
-  for (const mno_rule *rule = r->schema->rule; rule < end; rule++, key++) {
-    if (rule->type != MNO_RULE_STEPS) continue;
-    mno_status status = *key ? mno_read_value(r, rule, (*key)->next) : read_default(r, rule);
+  for (size_t f = 0; f < r->schema->count; f++) {
+    const mno_rule *rule = &r->schema->rule[f];
+    const mno_node *key = w->rule[f];
+    mno_status status = MNO_OK;
+    if (key && rule->type == MNO_RULE_STEPS)
+      status = mno_read_value(r, rule, key->next);
+    else if (!key && rule->fallback)
+      status = read_default(r, rule);
+    else if (!key && (rule->required || (rule->owner && mno_rule_place(rule, r->sweep) >= 0)))
+      status = fail_missing(r, w, rule);
     if (status != MNO_OK) return status;
   }
   return MNO_OK;
@@ -122,7 +119,7 @@ static mno_status check_data(const mno_reader *r, const written *w) {
   switch (sweep->data.kind) {
   case MNO_DATA_GAUSSIAN:
     for (size_t i = 0; i < 3; i++)
-      if (!find_key(r, w, "data", sizes[i])) return fail_missing(r, w, "data", sizes[i]);
+      if (!find_key(r, w, "data", sizes[i])) return fail_missing(r, w, find_rule(r, "data", sizes[i]));
     break;
   case MNO_DATA_DIGITS:
     if (sweep->data.samples > MNO_DIGITS_SAMPLES)
@@ -138,7 +135,7 @@ static mno_status check_data(const mno_reader *r, const written *w) {
     sweep->data.targets = MNO_DIGITS_TARGETS;
     break;
   case MNO_DATA_FILE:
-    if (!path) return fail_missing(r, w, "data", "path");
+    if (!path) return fail_missing(r, w, find_rule(r, "data", "path"));
     if (inputs || targets)
       return mno_source_fail(r->source, (inputs ? inputs : targets)->mark, r->err,
                              "data.%s is read from the file; remove the key", inputs ? "inputs" : "targets");
