@@ -14,8 +14,9 @@
 enum { NAME_SIZE = 80, ACCEPTS_SIZE = 400 };
 
 /* A message that begins with the key, "sweep.L". */
-static mno_status __attribute__((format(printf, 4, 5)))
-fail(const mno_reader *r, const mno_rule *rule, const mno_node *node, const char *format, ...) {
+static mno_status fail(const mno_reader *r, const mno_rule *rule, const mno_node *node, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static mno_status fail(const mno_reader *r, const mno_rule *rule, const mno_node *node, const char *format, ...) {
   char message[1000];
   va_list args;
   va_start(args, format);
