@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "core/probe.h"
 
+#include "core/file.h"
 #include "core/h5.h"
 #include "core/procfs.h"
 
@@ -49,13 +50,7 @@ static _Noreturn void child(mno_status (*attempt)(const void *context, mno_error
   mno_error error = {0};
   mno_status status = attempt(context, &error);
   error.status = status;
-  const char *from = (const char *)&error;
-  for (size_t left = sizeof error; left;) {
-    ssize_t n = write(out, from, left);
-    if (n <= 0) break;
-    from += n;
-    left -= (size_t)n;
-  }
+  mno_write_all(out, &error, sizeof error);
   _exit(0);
 }
 
