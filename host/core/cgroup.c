@@ -158,25 +158,23 @@ void mno_cgroups_free(mno_cgroups *groups) {
 
 /* ---- What they say */
 
+/* Takes a limit if it is the lower one. */
+static void lower(const char *folder, const char *name, const char *key, double *limit) {
+  double other;
+  if (read_number(folder, name, key, &other) && other < *limit) *limit = other;
+}
+
 bool mno_cgroup_memory(const mno_cgroup *group, double *bytes) {
   const char *folder = group->folder;
-  double limit, other, used, cache = 0;
-  bool bound, second = group->version == 2;
-  if (second) {
-    bound = read_number(folder, "/memory.max", "", &limit);
-    if (read_number(folder, "/memory.high", "", &other) && (!bound || other < limit)) {
-      limit = other;
-      bound = true;
-    }
-  } else {
-    bound = read_number(folder, "/memory.limit_in_bytes", "", &limit);
-    /* Of ancestors, too, that cannot be seen. */
-    if (read_number(folder, "/memory.stat", "hierarchical_memory_limit ", &other) && (!bound || other < limit)) {
-      limit = other;
-      bound = true;
-    }
-  }
-  if (!bound || !read_number(folder, second ? "/memory.current" : "/memory.usage_in_bytes", "", &used)) return false;
+  double limit = absurd, used, cache = 0;
+  bool second = group->version == 2;
+  lower(folder, second ? "/memory.max" : "/memory.limit_in_bytes", "", &limit);
+  if (second)
+    lower(folder, "/memory.high", "", &limit);
+  else
+    lower(folder, "/memory.stat", "hierarchical_memory_limit ", &limit); /* of ancestors, too, that cannot be seen */
+  if (limit == absurd || !read_number(folder, second ? "/memory.current" : "/memory.usage_in_bytes", "", &used))
+    return false;
   if (!read_number(folder, "/memory.stat", second ? "inactive_file " : "total_inactive_file ", &cache) && !second)
     read_number(folder, "/memory.stat", "inactive_file ", &cache);
   if (cache > used) cache = used;
