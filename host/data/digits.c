@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "data/sources.h"
+#include "data/load.h"
 
 #include "config/schema.h"
 #include "core/memory.h"

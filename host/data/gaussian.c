@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config/source.h"
 #include "core/memory.h"
-#include "data/sources.h"
+#include "data/load.h"
 #include "meanode/random.h"
 
 mno_status mno_data_gaussian(const mno_sweep *sweep, uint64_t seed, mno_data *data, mno_error *err) {

@@ -3,7 +3,7 @@
 #include "plan/held.h"
 
 #include "core/memory.h"
-#include "data/sources.h"
+#include "data/load.h"
 #include "plan/problem.h"
 
 #include <stdio.h>
