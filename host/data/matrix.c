@@ -182,7 +182,7 @@ static mno_status check_memory(const mno_data_reader *r, const mno_data_matrix *
   size_t bytes = bytes_of(m, type, swap);
   if (bytes <= mno_memory_available()) return MNO_OK;
   snprintf(what, sizeof what, "%s: dataset \"%s\"", r->path, m->name);
-  return mno_fail_too_large(r->sweep, r->sweep->data.path_mark, bytes, what, "use fewer data.samples", r->err);
+  return mno_fail_too_large(r->sweep, r->sweep->data.path_mark, (double)bytes, what, "use fewer data.samples", r->err);
 }
 
 /* Stored numbers in the order of the matrix, before attributes apply. *changed: see read_wide; an index into the matrix. */
