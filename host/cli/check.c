@@ -5,7 +5,6 @@
 #include "core/memory.h"
 #include "plan/problem.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,35 +179,4 @@ int mno_check(const char *config, mno_precision precision, const char *backend, 
   mno_plan_free(plan);
   mno_sweep_free(sweep);
   return code;
-}
-
-int mno_command_check(int argc, char **argv) {
-  enum { BACKEND = 256, PRECISION, THREADS };
-  static const struct option options[] = {{"backend", required_argument, NULL, BACKEND},
-                                          {"precision", required_argument, NULL, PRECISION},
-                                          {"threads", required_argument, NULL, THREADS},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {0}};
-  const char *backend = NULL;
-  mno_precision precision = MNO_F64;
-  int threads = 0, picked;
-  optind = 1;
-  opterr = 0;
-  for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
-    switch (option) {
-    case BACKEND: backend = optarg; break;
-    case PRECISION:
-      if (!mno_option_choice("check", "--precision", &mno_precisions, &picked)) return 2;
-      precision = (mno_precision)picked;
-      break;
-    case THREADS:
-      if (!mno_option_threads("check", &threads)) return 2;
-      break;
-    case 'h': return mno_help("check");
-    default: return mno_usage_option("check", option, argv);
-    }
-  }
-  if (optind == argc) return mno_usage("check", "which configuration?");
-  if (optind < argc - 1) return mno_usage("check", "one configuration at a time, not also %s", argv[optind + 1]);
-  return mno_check(argv[optind], precision, backend, threads);
 }

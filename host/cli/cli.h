@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The command line: a thin client of the library. One file per command; main.c holds the table. */
+/* The command line: a thin client of the library. One file per command; main.c holds the table, run.c also the options of
+ * check, which are some of its own. */
 #ifndef MNO_CLI_H
 #define MNO_CLI_H
 
-#include "core/choice.h"
 #include "meanode/meanode.h"
 
 typedef struct mno_command {
@@ -29,10 +29,6 @@ void mno_print_note(const mno_plan *plan);
 
 /* For commands that take files and no option but --help: leaves optind at the first file and returns -1, or an exit code. */
 int mno_only_files(const char *command, int argc, char **argv);
-
-/* The value of an option (optarg): one of a list of names, or a number of threads. False after a usage message. */
-bool mno_option_choice(const char *command, const char *option, const mno_choices *choices, int *value);
-bool mno_option_threads(const char *command, int *threads);
 
 /* Validates a configuration and prints what it would compute on a backend ("auto" or NULL: the best one), and what it would
  * take. threads 0: one per core. Returns the exit code. */

@@ -111,23 +111,6 @@ int mno_usage_option(const char *command, int option, char **argv) {
   return mno_usage(command, "unknown option -%c", optopt);
 }
 
-bool mno_option_choice(const char *command, const char *option, const mno_choices *choices, int *value) {
-  if (mno_choice_named(choices, optarg, value)) return true;
-  char list[128] = "";
-  for (size_t i = 0; i < choices->count; i++) strcat(strcat(list, i ? ", " : ""), choices->choice[i].name);
-  mno_usage(command, "%s \"%s\": not one of %s", option, optarg, list);
-  return false;
-}
-
-bool mno_option_threads(const char *command, int *threads) {
-  char *end;
-  const long number = strtol(optarg, &end, 10);
-  *threads = (int)number;
-  if (end != optarg && !*end && number >= 1 && number <= 4096) return true;
-  mno_usage(command, "--threads \"%s\": not a number from 1 to 4096", optarg);
-  return false;
-}
-
 int mno_only_files(const char *command, int argc, char **argv) {
   static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
   optind = 1;
