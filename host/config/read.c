@@ -334,7 +334,7 @@ static mno_status read_text(const mno_reader *r, const mno_rule *rule, const mno
 }
 
 mno_status mno_read_value(const mno_reader *r, const mno_rule *rule, const mno_node *node) {
-  void *value = rule->owner ? (void *)&r->owned[rule - r->schema->rule] : (char *)r->sweep + rule->value;
+  void *value = (char *)r->sweep + rule->value + (rule->owner ? (size_t)mno_rule_place(rule, r->sweep) * sizeof(double) : 0);
   if (rule->mark) *(mno_mark *)((char *)r->sweep + rule->mark) = node->mark;
   switch (rule->type) {
   case MNO_RULE_INTEGER:

@@ -21,7 +21,7 @@ typedef enum mno_rule_type {
   MNO_RULE_REALS,     /* number, list or grid: mno_reals */
   MNO_RULE_LIMITS,    /* sweep->limit.kind */
   MNO_RULE_SEEDS,     /* sweep->sweep.seed */
-  MNO_RULE_STEPS      /* sweep->record.step, read last: it needs training.steps */
+  MNO_RULE_STEPS      /* sweep->record.step */
 } mno_rule_type;
 
 enum { MNO_NOT_COMPUTED = -1 }; /* value of a choice that the documentation has and this version refuses */
@@ -51,7 +51,7 @@ enum { MNO_RULES_MOST = 128, MNO_NAMES_MOST = 32, MNO_GRID_LONGEST = 10000 };
 
 typedef struct mno_schema {
   size_t count;
-  mno_rule rule[MNO_RULES_MOST];  /* [count] section by section */
+  mno_rule rule[MNO_RULES_MOST];  /* [count] section by section; in the order in which values are read */
   mno_choices blocks, optimizers; /* values: index in mno_blocks, mno_optimizers */
   mno_choice block[MNO_NAMES_MOST], optimizer[MNO_NAMES_MOST];
   struct {

@@ -30,27 +30,19 @@ static const mno_node *find_key(const mno_reader *r, const written *w, const cha
   return w->rule[find_rule(r, section, key) - r->schema->rule];
 }
 
-/* Reads the keys of one section in the order of the file, without record.steps. */
-static mno_status read_section(const mno_reader *r, size_t section, const mno_node *map, written *w) {
+/* Finds the keys of one section, whose rules stand together in the schema. */
+static mno_status find_keys(const mno_reader *r, size_t section, const mno_node *map, written *w) {
   const mno_rule *rules = r->schema->rule;
   const char *name = mno_schema_sections[section].name, *names[MNO_RULES_MOST];
-  const mno_node *key[MNO_RULES_MOST];
-  size_t rule[MNO_RULES_MOST], count = 0;
-  for (size_t f = 0; f < r->schema->count; f++) {
-    if (strcmp(rules[f].section, name) != 0) continue;
-    rule[count] = f;
-    names[count++] = rules[f].key;
-  }
+  size_t first = 0, count = 0;
+  while (strcmp(rules[first].section, name) != 0) first++;
+  for (; first + count < r->schema->count && strcmp(rules[first + count].section, name) == 0; count++)
+    names[count] = rules[first + count].key;
   if (mno_node_is_null(map)) return MNO_OK;
   if (map->kind != MNO_NODE_MAP)
     return mno_source_fail(r->source, map->mark, r->err, "section %s holds %s; it needs lines \"key: value\", indented",
                            name, mno_node_describe(map));
-  mno_status status = mno_read_keys(r, map, name, names, count, key);
-  for (size_t i = 0; i < count && status == MNO_OK; i++) w->rule[rule[i]] = key[i];
-  for (const mno_node *k = map->child; k && status == MNO_OK; k = k->next->next)
-    for (size_t i = 0; i < count && status == MNO_OK; i++)
-      if (key[i] == k && rules[rule[i]].type != MNO_RULE_STEPS) status = mno_read_value(r, &rules[rule[i]], k->next);
-  return status;
+  return mno_read_keys(r, map, name, names, count, w->rule + first);
 }
 
 /* Defaults go through the same readers as what users write. */
@@ -68,43 +60,20 @@ static mno_status fail_missing(const mno_reader *r, const written *w, const mno_
                          mno_rule_accepts(rule, accepts, sizeof accepts));
 }
 
-/* Missing sections and keys; defaults; record.steps, now that training.steps is there. */
-static mno_status complete(const mno_reader *r, const written *w) {
-  for (size_t s = 0; s < MNO_SECTIONS; s++)
-    if (mno_schema_sections[s].required && !w->section[s])
-      return mno_source_fail(r->source, w->root ? w->root->mark : (mno_mark){1, 1}, r->err, "section \"%s\" is missing",
-                             mno_schema_sections[s].name);
-  for (size_t f = 0; f < r->schema->count; f++) {
-    const mno_rule *rule = &r->schema->rule[f];
-    const mno_node *key = w->rule[f];
-    mno_status status = MNO_OK;
-    if (key && rule->type == MNO_RULE_STEPS)
-      status = mno_read_value(r, rule, key->next);
-    else if (!key && rule->fallback)
-      status = read_default(r, rule);
-    else if (!key && (rule->required || (rule->owner && mno_rule_place(rule, r->sweep) >= 0)))
-      status = fail_missing(r, w, rule);
-    if (status != MNO_OK) return status;
-  }
-  return MNO_OK;
-}
-
-/* What belongs to the chosen block and optimiser goes to its place in the sweep; the rest must not be there. */
-static mno_status place_owned(const mno_reader *r, const written *w) {
-  for (size_t f = 0; f < r->schema->count; f++) {
-    const mno_rule *rule = &r->schema->rule[f];
-    if (!rule->owner) continue;
-    int place = mno_rule_place(rule, r->sweep);
+/* What is written, or the default. A key of another block or optimiser than the chosen one must not be there. */
+static mno_status read_rule(const mno_reader *r, const written *w, const mno_rule *rule) {
+  const mno_node *key = w->rule[rule - r->schema->rule];
+  if (rule->owner && mno_rule_place(rule, r->sweep) < 0) {
     char owners[200];
-    if (place >= 0)
-      ((double *)((char *)r->sweep + rule->value))[place] = r->owned[f];
-    else if (w->rule[f])
-      return mno_source_fail(r->source, w->rule[f]->mark, r->err, "%s.%s goes with %s, not %s; remove the key",
-                             rule->section, rule->key, mno_rule_owners(rule, owners, sizeof owners),
-                             rule->owner == MNO_OWNER_BLOCK ? mno_block_name(r->sweep->model.block)
-                                                            : mno_optimizer_name(r->sweep->training.optimizer));
+    if (!key) return MNO_OK;
+    return mno_source_fail(r->source, key->mark, r->err, "%s.%s goes with %s, not %s; remove the key", rule->section,
+                           rule->key, mno_rule_owners(rule, owners, sizeof owners),
+                           rule->owner == MNO_OWNER_BLOCK ? mno_block_name(r->sweep->model.block)
+                                                          : mno_optimizer_name(r->sweep->training.optimizer));
   }
-  return MNO_OK;
+  if (key) return mno_read_value(r, rule, key->next);
+  if (rule->fallback) return read_default(r, rule);
+  return rule->required || rule->owner ? fail_missing(r, w, rule) : MNO_OK;
 }
 
 /* Which keys of data go with which kind. */
@@ -163,9 +132,11 @@ static mno_status read_all(const mno_reader *r, written *w) {
                            mno_node_describe(root));
   mno_status status = mno_read_keys(r, root, "", names, MNO_SECTIONS, w->section);
   for (const mno_node *k = root->child; k && status == MNO_OK; k = k->next->next)
-    status = read_section(r, section_index(k->text), k->next, w);
-  if (status == MNO_OK) status = complete(r, w);
-  if (status == MNO_OK) status = place_owned(r, w);
+    status = find_keys(r, section_index(k->text), k->next, w);
+  for (size_t s = 0; s < MNO_SECTIONS && status == MNO_OK; s++)
+    if (mno_schema_sections[s].required && !w->section[s])
+      status = mno_source_fail(r->source, start, r->err, "section \"%s\" is missing", names[s]);
+  for (size_t f = 0; f < r->schema->count && status == MNO_OK; f++) status = read_rule(r, w, &r->schema->rule[f]);
   if (status == MNO_OK) status = check_data(r, w);
   if (status != MNO_OK) return status;
   const mno_node *data = w->section[section_index("data")], *record = w->section[section_index("record")];
@@ -190,10 +161,9 @@ mno_status mno_sweep_parse(const char *text, size_t length, const char *name, mn
     made->text_length = length;
   }
   if (status == MNO_OK && made && made->text && made->path) {
-    double owned[MNO_RULES_MOST] = {0};
     written w = {.root = root};
     memcpy(made->text, text, length);
-    const mno_reader reader = {.source = &source, .schema = schema, .owned = owned, .sweep = made, .err = err};
+    const mno_reader reader = {.source = &source, .schema = schema, .sweep = made, .err = err};
     status = read_all(&reader, &w);
   } else if (status == MNO_OK) {
     status = mno_fail_memory(err, length + sizeof *made, "the configuration");
