@@ -44,16 +44,12 @@ static bool variable(const char *name, double *number) {
 
 /* Bytes that the job was given on this node, and the variable that says it. */
 static const char *slurm_memory(double *bytes) {
-  static const char *const shares[][2] = {{"SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"},
-                                          {"SLURM_MEM_PER_GPU", "SLURM_GPUS_ON_NODE"}};
-  double megabytes, count;
+  static const char *const shares[][2] = {
+      {"SLURM_MEM_PER_NODE"}, {"SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"}, {"SLURM_MEM_PER_GPU", "SLURM_GPUS_ON_NODE"}};
+  double megabytes, count = 1;
   if (!in_slurm_job()) return NULL;
-  if (variable("SLURM_MEM_PER_NODE", &megabytes)) {
-    *bytes = megabytes * 0x1p20;
-    return "SLURM_MEM_PER_NODE";
-  }
   for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
-    if (variable(shares[i][0], &megabytes) && variable(shares[i][1], &count)) {
+    if (variable(shares[i][0], &megabytes) && (!shares[i][1] || variable(shares[i][1], &count))) {
       *bytes = megabytes * count * 0x1p20;
       return shares[i][0];
     }
