@@ -118,14 +118,6 @@ static void print_what(const mno_plan *plan) {
          what->path ? ", path" : "", what->features ? ", features" : "");
 }
 
-void mno_print_note(const mno_plan *plan) {
-  for (const char *at = plan->note ? plan->note : ""; *at;) {
-    size_t length = strcspn(at, "\n");
-    fprintf(stderr, "note: %.*s\n", (int)length, at);
-    at += length + (at[length] == '\n');
-  }
-}
-
 static mno_status print_plan(const mno_plan *plan, const char *backend_name, int threads, mno_error *err) {
   const mno_backend *backend = NULL;
   char device[256] = "";
@@ -172,7 +164,7 @@ int mno_check(const char *config, mno_precision precision, const char *backend, 
   mno_plan *plan = NULL;
   mno_status status = mno_sweep_load(config, &sweep, &err);
   if (status == MNO_OK) status = mno_plan_build(sweep, precision, &plan, &err);
-  if (status == MNO_OK) mno_print_note(plan);
+  if (status == MNO_OK) mno_print_lines(stderr, "note: ", plan->note);
   if (status == MNO_OK) status = mno_limit_check(plan, &err);
   if (status == MNO_OK) status = print_plan(plan, backend, threads, &err);
   int code = status == MNO_OK ? 0 : mno_report("check", status, &err);

@@ -6,6 +6,8 @@
 
 #include "meanode/meanode.h"
 
+#include <stdio.h>
+
 typedef struct mno_command {
   const char *name, *arguments, *summary;
   const char *details;               /* lines below the usage in the command's help; may be empty */
@@ -24,8 +26,8 @@ int mno_usage(const char *command, const char *format, ...) __attribute__((forma
 /* The same for what getopt_long returned as '?' or ':'. */
 int mno_usage_option(const char *command, int option, char **argv);
 
-/* Says on standard error what a person should know of a plan's data. */
-void mno_print_note(const mno_plan *plan);
+/* Every line of a text behind `before`; text NULL: nothing. */
+void mno_print_lines(FILE *out, const char *before, const char *text);
 
 /* For commands that take files and no option but --help: leaves optind at the first file and returns -1, or an exit code. */
 int mno_only_files(const char *command, int argc, char **argv);

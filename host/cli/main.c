@@ -80,6 +80,14 @@ int mno_report(const char *command, mno_status status, const mno_error *err) {
   return mno_status_exit_code(status);
 }
 
+void mno_print_lines(FILE *out, const char *before, const char *text) {
+  for (const char *at = text ? text : ""; *at;) {
+    size_t length = strcspn(at, "\n");
+    fprintf(out, "%s%.*s\n", before, (int)length, at);
+    at += length + (at[length] == '\n');
+  }
+}
+
 static const mno_command *find(const char *name) {
   for (size_t i = 0; i < COMMANDS; i++)
     if (strcmp(name, commands[i].name) == 0) return &commands[i];

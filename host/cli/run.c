@@ -241,7 +241,7 @@ int mno_command_run(int argc, char **argv) {
       arguments.from ? load_from(&arguments, &sweep, &held, &err) : mno_sweep_load(arguments.config, &sweep, &err);
   if (status == MNO_OK) status = mno_plan_build_held(sweep, arguments.precision, held, &plan, &err);
   mno_held_data_free(held);
-  if (status == MNO_OK && mno_mpi_rank() == 0) mno_print_note(plan);
+  if (status == MNO_OK && mno_mpi_rank() == 0) mno_print_lines(stderr, "note: ", plan->note);
   if (status == MNO_OK && arguments.beside)
     status = mno_shard_beside(arguments.output, arguments.options.shards, sweep->text, &err);
   if (status == MNO_OK) status = mno_mpi_launched() ? run_ranks(&arguments, plan, &err) : run_plan(&arguments, plan, &err);
