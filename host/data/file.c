@@ -90,16 +90,13 @@ mno_status mno_data_read_sets(mno_data_reader *r, mno_data *data) {
                                {.name = "w_unembed", .shape = "(D, targets)"}};
   char reason[512];
   mno_h5_lock();
-  hid_t access = mno_h5_access();
-  do r->file = H5Fopen(r->path, H5F_ACC_RDONLY, access);
-  while (r->file < 0 && mno_h5_interrupted());
+  r->file = mno_h5_open(r->path, H5F_ACC_RDONLY);
   mno_status status = r->file < 0 ? MNO_DATA_FAIL(r, "an HDF5 file that is damaged or cannot be read: %s",
                                                   mno_h5_reason(reason, sizeof reason))
                                   : read_sets(r, set);
   /* What was taken for damage, or for a dataset that is not there, may be a disk that does not answer. */
   if (mno_h5_errno()) status = mno_fail(r->err, MNO_ERR_IO, "cannot read %s: %s", r->path, strerror(mno_h5_errno()));
   if (r->file >= 0) H5Fclose(r->file);
-  H5Pclose(access);
   mno_h5_unlock();
   data->x = set[X_SET].values;
   data->y = set[Y_SET].values;

@@ -151,9 +151,7 @@ static mno_status check_source(const mno_data_reader *r, const char *name, hid_t
                         : regular(path, &size)                 ? path
                         : regular(where, &size)                ? where
                                                                : NULL;
-    hid_t access = mno_h5_access();
-    source = found ? H5Fopen(found, H5F_ACC_RDONLY, access) : H5I_INVALID_HID;
-    H5Pclose(access);
+    source = found ? mno_h5_open(found, H5F_ACC_RDONLY) : H5I_INVALID_HID;
     free(elsewhere);
     free(path);
     if (source < 0)
