@@ -46,19 +46,15 @@ mno_status mno_held_load(const mno_held_data *held, mno_data **data, mno_error *
   return MNO_OK;
 }
 
-static const mno_problem *find(const mno_held_data *held, int64_t seed, size_t D) {
-  for (size_t i = 0; i < held->count; i++)
-    if (held->problem[i].D == D && (held->problem[i].data_seed == seed || held->problem[i].data_seed < 0))
-      return &held->problem[i];
-  return NULL;
-}
-
 bool mno_held_embed(const mno_held_data *held, uint64_t seed, size_t D, double *w_embed, double *w_unembed) {
-  const mno_problem *from = find(held, (int64_t)seed, D);
-  if (!from) return false;
-  memcpy(w_embed, from->w_embed, D * from->d_in * sizeof(double));
-  memcpy(w_unembed, from->w_unembed, D * from->d_out * sizeof(double));
-  return true;
+  for (size_t i = 0; i < held->count; i++) {
+    const mno_problem *from = &held->problem[i];
+    if (from->D != D || (from->data_seed >= 0 && from->data_seed != (int64_t)seed)) continue;
+    memcpy(w_embed, from->w_embed, D * from->d_in * sizeof(double));
+    memcpy(w_unembed, from->w_unembed, D * from->d_out * sizeof(double));
+    return true;
+  }
+  return false;
 }
 
 void mno_problem_difference(const mno_problem *a, const mno_problem *b, char text[64]) {
