@@ -32,8 +32,7 @@ void mno_probe_expect(size_t bytes) {
   setrlimit(RLIMIT_CPU, &limit);
 }
 
-static _Noreturn void child(mno_status (*attempt)(const void *context, mno_error *err), const void *context,
-                            const char *path, int out) {
+static _Noreturn void child(mno_attempt *attempt, const void *context, const char *path, int out) {
   inside = true;
   int nowhere = open("/dev/null", O_RDWR);
   if (nowhere >= 0) dup2(nowhere, 2); /* reports of a crash are no news for the user */
@@ -80,8 +79,7 @@ static bool listen_to(pid_t pid, int end, mno_error *answer, bool *stuck) {
   return true;
 }
 
-static mno_status try_once(mno_status (*attempt)(const void *context, mno_error *err), const void *context, const char *path,
-                           bool *stuck, mno_error *err) {
+static mno_status try_once(mno_attempt *attempt, const void *context, const char *path, bool *stuck, mno_error *err) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return mno_fail(err, MNO_ERR_INTERNAL, "cannot make a pipe: %s", strerror(errno));
   pid_t pid = mno_h5_fork();
@@ -104,8 +102,7 @@ static mno_status try_once(mno_status (*attempt)(const void *context, mno_error 
   return mno_fail(err, answer.status, "%.4000s", answer.message);
 }
 
-mno_status mno_probe(mno_status (*attempt)(const void *context, mno_error *err), const void *context, const char *path,
-                     mno_error *err) {
+mno_status mno_probe(mno_attempt *attempt, const void *context, const char *path, mno_error *err) {
   for (int i = 0; i < 3; i++) {
     bool stuck = false;
     mno_status status = try_once(attempt, context, path, &stuck, err);
