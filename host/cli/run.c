@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
 #include "cli/cli.h"
 
 #include "cli/process.h"
@@ -29,12 +30,10 @@ static char *default_output(const char *config, const mno_run_options *options) 
   name = name ? name + 1 : config;
   const char *dot = strrchr(name, '.');
   int length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
-  char *path = malloc((size_t)length + 48);
-  if (path && options->shards > 1)
-    sprintf(path, "%.*s.shard-%d-of-%d.h5", length, name, options->shard, options->shards);
-  else if (path)
-    sprintf(path, "%.*s.h5", length, name);
-  return path;
+  char *path;
+  int n = options->shards > 1 ? asprintf(&path, "%.*s.shard-%d-of-%d.h5", length, name, options->shard, options->shards)
+                              : asprintf(&path, "%.*s.h5", length, name);
+  return n < 0 ? NULL : path;
 }
 
 static char *join(int argc, char **argv) {

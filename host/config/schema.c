@@ -258,13 +258,10 @@ const char *mno_rule_owners(const mno_rule *rule, char *buffer, size_t size) {
 
 /* A number without the filling of %g's exponents: 1e6, 1e-6. */
 static void append_number(char *buffer, size_t size, double number) {
-  char text[32], *exponent;
+  char text[32];
   snprintf(text, sizeof text, "%g", number);
-  exponent = strchr(text, 'e');
-  if (exponent && (exponent[1] == '+' || exponent[2] == '0')) {
-    char *rest = exponent + 2 + (exponent[2] == '0'), *to = exponent + (exponent[1] == '+' ? 1 : 2);
-    memmove(to, rest, strlen(rest) + 1);
-  }
+  char *exponent = strchr(text, 'e');
+  if (exponent) sprintf(exponent + 1, "%d", atoi(exponent + 1));
   append(buffer, size, text);
 }
 

@@ -124,15 +124,12 @@ static void show_line(writer *w, const mno_source *source, mno_mark mark) {
 mno_status mno_source_vfail(const mno_source *source, mno_mark mark, mno_error *err, const char *format, va_list args) {
   if (!err) return MNO_ERR_INPUT;
   enum { NAME = 1000, MESSAGE = 1800 };
-  char message[MESSAGE], place[NAME + 64];
+  char message[MESSAGE], place[64] = "";
   vsnprintf(message, sizeof message, format, args);
   size_t name = strlen(source->name);
-  const char *tail = name > NAME ? source->name + name - NAME + 3 : source->name;
-  if (mark.line > 0)
-    snprintf(place, sizeof place, "%s%s:%d:%d", name > NAME ? "..." : "", tail, mark.line, mark.column);
-  else
-    snprintf(place, sizeof place, "%s%s", name > NAME ? "..." : "", tail);
-  mno_fail(err, MNO_ERR_INPUT, "%s: %s", place, message);
+  if (mark.line > 0) snprintf(place, sizeof place, ":%d:%d", mark.line, mark.column);
+  mno_fail(err, MNO_ERR_INPUT, "%s%s%s: %s", name > NAME ? "..." : "",
+           name > NAME ? source->name + name - NAME + 3 : source->name, place, message);
   writer w = {err->message, sizeof err->message, strlen(err->message)};
   if (mark.line > 0) show_line(&w, source, mark);
   return MNO_ERR_INPUT;
