@@ -116,7 +116,7 @@ static void put_section(FILE *out, const mno_schema *schema, const mno_schema_se
   put_object(out, section->required);
   fputs("\"required\": [", out);
   for (const mno_rule *rule = schema->rule; rule < schema->rule + schema->count; rule++) {
-    if (strcmp(rule->section, section->name) != 0 || !rule->required) continue;
+    if (strcmp(rule->section, section->name) != 0 || rule->fallback || rule->absent || rule->owner) continue;
     if (shown++) fputs(", ", out);
     put_string(out, rule->key);
   }

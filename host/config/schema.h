@@ -34,14 +34,13 @@ typedef enum mno_owner { MNO_OWNER_NONE, MNO_OWNER_BLOCK, MNO_OWNER_OPTIMIZER } 
 typedef struct mno_rule {
   const char *section, *key;
   mno_rule_type type;
-  bool required;
   const char *fallback; /* default as one would write it; NULL: required, or absent unless given */
   size_t value, mark;   /* offsets in mno_sweep of the value (of the array of values) and of its mark; mark 0: not kept */
   int64_t from, to;     /* accepted integers */
   double low, high;     /* accepted reals */
   bool below;           /* high itself is not accepted */
   const mno_choices *choices;
-  const char *absent;  /* what holds where there is neither a fallback nor a value, for a person */
+  const char *absent; /* what holds where there is neither a fallback nor a value, for a person; NULL: a value is required */
   const char *meaning; /* for a person; README, "Configuration", has the same words */
   mno_owner owner;
   const char *owned; /* the name of the tensor or hyper-parameter of the row */

@@ -73,7 +73,7 @@ static mno_status read_rule(const mno_reader *r, const written *w, const mno_rul
   }
   if (key) return mno_read_value(r, rule, key->next);
   if (rule->fallback) return read_default(r, rule);
-  return rule->required || rule->owner ? fail_missing(r, w, rule) : MNO_OK;
+  return rule->absent ? MNO_OK : fail_missing(r, w, rule);
 }
 
 /* Which keys of data go with which kind. */

@@ -248,9 +248,9 @@ static void readme_agrees(void **state) {
     if (rule->type != MNO_RULE_TEXT && !strstr(line, accepts)) fail_msg("README, %s: expected \"%s\"", start, accepts);
     char end[400];
     snprintf(end, sizeof end, "| %s | %s |",
-             rule->fallback   ? rule->fallback
-             : rule->required ? "required"
-                              : rule->absent,
+             rule->fallback ? rule->fallback
+             : rule->absent ? rule->absent
+                            : "required",
              rule->meaning);
     if (!strstr(line, end)) fail_msg("README, %s: expected \"%s\"", start, end);
   }
