@@ -9,7 +9,6 @@
 
 /* What a configuration wrote: the key node of every rule of the schema and of every section, NULL where it did not. */
 typedef struct written {
-  const mno_node *root;
   const mno_node *section[MNO_SECTIONS];
   const mno_node *rule[MNO_RULES_MOST];
 } written;
@@ -117,11 +116,11 @@ static mno_status check_data(const mno_reader *r, const written *w) {
   return MNO_OK;
 }
 
-static mno_status read_all(const mno_reader *r, written *w) {
+static mno_status read_all(const mno_reader *r, const mno_node *root) {
+  written found = {0}, *w = &found;
   mno_sweep *sweep = r->sweep;
   const char *names[MNO_SECTIONS];
   for (size_t s = 0; s < MNO_SECTIONS; s++) names[s] = mno_schema_sections[s].name;
-  const mno_node *root = w->root;
   mno_mark start = root ? root->mark : (mno_mark){1, 1};
   if (!root || mno_node_is_null(root))
     return mno_source_fail(r->source, start, r->err,
@@ -161,10 +160,9 @@ mno_status mno_sweep_parse(const char *text, size_t length, const char *name, mn
     made->text_length = length;
   }
   if (status == MNO_OK && made && made->text && made->path) {
-    written w = {.root = root};
     memcpy(made->text, text, length);
     const mno_reader reader = {.source = &source, .schema = schema, .sweep = made, .err = err};
-    status = read_all(&reader, &w);
+    status = read_all(&reader, root);
   } else if (status == MNO_OK) {
     status = mno_fail_memory(err, length + sizeof *made, "the configuration");
   }
