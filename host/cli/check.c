@@ -5,7 +5,6 @@
 #include "core/memory.h"
 #include "plan/problem.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,18 +14,21 @@ enum { SHOWN = 8 }; /* values of a list that are written out */
 
 static const double plain_rate = 7e8; /* operations a second of the reference implementation, which diagnostics train with */
 
-static void print_integers(const char *name, const mno_integers *list) {
+/* A list of integers or, where that is NULL, of reals. */
+static void print_list(const char *name, size_t count, const int64_t *integer, const double *real) {
   printf("%s ", name);
-  for (size_t i = 0; i < list->count && (list->count <= SHOWN || i < SHOWN - 2); i++)
-    printf("%s%" PRId64, i ? ", " : "", list->value[i]);
-  if (list->count > SHOWN) printf(", ..., %" PRId64 " (%zu values)", list->value[list->count - 1], list->count);
-}
-
-static void print_reals(const char *name, const mno_reals *list) {
-  printf("%s ", name);
-  for (size_t i = 0; i < list->count && (list->count <= SHOWN || i < SHOWN - 2); i++)
-    printf("%s%g", i ? ", " : "", list->value[i]);
-  if (list->count > SHOWN) printf(", ..., %g (%zu values)", list->value[list->count - 1], list->count);
+  for (size_t i = 0; i < count; i++) {
+    if (count > SHOWN && i == SHOWN - 2) {
+      printf(", ...");
+      i = count - 1;
+    }
+    if (i) printf(", ");
+    if (integer)
+      printf("%" PRId64, integer[i]);
+    else
+      printf("%g", real[i]);
+  }
+  if (count > SHOWN) printf(" (%zu values)", count);
 }
 
 static void print_bytes(double bytes) {
@@ -59,10 +61,6 @@ typedef struct cost {
   size_t heaviest; /* row of the largest working set */
 } cost;
 
-static bool same_shape(const mno_instance *a, const mno_instance *b) {
-  return a->problem == b->problem && a->L == b->L && a->M == b->M;
-}
-
 static cost add_up(const mno_plan *plan, const mno_backend *backend) {
   cost c = {0};
   double seconds = 0, flops = 0;
@@ -70,7 +68,7 @@ static cost add_up(const mno_plan *plan, const mno_backend *backend) {
   for (size_t row = 0; row < plan->instance_count; row++) {
     const mno_instance *i = &plan->instance[row];
     const mno_problem *p = &plan->problem[i->problem];
-    if (!before || !same_shape(before, i)) { /* the seeds of a shape cost the same */
+    if (!before || !mno_same_shape(before, i)) { /* the seeds of a shape cost the same */
       size_t working = backend->memory(plan, row), record = mno_record_bytes(plan, row);
       flops = mno_instance_flops(p, i);
       seconds = backend->seconds(plan, row);
@@ -93,8 +91,8 @@ static void print_what(const mno_plan *plan) {
   const mno_sweep *sweep = plan->sweep;
   const mno_problem *p = &plan->problem[0];
   printf("problems     %zu: ", plan->problem_count);
-  print_integers("D", &sweep->model.D);
-  print_reals("; alpha", &sweep->model.alpha);
+  print_list("D", sweep->model.D.count, sweep->model.D.value, NULL);
+  print_list("; alpha", sweep->model.alpha.count, NULL, sweep->model.alpha.value);
   if (sweep->data.seed.count > 1) printf("; %zu draws of the data", sweep->data.seed.count);
   printf("\n             N %zu, inputs %zu, targets %zu; %s, %s loss, %zu steps", p->N, p->d_in, p->d_out,
          mno_activation_name(p->activation), mno_loss_name(p->loss), p->K);
@@ -103,8 +101,8 @@ static void print_what(const mno_plan *plan) {
     if (parameter.implied && !mno_parameter_is_implied(p, &parameter))
       printf(", %s %s", parameter.name, mno_parameter_name(p, &parameter));
   printf("\ninstances    %zu: ", plan->instance_count);
-  print_integers("L", &sweep->sweep.L);
-  print_integers("; M", &sweep->sweep.M);
+  print_list("L", sweep->sweep.L.count, sweep->sweep.L.value, NULL);
+  print_list("; M", sweep->sweep.M.count, sweep->sweep.M.value, NULL);
   printf("; %zu seed%s", sweep->sweep.seed_count, sweep->sweep.seed_count == 1 ? "" : "s");
   size_t plain = plan->problem_count * sweep->sweep.L.count * sweep->sweep.M.count * sweep->sweep.seed_count;
   if (plan->instance_count > plain) printf("; %zu of them pairs", plan->instance_count - plain);
@@ -118,14 +116,6 @@ static void print_what(const mno_plan *plan) {
   printf("records      %zu of %zu steps; loss%s%s%s%s%s%s\n", plan->step_count, p->K + 1, what->output ? ", output" : "",
          what->embedding ? ", embedding" : "", what->weights ? ", weights" : "", what->coupling ? ", coupling" : "",
          what->path ? ", path" : "", what->features ? ", features" : "");
-}
-
-void mno_print_note(const mno_plan *plan) {
-  for (const char *at = plan->note ? plan->note : ""; *at;) {
-    size_t length = strcspn(at, "\n");
-    fprintf(stderr, "note: %.*s\n", (int)length, at);
-    at += length + (at[length] == '\n');
-  }
 }
 
 static mno_status print_plan(const mno_plan *plan, const char *backend_name, int threads, mno_error *err) {
@@ -174,42 +164,11 @@ int mno_check(const char *config, mno_precision precision, const char *backend, 
   mno_plan *plan = NULL;
   mno_status status = mno_sweep_load(config, &sweep, &err);
   if (status == MNO_OK) status = mno_plan_build(sweep, precision, &plan, &err);
-  if (status == MNO_OK) mno_print_note(plan);
+  if (status == MNO_OK) mno_print_lines(stderr, "note: ", plan->note);
   if (status == MNO_OK) status = mno_limit_check(plan, &err);
   if (status == MNO_OK) status = print_plan(plan, backend, threads, &err);
   int code = status == MNO_OK ? 0 : mno_report("check", status, &err);
   mno_plan_free(plan);
   mno_sweep_free(sweep);
   return code;
-}
-
-int mno_command_check(int argc, char **argv) {
-  enum { BACKEND = 256, PRECISION, THREADS };
-  static const struct option options[] = {{"backend", required_argument, NULL, BACKEND},
-                                          {"precision", required_argument, NULL, PRECISION},
-                                          {"threads", required_argument, NULL, THREADS},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {0}};
-  const char *backend = NULL;
-  mno_precision precision = MNO_F64;
-  int threads = 0, picked;
-  optind = 1;
-  opterr = 0;
-  for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
-    switch (option) {
-    case BACKEND: backend = optarg; break;
-    case PRECISION:
-      if (!mno_option_choice("check", "--precision", &mno_precisions, &picked)) return 2;
-      precision = (mno_precision)picked;
-      break;
-    case THREADS:
-      if (!mno_option_threads("check", &threads)) return 2;
-      break;
-    case 'h': return mno_help("check");
-    default: return mno_usage_option("check", option, argv);
-    }
-  }
-  if (optind == argc) return mno_usage("check", "which configuration?");
-  if (optind < argc - 1) return mno_usage("check", "one configuration at a time, not also %s", argv[optind + 1]);
-  return mno_check(argv[optind], precision, backend, threads);
 }

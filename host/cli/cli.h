@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The command line: a thin client of the library. One file per command; main.c holds the table. */
+/* The command line: a thin client of the library. One file per command; main.c holds the table, run.c also the options of
+ * check, which are some of its own. */
 #ifndef MNO_CLI_H
 #define MNO_CLI_H
 
-#include "core/choice.h"
 #include "meanode/meanode.h"
+
+#include <stdio.h>
 
 typedef struct mno_command {
   const char *name, *arguments, *summary;
@@ -18,24 +20,17 @@ int mno_report(const char *command, mno_status status, const mno_error *err);
 /* Prints what a command does, its usage line and its options; returns 0. */
 int mno_help(const char *command);
 
-/* Is help asked for among the arguments of a command without getopt? */
-bool mno_asks_help(int argc, char **argv);
-
 /* A usage error: message, the command's usage line; returns 2. */
 int mno_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The same for what getopt_long returned as '?' or ':'. */
 int mno_usage_option(const char *command, int option, char **argv);
 
-/* Says on standard error what a person should know of a plan's data. */
-void mno_print_note(const mno_plan *plan);
+/* Every line of a text behind `before`; text NULL: nothing. */
+void mno_print_lines(FILE *out, const char *before, const char *text);
 
 /* For commands that take files and no option but --help: leaves optind at the first file and returns -1, or an exit code. */
 int mno_only_files(const char *command, int argc, char **argv);
-
-/* The value of an option (optarg): one of a list of names, or a number of threads. False after a usage message. */
-bool mno_option_choice(const char *command, const char *option, const mno_choices *choices, int *value);
-bool mno_option_threads(const char *command, int *threads);
 
 /* Validates a configuration and prints what it would compute on a backend ("auto" or NULL: the best one), and what it would
  * take. threads 0: one per core. Returns the exit code. */
@@ -46,8 +41,7 @@ int mno_command_check(int argc, char **argv);
 int mno_command_status(int argc, char **argv);
 int mno_command_merge(int argc, char **argv);
 int mno_command_fit(int argc, char **argv);
-int mno_command_plot(int argc, char **argv);
-int mno_command_report(int argc, char **argv);
 int mno_command_info(int argc, char **argv);
+int mno_command_of_python(int argc, char **argv); /* plot, report; comes back only if Python cannot be started */
 
 #endif

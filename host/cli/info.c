@@ -60,11 +60,7 @@ static int print_file(const char *path) {
     }
   }
   printf("config:\n");
-  for (const char *at = result->config; *at;) {
-    size_t length = strcspn(at, "\n");
-    printf("  %.*s\n", (int)length, at);
-    at += length + (at[length] == '\n');
-  }
+  mno_print_lines(stdout, "  ", result->config);
   mno_result_free(result);
   return 0;
 }

@@ -64,13 +64,13 @@ static const mno_command commands[] = {
      "  --quantity NAME     output (default) or embedding\n"
      "  --problem I         which problem, from 0, for figures of one problem\n"
      "  --dpi DPI           resolution of a .png (default 300)\n",
-     mno_command_plot},
+     mno_command_of_python},
     {"report", "OUT.h5... [-o PAGE.html]", "one HTML page with the figures, verdicts and constants of result files",
      "  -o, --output PAGE   the page (default report.html)\n"
      "A file without a figure is named on the page and on stderr, the others are drawn, and the exit code is 65 (74 if the "
      "file\n"
      "is not there).\n",
-     mno_command_report},
+     mno_command_of_python},
     {"info", "[OUT.h5]", "version, build, devices; or the provenance of a file", "", mno_command_info},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -78,6 +78,14 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 int mno_report(const char *command, mno_status status, const mno_error *err) {
   fprintf(stderr, "meanode %s: %s\n", command, err->message[0] ? err->message : mno_status_text(status));
   return mno_status_exit_code(status);
+}
+
+void mno_print_lines(FILE *out, const char *before, const char *text) {
+  for (const char *at = text ? text : ""; *at;) {
+    size_t length = strcspn(at, "\n");
+    fprintf(out, "%s%.*s\n", before, (int)length, at);
+    at += length + (at[length] == '\n');
+  }
 }
 
 static const mno_command *find(const char *name) {
@@ -91,12 +99,6 @@ int mno_help(const char *command) {
   printf("meanode %s: %s\n\nusage: meanode %s %s\n%s%s", command, known->summary, command, known->arguments,
          known->details[0] ? "\n" : "", known->details);
   return 0;
-}
-
-bool mno_asks_help(int argc, char **argv) {
-  for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
-  return false;
 }
 
 int mno_usage(const char *command, const char *format, ...) {
@@ -115,23 +117,6 @@ int mno_usage_option(const char *command, int option, char **argv) {
   if (option == ':') return mno_usage(command, "option %s needs a value", given);
   if (strncmp(given, "--", 2) == 0) return mno_usage(command, "unknown option %s", given);
   return mno_usage(command, "unknown option -%c", optopt);
-}
-
-bool mno_option_choice(const char *command, const char *option, const mno_choices *choices, int *value) {
-  if (mno_choice_named(choices, optarg, value)) return true;
-  char list[128] = "";
-  for (size_t i = 0; i < choices->count; i++) strcat(strcat(list, i ? ", " : ""), choices->choice[i].name);
-  mno_usage(command, "%s \"%s\": not one of %s", option, optarg, list);
-  return false;
-}
-
-bool mno_option_threads(const char *command, int *threads) {
-  char *end;
-  const long number = strtol(optarg, &end, 10);
-  *threads = (int)number;
-  if (end != optarg && !*end && number >= 1 && number <= 4096) return true;
-  mno_usage(command, "--threads \"%s\": not a number from 1 to 4096", optarg);
-  return false;
 }
 
 int mno_only_files(const char *command, int argc, char **argv) {

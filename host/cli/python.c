@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "cli/python.h"
-
+/* Commands of the Python module, which draws. */
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -12,28 +11,18 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Folder of this executable, without a slash at its end; "" if unknown. */
-static void own_folder(char folder[PATH_MAX], char binary[PATH_MAX]) {
-  ssize_t length = readlink("/proc/self/exe", binary, PATH_MAX - 1);
-  binary[length > 0 ? length : 0] = 0;
-  memcpy(folder, binary, PATH_MAX);
-  char *slash = strrchr(folder, '/');
-  if (slash)
-    *slash = 0;
-  else
-    folder[0] = 0;
-}
-
-static int has_module(const char *folder) {
+static bool has_module(const char *folder) {
   char file[PATH_MAX + 32];
   snprintf(file, sizeof file, "%s/meanode/__init__.py", folder);
   return access(file, R_OK) == 0;
 }
 
 /* Where the module is: next to an installed binary, or in the source tree this was built from. */
-static int find_module(const char *own, char found[PATH_MAX]) {
-  snprintf(found, PATH_MAX, "%.*s/../share/meanode/python", PATH_MAX - 64, own);
-  if (own[0] && has_module(found)) return 1;
+static bool find_module(const char *binary, char found[PATH_MAX]) {
+  const char *slash = strrchr(binary, '/');
+  int folder = slash ? (int)(slash - binary) : 0;
+  snprintf(found, PATH_MAX, "%.*s/../share/meanode/python", folder < PATH_MAX - 64 ? folder : PATH_MAX - 64, binary);
+  if (folder && has_module(found)) return true;
   snprintf(found, PATH_MAX, "%s", MNO_PYTHON_SOURCE);
   return has_module(found);
 }
@@ -49,14 +38,24 @@ static const char by_name[] =
     "  sys.exit(69)\n"
     "runpy.run_path(os.path.join(found.submodule_search_locations[0], '__main__.py'), run_name='__main__')\n";
 
-/* Isolated: neither the working folder nor PYTHONPATH, PYTHONHOME or any other of Python's variables decides what is
+/* Is help asked for? The options are those of the module. */
+static bool asks_help(int argc, char **argv) {
+  for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
+  return false;
+}
+
+/* Replaces this process by `python3 .../meanode/__main__.py COMMAND ...`, which knows this binary as MEANODE.
+ * Isolated: neither the working folder nor PYTHONPATH, PYTHONHOME or any other of Python's variables decides what is
  * imported and how it behaves; the module adds the user's own packages after those of the interpreter. */
-int mno_exec_python(int argc, char **argv) {
-  char own[PATH_MAX], binary[PATH_MAX], module[PATH_MAX], file[PATH_MAX + 32];
-  own_folder(own, binary);
+int mno_command_of_python(int argc, char **argv) {
+  if (asks_help(argc, argv)) return mno_help(argv[0]);
+  char binary[PATH_MAX], module[PATH_MAX], file[PATH_MAX + 32];
+  ssize_t length = readlink("/proc/self/exe", binary, PATH_MAX - 1);
+  binary[length > 0 ? length : 0] = 0;
   const char *python = getenv("MEANODE_PYTHON"), *no_cache = getenv("PYTHONDONTWRITEBYTECODE");
   if (!python || !python[0]) python = access(MNO_PYTHON_DEFAULT, X_OK) == 0 ? MNO_PYTHON_DEFAULT : "python3";
-  bool found = find_module(own, module);
+  bool found = find_module(binary, module);
   snprintf(file, sizeof file, "%s/meanode/__main__.py", module);
   setenv("MEANODE", binary, 1);
 

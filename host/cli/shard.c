@@ -53,17 +53,11 @@ static bool share_of(const char *path, const char *config, int *shard, int *shar
   return found;
 }
 
-/* "; my.5.h5 holds shard 5/6", if it does. */
-static void held(const char *output, char *text, size_t size) {
-  int shard, shards;
-  text[0] = 0;
-  if (output && share_of(output, NULL, &shard, &shards))
-    snprintf(text, size, "; %.200s holds shard %d/%d", output, shard, shards);
-}
-
 static mno_status refuse(const array *a, const char *why, const char *output, mno_error *err) {
-  char holds[300];
-  held(output, holds, sizeof holds);
+  char holds[300] = ""; /* "; my.5.h5 holds shard 5/6", if it does */
+  int shard, shards;
+  if (output && share_of(output, NULL, &shard, &shards))
+    snprintf(holds, sizeof holds, "; %.200s holds shard %d/%d", output, shard, shards);
   return mno_fail(
       err, MNO_ERR_USAGE,
       "--shard slurm: %s, so that it cannot be told which shard of how many task %d is. A new sweep takes an array "

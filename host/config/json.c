@@ -32,17 +32,15 @@ static void put_number(FILE *out, const mno_rule *rule) {
     fprintf(out, "\"type\": \"integer\", \"minimum\": %" PRId64 ", \"maximum\": %" PRId64, rule->from, rule->to);
 }
 
-/* One value, or a list of distinct ones. */
-static void put_list(FILE *out, const mno_rule *one, const mno_rule *each, void put(FILE *, const mno_rule *)) {
-  fputs("{", out);
-  put(out, one);
-  fputs("}, {\"type\": \"array\", \"minItems\": 1, \"uniqueItems\": true, \"items\": {", out);
-  put(out, each);
-  fputs("}", out);
+static void put_one(FILE *out, const mno_rule *rule) {
+  if (rule->choices)
+    put_names(out, rule->choices);
+  else
+    put_number(out, rule);
 }
 
 static void put_grid(FILE *out, const mno_rule *rule) {
-  fputs("{\"type\": \"object\", \"properties\": {\"from\": {", out);
+  fputs(", {\"type\": \"object\", \"properties\": {\"from\": {", out);
   put_number(out, rule);
   fputs("}, \"to\": {", out);
   put_number(out, rule);
@@ -53,44 +51,32 @@ static void put_grid(FILE *out, const mno_rule *rule) {
           MNO_GRID_LONGEST);
 }
 
-static void put_rule_names(FILE *out, const mno_rule *rule) { put_names(out, rule->choices); }
-
+/* One value, a list of distinct ones, and what else stands for a list. */
 static void put_lists(FILE *out, const mno_rule *rule) {
   mno_rule each = *rule;
-  fputs("\"anyOf\": [", out);
-  switch (rule->type) {
-  case MNO_RULE_SEEDS:
+  if (rule->type == MNO_RULE_SEEDS) {
     each.from = 0;
     each.to = INT64_MAX;
-    put_list(out, rule, &each, put_number);
-    fputs("}", out);
-    break;
-  case MNO_RULE_STEPS:
-    put_list(out, rule, rule, put_number);
-    fputs("}, {\"const\": \"all\"}", out);
-    break;
-  case MNO_RULE_INTEGERS:
-  case MNO_RULE_REALS:
-    put_list(out, rule, rule, put_number);
-    fputs("}, ", out);
-    put_grid(out, rule);
-    break;
-  default:
-    put_list(out, rule, rule, put_rule_names);
-    fputs(", \"not\": {\"minItems\": 2, \"contains\": {\"const\": \"none\"}}}", out);
   }
+  fputs("\"anyOf\": [{", out);
+  put_one(out, rule);
+  fputs("}, {\"type\": \"array\", \"minItems\": 1, \"uniqueItems\": true, \"items\": {", out);
+  put_one(out, &each);
+  fputs(rule->choices ? "}, \"not\": {\"minItems\": 2, \"contains\": {\"const\": \"none\"}}}" : "}}", out);
+  if (rule->type == MNO_RULE_STEPS) fputs(", {\"const\": \"all\"}", out);
+  if (rule->type == MNO_RULE_INTEGERS || rule->type == MNO_RULE_REALS) put_grid(out, rule);
   fputs("]", out);
 }
 
 static void put_accepted(FILE *out, const mno_rule *rule) {
   switch (rule->type) {
-  case MNO_RULE_INTEGER:
-  case MNO_RULE_REAL: put_number(out, rule); break;
   case MNO_RULE_FLAG: fputs("\"type\": \"boolean\"", out); break;
   case MNO_RULE_TEXT: fputs("\"type\": \"string\", \"minLength\": 1", out); break;
+  case MNO_RULE_INTEGER:
+  case MNO_RULE_REAL:
   case MNO_RULE_CHOICE:
   case MNO_RULE_BLOCK:
-  case MNO_RULE_OPTIMIZER: put_names(out, rule->choices); break;
+  case MNO_RULE_OPTIMIZER: put_one(out, rule); break;
   default: put_lists(out, rule);
   }
 }
@@ -130,7 +116,7 @@ static void put_section(FILE *out, const mno_schema *schema, const mno_schema_se
   put_object(out, section->required);
   fputs("\"required\": [", out);
   for (const mno_rule *rule = schema->rule; rule < schema->rule + schema->count; rule++) {
-    if (strcmp(rule->section, section->name) != 0 || !rule->required) continue;
+    if (strcmp(rule->section, section->name) != 0 || rule->fallback || rule->absent || rule->owner) continue;
     if (shown++) fputs(", ", out);
     put_string(out, rule->key);
   }

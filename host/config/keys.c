@@ -17,10 +17,10 @@ static void put_key(FILE *out, const mno_rule *rule) {
   fprintf(out, "  %-15s%s%s (", rule->key, takes_list(rule->type) ? "list, " : "", accepts);
   if (rule->fallback)
     fprintf(out, "default %s", rule->fallback);
-  else if (rule->required || rule->owner)
-    fprintf(out, "required");
-  else
+  else if (rule->absent)
     fprintf(out, "without it: %s", rule->absent);
+  else
+    fprintf(out, "required");
   fprintf(out, "%s%s)\n  %-15s%s\n", owners[0] ? "; " : "", owners, "", rule->meaning);
 }
 

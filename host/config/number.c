@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "config/number.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <math.h>
 #include <stdbool.h>
@@ -17,12 +18,9 @@ mno_number mno_number_integer(const char *text, int64_t *value) {
   const char *p = text + (*text == '-' || *text == '+');
   size_t count = strspn(p, digits);
   if (count == 0 || p[count] || (count > 1 && *p == '0')) return MNO_NUMBER_NONE;
-  if (count > LONGEST) return MNO_NUMBER_RANGE;
-  int64_t result = 0;
-  for (size_t i = 0; i < count; i++)
-    if (__builtin_mul_overflow(result, 10, &result) ||
-        __builtin_add_overflow(result, *text == '-' ? '0' - p[i] : p[i] - '0', &result))
-      return MNO_NUMBER_RANGE;
+  errno = 0;
+  long long result = strtoll(text, NULL, 10);
+  if (errno == ERANGE) return MNO_NUMBER_RANGE;
   *value = result;
   return MNO_NUMBER_OK;
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config/read.h"
 
-#include "block/block.h"
 #include "config/number.h"
 #include "core/memory.h"
 #include "core/nearest.h"
-#include "optimizer/optimizer.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -15,15 +13,21 @@
 
 enum { NAME_SIZE = 80, ACCEPTS_SIZE = 400 };
 
-/* The key in messages: "sweep.L". */
-static const char *full_name(const mno_rule *rule, char buffer[NAME_SIZE]) {
-  snprintf(buffer, NAME_SIZE, "%s.%s", rule->section, rule->key);
-  return buffer;
+/* A message that begins with the key, "sweep.L". */
+static mno_status fail(const mno_reader *r, const mno_rule *rule, const mno_node *node, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static mno_status fail(const mno_reader *r, const mno_rule *rule, const mno_node *node, const char *format, ...) {
+  char message[1000];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(message, sizeof message, format, args);
+  va_end(args);
+  return mno_source_fail(r->source, node->mark, r->err, "%s.%s%s", rule->section, rule->key, message);
 }
 
 /* "NAME is VALUE; accepted: ..." at the value. */
 static mno_status refuse(const mno_reader *r, const mno_rule *rule, const mno_node *node, const char *hint) {
-  char name[NAME_SIZE], accepts[ACCEPTS_SIZE], quoted[MNO_QUOTE_SIZE];
+  char accepts[ACCEPTS_SIZE], quoted[MNO_QUOTE_SIZE];
   const char *value = mno_node_describe(node);
   double number;
   if (node->kind == MNO_NODE_SCALAR && !mno_node_is_null(node)) {
@@ -31,8 +35,7 @@ static mno_status refuse(const mno_reader *r, const mno_rule *rule, const mno_no
     value = number_like && strlen(node->text) < 40 ? node->text : mno_quote(quoted, node->text);
     if (!node->plain && mno_number_real(node->text, &number) == MNO_NUMBER_OK) hint = ": leave out the quotes";
   }
-  return mno_source_fail(r->source, node->mark, r->err, "%s is %s%s; accepted: %s", full_name(rule, name), value, hint,
-                         mno_rule_accepts(rule, accepts, sizeof accepts));
+  return fail(r, rule, node, " is %s%s; accepted: %s", value, hint, mno_rule_accepts(rule, accepts, sizeof accepts));
 }
 
 /* A value of a list under construction. */
@@ -72,21 +75,18 @@ static mno_status read_flag(const mno_reader *r, const mno_rule *rule, const mno
 }
 
 static mno_status read_choice(const mno_reader *r, const mno_rule *rule, const mno_node *node, int *value) {
-  char name[NAME_SIZE], accepts[ACCEPTS_SIZE], quoted[MNO_QUOTE_SIZE];
-  full_name(rule, name);
+  char accepts[ACCEPTS_SIZE], quoted[MNO_QUOTE_SIZE];
   mno_rule_accepts(rule, accepts, sizeof accepts);
   if (node->kind != MNO_NODE_SCALAR || mno_node_is_null(node)) return refuse(r, rule, node, "");
   if (mno_choice_named(rule->choices, node->text, value)) {
     if (*value != MNO_NOT_COMPUTED) return MNO_OK;
-    return mno_source_fail(r->source, node->mark, r->err, "%s \"%s\" is not computed by this version; accepted: %s", name,
-                           node->text, accepts);
+    return fail(r, rule, node, " \"%s\" is not computed by this version; accepted: %s", node->text, accepts);
   }
   const char *names[MNO_NAMES_MOST];
   for (size_t i = 0; i < rule->choices->count; i++) names[i] = rule->choices->choice[i].name;
   const char *nearest = mno_nearest(node->text, names, rule->choices->count);
   if (nearest)
-    return mno_source_fail(r->source, node->mark, r->err, "%s is %s; did you mean \"%s\"? Accepted: %s", name,
-                           mno_quote(quoted, node->text), nearest, accepts);
+    return fail(r, rule, node, " is %s; did you mean \"%s\"? Accepted: %s", mno_quote(quoted, node->text), nearest, accepts);
   return refuse(r, rule, node, "");
 }
 
@@ -94,9 +94,7 @@ static mno_status read_choice(const mno_reader *r, const mno_rule *rule, const m
 static mno_status read_choices(const mno_reader *r, const mno_rule *rule, const mno_node *node, int *value, mno_mark *mark,
                                size_t *count) {
   const mno_node *first = node->kind == MNO_NODE_LIST ? node->child : node;
-  char name[NAME_SIZE];
-  full_name(rule, name);
-  if (!first) return mno_source_fail(r->source, node->mark, r->err, "%s is an empty list; write none", name);
+  if (!first) return fail(r, rule, node, " is an empty list; write none");
   bool none = false;
   *count = 0;
   for (const mno_node *item = first; item; item = item == node ? NULL : item->next) {
@@ -104,10 +102,10 @@ static mno_status read_choices(const mno_reader *r, const mno_rule *rule, const 
     mno_status status = read_choice(r, rule, item, &choice);
     if (status != MNO_OK) return status;
     for (size_t i = 0; i < *count; i++)
-      if (value[i] == choice) return mno_source_fail(r->source, item->mark, r->err, "%s repeats \"%s\"", name, item->text);
+      if (value[i] == choice) return fail(r, rule, item, " repeats \"%s\"", item->text);
     none = none || strcmp(item->text, "none") == 0;
     if (none && (*count > 0 || item != first))
-      return mno_source_fail(r->source, item->mark, r->err, "%s: \"none\" stands alone; leave out the other values", name);
+      return fail(r, rule, item, ": \"none\" stands alone; leave out the other values");
     if (none) continue;
     value[*count] = choice;
     mark[(*count)++] = item->mark;
@@ -164,13 +162,11 @@ static int by_index(const void *a, const void *b) {
 
 /* Refuses repeated values; leaves the entries in the order of the file, or sorted. */
 static mno_status check_distinct(const mno_reader *r, const mno_rule *rule, entry *e, size_t count, bool sorted) {
-  char name[NAME_SIZE];
   qsort(e, count, sizeof *e, by_key);
   const entry *again = NULL;
   for (size_t i = 1; i < count; i++)
     if (e[i].key == e[i - 1].key && (!again || e[i].index < again->index)) again = &e[i];
-  if (again)
-    return mno_source_fail(r->source, again->node->mark, r->err, "%s repeats %s", full_name(rule, name), again->node->text);
+  if (again) return fail(r, rule, again->node, " repeats %s", again->node->text);
   if (!sorted) qsort(e, count, sizeof *e, by_index);
   return MNO_OK;
 }
@@ -199,14 +195,12 @@ static mno_status read_grid(const mno_reader *r, const mno_rule *rule, const mno
   static const mno_choices spacings = {2, names_of_spacings};
   const mno_node *key[KEYS];
   char name[NAME_SIZE];
-  full_name(rule, name);
+  snprintf(name, sizeof name, "%s.%s", rule->section, rule->key);
   mno_status status = mno_read_keys(r, node, name, names, KEYS, key);
   if (status != MNO_OK) return status;
   for (int i = 0; i < SPACING; i++)
     if (!key[i])
-      return mno_source_fail(r->source, node->mark, r->err,
-                             "%s: the grid has no \"%s\"; write {from: .., to: .., count: .., spacing: log}", name,
-                             names[i]);
+      return fail(r, rule, node, ": the grid has no \"%s\"; write {from: .., to: .., count: .., spacing: log}", names[i]);
   mno_rule end = *rule;
   end.section = name;
   const mno_rule points = {
@@ -223,13 +217,11 @@ static mno_status read_grid(const mno_reader *r, const mno_rule *rule, const mno
   if (status != MNO_OK) return status;
   int64_t last = number.key - 1;
   if (to.key < from.key || (to.key == from.key && last > 0)) /* bits of positive reals are ordered as the reals */
-    return mno_source_fail(r->source, to.node->mark, r->err, "%s: the grid's \"to\" must be above its \"from\"", name);
+    return fail(r, rule, to.node, ": the grid's \"to\" must be above its \"from\"");
   if (last == 0 && to.key != from.key)
-    return mno_source_fail(r->source, number.node->mark, r->err,
-                           "%s: a grid from one value to another has a count of at least 2", name);
+    return fail(r, rule, number.node, ": a grid from one value to another has a count of at least 2");
   if (logarithmic && from.real == 0 && last > 0)
-    return mno_source_fail(r->source, from.node->mark, r->err,
-                           "%s: a logarithmic grid starts above 0; start higher or write spacing: linear", name);
+    return fail(r, rule, from.node, ": a logarithmic grid starts above 0; start higher or write spacing: linear");
   entry *e = mno_alloc((size_t)number.key, sizeof *e);
   if (!e) return mno_fail_memory(r->err, (size_t)number.key * sizeof *e, "a grid");
   *count = 0;
@@ -250,11 +242,10 @@ static mno_status read_grid(const mno_reader *r, const mno_rule *rule, const mno
 /* A number, a list of distinct numbers or (grid) a grid. */
 static mno_status read_numbers(const mno_reader *r, const mno_rule *rule, const mno_node *node, bool grid, bool sorted,
                                entry **made, size_t *count) {
-  char name[NAME_SIZE], accepts[ACCEPTS_SIZE];
+  char accepts[ACCEPTS_SIZE];
   if (node->kind == MNO_NODE_MAP) return grid ? read_grid(r, rule, node, made, count) : refuse(r, rule, node, "");
   if (node->kind == MNO_NODE_LIST && node->count == 0)
-    return mno_source_fail(r->source, node->mark, r->err, "%s is an empty list; accepted: %s", full_name(rule, name),
-                           mno_rule_accepts(rule, accepts, sizeof accepts));
+    return fail(r, rule, node, " is an empty list; accepted: %s", mno_rule_accepts(rule, accepts, sizeof accepts));
   *count = node->kind == MNO_NODE_LIST ? node->count : 1;
   entry *e = mno_alloc(*count, sizeof *e);
   if (!e) return mno_fail_memory(r->err, *count * sizeof *e, "a list");
@@ -298,48 +289,42 @@ static mno_status read_values(const mno_reader *r, const mno_rule *rule, const m
   return made ? MNO_OK : mno_fail_memory(r->err, count * sizeof e->key, "a list");
 }
 
-static mno_status read_seeds(const mno_reader *r, const mno_rule *rule, const mno_node *node) {
-  mno_sweep *sweep = r->sweep;
-  entry *e = NULL, number;
-  size_t count = 0;
-  if (node->kind != MNO_NODE_LIST) {
-    mno_status status = read_number(r, rule, node, &number);
-    if (status != MNO_OK) return status;
-    count = (size_t)number.key;
-  } else {
-    mno_rule each = *rule;
-    each.type = MNO_RULE_INTEGER;
-    each.from = 0;
-    each.to = INT64_MAX;
-    mno_status status = read_numbers(r, &each, node, false, false, &e, &count);
-    if (status != MNO_OK) return status;
-  }
-  sweep->sweep.seed = mno_alloc(count, sizeof *sweep->sweep.seed);
-  for (size_t i = 0; i < count && sweep->sweep.seed; i++) sweep->sweep.seed[i] = e ? (uint64_t)e[i].key : i;
+/* The integers of a list, sorted if that is asked for; without a list 0..*count-1. */
+static mno_status read_indices(const mno_reader *r, const mno_rule *each, const mno_node *list, bool sorted, size_t *count,
+                               int64_t **made) {
+  entry *e = NULL;
+  mno_status status = list ? read_numbers(r, each, list, false, sorted, &e, count) : MNO_OK;
+  if (status != MNO_OK) return status;
+  *made = mno_alloc(*count, sizeof **made);
+  for (size_t i = 0; i < *count && *made; i++) (*made)[i] = e ? e[i].key : (int64_t)i;
   free(e);
-  sweep->sweep.seed_count = count;
-  return sweep->sweep.seed ? MNO_OK : mno_fail_memory(r->err, count * sizeof *sweep->sweep.seed, "the seeds");
+  return *made ? MNO_OK : mno_fail_memory(r->err, *count * sizeof **made, "a list");
+}
+
+static mno_status read_seeds(const mno_reader *r, const mno_rule *rule, const mno_node *node) {
+  const bool is_list = node->kind == MNO_NODE_LIST;
+  mno_rule each = *rule;
+  each.type = MNO_RULE_INTEGER;
+  each.from = 0;
+  each.to = INT64_MAX;
+  entry number = {0};
+  int64_t *seed = NULL;
+  mno_status status = is_list ? MNO_OK : read_number(r, rule, node, &number);
+  r->sweep->sweep.seed_count = (size_t)number.key;
+  if (status == MNO_OK) status = read_indices(r, &each, is_list ? node : NULL, false, &r->sweep->sweep.seed_count, &seed);
+  r->sweep->sweep.seed = (uint64_t *)seed;
+  return status;
 }
 
 static mno_status read_steps(const mno_reader *r, const mno_rule *rule, const mno_node *node) {
+  const bool is_word = node->kind == MNO_NODE_SCALAR, all = is_word && strcmp(node->text, "all") == 0;
   mno_sweep *sweep = r->sweep;
-  int64_t K = sweep->training.steps;
-  entry *e = NULL;
-  size_t count = (size_t)K + 1;
-  if (node->kind != MNO_NODE_SCALAR || strcmp(node->text, "all") != 0) {
-    if (node->kind == MNO_NODE_SCALAR && (!node->plain || mno_node_describe(node)[0] == 't'))
-      return refuse(r, rule, node, "");
-    mno_rule each = *rule;
-    each.type = MNO_RULE_INTEGER;
-    each.to = K;
-    mno_status status = read_numbers(r, &each, node, false, true, &e, &count);
-    if (status != MNO_OK) return status;
-  }
-  sweep->record.step = mno_alloc(count, sizeof *sweep->record.step);
-  for (size_t i = 0; i < count && sweep->record.step; i++) sweep->record.step[i] = e ? e[i].key : (int64_t)i;
-  free(e);
-  sweep->record.step_count = count;
-  return sweep->record.step ? MNO_OK : mno_fail_memory(r->err, count * sizeof *sweep->record.step, "the recorded steps");
+  if (is_word && !all && (!node->plain || mno_node_describe(node)[0] == 't')) return refuse(r, rule, node, "");
+  mno_rule each = *rule;
+  each.type = MNO_RULE_INTEGER;
+  each.to = sweep->training.steps;
+  sweep->record.step_count = (size_t)sweep->training.steps + 1;
+  return read_indices(r, &each, all ? NULL : node, true, &sweep->record.step_count, &sweep->record.step);
 }
 
 static mno_status read_text(const mno_reader *r, const mno_rule *rule, const mno_node *node, char **text) {
@@ -348,22 +333,8 @@ static mno_status read_text(const mno_reader *r, const mno_rule *rule, const mno
   return *text ? MNO_OK : mno_fail_memory(r->err, strlen(node->text), "a text");
 }
 
-static mno_status read_limits(const mno_reader *r, const mno_rule *rule, const mno_node *node) {
-  int value[8];
-  mno_mark mark[8];
-  size_t count = 0;
-  mno_status status = read_choices(r, rule, node, value, mark, &count);
-  if (status != MNO_OK) return status;
-  r->sweep->limit.count = count;
-  for (size_t i = 0; i < count; i++) {
-    r->sweep->limit.kind[i] = (mno_limit_kind)value[i];
-    r->sweep->limit.mark[i] = mark[i];
-  }
-  return MNO_OK;
-}
-
 mno_status mno_read_value(const mno_reader *r, const mno_rule *rule, const mno_node *node) {
-  void *value = rule->owner ? (void *)&r->owned[rule - r->schema->rule] : (char *)r->sweep + rule->value;
+  void *value = (char *)r->sweep + rule->value + (rule->owner ? (size_t)mno_rule_place(rule, r->sweep) * sizeof(double) : 0);
   if (rule->mark) *(mno_mark *)((char *)r->sweep + rule->mark) = node->mark;
   switch (rule->type) {
   case MNO_RULE_INTEGER:
@@ -378,12 +349,11 @@ mno_status mno_read_value(const mno_reader *r, const mno_rule *rule, const mno_n
   case MNO_RULE_CHOICE: return read_choice(r, rule, node, value);
   case MNO_RULE_BLOCK:
   case MNO_RULE_OPTIMIZER: {
-    int chosen;
-    size_t count;
-    mno_status status = read_choice(r, rule, node, &chosen);
-    if (status == MNO_OK && rule->type == MNO_RULE_BLOCK) *(const mno_block **)value = mno_blocks(&count)[chosen];
+    int known;
+    mno_status status = read_choice(r, rule, node, &known);
+    if (status == MNO_OK && rule->type == MNO_RULE_BLOCK) *(const mno_block **)value = mno_block_named(node->text);
     if (status == MNO_OK && rule->type == MNO_RULE_OPTIMIZER)
-      *(const mno_optimizer **)value = mno_optimizers(&count)[chosen];
+      *(const mno_optimizer **)value = mno_optimizer_named(node->text);
     return status;
   }
   case MNO_RULE_BITS: {
@@ -399,7 +369,8 @@ mno_status mno_read_value(const mno_reader *r, const mno_rule *rule, const mno_n
   case MNO_RULE_TEXT: return read_text(r, rule, node, value);
   case MNO_RULE_INTEGERS:
   case MNO_RULE_REALS: return read_values(r, rule, node, value);
-  case MNO_RULE_LIMITS: return read_limits(r, rule, node);
+  case MNO_RULE_LIMITS:
+    return read_choices(r, rule, node, (int *)r->sweep->limit.kind, r->sweep->limit.mark, &r->sweep->limit.count);
   case MNO_RULE_SEEDS: return read_seeds(r, rule, node);
   default: return read_steps(r, rule, node);
   }

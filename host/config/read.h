@@ -8,7 +8,6 @@
 typedef struct mno_reader {
   const mno_source *source;
   const mno_schema *schema;
-  double *owned; /* [schema->count] values of owned rows, until it is known what is chosen */
   mno_sweep *sweep;
   mno_error *err;
 } mno_reader;
@@ -18,8 +17,8 @@ typedef struct mno_reader {
 mno_status mno_read_keys(const mno_reader *r, const mno_node *map, const char *where, const char *const *names, size_t count,
                          const mno_node **key /* [count] */);
 
-/* Reads one value of the schema into the sweep, of an owned row into r->owned. MNO_RULE_STEPS needs training.steps to be
- * read before. */
+/* Reads one value of the schema into the sweep. An owned row needs model.block and training.optimizer to be read before,
+ * MNO_RULE_STEPS training.steps: the order of the schema. */
 mno_status mno_read_value(const mno_reader *r, const mno_rule *rule, const mno_node *value);
 
 #endif

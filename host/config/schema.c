@@ -12,7 +12,8 @@
 
 _Static_assert(sizeof(mno_activation) == sizeof(int) && sizeof(mno_data_kind) == sizeof(int) &&
                    sizeof(mno_loss) == sizeof(int) && sizeof(mno_weights) == sizeof(int) &&
-                   sizeof(mno_limit_method) == sizeof(int) && sizeof(mno_figure) == sizeof(int),
+                   sizeof(mno_limit_kind) == sizeof(int) && sizeof(mno_limit_method) == sizeof(int) &&
+                   sizeof(mno_figure) == sizeof(int),
                "choices are stored as int");
 
 static const mno_choice limits_or_none_list[] = {MNO_LIMIT_KIND_LIST(MNO_CHOICE){"none", MNO_LIMIT_KINDS}};
@@ -35,75 +36,72 @@ const mno_schema_section mno_schema_sections[MNO_SECTIONS] = {{"data", true},   
                                                               {"limit", false}, {"sweep", true}, {"record", false}};
 
 static const mno_rule rows[] = {
-    {"data", "kind", MNO_RULE_CHOICE, true, NULL, AT(data.kind), NAMES(mno_data_kinds),
+    {"data", "kind", MNO_RULE_CHOICE, NULL, AT(data.kind), NAMES(mno_data_kinds),
      .meaning = "where inputs x and targets y come from"},
-    {"data", "samples", MNO_RULE_INTEGER, false, NULL, AT(data.samples), AT(data.samples_mark), RANGE(1, SIZE),
+    {"data", "samples", MNO_RULE_INTEGER, NULL, AT(data.samples), AT(data.samples_mark), RANGE(1, SIZE),
      .absent = "all there are; gaussian: required", .meaning = "N; the first N of a file or of the 1797 digits"},
-    {"data", "inputs", MNO_RULE_INTEGER, false, NULL, AT(data.inputs), RANGE(1, SIZE), .absent = "gaussian: required",
+    {"data", "inputs", MNO_RULE_INTEGER, NULL, AT(data.inputs), RANGE(1, SIZE), .absent = "gaussian: required",
      .meaning = "dimension of x; digits have 64, a file has its own"},
-    {"data", "targets", MNO_RULE_INTEGER, false, NULL, AT(data.targets), RANGE(1, SIZE), .absent = "gaussian: required",
+    {"data", "targets", MNO_RULE_INTEGER, NULL, AT(data.targets), RANGE(1, SIZE), .absent = "gaussian: required",
      .meaning = "dimension of y; digits have 10, a file has its own"},
-    {"data", "seed", MNO_RULE_INTEGERS, false, "1", AT(data.seed), RANGE(0, INT64_MAX),
+    {"data", "seed", MNO_RULE_INTEGERS, "1", AT(data.seed), RANGE(0, INT64_MAX),
      .meaning = "draws x and y (gaussian) and the embeddings W_E, W_U"},
-    {"data", "path", MNO_RULE_TEXT, false, NULL, AT(data.path), .mark = AT(data.path_mark), .absent = "file: required",
+    {"data", "path", MNO_RULE_TEXT, NULL, AT(data.path), .mark = AT(data.path_mark), .absent = "file: required",
      .meaning = "HDF5 file, relative to the folder of the configuration"},
 
-    {"model", "block", MNO_RULE_BLOCK, false, "perceptron", AT(model.block), .meaning = "residual block"},
-    {"model", "activation", MNO_RULE_CHOICE, false, "tanh", AT(model.activation), AT(model.activation_mark),
-     NAMES(mno_activations), .meaning = "rho"},
-    {"model", "D", MNO_RULE_INTEGERS, true, NULL, AT(model.D), RANGE(1, SIZE), .meaning = "embedding dimension"},
-    {"model", "alpha", MNO_RULE_REALS, false, "1", AT(model.alpha), REALS(1e-6, 1e6), .meaning = "residual scale"},
-    {"model", "sigma_*", MNO_RULE_REAL, false, "1", AT(model.sigma), REALS(1e-6, 1e3), OF_BLOCK,
+    {"model", "block", MNO_RULE_BLOCK, "perceptron", AT(model.block), .meaning = "residual block"},
+    {"model", "activation", MNO_RULE_CHOICE, "tanh", AT(model.activation), AT(model.activation_mark), NAMES(mno_activations),
+     .meaning = "rho"},
+    {"model", "D", MNO_RULE_INTEGERS, NULL, AT(model.D), RANGE(1, SIZE), .meaning = "embedding dimension"},
+    {"model", "alpha", MNO_RULE_REALS, "1", AT(model.alpha), REALS(1e-6, 1e6), .meaning = "residual scale"},
+    {"model", "sigma_*", MNO_RULE_REAL, "1", AT(model.sigma), REALS(1e-6, 1e3), OF_BLOCK,
      .meaning = "scale of the initial *: entries N(0, sigma_*^2 D)"},
 
-    {"training", "steps", MNO_RULE_INTEGER, true, NULL, AT(training.steps), AT(training.steps_mark), RANGE(0, STEPS),
+    {"training", "steps", MNO_RULE_INTEGER, NULL, AT(training.steps), AT(training.steps_mark), RANGE(0, STEPS),
      .meaning = "K gradient steps; 0 is initialisation only"},
-    {"training", "optimizer", MNO_RULE_OPTIMIZER, false, "gd", AT(training.optimizer), .meaning = "what moves the weights"},
-    {"training", "eta_*", MNO_RULE_REAL, false, "1", AT(training.eta), REALS(0, 1e6), OF_BLOCK,
+    {"training", "optimizer", MNO_RULE_OPTIMIZER, "gd", AT(training.optimizer), .meaning = "what moves the weights"},
+    {"training", "eta_*", MNO_RULE_REAL, "1", AT(training.eta), REALS(0, 1e6), OF_BLOCK,
      .meaning = "learning rate of *; 0 freezes it"},
-    {"training", "*", MNO_RULE_REAL, false, NULL, AT(training.knob), OF_OPTIMIZER},
-    {"training", "loss", MNO_RULE_CHOICE, false, "squared", AT(training.loss), AT(training.loss_mark), NAMES(mno_losses),
+    {"training", "*", MNO_RULE_REAL, NULL, AT(training.knob), OF_OPTIMIZER},
+    {"training", "loss", MNO_RULE_CHOICE, "squared", AT(training.loss), AT(training.loss_mark), NAMES(mno_losses),
      .meaning = "cross-entropy needs rows of y that are probabilities"},
 
-    {"limit", "kind", MNO_RULE_LIMITS, false, "mean-ode", AT(limit.kind), NAMES(limits_or_none),
+    {"limit", "kind", MNO_RULE_LIMITS, "mean-ode", AT(limit.kind), NAMES(limits_or_none),
      .meaning = "one or a list; errors refer to the first; joint: the Mean ODE as D -> infinity"},
-    {"limit", "tolerance", MNO_RULE_REAL, false, "1e-4", AT(limit.tolerance), AT(limit.tolerance_mark), REALS(1e-15, 1),
+    {"limit", "tolerance", MNO_RULE_REAL, "1e-4", AT(limit.tolerance), AT(limit.tolerance_mark), REALS(1e-15, 1),
      .below = true, .meaning = "wanted relative RMS error of the limit's output"},
-    {"limit", "seconds", MNO_RULE_REAL, false, NULL, AT(limit.seconds), REALS(1e-3, 1e9), .absent = "none",
+    {"limit", "seconds", MNO_RULE_REAL, NULL, AT(limit.seconds), REALS(1e-3, 1e9), .absent = "none",
      .meaning = "time budget of one limit"},
-    {"limit", "memory", MNO_RULE_REAL, false, NULL, AT(limit.memory), REALS(1e-3, 1e6), .absent = "what is free",
+    {"limit", "memory", MNO_RULE_REAL, NULL, AT(limit.memory), REALS(1e-3, 1e6), .absent = "what is free",
      .meaning = "memory budget of one limit, GiB"},
-    {"limit", "method", MNO_RULE_CHOICE, false, "auto", AT(limit.method), AT(limit.method_mark), NAMES(mno_limit_methods),
+    {"limit", "method", MNO_RULE_CHOICE, "auto", AT(limit.method), AT(limit.method_mark), NAMES(mno_limit_methods),
      .meaning = "how the Mean ODE computes expectations"},
-    {"limit", "particles", MNO_RULE_INTEGER, false, NULL, AT(limit.particles), RANGE(1, 1000000000), .absent = "chosen",
+    {"limit", "particles", MNO_RULE_INTEGER, NULL, AT(limit.particles), RANGE(1, 1000000000), .absent = "chosen",
      .meaning = "particles per depth node"},
-    {"limit", "nodes", MNO_RULE_INTEGER, false, NULL, AT(limit.nodes), RANGE(1, 128), .absent = "chosen",
-     .meaning = "depth nodes"},
-    {"limit", "randomisations", MNO_RULE_INTEGER, false, NULL, AT(limit.randomisations), RANGE(1, 10000), .absent = "chosen",
+    {"limit", "nodes", MNO_RULE_INTEGER, NULL, AT(limit.nodes), RANGE(1, 128), .absent = "chosen", .meaning = "depth nodes"},
+    {"limit", "randomisations", MNO_RULE_INTEGER, NULL, AT(limit.randomisations), RANGE(1, 10000), .absent = "chosen",
      .meaning = "independent randomisations"},
 
-    {"sweep", "L", MNO_RULE_INTEGERS, true, NULL, AT(sweep.L), AT(sweep.L_mark), RANGE(1, DEPTH), .meaning = "depth"},
-    {"sweep", "M", MNO_RULE_INTEGERS, true, NULL, AT(sweep.M), AT(sweep.M_mark), RANGE(1, SIZE), .meaning = "hidden width"},
-    {"sweep", "seeds", MNO_RULE_SEEDS, false, "1", AT(sweep.seed), AT(sweep.seeds_mark), RANGE(1, 1000000),
+    {"sweep", "L", MNO_RULE_INTEGERS, NULL, AT(sweep.L), AT(sweep.L_mark), RANGE(1, DEPTH), .meaning = "depth"},
+    {"sweep", "M", MNO_RULE_INTEGERS, NULL, AT(sweep.M), AT(sweep.M_mark), RANGE(1, SIZE), .meaning = "hidden width"},
+    {"sweep", "seeds", MNO_RULE_SEEDS, "1", AT(sweep.seed), AT(sweep.seeds_mark), RANGE(1, 1000000),
      .meaning = "seeds of the initial weights; a count n is 0..n-1"},
-    {"sweep", "pairs", MNO_RULE_BITS, false, "none", AT(sweep.pairs), AT(sweep.pairs_mark), NAMES(mno_pairs_made),
+    {"sweep", "pairs", MNO_RULE_BITS, "none", AT(sweep.pairs), AT(sweep.pairs_mark), NAMES(mno_pairs_made),
      .meaning = "one or a list: extra instances that sharpen the fit; regroup needs an even L, jackknife an even M"},
 
-    {"record", "steps", MNO_RULE_STEPS, false, "all", AT(record.step), RANGE(0, STEPS),
-     .meaning = "steps whose results are kept"},
-    {"record", "output", MNO_RULE_FLAG, false, "true", AT(record.output),
-     .meaning = "outputs of every sample at these steps"},
-    {"record", "embedding", MNO_RULE_FLAG, false, "false", AT(record.embedding),
+    {"record", "steps", MNO_RULE_STEPS, "all", AT(record.step), RANGE(0, STEPS), .meaning = "steps whose results are kept"},
+    {"record", "output", MNO_RULE_FLAG, "true", AT(record.output), .meaning = "outputs of every sample at these steps"},
+    {"record", "embedding", MNO_RULE_FLAG, "false", AT(record.embedding),
      .meaning = "embeddings h^L of every sample at these steps"},
-    {"record", "weights", MNO_RULE_CHOICE, false, "none", AT(record.weights), NAMES(mno_weights_kept),
+    {"record", "weights", MNO_RULE_CHOICE, "none", AT(record.weights), NAMES(mno_weights_kept),
      .meaning = "weights of every network"},
-    {"record", "coupling", MNO_RULE_FLAG, false, "false", AT(record.coupling), .mark = AT(record.coupling_mark),
+    {"record", "coupling", MNO_RULE_FLAG, "false", AT(record.coupling), .mark = AT(record.coupling_mark),
      .meaning = "distance of units to the coupled units of the Mean ODE, decorrelation of distinct units"},
-    {"record", "path", MNO_RULE_FLAG, false, "false", AT(record.path), .mark = AT(record.path_mark),
+    {"record", "path", MNO_RULE_FLAG, "false", AT(record.path), .mark = AT(record.path_mark),
      .meaning = "states over depth and their largest distance to the Mean ODE"},
-    {"record", "features", MNO_RULE_FLAG, false, "false", AT(record.features), .mark = AT(record.features_mark),
+    {"record", "features", MNO_RULE_FLAG, "false", AT(record.features), .mark = AT(record.features_mark),
      .meaning = "initial noise, local feature update, movement of the parameters"},
-    {"record", "figure", MNO_RULE_CHOICE, false, "law", AT(record.figure), NAMES(mno_figures),
+    {"record", "figure", MNO_RULE_CHOICE, "law", AT(record.figure), NAMES(mno_figures),
      .meaning = "what meanode plot draws of the file if it is not told a kind"},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
@@ -257,13 +255,10 @@ const char *mno_rule_owners(const mno_rule *rule, char *buffer, size_t size) {
 
 /* A number without the filling of %g's exponents: 1e6, 1e-6. */
 static void append_number(char *buffer, size_t size, double number) {
-  char text[32], *exponent;
+  char text[32];
   snprintf(text, sizeof text, "%g", number);
-  exponent = strchr(text, 'e');
-  if (exponent && (exponent[1] == '+' || exponent[2] == '0')) {
-    char *rest = exponent + 2 + (exponent[2] == '0'), *to = exponent + (exponent[1] == '+' ? 1 : 2);
-    memmove(to, rest, strlen(rest) + 1);
-  }
+  char *exponent = strchr(text, 'e');
+  if (exponent) sprintf(exponent + 1, "%d", atoi(exponent + 1));
   append(buffer, size, text);
 }
 

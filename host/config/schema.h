@@ -21,7 +21,7 @@ typedef enum mno_rule_type {
   MNO_RULE_REALS,     /* number, list or grid: mno_reals */
   MNO_RULE_LIMITS,    /* sweep->limit.kind */
   MNO_RULE_SEEDS,     /* sweep->sweep.seed */
-  MNO_RULE_STEPS      /* sweep->record.step, read last: it needs training.steps */
+  MNO_RULE_STEPS      /* sweep->record.step */
 } mno_rule_type;
 
 enum { MNO_NOT_COMPUTED = -1 }; /* value of a choice that the documentation has and this version refuses */
@@ -34,14 +34,13 @@ typedef enum mno_owner { MNO_OWNER_NONE, MNO_OWNER_BLOCK, MNO_OWNER_OPTIMIZER } 
 typedef struct mno_rule {
   const char *section, *key;
   mno_rule_type type;
-  bool required;
   const char *fallback; /* default as one would write it; NULL: required, or absent unless given */
   size_t value, mark;   /* offsets in mno_sweep of the value (of the array of values) and of its mark; mark 0: not kept */
   int64_t from, to;     /* accepted integers */
   double low, high;     /* accepted reals */
   bool below;           /* high itself is not accepted */
   const mno_choices *choices;
-  const char *absent;  /* what holds where there is neither a fallback nor a value, for a person */
+  const char *absent; /* what holds where there is neither a fallback nor a value, for a person; NULL: a value is required */
   const char *meaning; /* for a person; README, "Configuration", has the same words */
   mno_owner owner;
   const char *owned; /* the name of the tensor or hyper-parameter of the row */
@@ -51,7 +50,7 @@ enum { MNO_RULES_MOST = 128, MNO_NAMES_MOST = 32, MNO_GRID_LONGEST = 10000 };
 
 typedef struct mno_schema {
   size_t count;
-  mno_rule rule[MNO_RULES_MOST];  /* [count] section by section */
+  mno_rule rule[MNO_RULES_MOST];  /* [count] section by section; in the order in which values are read */
   mno_choices blocks, optimizers; /* values: index in mno_blocks, mno_optimizers */
   mno_choice block[MNO_NAMES_MOST], optimizer[MNO_NAMES_MOST];
   struct {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config/source.h"
 
+#include "core/memory.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -122,15 +124,12 @@ static void show_line(writer *w, const mno_source *source, mno_mark mark) {
 mno_status mno_source_vfail(const mno_source *source, mno_mark mark, mno_error *err, const char *format, va_list args) {
   if (!err) return MNO_ERR_INPUT;
   enum { NAME = 1000, MESSAGE = 1800 };
-  char message[MESSAGE], place[NAME + 64];
+  char message[MESSAGE], place[64] = "";
   vsnprintf(message, sizeof message, format, args);
   size_t name = strlen(source->name);
-  const char *tail = name > NAME ? source->name + name - NAME + 3 : source->name;
-  if (mark.line > 0)
-    snprintf(place, sizeof place, "%s%s:%d:%d", name > NAME ? "..." : "", tail, mark.line, mark.column);
-  else
-    snprintf(place, sizeof place, "%s%s", name > NAME ? "..." : "", tail);
-  mno_fail(err, MNO_ERR_INPUT, "%s: %s", place, message);
+  if (mark.line > 0) snprintf(place, sizeof place, ":%d:%d", mark.line, mark.column);
+  mno_fail(err, MNO_ERR_INPUT, "%s%s%s: %s", name > NAME ? "..." : "",
+           name > NAME ? source->name + name - NAME + 3 : source->name, place, message);
   writer w = {err->message, sizeof err->message, strlen(err->message)};
   if (mark.line > 0) show_line(&w, source, mark);
   return MNO_ERR_INPUT;
@@ -142,6 +141,13 @@ mno_status mno_source_fail(const mno_source *source, mno_mark mark, mno_error *e
   mno_status status = mno_source_vfail(source, mark, err, format, args);
   va_end(args);
   return status;
+}
+
+mno_status mno_fail_too_large(const mno_sweep *sweep, mno_mark mark, double bytes, const char *what, const char *remedy,
+                              mno_error *err) {
+  mno_memory available = mno_memory_free();
+  return mno_sweep_fail(sweep, mark, err, "%s needs %.3g GiB; %.3g GiB are free%s: %s", what, bytes / 0x1p30,
+                        (double)available.bytes / 0x1p30, available.bound, remedy);
 }
 
 const char *mno_quote(char buffer[MNO_QUOTE_SIZE], const char *text) {

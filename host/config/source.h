@@ -31,6 +31,11 @@ mno_status mno_source_fail(const mno_source *source, mno_mark mark, mno_error *e
     __attribute__((format(printf, 4, 5)));
 mno_status mno_source_vfail(const mno_source *source, mno_mark mark, mno_error *err, const char *format, va_list args);
 
+/* What a configuration asks for does not fit this machine: MNO_ERR_INPUT at its place, before any work. what: the thing with
+ * its file, if it comes from one; remedy: which keys to change. */
+mno_status mno_fail_too_large(const mno_sweep *sweep, mno_mark mark, double bytes, const char *what, const char *remedy,
+                              mno_error *err);
+
 /* Text of the user in quotes, cut and cleaned for a message; returns buffer. */
 const char *mno_quote(char buffer[MNO_QUOTE_SIZE], const char *text);
 

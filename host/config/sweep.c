@@ -9,7 +9,6 @@
 
 /* What a configuration wrote: the key node of every rule of the schema and of every section, NULL where it did not. */
 typedef struct written {
-  const mno_node *root;
   const mno_node *section[MNO_SECTIONS];
   const mno_node *rule[MNO_RULES_MOST];
 } written;
@@ -20,37 +19,29 @@ static size_t section_index(const char *name) {
   return i;
 }
 
-static size_t rule_index(const mno_schema *schema, const char *section, const char *key) {
-  size_t f = 0;
-  while (strcmp(schema->rule[f].section, section) != 0 || strcmp(schema->rule[f].key, key) != 0) f++;
-  return f;
+static const mno_rule *find_rule(const mno_reader *r, const char *section, const char *key) {
+  const mno_rule *rule = r->schema->rule;
+  while (strcmp(rule->section, section) != 0 || strcmp(rule->key, key) != 0) rule++;
+  return rule;
 }
 
 static const mno_node *find_key(const mno_reader *r, const written *w, const char *section, const char *key) {
-  return w->rule[rule_index(r->schema, section, key)];
+  return w->rule[find_rule(r, section, key) - r->schema->rule];
 }
 
-/* Reads the keys of one section in the order of the file, without record.steps. */
-static mno_status read_section(const mno_reader *r, size_t section, const mno_node *map, written *w) {
+/* Finds the keys of one section, whose rules stand together in the schema. */
+static mno_status find_keys(const mno_reader *r, size_t section, const mno_node *map, written *w) {
   const mno_rule *rules = r->schema->rule;
   const char *name = mno_schema_sections[section].name, *names[MNO_RULES_MOST];
-  const mno_node *key[MNO_RULES_MOST];
-  size_t rule[MNO_RULES_MOST], count = 0;
-  for (size_t f = 0; f < r->schema->count; f++) {
-    if (strcmp(rules[f].section, name) != 0) continue;
-    rule[count] = f;
-    names[count++] = rules[f].key;
-  }
+  size_t first = 0, count = 0;
+  while (strcmp(rules[first].section, name) != 0) first++;
+  for (; first + count < r->schema->count && strcmp(rules[first + count].section, name) == 0; count++)
+    names[count] = rules[first + count].key;
   if (mno_node_is_null(map)) return MNO_OK;
   if (map->kind != MNO_NODE_MAP)
     return mno_source_fail(r->source, map->mark, r->err, "section %s holds %s; it needs lines \"key: value\", indented",
                            name, mno_node_describe(map));
-  mno_status status = mno_read_keys(r, map, name, names, count, key);
-  for (size_t i = 0; i < count && status == MNO_OK; i++) w->rule[rule[i]] = key[i];
-  for (const mno_node *k = map->child; k && status == MNO_OK; k = k->next->next)
-    for (size_t i = 0; i < count && status == MNO_OK; i++)
-      if (key[i] == k && rules[rule[i]].type != MNO_RULE_STEPS) status = mno_read_value(r, &rules[rule[i]], k->next);
-  return status;
+  return mno_read_keys(r, map, name, names, count, w->rule + first);
 }
 
 /* Defaults go through the same readers as what users write. */
@@ -61,53 +52,27 @@ static mno_status read_default(const mno_reader *r, const mno_rule *rule) {
   return mno_read_value(r, rule, &node);
 }
 
-static mno_status fail_missing(const mno_reader *r, const written *w, const char *section, const char *key) {
+static mno_status fail_missing(const mno_reader *r, const written *w, const mno_rule *rule) {
   char accepts[400];
-  mno_rule_accepts(&r->schema->rule[rule_index(r->schema, section, key)], accepts, sizeof accepts);
-  const mno_node *place = w->section[section_index(section)];
-  return mno_source_fail(r->source, place->mark, r->err, "section %s has no key \"%s\"; accepted: %s", section, key,
-                         accepts);
+  return mno_source_fail(r->source, w->section[section_index(rule->section)]->mark, r->err,
+                         "section %s has no key \"%s\"; accepted: %s", rule->section, rule->key,
+                         mno_rule_accepts(rule, accepts, sizeof accepts));
 }
 
-/* Missing sections and keys; defaults. */
-static mno_status complete(const mno_reader *r, const written *w) {
-  for (size_t s = 0; s < MNO_SECTIONS; s++)
-    if (mno_schema_sections[s].required && !w->section[s])
-      return mno_source_fail(r->source, w->root ? w->root->mark : (mno_mark){1, 1}, r->err, "section \"%s\" is missing",
-                             mno_schema_sections[s].name);
-  const mno_rule *end = r->schema->rule + r->schema->count;
-  const mno_node *const *key = w->rule;
-  for (const mno_rule *rule = r->schema->rule; rule < end; rule++, key++) {
-    if (*key || rule->type == MNO_RULE_STEPS || (rule->owner && mno_rule_place(rule, r->sweep) < 0)) continue;
-    if (!rule->fallback && (rule->required || rule->owner)) return fail_missing(r, w, rule->section, rule->key);
-    mno_status status = rule->fallback ? read_default(r, rule) : MNO_OK;
-    if (status != MNO_OK) return status;
-  }
-  key = w->rule;
-  for (const mno_rule *rule = r->schema->rule; rule < end; rule++, key++) {
-    if (rule->type != MNO_RULE_STEPS) continue;
-    mno_status status = *key ? mno_read_value(r, rule, (*key)->next) : read_default(r, rule);
-    if (status != MNO_OK) return status;
-  }
-  return MNO_OK;
-}
-
-/* What belongs to the chosen block and optimiser goes to its place in the sweep; the rest must not be there. */
-static mno_status place_owned(const mno_reader *r, const written *w) {
-  for (size_t f = 0; f < r->schema->count; f++) {
-    const mno_rule *rule = &r->schema->rule[f];
-    if (!rule->owner) continue;
-    int place = mno_rule_place(rule, r->sweep);
+/* What is written, or the default. A key of another block or optimiser than the chosen one must not be there. */
+static mno_status read_rule(const mno_reader *r, const written *w, const mno_rule *rule) {
+  const mno_node *key = w->rule[rule - r->schema->rule];
+  if (rule->owner && mno_rule_place(rule, r->sweep) < 0) {
     char owners[200];
-    if (place >= 0)
-      ((double *)((char *)r->sweep + rule->value))[place] = r->owned[f];
-    else if (w->rule[f])
-      return mno_source_fail(r->source, w->rule[f]->mark, r->err, "%s.%s goes with %s, not %s; remove the key",
-                             rule->section, rule->key, mno_rule_owners(rule, owners, sizeof owners),
-                             rule->owner == MNO_OWNER_BLOCK ? mno_block_name(r->sweep->model.block)
-                                                            : mno_optimizer_name(r->sweep->training.optimizer));
+    if (!key) return MNO_OK;
+    return mno_source_fail(r->source, key->mark, r->err, "%s.%s goes with %s, not %s; remove the key", rule->section,
+                           rule->key, mno_rule_owners(rule, owners, sizeof owners),
+                           rule->owner == MNO_OWNER_BLOCK ? mno_block_name(r->sweep->model.block)
+                                                          : mno_optimizer_name(r->sweep->training.optimizer));
   }
-  return MNO_OK;
+  if (key) return mno_read_value(r, rule, key->next);
+  if (rule->fallback) return read_default(r, rule);
+  return rule->absent ? MNO_OK : fail_missing(r, w, rule);
 }
 
 /* Which keys of data go with which kind. */
@@ -122,7 +87,7 @@ static mno_status check_data(const mno_reader *r, const written *w) {
   switch (sweep->data.kind) {
   case MNO_DATA_GAUSSIAN:
     for (size_t i = 0; i < 3; i++)
-      if (!find_key(r, w, "data", sizes[i])) return fail_missing(r, w, "data", sizes[i]);
+      if (!find_key(r, w, "data", sizes[i])) return fail_missing(r, w, find_rule(r, "data", sizes[i]));
     break;
   case MNO_DATA_DIGITS:
     if (sweep->data.samples > MNO_DIGITS_SAMPLES)
@@ -138,7 +103,7 @@ static mno_status check_data(const mno_reader *r, const written *w) {
     sweep->data.targets = MNO_DIGITS_TARGETS;
     break;
   case MNO_DATA_FILE:
-    if (!path) return fail_missing(r, w, "data", "path");
+    if (!path) return fail_missing(r, w, find_rule(r, "data", "path"));
     if (inputs || targets)
       return mno_source_fail(r->source, (inputs ? inputs : targets)->mark, r->err,
                              "data.%s is read from the file; remove the key", inputs ? "inputs" : "targets");
@@ -151,11 +116,11 @@ static mno_status check_data(const mno_reader *r, const written *w) {
   return MNO_OK;
 }
 
-static mno_status read_all(const mno_reader *r, written *w) {
+static mno_status read_all(const mno_reader *r, const mno_node *root) {
+  written found = {0}, *w = &found;
   mno_sweep *sweep = r->sweep;
   const char *names[MNO_SECTIONS];
   for (size_t s = 0; s < MNO_SECTIONS; s++) names[s] = mno_schema_sections[s].name;
-  const mno_node *root = w->root;
   mno_mark start = root ? root->mark : (mno_mark){1, 1};
   if (!root || mno_node_is_null(root))
     return mno_source_fail(r->source, start, r->err,
@@ -166,9 +131,11 @@ static mno_status read_all(const mno_reader *r, written *w) {
                            mno_node_describe(root));
   mno_status status = mno_read_keys(r, root, "", names, MNO_SECTIONS, w->section);
   for (const mno_node *k = root->child; k && status == MNO_OK; k = k->next->next)
-    status = read_section(r, section_index(k->text), k->next, w);
-  if (status == MNO_OK) status = complete(r, w);
-  if (status == MNO_OK) status = place_owned(r, w);
+    status = find_keys(r, section_index(k->text), k->next, w);
+  for (size_t s = 0; s < MNO_SECTIONS && status == MNO_OK; s++)
+    if (mno_schema_sections[s].required && !w->section[s])
+      status = mno_source_fail(r->source, start, r->err, "section \"%s\" is missing", names[s]);
+  for (size_t f = 0; f < r->schema->count && status == MNO_OK; f++) status = read_rule(r, w, &r->schema->rule[f]);
   if (status == MNO_OK) status = check_data(r, w);
   if (status != MNO_OK) return status;
   const mno_node *data = w->section[section_index("data")], *record = w->section[section_index("record")];
@@ -193,11 +160,9 @@ mno_status mno_sweep_parse(const char *text, size_t length, const char *name, mn
     made->text_length = length;
   }
   if (status == MNO_OK && made && made->text && made->path) {
-    double owned[MNO_RULES_MOST] = {0};
-    written w = {.root = root};
     memcpy(made->text, text, length);
-    const mno_reader reader = {.source = &source, .schema = schema, .owned = owned, .sweep = made, .err = err};
-    status = read_all(&reader, &w);
+    const mno_reader reader = {.source = &source, .schema = schema, .sweep = made, .err = err};
+    status = read_all(&reader, root);
   } else if (status == MNO_OK) {
     status = mno_fail_memory(err, length + sizeof *made, "the configuration");
   }

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "core/cgroup.h"
 
+#include "core/procfs.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,11 +64,9 @@ static bool parse_mount(char *line, const char *controller, mount *found) {
 
 /* The path of this process in a hierarchy, from lines ID:CONTROLLERS:PATH (version 2: "0::PATH"); free() it. */
 static char *own_path(const char *root, const char *controller, int version) {
-  char *name, *line = NULL, *path = NULL;
+  char *line = NULL, *path = NULL;
   size_t capacity = 0;
-  if (asprintf(&name, "%s/proc/self/cgroup", root) < 0) return NULL;
-  FILE *file = fopen(name, "re");
-  free(name);
+  FILE *file = mno_open_in(root, "/proc/self/cgroup");
   while (!path && file && getline(&line, &capacity, file) > 0) {
     line[strcspn(line, "\n")] = 0;
     char *controllers = strchr(line, ':'), *end = controllers ? strchr(controllers + 1, ':') : NULL;
@@ -95,20 +95,13 @@ static void add(mno_cgroups *groups, const char *root, const char *point, const 
   if (asprintf(&group->folder, "%s%s%.*s", root, point, (int)length, path) >= 0) groups->count++;
 }
 
-/* A number from the first line of a file, or from that of a key; false also for "max" and what is as good as that. */
+/* The first number of a file, or that of a key; false also for "max" and what is as good as that. */
 static bool read_number(const char *folder, const char *name, const char *key, double *number) {
-  char *path, line[256];
-  bool found = false;
-  if (asprintf(&path, "%s/%s", folder, name) < 0) return false;
-  FILE *file = fopen(path, "re");
-  free(path);
-  size_t length = strlen(key);
-  while (!found && file && fgets(line, sizeof line, file)) {
-    found = strncmp(line, key, length) == 0 && sscanf(line + length, "%lf", number) == 1;
-    if (!length) break;
-  }
-  if (file) fclose(file);
-  return found && *number >= 0 && *number < absurd;
+  double found = -1;
+  mno_read_keys_in(folder, name, &(mno_key){key, &found}, 1);
+  if (found < 0 || found >= absurd) return false;
+  *number = found;
+  return true;
 }
 
 /* The group of a path below a mount, and its ancestors. Before use_hierarchy a group of version 1 was not part of its
@@ -123,7 +116,7 @@ static void add_all(mno_cgroups *groups, const char *root, const mount *m, const
     double together;
     char *parent;
     if (m->version == 1 && asprintf(&parent, "%s%s%.*s", root, point, (int)length, path) >= 0) {
-      bool apart = read_number(parent, "memory.use_hierarchy", "", &together) && together == 0;
+      bool apart = read_number(parent, "/memory.use_hierarchy", "", &together) && together == 0;
       free(parent);
       if (apart) return;
     }
@@ -133,14 +126,9 @@ static void add_all(mno_cgroups *groups, const char *root, const mount *m, const
 /* The first mount of a hierarchy below which this process is. A container may see only its own part, under another path:
  * then what is mounted is the nearest there is. */
 static void find_version(mno_cgroups *groups, const char *root, const char *controller, int version, bool anywhere) {
-  char *name, *line = NULL, *path = own_path(root, controller, version);
+  char *line = NULL, *path = own_path(root, controller, version);
   size_t capacity = 0, before = groups->count;
-  if (!path || asprintf(&name, "%s/proc/self/mountinfo", root) < 0) {
-    free(path);
-    return;
-  }
-  FILE *file = fopen(name, "re");
-  free(name);
+  FILE *file = path ? mno_open_in(root, "/proc/self/mountinfo") : NULL;
   while (groups->count == before && file && getline(&line, &capacity, file) > 0) {
     mount m;
     if (!parse_mount(line, controller, &m) || m.version != version) continue;
@@ -170,27 +158,25 @@ void mno_cgroups_free(mno_cgroups *groups) {
 
 /* ---- What they say */
 
+/* Takes a limit if it is the lower one. */
+static void lower(const char *folder, const char *name, const char *key, double *limit) {
+  double other;
+  if (read_number(folder, name, key, &other) && other < *limit) *limit = other;
+}
+
 bool mno_cgroup_memory(const mno_cgroup *group, double *bytes) {
   const char *folder = group->folder;
-  double limit, other, used, cache = 0;
-  bool bound, second = group->version == 2;
-  if (second) {
-    bound = read_number(folder, "memory.max", "", &limit);
-    if (read_number(folder, "memory.high", "", &other) && (!bound || other < limit)) {
-      limit = other;
-      bound = true;
-    }
-  } else {
-    bound = read_number(folder, "memory.limit_in_bytes", "", &limit);
-    /* Of ancestors, too, that cannot be seen. */
-    if (read_number(folder, "memory.stat", "hierarchical_memory_limit ", &other) && (!bound || other < limit)) {
-      limit = other;
-      bound = true;
-    }
-  }
-  if (!bound || !read_number(folder, second ? "memory.current" : "memory.usage_in_bytes", "", &used)) return false;
-  if (!read_number(folder, "memory.stat", second ? "inactive_file " : "total_inactive_file ", &cache) && !second)
-    read_number(folder, "memory.stat", "inactive_file ", &cache);
+  double limit = absurd, used, cache = 0;
+  bool second = group->version == 2;
+  lower(folder, second ? "/memory.max" : "/memory.limit_in_bytes", "", &limit);
+  if (second)
+    lower(folder, "/memory.high", "", &limit);
+  else
+    lower(folder, "/memory.stat", "hierarchical_memory_limit ", &limit); /* of ancestors, too, that cannot be seen */
+  if (limit == absurd || !read_number(folder, second ? "/memory.current" : "/memory.usage_in_bytes", "", &used))
+    return false;
+  if (!read_number(folder, "/memory.stat", second ? "inactive_file " : "total_inactive_file ", &cache) && !second)
+    read_number(folder, "/memory.stat", "inactive_file ", &cache);
   if (cache > used) cache = used;
   *bytes = limit > used - cache ? limit - (used - cache) : 0;
   return true;
@@ -199,16 +185,13 @@ bool mno_cgroup_memory(const mno_cgroup *group, double *bytes) {
 bool mno_cgroup_cores(const mno_cgroup *group, double *cores) {
   double quota, period = 100000;
   if (group->version == 2) {
-    char *path;
-    if (asprintf(&path, "%s/cpu.max", group->folder) < 0) return false;
-    FILE *file = fopen(path, "re");
-    free(path);
+    FILE *file = mno_open_in(group->folder, "/cpu.max");
     int words = file ? fscanf(file, "%lf %lf", &quota, &period) : 0;
     if (file) fclose(file);
     if (words < 1) return false;
   } else {
-    if (!read_number(group->folder, "cpu.cfs_quota_us", "", &quota)) return false;
-    read_number(group->folder, "cpu.cfs_period_us", "", &period);
+    if (!read_number(group->folder, "/cpu.cfs_quota_us", "", &quota)) return false;
+    read_number(group->folder, "/cpu.cfs_period_us", "", &period);
   }
   if (!(quota > 0 && period > 0 && quota < absurd)) return false;
   *cores = quota / period;

@@ -21,33 +21,24 @@ bool mno_read_at(int fd, void *data, size_t bytes, uint64_t offset) {
   return true;
 }
 
-/* Nothing written and no error: a disk that is full to the last byte. */
-static bool stuck(ssize_t n) {
-  if (n == 0) errno = ENOSPC;
-  return n <= 0;
-}
-
-bool mno_write_all(int fd, const void *data, size_t bytes) {
+/* Writes at an offset or, where that is negative, where the descriptor is. */
+static bool write_from(int fd, const void *data, size_t bytes, off_t offset) {
   const char *from = data;
   while (bytes) {
-    ssize_t n = TEMP_FAILURE_RETRY(write(fd, from, bytes));
-    if (stuck(n)) return false;
+    ssize_t n = TEMP_FAILURE_RETRY(offset < 0 ? write(fd, from, bytes) : pwrite(fd, from, bytes, offset));
+    if (n == 0) errno = ENOSPC; /* nothing written and no error: a disk that is full to the last byte */
+    if (n <= 0) return false;
     from += n;
     bytes -= (size_t)n;
+    if (offset >= 0) offset += n;
   }
   return true;
 }
+
+bool mno_write_all(int fd, const void *data, size_t bytes) { return write_from(fd, data, bytes, -1); }
 
 bool mno_write_at(int fd, const void *data, size_t bytes, uint64_t offset) {
-  const char *from = data;
-  while (bytes) {
-    ssize_t n = TEMP_FAILURE_RETRY(pwrite(fd, from, bytes, (off_t)offset));
-    if (stuck(n)) return false;
-    from += n;
-    offset += (uint64_t)n;
-    bytes -= (size_t)n;
-  }
-  return true;
+  return write_from(fd, data, bytes, (off_t)offset);
 }
 
 bool mno_has_name(int fd, const char *path) {

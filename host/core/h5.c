@@ -124,6 +124,14 @@ hid_t mno_h5_access(void) {
   return access;
 }
 
+hid_t mno_h5_open(const char *path, unsigned flags) {
+  hid_t access = mno_h5_access(), file;
+  do file = H5Fopen(path, flags, access);
+  while (file < 0 && mno_h5_interrupted());
+  H5Pclose(access);
+  return file;
+}
+
 /* ---- Before HDF5 opens a file */
 
 static uint64_t little_endian(const unsigned char *bytes) {

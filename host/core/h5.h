@@ -39,6 +39,9 @@ bool mno_h5_interrupted(void);
  * metadata. */
 hid_t mno_h5_access(void);
 
+/* Opens a file with such a list, again where a signal came between; negative if it cannot be opened. */
+hid_t mno_h5_open(const char *path, unsigned flags);
+
 /* The head of an HDF5 file, behind a user block if there is one. */
 typedef struct mno_h5_head {
   off_t at;      /* where the superblock starts */

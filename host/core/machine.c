@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "core/machine.h"
 
+#include "core/procfs.h"
+
 #include <limits.h>
 #include <math.h>
 #include <pthread.h>
@@ -11,30 +13,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* ---- Reading /proc */
-
-typedef struct key {
-  const char *name;
-  double *value;
-} key;
-
-/* The numbers behind names in a file of "Name: number" lines; values of names that are not there stay. */
-static void read_keys(const char *root, const char *path, const key *keys, size_t count) {
-  char name[4096], line[256];
-  snprintf(name, sizeof name, "%s%s", root, path);
-  FILE *file = fopen(name, "re");
-  if (!file) return;
-  while (fgets(line, sizeof line, file))
-    for (size_t i = 0; i < count; i++) {
-      size_t length = strlen(keys[i].name);
-      if (strncmp(line, keys[i].name, length) == 0) sscanf(line + length, "%lf", keys[i].value);
-    }
-  fclose(file);
-}
-
 mno_machine mno_machine_find(const char *root) {
   double overcommit = 0;
-  read_keys(root, "/proc/sys/vm/overcommit_memory", &(key){"", &overcommit}, 1);
+  mno_read_keys_in(root, "/proc/sys/vm/overcommit_memory", &(mno_key){"", &overcommit}, 1);
   return (mno_machine){.root = root,
                        .memory = mno_cgroups_find(root, "memory"),
                        .cpu = mno_cgroups_find(root, "cpu"),
@@ -63,16 +44,12 @@ static bool variable(const char *name, double *number) {
 
 /* Bytes that the job was given on this node, and the variable that says it. */
 static const char *slurm_memory(double *bytes) {
-  static const char *const shares[][2] = {{"SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"},
-                                          {"SLURM_MEM_PER_GPU", "SLURM_GPUS_ON_NODE"}};
-  double megabytes, count;
+  static const char *const shares[][2] = {
+      {"SLURM_MEM_PER_NODE"}, {"SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"}, {"SLURM_MEM_PER_GPU", "SLURM_GPUS_ON_NODE"}};
+  double megabytes, count = 1;
   if (!in_slurm_job()) return NULL;
-  if (variable("SLURM_MEM_PER_NODE", &megabytes)) {
-    *bytes = megabytes * 0x1p20;
-    return "SLURM_MEM_PER_NODE";
-  }
   for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
-    if (variable(shares[i][0], &megabytes) && variable(shares[i][1], &count)) {
+    if (variable(shares[i][0], &megabytes) && (!shares[i][1] || variable(shares[i][1], &count))) {
       *bytes = megabytes * count * 0x1p20;
       return shares[i][0];
     }
@@ -98,8 +75,8 @@ static void take_limits(const mno_machine *machine, mno_memory *least) {
   double granted = 0, size = 0, written = 0, resident = 0;
   const char *slurm = slurm_memory(&granted);
   if (!in_space && !in_data && !slurm) return;
-  const key keys[] = {{"VmSize:", &size}, {"VmData:", &written}, {"VmRSS:", &resident}};
-  read_keys(machine->root, "/proc/self/status", keys, sizeof keys / sizeof *keys); /* kB */
+  const mno_key keys[] = {{"VmSize:", &size}, {"VmData:", &written}, {"VmRSS:", &resident}};
+  mno_read_keys_in(machine->root, "/proc/self/status", keys, sizeof keys / sizeof *keys); /* kB */
   if (in_space) take(least, (double)space.rlim_cur - 1024 * size, "ulimit -v", "");
   if (in_data) take(least, (double)data.rlim_cur - 1024 * written, "ulimit -d", "");
   if (slurm) take(least, granted - 1024 * resident, slurm, "");
@@ -107,13 +84,13 @@ static void take_limits(const mno_machine *machine, mno_memory *least) {
 
 mno_memory mno_machine_memory(const mno_machine *machine) {
   double available = NAN, idle = 0, cached = 0, promised = 0, most = INFINITY;
-  const key keys[] = {{"MemAvailable:", &available},
-                      {"MemFree:", &idle},
-                      {"Cached:", &cached},
-                      {"Committed_AS:", &promised},
-                      {"CommitLimit:", &most}};
-  read_keys(machine->root, "/proc/meminfo", keys, sizeof keys / sizeof *keys); /* kB */
-  if (isnan(available)) available = idle > 0 ? idle + cached : 1e6;            /* kernels before 3.14; no /proc */
+  const mno_key keys[] = {{"MemAvailable:", &available},
+                          {"MemFree:", &idle},
+                          {"Cached:", &cached},
+                          {"Committed_AS:", &promised},
+                          {"CommitLimit:", &most}};
+  mno_read_keys_in(machine->root, "/proc/meminfo", keys, sizeof keys / sizeof *keys); /* kB */
+  if (isnan(available)) available = idle > 0 ? idle + cached : 1e6;                   /* kernels before 3.14; no /proc */
   mno_memory least = {.bytes = (size_t)(1024 * available)};
   if (machine->strict) take(&least, 1024 * (most - promised), "vm.overcommit_memory 2", "");
   for (size_t i = 0; i < machine->memory.count; i++) {

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "core/probe.h"
 
+#include "core/file.h"
 #include "core/h5.h"
 #include "core/procfs.h"
 
@@ -31,8 +32,7 @@ void mno_probe_expect(size_t bytes) {
   setrlimit(RLIMIT_CPU, &limit);
 }
 
-static _Noreturn void child(mno_status (*attempt)(const void *context, mno_error *err), const void *context,
-                            const char *path, int out) {
+static _Noreturn void child(mno_attempt *attempt, const void *context, const char *path, int out) {
   inside = true;
   int nowhere = open("/dev/null", O_RDWR);
   if (nowhere >= 0) dup2(nowhere, 2); /* reports of a crash are no news for the user */
@@ -49,13 +49,7 @@ static _Noreturn void child(mno_status (*attempt)(const void *context, mno_error
   mno_error error = {0};
   mno_status status = attempt(context, &error);
   error.status = status;
-  const char *from = (const char *)&error;
-  for (size_t left = sizeof error; left;) {
-    ssize_t n = write(out, from, left);
-    if (n <= 0) break;
-    from += n;
-    left -= (size_t)n;
-  }
+  mno_write_all(out, &error, sizeof error);
   _exit(0);
 }
 
@@ -85,8 +79,7 @@ static bool listen_to(pid_t pid, int end, mno_error *answer, bool *stuck) {
   return true;
 }
 
-static mno_status try_once(mno_status (*attempt)(const void *context, mno_error *err), const void *context, const char *path,
-                           bool *stuck, mno_error *err) {
+static mno_status try_once(mno_attempt *attempt, const void *context, const char *path, bool *stuck, mno_error *err) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return mno_fail(err, MNO_ERR_INTERNAL, "cannot make a pipe: %s", strerror(errno));
   pid_t pid = mno_h5_fork();
@@ -109,8 +102,7 @@ static mno_status try_once(mno_status (*attempt)(const void *context, mno_error 
   return mno_fail(err, answer.status, "%.4000s", answer.message);
 }
 
-mno_status mno_probe(mno_status (*attempt)(const void *context, mno_error *err), const void *context, const char *path,
-                     mno_error *err) {
+mno_status mno_probe(mno_attempt *attempt, const void *context, const char *path, mno_error *err) {
   for (int i = 0; i < 3; i++) {
     bool stuck = false;
     mno_status status = try_once(attempt, context, path, &stuck, err);

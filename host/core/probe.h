@@ -7,10 +7,11 @@
 
 #include <stddef.h>
 
+typedef mno_status mno_attempt(const void *context, mno_error *err);
+
 /* Runs attempt(context), which reads the file of this path, in a child process and returns its status and message; a child
  * that dies or takes too long gives MNO_ERR_INPUT. */
-mno_status mno_probe(mno_status (*attempt)(const void *context, mno_error *err), const void *context, const char *path,
-                     mno_error *err);
+mno_status mno_probe(mno_attempt *attempt, const void *context, const char *path, mno_error *err);
 
 /* Inside an attempt: so many bytes of numbers are going to be read, which takes its time. Elsewhere: nothing. */
 void mno_probe_expect(size_t bytes);

@@ -46,9 +46,9 @@ static updater *updater_of(const mno_optimizer *optimizer) {
       MNO_OPTIMIZER_LIST(UPDATE)
 #undef UPDATE
   };
-  size_t i = 0;
-  while (strcmp(all[i].name, optimizer->name) != 0) i++; /* problems have optimisers of the list */
-  return all[i].update;
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (strcmp(all[i].name, optimizer->name) == 0) return all[i].update;
+  return NULL; /* not reached: problems have optimisers of the list */
 }
 
 #endif

@@ -1,33 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "data/data.h"
 
-#include "core/memory.h"
 #include "meanode/random.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static double *copy(const double *from, size_t count, bool *ok) {
-  double *to = from ? mno_alloc(count, sizeof *to) : NULL;
-  if (to) memcpy(to, from, count * sizeof *to);
-  *ok = *ok && !from == !to;
-  return to;
-}
-
-mno_data *mno_data_copy(const mno_data *data) {
-  bool ok = true;
-  mno_data *made = mno_alloc(1, sizeof *made);
-  if (!made) return NULL;
-  *made = (mno_data){.N = data->N, .d_in = data->d_in, .d_out = data->d_out, .D = data->D};
-  made->x = copy(data->x, data->N * data->d_in, &ok);
-  made->y = copy(data->y, data->N * data->d_out, &ok);
-  made->w_embed = copy(data->w_embed, data->D * data->d_in, &ok);
-  made->w_unembed = copy(data->w_unembed, data->D * data->d_out, &ok);
-  if (ok) return made;
-  mno_data_free(made);
-  return NULL;
-}
 
 void mno_data_free(mno_data *data) {
   if (!data) return;

@@ -21,9 +21,6 @@ enum { MNO_DATA_NOTE = 2048 };
 
 void mno_data_free(mno_data *data);
 
-/* The numbers of data, without source and note. NULL when out of memory. */
-mno_data *mno_data_copy(const mno_data *data);
-
 /* Embeddings of dimension D: those of the data, else drawn from the seed, W_E entries N(0, 1/d_in), W_U entries N(0,
  * d_out); a larger D extends a smaller one. */
 void mno_data_embed(const mno_data *data, uint64_t seed, size_t D, double *w_embed /* [D][d_in] */,

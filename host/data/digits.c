@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "data/sources.h"
+#include "data/load.h"
 
 #include "config/schema.h"
 #include "core/memory.h"
@@ -29,7 +29,6 @@ static size_t unpack(char *text) {
 mno_status mno_data_digits(const mno_sweep *sweep, mno_data *data, mno_error *err) {
   char *text = mno_alloc(TEXT, 1);
   double *pixel = mno_alloc((size_t)SAMPLES * PIXELS, sizeof *pixel);
-  int *class = mno_alloc(SAMPLES, sizeof *class);
   size_t N = sweep->data.samples ? (size_t)sweep->data.samples : SAMPLES;
   data->N = N;
   data->d_in = PIXELS;
@@ -37,7 +36,7 @@ mno_status mno_data_digits(const mno_sweep *sweep, mno_data *data, mno_error *er
   data->x = mno_alloc(N * PIXELS, sizeof(double));
   data->y = mno_alloc(N * CLASSES, sizeof(double));
   mno_status status = MNO_OK;
-  if (!text || !pixel || !class || !data->x || !data->y)
+  if (!text || !pixel || !data->x || !data->y)
     status = mno_fail_memory(err, (size_t)SAMPLES * PIXELS * sizeof(double), "the digits");
   else if (!unpack(text))
     status = mno_fail(err, MNO_ERR_INTERNAL, "the digits inside this build are damaged; build again");
@@ -51,16 +50,13 @@ mno_status mno_data_digits(const mno_sweep *sweep, mno_data *data, mno_error *er
         sum += v;
         squares += v * v;
       }
-      class[i] = (int)strtol(p, &p, 10);
+      size_t class = (size_t)strtol(p, &p, 10);
+      if (i < N) data->y[i * CLASSES + class] = 1;
     }
     double mean = sum / count, deviation = sqrt(squares / count - mean * mean);
-    for (size_t i = 0; i < N; i++) {
-      for (size_t j = 0; j < PIXELS; j++) data->x[i * PIXELS + j] = (pixel[i * PIXELS + j] - mean) / deviation;
-      data->y[i * CLASSES + (size_t) class[i]] = 1;
-    }
+    for (size_t i = 0; i < N * PIXELS; i++) data->x[i] = (pixel[i] - mean) / deviation;
   }
   free(text);
   free(pixel);
-  free(class);
   return status;
 }

@@ -5,7 +5,7 @@
 
 #include "core/memory.h"
 #include "core/probe.h"
-#include "data/sources.h"
+#include "data/load.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -15,16 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A path of the configuration, relative to the configuration's folder; free() it. */
-static char *resolve(const char *config, const char *path) {
-  const char *slash = strrchr(config, '/');
-  size_t folder = *path == '/' || !slash ? 0 : (size_t)(slash - config) + 1;
-  char *full = mno_alloc(folder + strlen(path) + 1, 1);
-  if (full) {
-    memcpy(full, config, folder);
-    strcpy(full + folder, path);
-  }
-  return full;
+char *mno_data_beside(const char *path, const char *name) {
+  const char *slash = strrchr(path, '/');
+  char *full;
+  if (*name == '/' || !slash) return strdup(name);
+  return asprintf(&full, "%.*s%s", (int)(slash - path) + 1, path, name) < 0 ? NULL : full;
 }
 
 static bool same_file(const struct stat *a, const char *path) {
@@ -36,7 +31,7 @@ bool mno_data_reads(const mno_sweep *sweep, const char *source, const char *path
   struct stat information;
   if (stat(path, &information) != 0) return false;
   if (same_file(&information, sweep->path) || (source && same_file(&information, source))) return true;
-  char *data = sweep->data.path ? resolve(sweep->path, sweep->data.path) : NULL;
+  char *data = sweep->data.path ? mno_data_beside(sweep->path, sweep->data.path) : NULL;
   bool same = data && same_file(&information, data);
   free(data);
   return same;
@@ -95,16 +90,13 @@ mno_status mno_data_read_sets(mno_data_reader *r, mno_data *data) {
                                {.name = "w_unembed", .shape = "(D, targets)"}};
   char reason[512];
   mno_h5_lock();
-  hid_t access = mno_h5_access();
-  do r->file = H5Fopen(r->path, H5F_ACC_RDONLY, access);
-  while (r->file < 0 && mno_h5_interrupted());
+  r->file = mno_h5_open(r->path, H5F_ACC_RDONLY);
   mno_status status = r->file < 0 ? MNO_DATA_FAIL(r, "an HDF5 file that is damaged or cannot be read: %s",
                                                   mno_h5_reason(reason, sizeof reason))
                                   : read_sets(r, set);
   /* What was taken for damage, or for a dataset that is not there, may be a disk that does not answer. */
   if (mno_h5_errno()) status = mno_fail(r->err, MNO_ERR_IO, "cannot read %s: %s", r->path, strerror(mno_h5_errno()));
   if (r->file >= 0) H5Fclose(r->file);
-  H5Pclose(access);
   mno_h5_unlock();
   data->x = set[X_SET].values;
   data->y = set[Y_SET].values;
@@ -128,7 +120,7 @@ static mno_status attempt(const void *context, mno_error *err) {
 mno_status mno_data_file(const mno_sweep *sweep, const char *path, mno_data *data, mno_error *err) {
   mno_error why = {0};
   mno_data_reader r = {.sweep = sweep, .file = -1, .err = &why};
-  r.path = path ? strdup(path) : resolve(sweep->path, sweep->data.path);
+  r.path = path ? strdup(path) : mno_data_beside(sweep->path, sweep->data.path);
   r.note = data->note = mno_alloc(MNO_DATA_NOTE, 1);
   if (!r.path || !r.note) {
     free(r.path);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "config/too_large.h"
+#include "config/source.h"
 #include "core/memory.h"
-#include "data/sources.h"
+#include "data/load.h"
 #include "meanode/random.h"
 
 mno_status mno_data_gaussian(const mno_sweep *sweep, uint64_t seed, mno_data *data, mno_error *err) {
   size_t N = (size_t)sweep->data.samples, d_in = (size_t)sweep->data.inputs, d_out = (size_t)sweep->data.targets;
   size_t bytes = N * (d_in + d_out) * sizeof(double); /* each is at most 10^6 */
   if (bytes > mno_memory_available())
-    return mno_fail_too_large(sweep, sweep->data.samples_mark, bytes, "the data",
+    return mno_fail_too_large(sweep, sweep->data.samples_mark, (double)bytes, "the data",
                               "use fewer data.samples, data.inputs or data.targets", err);
   data->N = N;
   data->d_in = d_in;

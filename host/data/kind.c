@@ -38,9 +38,7 @@ static const struct {
     {BYTES("SQLite format 3"), 0, "an SQLite database; write x and y to HDF5, for example with h5py"},
     {BYTES("version https://git-lfs"), 0, "a git-lfs pointer, not the file itself; fetch it: git lfs pull"},
     {BYTES("BZh"), 0, "compressed with bzip2; unpack it: bunzip2 FILE"},
-    {BYTES("\xfd"
-           "7zXZ"),
-     0, "compressed with xz; unpack it: unxz FILE"},
+    {BYTES("\3757zXZ"), 0, "compressed with xz; unpack it: unxz FILE"},
     {BYTES("\x28\xb5\x2f\xfd"), 0, "compressed with zstd; unpack it: unzstd FILE"},
     {BYTES("7z\xbc\xaf\x27\x1c"), 0, "a 7-Zip archive; unpack it"},
     {BYTES("ustar"), 257, "a tar archive; unpack it"},
@@ -52,9 +50,7 @@ static const struct {
     {BYTES("Octave-1"), 0, "an Octave file; save it with -hdf5 and copy the values to datasets x and y"},
     {BYTES("# Created by Octave"), 0, "an Octave text file; write x and y to HDF5, for example with h5py"},
     {BYTES("%PDF"), 0, "a PDF document"},
-    {BYTES("\x7f"
-           "ELF"),
-     0, "a program"},
+    {BYTES("\177ELF"), 0, "a program"},
     {BYTES("\x89PNG"), 0, "a picture (PNG)"},
     {BYTES("\xd0\xcf\x11\xe0"), 0, "an old Excel or Word document; export the numbers and write them with h5py"},
     {BYTES("GRIB"), 0, "a GRIB file; write x and y to HDF5, for example with xarray and cfgrib"},

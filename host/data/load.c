@@ -2,7 +2,6 @@
 #include "data/load.h"
 
 #include "core/memory.h"
-#include "data/sources.h"
 
 #include <math.h>
 

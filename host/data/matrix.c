@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "data/reader.h"
 
-#include "config/too_large.h"
+#include "config/source.h"
 #include "core/memory.h"
 #include "core/probe.h"
 
@@ -16,7 +16,7 @@ enum { LARGEST = 1000000 }; /* samples, inputs, targets, D */
 /* ---- What stands in the place of a dataset */
 
 static mno_status refuse_group(const mno_data_reader *r, const char *name, hid_t group) {
-  char *class = mno_data_matlab_class(group), *encoding = mno_data_text(group, "encoding-type");
+  char *class = mno_data_text(group, "MATLAB_class"), *encoding = mno_data_text(group, "encoding-type");
   mno_status status;
   if (H5Aexists(group, "MATLAB_sparse") > 0)
     status = MNO_DATA_FAIL(r, "\"%s\" is a sparse matrix of MATLAB; in MATLAB: %s = full(%s)", name, name, name);
@@ -182,7 +182,7 @@ static mno_status check_memory(const mno_data_reader *r, const mno_data_matrix *
   size_t bytes = bytes_of(m, type, swap);
   if (bytes <= mno_memory_available()) return MNO_OK;
   snprintf(what, sizeof what, "%s: dataset \"%s\"", r->path, m->name);
-  return mno_fail_too_large(r->sweep, r->sweep->data.path_mark, bytes, what, "use fewer data.samples", r->err);
+  return mno_fail_too_large(r->sweep, r->sweep->data.path_mark, (double)bytes, what, "use fewer data.samples", r->err);
 }
 
 /* Stored numbers in the order of the matrix, before attributes apply. *changed: see read_wide; an index into the matrix. */
@@ -217,7 +217,7 @@ static mno_status read_set(const mno_data_reader *r, mno_data_matrix *m, hid_t s
   hsize_t shape[2] = {0, 0};
   size_t changed = 0;
   mno_status status = check_type(r, m->name, type);
-  if (status == MNO_OK) status = mno_data_read_meaning(r, m->name, set, &meaning);
+  if (status == MNO_OK) status = mno_data_read_meaning(r, m->name, set, type, &meaning);
   if (status != MNO_OK) return status;
   bool swap = meaning.transposed;
   status = check_shape(r, m, set, space, swap, shape);

@@ -34,27 +34,55 @@ char *mno_data_printable(char *text) {
   return text;
 }
 
+/* Is the text one of the words, in any case? NULL ends them. */
+static bool is_one_of(const char *text, const char *const *words) {
+  while (*words && strcasecmp(text, *words) != 0) words++;
+  return *words;
+}
+
 /* ---- Attributes */
+
+/* An attribute that was opened, with its type and space; ids are invalid where that failed. */
+typedef struct attribute {
+  hid_t id, type, space;
+  hssize_t points;
+} attribute;
+
+static attribute open_attribute(hid_t object, const char *name) {
+  attribute a = {H5I_INVALID_HID, H5I_INVALID_HID, H5I_INVALID_HID, -1};
+  if (H5Aexists(object, name) > 0) a.id = H5Aopen(object, name, H5P_DEFAULT);
+  if (a.id >= 0) {
+    a.type = H5Aget_type(a.id);
+    a.space = H5Aget_space(a.id);
+  }
+  if (a.space >= 0) a.points = H5Sget_simple_extent_npoints(a.space);
+  return a;
+}
+
+static H5T_class_t class_of(const attribute *a) { return a->type < 0 ? H5T_NO_CLASS : H5Tget_class(a->type); }
+
+static void close_attribute(const attribute *a) {
+  if (a->space >= 0) H5Sclose(a->space);
+  if (a->type >= 0) H5Tclose(a->type);
+  if (a->id >= 0) H5Aclose(a->id);
+}
 
 /* Up to `most` texts of an attribute, each malloc'ed; the number of them, 0 if it is no text. */
 static size_t read_texts(hid_t object, const char *name, char **texts, size_t most) {
-  if (H5Aexists(object, name) <= 0) return 0;
-  hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
-  if (attribute < 0) return 0;
-  hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
-  hssize_t points = space < 0 ? 0 : H5Sget_simple_extent_npoints(space);
-  size_t count = points > 0 ? (size_t)points : 0, found = 0, width = type < 0 ? 0 : H5Tget_size(type);
-  if (count && count <= most && H5Tget_class(type) == H5T_STRING) {
-    hid_t memory = H5Tcopy(type);
+  const attribute a = open_attribute(object, name);
+  size_t count = a.points > 0 ? (size_t)a.points : 0, found = 0;
+  if (count && count <= most && class_of(&a) == H5T_STRING) {
+    size_t width = H5Tget_size(a.type);
+    hid_t memory = H5Tcopy(a.type);
     char **owned = calloc(count, sizeof *owned), *fixed = calloc(count, width + 1);
-    if (owned && fixed && H5Tis_variable_str(type) > 0) {
-      if (H5Aread(attribute, memory, owned) >= 0)
+    if (owned && fixed && H5Tis_variable_str(a.type) > 0) {
+      if (H5Aread(a.id, memory, owned) >= 0)
         for (size_t i = 0; i < count; i++) texts[found++] = strdup(owned[i] ? owned[i] : "");
-      H5Dvlen_reclaim(memory, space, H5P_DEFAULT, owned);
-    } else if (owned && fixed && width < 1u << 20 && H5Aread(attribute, memory, fixed) >= 0) {
+      H5Dvlen_reclaim(memory, a.space, H5P_DEFAULT, owned);
+    } else if (owned && fixed && width < 1u << 20 && H5Aread(a.id, memory, fixed) >= 0) {
       for (size_t i = 0; i < count; i++) {
         size_t length = strnlen(fixed + i * width, width);
-        while (H5Tget_strpad(type) == H5T_STR_SPACEPAD && length && fixed[i * width + length - 1] == ' ') length--;
+        while (H5Tget_strpad(a.type) == H5T_STR_SPACEPAD && length && fixed[i * width + length - 1] == ' ') length--;
         texts[found++] = strndup(fixed + i * width, length);
       }
     }
@@ -62,9 +90,7 @@ static size_t read_texts(hid_t object, const char *name, char **texts, size_t mo
     free(fixed);
     H5Tclose(memory);
   }
-  if (space >= 0) H5Sclose(space);
-  if (type >= 0) H5Tclose(type);
-  H5Aclose(attribute);
+  close_attribute(&a);
   return found;
 }
 
@@ -83,31 +109,25 @@ typedef struct numbers {
 static mno_status read_numbers(const mno_data_reader *r, const char *set_name, hid_t set, const char *name, size_t most,
                                numbers *out) {
   out->count = 0;
+  out->real = false;
   if (H5Aexists(set, name) <= 0) return MNO_OK;
-  hid_t attribute = H5Aopen(set, name, H5P_DEFAULT), type = H5I_INVALID_HID, space = H5I_INVALID_HID;
-  if (attribute >= 0) {
-    type = H5Aget_type(attribute);
-    space = H5Aget_space(attribute);
-  }
-  hssize_t points = space < 0 ? -1 : H5Sget_simple_extent_npoints(space);
-  H5T_class_t class = type < 0 ? H5T_NO_CLASS : H5Tget_class(type);
+  const attribute a = open_attribute(set, name);
+  const H5T_class_t class = class_of(&a);
   mno_status status = MNO_OK;
   if (class != H5T_INTEGER && class != H5T_FLOAT)
     status = MNO_DATA_FAIL(r, "attribute %s of dataset \"%s\" is %s, not a number; correct it or remove it", name, set_name,
                            class == H5T_STRING ? "text" : "of another type");
-  else if (points < 1 || points > (hssize_t)most)
+  else if (a.points < 1 || a.points > (hssize_t)most)
     status =
         MNO_DATA_FAIL(r, "attribute %s of dataset \"%s\" holds %lld numbers; %s%zu can be used; correct it or remove it",
-                      name, set_name, (long long)points, most > 2 ? "at most " : "", most);
-  else if (H5Aread(attribute, H5T_NATIVE_DOUBLE, out->value) < 0)
+                      name, set_name, (long long)a.points, most > 2 ? "at most " : "", most);
+  else if (H5Aread(a.id, H5T_NATIVE_DOUBLE, out->value) < 0)
     status = MNO_DATA_FAIL(r, "attribute %s of dataset \"%s\" cannot be read; is the file damaged?", name, set_name);
   if (status == MNO_OK) {
-    out->count = (size_t)points;
+    out->count = (size_t)a.points;
     out->real = class == H5T_FLOAT;
   }
-  if (space >= 0) H5Sclose(space);
-  if (type >= 0) H5Tclose(type);
-  if (attribute >= 0) H5Aclose(attribute);
+  close_attribute(&a);
   return status;
 }
 
@@ -190,6 +210,14 @@ static void read_fill(hid_t set, mno_data_meaning *m) {
   if (create >= 0) H5Pclose(create);
 }
 
+/* Number i of an attribute as a bound, if it is there. */
+static void take_bound(const mno_data_meaning *m, const numbers *n, size_t i, const char *by, double *bound,
+                       const char **bound_by) {
+  if (i >= n->count) return;
+  *bound = rewrapped(m, n->value[i]);
+  *bound_by = by;
+}
+
 static mno_status read_range(const mno_data_reader *r, const char *name, hid_t set, hid_t type, mno_data_meaning *m) {
   numbers range, least, most;
   mno_status status = read_numbers(r, name, set, "valid_range", 2, &range);
@@ -199,44 +227,23 @@ static mno_status read_range(const mno_data_reader *r, const char *name, hid_t s
   if (range.count == 1)
     return MNO_DATA_FAIL(r, "attribute valid_range of dataset \"%s\" holds one number, not two; correct it or remove it",
                          name);
-  bool real = false;
-  if (range.count) {
-    m->least = rewrapped(m, range.value[0]);
-    m->most = rewrapped(m, range.value[1]);
-    m->least_by = m->most_by = "valid_range";
-    real = range.real;
-  }
-  if (least.count) {
-    m->least = rewrapped(m, least.value[0]);
-    m->least_by = "valid_min";
-    real |= least.real;
-  }
-  if (most.count) {
-    m->most = rewrapped(m, most.value[0]);
-    m->most_by = "valid_max";
-    real |= most.real;
-  }
+  take_bound(m, &range, 0, "valid_range", &m->least, &m->least_by);
+  take_bound(m, &range, 1, "valid_range", &m->most, &m->most_by);
+  take_bound(m, &least, 0, "valid_min", &m->least, &m->least_by);
+  take_bound(m, &most, 0, "valid_max", &m->most, &m->most_by);
+  bool real = range.real || least.real || most.real;
   m->range_unpacked = m->packed && real && H5Tget_class(type) == H5T_INTEGER; /* a range of the type of the values */
   return MNO_OK;
 }
 
 /* ---- Other programs */
 
-char *mno_data_matlab_class(hid_t object) { return mno_data_text(object, "MATLAB_class"); }
-
-static bool is_one_of(const char *text, const char *const *words, size_t count) {
-  for (size_t i = 0; i < count; i++)
-    if (strcmp(text, words[i]) == 0) return true;
-  return false;
-}
-
 static mno_status read_matlab(const mno_data_reader *r, const char *name, hid_t set, mno_data_meaning *m) {
-  static const char *const numeric[] = {"double", "single", "int8",   "uint8", "int16",
-                                        "uint16", "int32",  "uint32", "int64", "uint64"};
+  static const char *const numeric[] = {"double", "single", "int8",  "uint8",  "int16", "uint16",
+                                        "int32",  "uint32", "int64", "uint64", NULL};
   if (H5Aexists(set, "MATLAB_class") <= 0) return MNO_OK;
-  char *class = mno_data_matlab_class(set);
-  bool known =
-      class && H5Aexists(set, "MATLAB_object_decode") <= 0 && is_one_of(class, numeric, sizeof numeric / sizeof *numeric);
+  char *class = mno_data_text(set, "MATLAB_class");
+  bool known = class && H5Aexists(set, "MATLAB_object_decode") <= 0 && is_one_of(class, numeric);
   mno_status status = MNO_OK;
   if (!known)
     status = MNO_DATA_FAIL(r, "\"%s\" is of MATLAB's class %s, not an array of numbers; in MATLAB: %s = double(%s)", name,
@@ -277,11 +284,10 @@ static mno_status refuse_others(const mno_data_reader *r, const char *name, hid_
             "to have it applied, or remove it",
             name, attribute, near[k < 8 ? k : 2]);
     static const char *const loose[] = {"scale",  "offset",  "slope",        "intercept",   "flag_values", "flag_meanings",
-                                        "nodata", "no_data", "nodata_value", "gdal_nodata", "missing"};
-    for (size_t k = 0; k < sizeof loose / sizeof *loose; k++)
-      if (strcasecmp(attribute, loose[k]) == 0)
-        mno_data_note(r, "%s: attribute %s of dataset \"%s\" is not applied: the numbers are taken as they are stored",
-                      r->path, attribute, name);
+                                        "nodata", "no_data", "nodata_value", "gdal_nodata", "missing",     NULL};
+    if (is_one_of(attribute, loose))
+      mno_data_note(r, "%s: attribute %s of dataset \"%s\" is not applied: the numbers are taken as they are stored",
+                    r->path, attribute, name);
   }
   char *units = mno_data_text(set, "units"), *dtype = mno_data_text(set, "dtype");
   mno_status status = MNO_OK;
@@ -295,10 +301,8 @@ static mno_status refuse_others(const mno_data_reader *r, const char *name, hid_
   return status;
 }
 
-mno_status mno_data_read_meaning(const mno_data_reader *r, const char *name, hid_t set, mno_data_meaning *m) {
+mno_status mno_data_read_meaning(const mno_data_reader *r, const char *name, hid_t set, hid_t type, mno_data_meaning *m) {
   *m = (mno_data_meaning){.transposed = r->columns_first};
-  hid_t type = H5Dget_type(set);
-  if (type < 0) return MNO_DATA_FAIL(r, "dataset \"%s\" cannot be read; is the file damaged?", name);
   mno_status status = read_matlab(r, name, set, m);
   if (status == MNO_OK) status = refuse_others(r, name, set);
   if (status == MNO_OK) status = read_sign(r, name, set, type, m);
@@ -309,7 +313,6 @@ mno_status mno_data_read_meaning(const mno_data_reader *r, const char *name, hid
     read_fill(set, m);
     read_r(r, set, type, m);
   }
-  H5Tclose(type);
   if (status == MNO_OK && r->columns_first)
     mno_data_note(r, "%s was written by Julia, which stores columns first: its arrays are taken as Julia shows them",
                   r->path);
@@ -361,16 +364,11 @@ static herr_t take_scale(hid_t set, unsigned dimension, hid_t scale, void *data)
 
 /* Lists of references, as HDF5's own functions for scales take for granted that there are. */
 static bool has_scales(hid_t set) {
-  if (H5Aexists(set, "DIMENSION_LIST") <= 0) return false;
-  hid_t attribute = H5Aopen(set, "DIMENSION_LIST", H5P_DEFAULT);
-  if (attribute < 0) return false;
-  hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute), entry = H5I_INVALID_HID;
-  if (type >= 0 && H5Tget_class(type) == H5T_VLEN) entry = H5Tget_super(type);
-  bool good = entry >= 0 && H5Tequal(entry, H5T_STD_REF_OBJ) > 0 && space >= 0 && H5Sget_simple_extent_npoints(space) == 2;
+  const attribute a = open_attribute(set, "DIMENSION_LIST");
+  hid_t entry = class_of(&a) == H5T_VLEN ? H5Tget_super(a.type) : H5I_INVALID_HID;
+  bool good = entry >= 0 && H5Tequal(entry, H5T_STD_REF_OBJ) > 0 && a.points == 2;
   if (entry >= 0) H5Tclose(entry);
-  if (space >= 0) H5Sclose(space);
-  if (type >= 0) H5Tclose(type);
-  H5Aclose(attribute);
+  close_attribute(&a);
   return good;
 }
 
@@ -403,13 +401,10 @@ static mno_status contradict(const mno_data_reader *r, const mno_data_matrix *m,
 
 /* Dimensions called features first and samples second need no other dataset to contradict. */
 static bool named_backwards(const mno_data_matrix *m) {
-  static const char *const samples[] = {"sample", "samples", "obs", "observation", "observations"};
-  static const char *const features[] = {"input",   "inputs", "feature", "features", "target",
-                                         "targets", "output", "outputs", "variable", "variables"};
-  bool first = false, second = false;
-  for (size_t i = 0; i < sizeof features / sizeof *features; i++) first |= strcasecmp(m->dimension[0], features[i]) == 0;
-  for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) second |= strcasecmp(m->dimension[1], samples[i]) == 0;
-  return first && second;
+  static const char *const samples[] = {"sample", "samples", "obs", "observation", "observations", NULL};
+  static const char *const features[] = {"input",  "inputs",  "feature",  "features",  "target", "targets",
+                                         "output", "outputs", "variable", "variables", NULL};
+  return is_one_of(m->dimension[0], features) && is_one_of(m->dimension[1], samples);
 }
 
 /* An embedding (D, features) of data (samples, features). */

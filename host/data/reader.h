@@ -32,6 +32,10 @@ void mno_data_note(const mno_data_reader *r, const char *format, ...) __attribut
 /* Text of the file that will be shown: control characters, which could rule a terminal, become "?". */
 char *mno_data_printable(char *text);
 
+/* A path as it is written in the file of another path, so relative to that one's folder; NULL when out of memory. free() it.
+ */
+char *mno_data_beside(const char *path, const char *name);
+
 /* kind.c: opens the path for reading, refusing what is no HDF5 file that can be read now by name. *fd stays open, too. */
 mno_status mno_data_examine(mno_data_reader *r, int *fd);
 
@@ -71,7 +75,8 @@ typedef struct mno_data_meaning {
   bool range_unpacked;                      /* the range is one of values, not of stored numbers */
 } mno_data_meaning;
 
-mno_status mno_data_read_meaning(const mno_data_reader *r, const char *name, hid_t set, mno_data_meaning *meaning);
+mno_status mno_data_read_meaning(const mno_data_reader *r, const char *name, hid_t set, hid_t type,
+                                 mno_data_meaning *meaning);
 
 /* Refuses numbers that are missing or outside the valid range, unpacks the rest in place. */
 mno_status mno_data_apply_meaning(const mno_data_reader *r, const mno_data_meaning *meaning, mno_data_matrix *matrix);
@@ -82,9 +87,6 @@ void mno_data_dimensions(hid_t set, char dimension[2][64]);
 /* Do the names of the dimensions contradict the order (samples, inputs)? Matrices that are not there are skipped. */
 mno_status mno_data_check_dimensions(const mno_data_reader *r, const mno_data_matrix *x, const mno_data_matrix *y,
                                      const mno_data_matrix *w_embed, const mno_data_matrix *w_unembed);
-
-/* The class that MATLAB gave an object, or NULL; free() it. */
-char *mno_data_matlab_class(hid_t object);
 
 /* A text attribute, or NULL; free() it. */
 char *mno_data_text(hid_t object, const char *name);

@@ -93,13 +93,6 @@ static mno_status check_chunks(const mno_data_reader *r, const char *name, hid_t
 
 /* ---- Numbers in other files */
 
-static char *beside(const char *path, const char *name) {
-  const char *slash = strrchr(path, '/');
-  char *full = NULL;
-  if (*name == '/' || !slash) return strdup(name);
-  return asprintf(&full, "%.*s%s", (int)(slash - path) + 1, path, name) < 0 ? NULL : full;
-}
-
 static bool regular(const char *path, off_t *size) {
   struct stat about;
   if (stat(path, &about) != 0 || !S_ISREG(about.st_mode)) return false;
@@ -149,7 +142,7 @@ static mno_status check_source(const mno_data_reader *r, const char *name, hid_t
   off_t size;
   hid_t source = file, set = H5I_INVALID_HID;
   if (strcmp(where, ".") != 0) {
-    char *path = beside(r->path, where), *elsewhere = prefixed(r->path, "HDF5_VDS_PREFIX", where);
+    char *path = mno_data_beside(r->path, where), *elsewhere = prefixed(r->path, "HDF5_VDS_PREFIX", where);
     if (!path) {
       free(elsewhere);
       return mno_fail(r->err, MNO_ERR_MEMORY, "out of memory for a path");
@@ -158,9 +151,7 @@ static mno_status check_source(const mno_data_reader *r, const char *name, hid_t
                         : regular(path, &size)                 ? path
                         : regular(where, &size)                ? where
                                                                : NULL;
-    hid_t access = mno_h5_access();
-    source = found ? H5Fopen(found, H5F_ACC_RDONLY, access) : H5I_INVALID_HID;
-    H5Pclose(access);
+    source = found ? mno_h5_open(found, H5F_ACC_RDONLY) : H5I_INVALID_HID;
     free(elsewhere);
     free(path);
     if (source < 0)
@@ -265,7 +256,7 @@ static bool is_no_file(const char *path) {
 }
 
 static bool leads_to_no_file(const mno_data_reader *r, const char *path) {
-  char *full = beside(r->path, path);
+  char *full = mno_data_beside(r->path, path);
   bool no_file = is_no_file(path) || (full && is_no_file(full));
   free(full);
   return no_file;

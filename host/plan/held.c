@@ -3,7 +3,7 @@
 #include "plan/held.h"
 
 #include "core/memory.h"
-#include "data/sources.h"
+#include "data/load.h"
 #include "plan/problem.h"
 
 #include <stdio.h>
@@ -27,25 +27,34 @@ void mno_held_data_free(mno_held_data *held) {
 
 mno_status mno_held_load(const mno_held_data *held, mno_data **data, mno_error *err) {
   const mno_problem *from = &held->problem[0];
-  const mno_data view = {.N = from->N, .d_in = from->d_in, .d_out = from->d_out, .x = from->x, .y = from->y};
-  *data = mno_data_copy(&view);
-  if (*data && held->data_source) (*data)->source = strdup(held->data_source);
-  return *data ? MNO_OK : mno_fail_memory(err, from->N * (from->d_in + from->d_out) * sizeof(double), "the data");
-}
-
-static const mno_problem *find(const mno_held_data *held, int64_t seed, size_t D) {
-  for (size_t i = 0; i < held->count; i++)
-    if (held->problem[i].D == D && (held->problem[i].data_seed == seed || held->problem[i].data_seed < 0))
-      return &held->problem[i];
-  return NULL;
+  const size_t xs = from->N * from->d_in, ys = from->N * from->d_out;
+  mno_data *made = mno_alloc(1, sizeof *made);
+  if (made)
+    *made = (mno_data){.N = from->N,
+                       .d_in = from->d_in,
+                       .d_out = from->d_out,
+                       .x = mno_alloc(xs, sizeof(double)),
+                       .y = mno_alloc(ys, sizeof(double)),
+                       .source = held->data_source ? strdup(held->data_source) : NULL};
+  if (!made || !made->x || !made->y) {
+    mno_data_free(made);
+    return mno_fail_memory(err, (xs + ys) * sizeof(double), "the data");
+  }
+  memcpy(made->x, from->x, xs * sizeof(double));
+  memcpy(made->y, from->y, ys * sizeof(double));
+  *data = made;
+  return MNO_OK;
 }
 
 bool mno_held_embed(const mno_held_data *held, uint64_t seed, size_t D, double *w_embed, double *w_unembed) {
-  const mno_problem *from = find(held, (int64_t)seed, D);
-  if (!from) return false;
-  memcpy(w_embed, from->w_embed, D * from->d_in * sizeof(double));
-  memcpy(w_unembed, from->w_unembed, D * from->d_out * sizeof(double));
-  return true;
+  for (size_t i = 0; i < held->count; i++) {
+    const mno_problem *from = &held->problem[i];
+    if (from->D != D || (from->data_seed >= 0 && from->data_seed != (int64_t)seed)) continue;
+    memcpy(w_embed, from->w_embed, D * from->d_in * sizeof(double));
+    memcpy(w_unembed, from->w_unembed, D * from->d_out * sizeof(double));
+    return true;
+  }
+  return false;
 }
 
 void mno_problem_difference(const mno_problem *a, const mno_problem *b, char text[64]) {

@@ -2,7 +2,7 @@
 #include "meanode/plan.h"
 
 #include "block/block.h"
-#include "config/too_large.h"
+#include "config/source.h"
 #include "core/memory.h"
 #include "data/load.h"
 #include "plan/held.h"
@@ -40,42 +40,31 @@ void mno_plan_free(mno_plan *plan) {
   free(plan);
 }
 
-/* a b and a + b, or SIZE_MAX when it overflows. */
-static size_t product(size_t a, size_t b) {
-  size_t result;
-  return __builtin_mul_overflow(a, b, &result) ? SIZE_MAX : result;
-}
-
-static size_t sum(size_t a, size_t b) {
-  size_t result;
-  return __builtin_add_overflow(a, b, &result) ? SIZE_MAX : result;
-}
-
-static size_t largest(const mno_integers *list) {
+static double largest(const mno_integers *list) {
   int64_t most = 0;
   for (size_t i = 0; i < list->count; i++) most = list->value[i] > most ? list->value[i] : most;
-  return (size_t)most;
+  return (double)most;
 }
 
-/* Refuses sizes that cannot work, before anything of that size is allocated or computed. */
+/* Refuses sizes that cannot work, before anything of that size is allocated or computed; in double, they need not fit any
+ * machine. */
 static mno_status check_sizes(const mno_sweep *sweep, const mno_data *data, mno_error *err) {
-  size_t embeddings = 0, D = largest(&sweep->model.D), S = sweep->record.step_count, available = mno_memory_available();
+  const double D = largest(&sweep->model.D), N = (double)data->N, d_out = (double)data->d_out, number = sizeof(double),
+               available = (double)mno_memory_available();
+  double embeddings = 0;
   for (size_t i = 0; i < sweep->model.D.count; i++)
-    embeddings = sum(embeddings, product((size_t)sweep->model.D.value[i], (data->d_in + data->d_out) * sizeof(double)));
-  embeddings = product(embeddings, sweep->data.seed.count);
+    embeddings += (double)sweep->model.D.value[i] * ((double)data->d_in + d_out) * number;
+  embeddings *= (double)sweep->data.seed.count;
   if (embeddings > available)
     return mno_fail_too_large(sweep, sweep->model.D.mark[0], embeddings, "the set of embeddings W_E, W_U",
                               "use smaller or fewer model.D, or fewer data.seed", err);
-  /* Larger than any machine; keeps sizes of one network within 64 bits everywhere. */
-  const size_t absurd = (size_t)1 << 50;
-  size_t units = product(largest(&sweep->sweep.L), largest(&sweep->sweep.M)),
-         weights = product(product(units, D), sweep->model.block->tensors * sizeof(double));
-  if (weights > absurd)
+  const double weights =
+      largest(&sweep->sweep.L) * largest(&sweep->sweep.M) * D * (double)sweep->model.block->tensors * number;
+  if (weights > 0x1p50) /* larger than any machine; keeps sizes of one network within 64 bits everywhere */
     return mno_fail_too_large(sweep, sweep->sweep.L_mark, weights, "the network of the largest L, M and D (its weights)",
                               "use smaller ones", err);
-  size_t copies = sweep->record.weights == MNO_WEIGHTS_BOTH ? 2 : sweep->record.weights != MNO_WEIGHTS_NONE;
-  size_t steps = product(product(product(S, data->N), sum(D, data->d_out)), sizeof(double));
-  size_t record = sum(steps, product(copies, weights));
+  const int copies = sweep->record.weights == MNO_WEIGHTS_BOTH ? 2 : sweep->record.weights != MNO_WEIGHTS_NONE;
+  const double record = (double)sweep->record.step_count * N * (D + d_out) * number + copies * weights;
   if (record > available)
     return mno_fail_too_large(sweep, sweep->record.mark, record,
                               copies ? "the record of one network (steps, outputs, embeddings, weights)"
@@ -120,11 +109,12 @@ static mno_status check_joint(const mno_sweep *sweep, const mno_data *data, mno_
   return MNO_OK;
 }
 
-/* The problems of one draw of data and embeddings, appended; takes x and y out of data. */
+/* The problems of one draw of data and embeddings, appended. Takes x and y out of data; without them they are those of the
+ * problems that are there. */
 static mno_status add_problems(mno_plan *plan, const mno_sweep *sweep, uint64_t seed, const mno_held_data *held,
                                mno_data *data, mno_error *err) {
   size_t alphas = sweep->model.alpha.count, count = sweep->model.D.count * alphas;
-  double *x = data->x, *y = data->y;
+  double *x = data->x ? data->x : plan->problem[0].x, *y = data->y ? data->y : plan->problem[0].y;
   data->x = data->y = NULL;
   for (size_t p = 0; p < count; p++) {
     size_t D = (size_t)sweep->model.D.value[p / alphas];
@@ -174,48 +164,31 @@ static void take_origin(mno_plan *plan, const mno_held_data *held, mno_data *dat
   data->note = NULL;
 }
 
-/* The data of the next of data.seed. A file is read once: the first time *file keeps a copy if there are more to come. */
-static mno_status load(const mno_sweep *sweep, const mno_held_data *held, size_t seed, mno_data **file, mno_data **data,
-                       mno_error *err) {
-  const mno_integers *seeds = &sweep->data.seed;
-  mno_status status = MNO_OK;
-  if (*file && seed + 1 == seeds->count) {
-    *data = *file;
-    *file = NULL;
-  } else if (*file) {
-    *data = mno_data_copy(*file);
-  } else {
-    status = held ? mno_held_load(held, data, err) : mno_data_load(sweep, (uint64_t)seeds->value[seed], data, err);
-    if (status != MNO_OK || sweep->data.kind != MNO_DATA_FILE || seeds->count == 1) return status;
-    *file = mno_data_copy(*data);
-  }
-  bool copied = *data && (*file || seed + 1 == seeds->count);
-  return copied ? MNO_OK : mno_fail(err, MNO_ERR_MEMORY, "out of memory for a copy of the data");
-}
-
-/* A block of problems (every D with every alpha) for each of data.seed. */
+/* A block of problems (every D with every alpha) for each of data.seed, which draws x and y only if they are gaussian. */
 static mno_status make_problems(mno_plan *plan, const mno_sweep *sweep, const mno_held_data *held, mno_error *err) {
   const mno_integers *seed = &sweep->data.seed;
-  size_t block = product(sweep->model.D.count, sweep->model.alpha.count), count = product(block, seed->count);
+  const size_t block = sweep->model.D.count * sweep->model.alpha.count, count = block * seed->count;
   plan->problem = mno_alloc(count, sizeof *plan->problem);
-  if (!plan->problem) return mno_fail_memory(err, product(count, sizeof *plan->problem), "the problems");
+  if (!plan->problem) return mno_fail_memory(err, count * sizeof *plan->problem, "the problems");
   mno_status status = MNO_OK;
-  mno_data *file = NULL;
+  mno_data *data = NULL;
   for (size_t s = 0; s < seed->count && status == MNO_OK; s++) {
-    mno_data *data = NULL;
-    status = load(sweep, held, s, &file, &data, err);
+    if (s == 0 || sweep->data.kind == MNO_DATA_GAUSSIAN) {
+      mno_data_free(data);
+      data = NULL;
+      status = held ? mno_held_load(held, &data, err) : mno_data_load(sweep, (uint64_t)seed->value[s], &data, err);
+    }
     if (status == MNO_OK && s == 0) status = check_sizes(sweep, data, err);
     if (status == MNO_OK && s == 0) status = check_joint(sweep, data, err);
     if (status == MNO_OK) status = add_problems(plan, sweep, (uint64_t)seed->value[s], held, data, err);
     if (status == MNO_OK && s == 0) take_origin(plan, held, data);
-    mno_data_free(data);
     if (status == MNO_OK && s > 0 && plan->problem[s * block].id == plan->problem[0].id)
       status = mno_sweep_fail(sweep, seed->mark[s], err,
                               "data.seed %" PRId64 " gives the same problem as %" PRId64 ": the data have their own "
                               "embeddings, so that nothing is drawn; write one seed",
                               seed->value[s], seed->value[0]);
   }
-  mno_data_free(file);
+  mno_data_free(data);
   return status;
 }
 
@@ -264,7 +237,7 @@ static bool same_instance(const mno_instance *a, const mno_instance *b) {
 static mno_status drop_repeated(mno_plan *plan, mno_error *err) {
   size_t count = plan->instance_count;
   place *places = mno_alloc(count, sizeof *places);
-  if (!places) return mno_fail_memory(err, product(count, sizeof *places), "the list of instances");
+  if (!places) return mno_fail_memory(err, count * sizeof *places, "the list of instances");
   for (size_t i = 0; i < count; i++) places[i] = (place){plan->instance[i].id, i};
   qsort(places, count, sizeof *places, by_id);
   mno_status status = MNO_OK;
@@ -299,13 +272,13 @@ static mno_status make_instances(mno_plan *plan, mno_error *err) {
   size_t shapes = 0;
   for (size_t l = 0; l < L->count; l++)
     for (size_t m = 0; m < M->count; m++) shapes += 1 + list_partners(plan->sweep, L->value[l], M->value[m], partner);
-  size_t count = product(product(shapes, plan->sweep->sweep.seed_count), plan->problem_count);
-  size_t bytes = product(count, sizeof(mno_instance) + sizeof(place));
-  if (bytes > mno_memory_available())
+  const double bytes = (double)shapes * (double)plan->sweep->sweep.seed_count * (double)plan->problem_count *
+                       (double)(sizeof(mno_instance) + sizeof(place));
+  if (bytes > (double)mno_memory_available())
     return mno_fail_too_large(plan->sweep, plan->sweep->sweep.L_mark, bytes, "the list of instances",
                               "use fewer L, M, seeds or problems", err);
-  plan->instance = mno_alloc(count, sizeof *plan->instance);
-  if (!plan->instance) return mno_fail_memory(err, bytes, "the list of instances");
+  plan->instance = mno_alloc(shapes * plan->sweep->sweep.seed_count * plan->problem_count, sizeof *plan->instance);
+  if (!plan->instance) return mno_fail_memory(err, (size_t)bytes, "the list of instances");
   for (uint32_t p = 0; p < plan->problem_count; p++) {
     for (size_t l = 0; l < L->count; l++)
       for (size_t m = 0; m < M->count; m++) add(plan, p, L->value[l], M->value[m], (mno_draw){M->value[m], 0, 1});

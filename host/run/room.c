@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "core/memory.h"
 #include "meanode/diagnose.h"
+#include "meanode/limit.h"
 #include "meanode/run.h"
 
 #include <stdbool.h>
@@ -15,15 +16,9 @@ static void raise(most *m, size_t bytes, size_t row) {
   if (bytes > m->bytes) *m = (most){bytes, row};
 }
 
-static bool same_shape(const mno_instance *a, const mno_instance *b) {
-  return a->problem == b->problem && a->L == b->L && a->M == b->M;
-}
-
 double mno_run_limit_bytes(const mno_plan *plan, const mno_problem *p) {
   enum { USUAL_NODES = 8 }; /* depth nodes of a limit, if it chooses: 4 to 10 for D >= 4 (bench/results/limit.md) */
-  double nodes = plan->sweep && plan->sweep->limit.nodes > 0 ? (double)plan->sweep->limit.nodes : USUAL_NODES,
-         state = (double)(p->N * p->D);
-  return (double)sizeof(double) * (double)(p->K + 1) * (2 * (double)(p->N * p->d_out) + state + 2 * nodes * state);
+  return mno_limit_bytes(p, plan->sweep && plan->sweep->limit.nodes > 0 ? (size_t)plan->sweep->limit.nodes : USUAL_NODES);
 }
 
 double mno_run_data_bytes(const mno_plan *plan) {
@@ -45,7 +40,7 @@ double mno_run_file_bytes(const mno_plan *plan) {
   const double limits = plan->sweep ? (double)plan->sweep->limit.count : 0;
   double bytes = ITSELF, row_bytes = 0;
   for (size_t row = 0; row < plan->instance_count; row++) {
-    if (row == 0 || !same_shape(&plan->instance[row - 1], &plan->instance[row]))
+    if (row == 0 || !mno_same_shape(&plan->instance[row - 1], &plan->instance[row]))
       row_bytes = (double)mno_record_stored_bytes(plan, row) + ROW + (copies ? WEIGHTS + WEIGHTS_EACH * copies : 0);
     bytes += row_bytes;
   }
@@ -76,7 +71,7 @@ double mno_run_bytes(const mno_plan *plan, const mno_backend *backend, const siz
   if (!rows) count = plan->instance_count;
   for (size_t i = 0; i < count; i++) {
     size_t row = rows ? rows[i] : i;
-    if (i > 0 && same_shape(&plan->instance[row], &plan->instance[rows ? rows[i - 1] : i - 1])) continue;
+    if (i > 0 && mno_same_shape(&plan->instance[row], &plan->instance[rows ? rows[i - 1] : i - 1])) continue;
     raise(&thread, (host ? backend->memory(plan, row) : 0) + mno_record_bytes(plan, row) + mno_diagnose_bytes(plan, row),
           row);
     if (host && backend->helper) raise(&helper, backend->helper(plan, row), row);

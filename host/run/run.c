@@ -2,7 +2,7 @@
 #include "meanode/run.h"
 
 #include "core/memory.h"
-#include "data/sources.h"
+#include "data/load.h"
 #include "meanode/backend.h"
 #include "meanode/diagnose.h"
 #include "meanode/result.h"

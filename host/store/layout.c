@@ -136,10 +136,7 @@ mno_status mno_layout_open(const char *path, const mno_plan *plan, mno_layout **
   if (status != MNO_OK) return status;
   mno_layout *made = *layout;
   mno_h5_lock();
-  hid_t access = mno_h5_access();
-  do made->file = H5Fopen(path, H5F_ACC_RDWR, access);
-  while (made->file < 0 && mno_h5_interrupted());
-  H5Pclose(access);
+  made->file = mno_h5_open(path, H5F_ACC_RDWR);
   if (made->file < 0 || !open_fields(made, made->file, MNO_PLACE_TABLE, 0, made->table)) status = failed(made, "root", err);
   status = settle(made, status, err);
   if (status != MNO_OK) {

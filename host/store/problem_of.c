@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
 /* The training problem behind a group of a result file, data and embeddings included. */
+#include "config/source.h"
 #include "core/memory.h"
 #include "plan/problem.h"
 #include "store/read.h"
@@ -25,7 +26,8 @@ static bool read_array(hid_t group, mno_problem *problem, const mno_problem_arra
   return ok;
 }
 
-static bool read_parameter(hid_t group, mno_problem *problem, const mno_parameter *parameter) {
+/* unknown: receives a name that is none of this program's; free() it. */
+static bool read_parameter(hid_t group, mno_problem *problem, const mno_parameter *parameter, char **unknown) {
   if (parameter->type != MNO_PARAMETER_NAME) {
     const double otherwise = parameter->type == MNO_PARAMETER_INTEGER ? 0 : NAN;
     mno_parameter_set_number(problem, parameter, mno_h5_read_number(group, parameter->name, otherwise));
@@ -33,9 +35,12 @@ static bool read_parameter(hid_t group, mno_problem *problem, const mno_paramete
   }
   char *text = mno_h5_read_text(group, parameter->name);
   const char *name = text ? text : parameter->implied;
-  const bool known = name && mno_parameter_set_name(problem, parameter, name);
-  free(text);
-  return known;
+  if (name && mno_parameter_set_name(problem, parameter, name)) {
+    free(text);
+    return true;
+  }
+  *unknown = text;
+  return false;
 }
 
 mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem *data, mno_error *err) {
@@ -60,7 +65,9 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
   ok = group >= 0;
   for (size_t i = 0; ok && i < MNO_PROBLEM_ARRAYS; i++) ok = read_array(group, data, &array[i]);
   mno_parameter parameter;
-  for (size_t i = 0; ok && mno_problem_parameter(data, i, &parameter); i++) ok = read_parameter(group, data, &parameter);
+  char *unknown = NULL, quoted[MNO_QUOTE_SIZE];
+  for (size_t i = 0; ok && mno_problem_parameter(data, i, &parameter); i++)
+    ok = read_parameter(group, data, &parameter, &unknown);
   if (ok) data->id = mno_problem_id(data);
   if (group >= 0) H5Gclose(group);
   int why = mno_h5_errno();
@@ -68,7 +75,12 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
   /* The id tells whether something that defines the problem is not in the group, or was changed. */
   if (ok && data->id == from->id) return MNO_OK;
   mno_result_data_free(data);
+  if (unknown) mno_quote(quoted, unknown);
+  free(unknown);
   if (why) return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", result->path, strerror(why));
+  if (unknown)
+    return mno_fail(err, MNO_ERR_INPUT, "%s: /%s: its %s %s is none of this meanode's", result->path, from->name,
+                    parameter.name, quoted);
   return mno_fail(err, MNO_ERR_INPUT,
                   "%s: %s does not hold all that defines its problem: it was changed, or not written by this meanode",
                   result->path, from->name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The group of a problem: its sizes, the places of its runs, its limits. */
+#include "config/source.h"
 #include "core/memory.h"
 #include "store/numbers.h"
 #include "store/read.h"
@@ -69,10 +70,13 @@ mno_status mno_read_problem(mno_result *result, size_t p, mno_error *err) {
     double steps = mno_h5_read_number(group, "steps", (double)result->step[result->step_count - 1]);
     problem->K = steps >= 0 && steps < INT_MAX ? (size_t)steps : 0;
     mno_h5_read_u64(group, "id", &problem->id);
-    char *block = mno_h5_read_text(group, "block");
+    char *block = mno_h5_read_text(group, "block"), what[MNO_QUOTE_SIZE + 64], quoted[MNO_QUOTE_SIZE];
     problem->block = mno_block_named(block ? block : "perceptron"); /* what a file does not name */
+    if (!problem->block) {
+      snprintf(what, sizeof what, "its block %s is none of this meanode's", mno_quote(quoted, block));
+      status = mno_result_damaged(result, where, err, what);
+    }
     free(block);
-    if (!problem->block) status = mno_result_damaged(result, where, err, "its residual block is none of this meanode's");
   }
   if (status == MNO_OK) status = read_runs(result, &from, p, err);
   if (status == MNO_OK) status = mno_read_limits(result, group, problem, err);

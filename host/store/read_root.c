@@ -121,10 +121,7 @@ static mno_status read_problems(mno_result *result, mno_error *err) {
 
 mno_status mno_read_root(mno_result *result, mno_error *err) {
   mno_result_file *file = result->file;
-  hid_t access = mno_h5_access();
-  do file->file = H5Fopen(result->path, H5F_ACC_RDONLY, access);
-  while (file->file < 0 && mno_h5_interrupted());
-  H5Pclose(access);
+  file->file = mno_h5_open(result->path, H5F_ACC_RDONLY);
   if (file->file < 0 && mno_h5_errno()) return mno_result_unreadable(result, err);
   if (file->file < 0) {
     char reason[512];

@@ -74,6 +74,11 @@ typedef struct mno_instance {
   uint64_t id;
 } mno_instance;
 
+/* Are they of one problem and size, so that they cost the same? */
+static inline bool mno_same_shape(const mno_instance *a, const mno_instance *b) {
+  return a->problem == b->problem && a->L == b->L && a->M == b->M;
+}
+
 typedef struct mno_plan {
   mno_precision precision;
   size_t problem_count;

@@ -58,6 +58,15 @@ class CommandLine(unittest.TestCase):
         self.assertIn("option -o needs a value\n", meanode("run", "a.yaml", "-o").stderr)
         self.assertIn("option --step needs a value\n", meanode("fit", "a.h5", "--step").stderr)
 
+    def test_check_takes_the_options_of_run_that_its_usage_names(self):
+        theirs = [set(re.findall(r"--[a-z-]+", meanode(command, "--help").stdout.split("usage:")[1].split("\n\n")[0]))
+                  for command in ("run", "check")]
+        self.assertEqual(theirs[1], {"--backend", "--precision", "--threads"})
+        for option in theirs[0]:
+            done = meanode("check", "absent.yaml", option)
+            said = f"option {option} needs a value" if option in theirs[1] else f"unknown option {option}"
+            self.assertEqual((done.returncode, done.stderr.split("\n")[0]), (2, f"meanode check: {said}"))
+
     def test_wrong_values(self):
         for arguments, words in ((["fit", "a.h5", "--step", ","], '"," is not a step'),
                                  (["fit", "a.h5", "--step", "-1"], '"-1" is not a step'),

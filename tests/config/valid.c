@@ -224,6 +224,12 @@ static void writings(void **state) {
   assert_int_equal(s->model.D.mark[1].line, 2);
   assert_int_equal(s->model.D.mark[1].column, 2);
   mno_sweep_free(s);
+  /* sections and keys in any order, whatever needs what */
+  s = parse("record: {steps: [0, 7]}\nsweep: {M: 2, L: 3}\ntraining: {eta_u: 2, steps: 7}\nmodel: {sigma_v: 3, D: 4, block: "
+            "perceptron}\ndata: {targets: 2, kind: gaussian, samples: 4, inputs: 3}\n");
+  assert_true(s->record.step_count == 2 && s->record.step[1] == 7 && s->training.eta[MNO_U] == 2);
+  assert_true(s->model.sigma[MNO_U] == 1 && s->model.sigma[MNO_V] == 3);
+  mno_sweep_free(s);
 }
 
 /* The README's table names every key with its accepted values and default, as the schema has them. */
@@ -248,9 +254,9 @@ static void readme_agrees(void **state) {
     if (rule->type != MNO_RULE_TEXT && !strstr(line, accepts)) fail_msg("README, %s: expected \"%s\"", start, accepts);
     char end[400];
     snprintf(end, sizeof end, "| %s | %s |",
-             rule->fallback   ? rule->fallback
-             : rule->required ? "required"
-                              : rule->absent,
+             rule->fallback ? rule->fallback
+             : rule->absent ? rule->absent
+                            : "required",
              rule->meaning);
     if (!strstr(line, end)) fail_msg("README, %s: expected \"%s\"", start, end);
   }

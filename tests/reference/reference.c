@@ -2,8 +2,6 @@
 /* The reference network: its gradients against finite differences of its loss, one step written out, and what it trains. */
 #include "test.h"
 
-#include <string.h>
-
 #include "problem.h"
 
 #include "reference/reference.h"

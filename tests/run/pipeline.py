@@ -185,6 +185,15 @@ class Pipeline(harness.Case):
         self.assertNotIn("data.seed", harness.meanode("info", out).stdout.split("config:")[0])
         self.assertNotIn("data_seed", json.loads(harness.meanode("fit", out, "--json").stdout)["problems"][0])
 
+    def test_names_that_this_version_does_not_know(self):
+        out = self.run_sweep({"sweep": {"seeds": 2}, "record": {"weights": "none"}})
+        for attribute, command in (("optimizer", ["fit", out, "--deterministic"]), ("block", ["info", out])):
+            with h5py.File(out, "r+") as file:
+                file["problem_0000"].attrs[attribute] = "of\ttomorrow"
+            done = harness.meanode(*command)
+            self.assertEqual(done.returncode, 65)
+            self.assertIn(f"out.h5: /problem_0000: its {attribute} \"of tomorrow\" is none of this meanode's", done.stderr)
+
     def test_digits(self):
         changes = {"model": {"D": 16}, "training": {"steps": 20},
                    "sweep": {"L": [5, 10, 20], "M": [4, 8, 16], "seeds": 8}, "record": {"weights": "none"}}
