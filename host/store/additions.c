@@ -5,8 +5,6 @@
 #include "block/block.h"
 #include "core/memory.h"
 #include "store/compare.h"
-#include "store/h5.h"
-#include "store/variables.h"
 
 #include <ctype.h>
 #include <stdarg.h>

@@ -5,7 +5,7 @@
 #define MNO_STORE_ADDITIONS_H
 
 #include "store/layout.h"
-#include "store/read.h"
+#include "store/result_file.h"
 
 /* Names of additions, for a message: "/notes, attribute mine of /loss, and 3 more". */
 typedef struct mno_names {

@@ -6,8 +6,6 @@
 #include "meanode/limit.h"
 #include "meanode/plan.h"
 #include "meanode/store.h"
-#include "store/h5.h"
-#include "store/journal.h"
 #include "store/write.h"
 
 #include <stdbool.h>

@@ -8,7 +8,7 @@
 #include "store/missing.h"
 #include "store/output.h"
 #include "store/publish.h"
-#include "store/read.h"
+#include "store/result_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,8 +28,6 @@ typedef struct merge {
   size_t *owner;      /* [instance_count] the first input that has the row; SIZE_MAX: none */
   size_t repeated;
 } merge;
-
-static const mno_result_file *file_of(const mno_result *result) { return result->file; }
 
 /* ---- Do they belong together? */
 
@@ -71,7 +69,7 @@ static mno_status refuse_row(const mno_result *a, const mno_result *b, size_t ro
 }
 
 static mno_status same_sweep(const mno_result *a, const mno_result *b, mno_error *err) {
-  const mno_result_file *x = file_of(a), *y = file_of(b);
+  const mno_result_file *x = mno_file_of(a), *y = mno_file_of(b);
   if (!y->settings || !y->precision)
     return mno_fail(err, MNO_ERR_INPUT, "%s does not say what was recorded: it was not written by meanode", b->path);
   if (strcmp(x->precision, y->precision) != 0)
@@ -155,10 +153,10 @@ static mno_status is_whole(const merge *m, size_t i, mno_error *err) {
   mno_result *input = m->input[i];
   mno_stored stored[MNO_STORED_MAX];
   mno_status status = MNO_OK;
-  if (file_of(input)->sealed) return status;
-  if (!file_of(input)->seconds) return mno_fail(err, MNO_ERR_INPUT, "%s: /seconds: is missing", input->path);
+  if (mno_file_of(input)->sealed) return status;
+  if (!mno_file_of(input)->seconds) return mno_fail(err, MNO_ERR_INPUT, "%s: /seconds: is missing", input->path);
   for (size_t row = 0; row < m->plan->instance_count && status == MNO_OK; row++) {
-    if (mno_result_run_of(input, row) == SIZE_MAX || input->status[row] < 0) continue;
+    if (input->status[row] == MNO_STATUS_MISSING) continue;
     size_t fields = mno_stored_fields(m->plan, row, stored);
     for (size_t f = 0; f < fields && status == MNO_OK; f++) {
       void *data = mno_alloc(1, stored[f].bytes);
@@ -179,7 +177,7 @@ static mno_status deal(merge *m, mno_error *err) {
     bool counted = false;
     m->owner[row] = SIZE_MAX;
     for (size_t i = 0; i < m->count && status == MNO_OK; i++) {
-      if (mno_result_run_of(m->input[i], row) == SIZE_MAX || m->input[i]->status[row] < 0) continue;
+      if (m->input[i]->status[row] == MNO_STATUS_MISSING) continue;
       if (m->owner[row] == SIZE_MAX) {
         m->owner[row] = i;
         continue;
@@ -236,7 +234,7 @@ static mno_status import_all(const merge *m, mno_layout *layout, mno_error *err)
   }
   for (size_t row = 0; row < n && status == MNO_OK; row++) {
     size_t i = m->owner[row];
-    const double *from = i == SIZE_MAX ? NULL : file_of(m->input[i])->seconds;
+    const double *from = i == SIZE_MAX ? NULL : mno_file_of(m->input[i])->seconds;
     row_status[row] = i == SIZE_MAX ? MNO_STATUS_MISSING : m->input[i]->status[row];
     seconds[row] = from ? from[row] : NAN;
   }
@@ -291,12 +289,13 @@ static mno_status write_output(const merge *m, const mno_output *output, mno_loc
       asprintf(&history, "%s\n%s: %s", before ? before : "", when, command ? command : "libmeanode merge") < 0 || !backend ||
       !device)
     status = mno_fail_memory(err, 1024, "the history");
-  mno_stamp stamp = {.backend = backend, .device = device, .history = history, .settings = file_of(m->input[0])->settings};
+  mno_stamp stamp = {
+      .backend = backend, .device = device, .history = history, .settings = mno_file_of(m->input[0])->settings};
   mno_layout *layout = NULL;
   int fd = TEMP_FAILURE_RETRY(open(m->input[0]->path, O_RDONLY | O_CLOEXEC));
   if (status == MNO_OK && fd < 0)
     status = mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", m->input[0]->path, strerror(errno));
-  if (status == MNO_OK) status = mno_copy_unsealed(fd, file_of(m->input[0])->sealed, fresh, path, err);
+  if (status == MNO_OK) status = mno_copy_unsealed(fd, mno_file_of(m->input[0])->sealed, fresh, path, err);
   if (fd >= 0) close(fd);
   if (status == MNO_OK) status = mno_layout_open(fresh, m->plan, &layout, err);
   if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);

@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "store/missing.h"
 
-#include "store/read.h"
+#include "store/result_file.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -26,18 +26,16 @@ static void add(lines *out, const char *format, ...) {
   if (length > 0) out->used += (size_t)length < room ? (size_t)length : room - 1;
 }
 
-static const mno_result_file *about(const mno_result *result) { return result->file; }
-
 /* Out of how many shards: what most files say, so that a stray one is told from the others; 0: none says it. */
 static int number_of_shards(mno_result *const *file, size_t count) {
   int best = 0;
   size_t most = 0;
   for (size_t i = 0; i < count; i++) {
     size_t same = 0;
-    for (size_t j = 0; j < count; j++) same += about(file[j])->shards == about(file[i])->shards;
-    if (about(file[i])->shards > 1 && same > most) {
+    for (size_t j = 0; j < count; j++) same += mno_file_of(file[j])->shards == mno_file_of(file[i])->shards;
+    if (mno_file_of(file[i])->shards > 1 && same > most) {
       most = same;
-      best = about(file[i])->shards;
+      best = mno_file_of(file[i])->shards;
     }
   }
   return best;
@@ -47,7 +45,7 @@ static int number_of_shards(mno_result *const *file, size_t count) {
 static size_t files_of(mno_result *const *file, size_t count, int shard, int shards, size_t *first) {
   size_t found = 0;
   for (size_t i = count; i-- > 0;)
-    if (about(file[i])->shards == shards && about(file[i])->shard == shard) {
+    if (mno_file_of(file[i])->shards == shards && mno_file_of(file[i])->shard == shard) {
       found++;
       *first = i;
     }
@@ -57,7 +55,7 @@ static size_t files_of(mno_result *const *file, size_t count, int shard, int sha
 static void unfinished(lines *out, mno_result *const *file, size_t count) {
   size_t listed = 0;
   for (size_t i = 0; i < count; i++) {
-    const mno_result_file *one = about(file[i]);
+    const mno_result_file *one = mno_file_of(file[i]);
     size_t there = 0;
     for (size_t row = 0; row < file[i]->instance_count; row++) there += file[i]->status[row] >= 0;
     if (one->shards <= 1 || there >= one->shard_instances || listed++ >= LISTED) continue;
@@ -70,7 +68,7 @@ static void unfinished(lines *out, mno_result *const *file, size_t count) {
 static void strays(lines *out, mno_result *const *file, size_t count, int shards) {
   size_t listed = 0, first = 0;
   for (size_t i = 0; i < count; i++) {
-    const mno_result_file *one = about(file[i]);
+    const mno_result_file *one = mno_file_of(file[i]);
     if (one->shards == shards || listed++ >= LISTED) continue;
     if (one->shards > 1)
       add(out, "\n  %.200s is shard %d/%d, of another number than the others (%d)", file[i]->path, one->shard, one->shards,
@@ -80,7 +78,7 @@ static void strays(lines *out, mno_result *const *file, size_t count, int shards
   }
   listed = 0;
   for (size_t i = 0; i < count; i++) {
-    const mno_result_file *one = about(file[i]);
+    const mno_result_file *one = mno_file_of(file[i]);
     if (one->shards != shards || files_of(file, count, one->shard, shards, &first) < 2 || first == i || listed++ >= LISTED)
       continue;
     add(out, "\n  %.200s and %.200s are both shard %d/%d", file[first]->path, file[i]->path, one->shard, shards);
@@ -93,8 +91,8 @@ static void absent(lines *out, mno_result *const *file, size_t count, int shards
   int needed = (size_t)shards < instances ? shards : (int)instances; /* further shards have no instances */
   int found = needed, named = 0, some[LISTED];
   for (size_t i = 0; i < count; i++) /* numbers may be large; files are few */
-    found -= about(file[i])->shards == shards && about(file[i])->shard < needed &&
-             files_of(file, count, about(file[i])->shard, shards, &first) && first == i;
+    found -= mno_file_of(file[i])->shards == shards && mno_file_of(file[i])->shard < needed &&
+             files_of(file, count, mno_file_of(file[i])->shard, shards, &first) && first == i;
   for (int s = 0; s < needed && named < LISTED; s++)
     if (!files_of(file, count, s, shards, &first)) some[named++] = s;
   if (!found) return;

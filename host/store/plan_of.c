@@ -2,7 +2,7 @@
 /* The plan behind a result file. */
 #include "core/choice.h"
 #include "core/memory.h"
-#include "store/read.h"
+#include "store/result_file.h"
 #include "store/settings.h"
 
 #include <stdlib.h>
@@ -49,9 +49,6 @@ mno_status mno_plan_of_result(const mno_result *result, mno_plan **plan, mno_err
                                      .alpha = from->alpha,
                                      .id = from->id,
                                      .data_seed = from->data_seed};
-    if (made->problem[p].block) continue;
-    mno_plan_of_result_free(made);
-    return mno_fail(err, MNO_ERR_INPUT, "%s: the residual block of %s is none of this version", result->path, from->name);
   }
   for (size_t i = 0; i < made->instance_count; i++)
     made->instance[i] = (mno_instance){.problem = (uint32_t)result->problem[i],

@@ -3,7 +3,7 @@
 /* The training problem behind a group of a result file, data and embeddings included. */
 #include "core/memory.h"
 #include "plan/problem.h"
-#include "store/read.h"
+#include "store/result_file.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,14 +15,6 @@ void mno_result_data_free(mno_problem *problem) {
     free(mno_problem_array_value(problem, &array));
   }
   *problem = (mno_problem){0};
-}
-
-static bool read_array(hid_t group, mno_problem *problem, const mno_problem_array *array) {
-  double *value = mno_problem_array_value(problem, array);
-  hid_t dataset = H5Dopen2(group, array->name, H5P_DEFAULT);
-  bool ok = dataset >= 0 && H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) >= 0;
-  if (dataset >= 0) H5Dclose(dataset);
-  return ok;
 }
 
 static bool read_parameter(hid_t group, mno_problem *problem, const mno_parameter *parameter) {
@@ -38,8 +30,17 @@ static bool read_parameter(hid_t group, mno_problem *problem, const mno_paramete
   return known;
 }
 
+static bool read_group(hid_t file, const char *name, mno_problem *data, const mno_problem_array array[MNO_PROBLEM_ARRAYS]) {
+  MNO_CLOSING hid_t group = H5Gopen2(file, name, H5P_DEFAULT);
+  bool ok = group >= 0;
+  for (size_t i = 0; ok && i < MNO_PROBLEM_ARRAYS; i++)
+    ok = H5LTread_dataset_double(group, array[i].name, mno_problem_array_value(data, &array[i])) >= 0;
+  mno_parameter parameter;
+  for (size_t i = 0; ok && mno_problem_parameter(data, i, &parameter); i++) ok = read_parameter(group, data, &parameter);
+  return ok;
+}
+
 mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem *data, mno_error *err) {
-  const mno_result_file *file = result->file;
   const mno_result_problem *from = &result->problems[problem];
   size_t N = from->N, D = from->D, d_in = from->d_in, d_out = from->d_out;
   *data = (mno_problem){.N = N, .d_in = d_in, .d_out = d_out, .D = D, .data_seed = from->data_seed};
@@ -56,17 +57,11 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
     return mno_fail_memory(err, (N + D) * (d_in + d_out) * sizeof(double), "the data of a problem");
   }
   mno_h5_lock();
-  hid_t group = H5Gopen2(file->file, from->name, H5P_DEFAULT);
-  ok = group >= 0;
-  for (size_t i = 0; ok && i < MNO_PROBLEM_ARRAYS; i++) ok = read_array(group, data, &array[i]);
-  mno_parameter parameter;
-  for (size_t i = 0; ok && mno_problem_parameter(data, i, &parameter); i++) ok = read_parameter(group, data, &parameter);
-  if (ok) data->id = mno_problem_id(data);
-  if (group >= 0) H5Gclose(group);
+  ok = read_group(mno_file_of(result)->file, from->name, data, array);
   int why = mno_h5_errno();
   mno_h5_unlock();
   /* The id tells whether something that defines the problem is not in the group, or was changed. */
-  if (ok && data->id == from->id) return MNO_OK;
+  if (ok && (data->id = mno_problem_id(data)) == from->id) return MNO_OK;
   mno_result_data_free(data);
   if (why) return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", result->path, strerror(why));
   return mno_fail(err, MNO_ERR_INPUT,
@@ -92,20 +87,19 @@ mno_status mno_result_held_data(const mno_result *result, mno_held_data **held, 
     mno_held_data_free(made);
     return mno_fail_memory(err, result->problem_count * sizeof(mno_problem), "the data of a run");
   }
-  mno_status status = MNO_OK;
-  for (size_t p = 0; p < result->problem_count && status == MNO_OK; p++) {
+  for (size_t p = 0; p < result->problem_count; p++) {
     mno_problem *to = &made->problem[made->count];
     if (is_held(made, &result->problems[p])) continue;
-    status = mno_result_data(result, p, to, err);
-    if (status != MNO_OK) break;
+    mno_status status = mno_result_data(result, p, to, err);
+    if (status != MNO_OK) {
+      mno_held_data_free(made);
+      return status;
+    }
     if (made->count++ == 0) continue;
     free(to->x); /* those of the first problem */
     free(to->y);
     to->x = to->y = NULL;
   }
-  if (status == MNO_OK)
-    *held = made;
-  else
-    mno_held_data_free(made);
-  return status;
+  *held = made;
+  return MNO_OK;
 }

@@ -195,10 +195,9 @@ mno_status mno_import_rows(mno_layout *layout, const mno_plan *plan, mno_result 
       continue;
     }
     status = block_for(&b, plan, row, err);
-    size_t most = mno_layout_span(layout, row, b.rows), run = mno_result_run_of(result, from);
-    while (row + n < plan->instance_count && n < most && source[row + n] == from + n &&
-           mno_result_run_of(result, from + n) == run + n)
-      n++;
+    size_t most = mno_layout_span(layout, row, b.rows);
+    const size_t *run = &mno_file_of(result)->run_of[from];
+    while (row + n < plan->instance_count && n < most && source[row + n] == from + n && run[n] == run[0] + n) n++;
     for (size_t i = 0; status == MNO_OK && i < b.fields; i++)
       status = mno_result_read_rows(result, from, n, &b.stored[i], b.data[i], err);
     if (status == MNO_OK) status = write_block(layout, &b, row, n, err);

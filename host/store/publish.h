@@ -5,7 +5,7 @@
 
 #include "store/journal.h"
 #include "store/layout.h"
-#include "store/read.h"
+#include "store/result_file.h"
 
 #include <stddef.h>
 #include <stdint.h>

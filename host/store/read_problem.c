@@ -2,8 +2,7 @@
 /* The group of a problem: its sizes, the places of its runs, its limits. */
 #include "core/memory.h"
 #include "store/numbers.h"
-#include "store/read.h"
-#include "store/variables.h"
+#include "store/result_file.h"
 #include "store/write.h"
 
 #include <limits.h>
@@ -14,7 +13,7 @@ static mno_status read_runs(mno_result *result, const mno_read_from *from, size_
   mno_result_file *file = result->file;
   mno_result_problem *problem = &result->problems[p];
   int64_t *row = NULL;
-  char what[128], object[64];
+  char object[64];
   snprintf(object, sizeof object, "%s/row", from->where);
   size_t runs[1];
   mno_status status = mno_size_of_numbers(from, "row", 1, runs, err);
@@ -27,8 +26,8 @@ static mno_status read_runs(mno_result *result, const mno_read_from *from, size_
   for (size_t i = 0; status == MNO_OK && i < runs[0]; i++) {
     if (row[i] < 0 || (uint64_t)row[i] >= result->instance_count || result->problem[row[i]] != (int64_t)p ||
         (i > 0 && row[i] <= row[i - 1])) {
-      snprintf(what, sizeof what, "entry %zu (%lld) is not a row of this problem in increasing order", i, (long long)row[i]);
-      status = mno_result_damaged(result, object, err, what);
+      status = mno_result_damaged(result, object, err, "entry %zu (%lld) is not a row of this problem in increasing order",
+                                  i, (long long)row[i]);
     } else if (result->status[row[i]] != MNO_STATUS_MISSING) {
       problem->row[problem->run_count] = (size_t)row[i];
       file->run[p][problem->run_count++] = i;
@@ -51,7 +50,7 @@ mno_status mno_read_problem(mno_result *result, size_t p, mno_error *err) {
   char where[40];
   mno_problem_name(p, problem->name);
   snprintf(where, sizeof where, "/%s", problem->name);
-  hid_t group = H5Gopen2(file->file, problem->name, H5P_DEFAULT);
+  MNO_CLOSING hid_t group = H5Gopen2(file->file, problem->name, H5P_DEFAULT);
   if (group < 0) return mno_result_damaged(result, where, err, "cannot be opened as a group");
   const mno_read_from from = {result, group, where};
   size_t x[2], y[2], embed[2], unembed[2];
@@ -75,7 +74,5 @@ mno_status mno_read_problem(mno_result *result, size_t p, mno_error *err) {
     if (!problem->block) status = mno_result_damaged(result, where, err, "its residual block is none of this meanode's");
   }
   if (status == MNO_OK) status = read_runs(result, &from, p, err);
-  if (status == MNO_OK) status = mno_read_limits(result, group, problem, err);
-  H5Gclose(group);
-  return status;
+  return status == MNO_OK ? mno_read_limits(result, group, problem, err) : status;
 }

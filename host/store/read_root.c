@@ -3,35 +3,12 @@
 #define _GNU_SOURCE
 #include "core/memory.h"
 #include "store/numbers.h"
-#include "store/read.h"
+#include "store/result_file.h"
 #include "store/write.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static char *read_config(hid_t file) {
-  if (H5Lexists(file, "config", H5P_DEFAULT) <= 0) return NULL;
-  hid_t dataset = H5Dopen2(file, "config", H5P_DEFAULT);
-  if (dataset < 0) return NULL;
-  hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
-  char *text = NULL;
-  if (type >= 0 && space >= 0 && H5Tget_class(type) == H5T_STRING && H5Sget_simple_extent_npoints(space) == 1) {
-    if (H5Tis_variable_str(type) > 0) {
-      char *owned = NULL;
-      if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, &owned) >= 0 && owned) text = strdup(owned);
-      if (owned) H5free_memory(owned);
-    } else {
-      size_t size = H5Tget_size(type);
-      text = size < 1u << 26 ? calloc(1, size + 1) : NULL;
-      if (text && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) < 0) *text = 0;
-    }
-  }
-  if (space >= 0) H5Sclose(space);
-  if (type >= 0) H5Tclose(type);
-  H5Dclose(dataset);
-  return text;
-}
 
 static mno_status read_draws(mno_result *result, const size_t rows[1], mno_error *err) {
   mno_result_file *file = result->file;
@@ -82,14 +59,11 @@ static mno_status read_table(mno_result *result, mno_error *err) {
   if (status == MNO_OK && !result->id && !(result->id = mno_alloc(rows[0], sizeof *result->id)))
     status = mno_fail_memory(err, rows[0] * 8, "the ids");
   if (status == MNO_OK) status = read_draws(result, rows, err);
-  char what[128];
   for (size_t i = 0; status == MNO_OK && i < rows[0]; i++) {
     const char *object = result->L[i] < 1 ? "/L" : result->M[i] < 1 ? "/M" : result->D[i] < 1 ? "/D" : NULL;
     if (!object && (result->status[i] < MNO_STATUS_MISSING || result->status[i] > MNO_INSTANCE_DIVERGED)) object = "/status";
     if (!object && (result->problem[i] < 0 || result->problem[i] >= (int64_t)result->instance_count)) object = "/problem";
-    if (!object) continue;
-    snprintf(what, sizeof what, "row %zu holds a value that cannot be", i);
-    status = mno_result_damaged(result, object, err, what);
+    if (object) status = mno_result_damaged(result, object, err, "row %zu holds a value that cannot be", i);
   }
   for (size_t i = 1; status == MNO_OK && i < steps[0]; i++)
     if (result->step[i] <= result->step[i - 1]) status = mno_result_damaged(result, "/step", err, "steps do not increase");
@@ -121,10 +95,7 @@ static mno_status read_problems(mno_result *result, mno_error *err) {
 
 mno_status mno_read_root(mno_result *result, mno_error *err) {
   mno_result_file *file = result->file;
-  hid_t access = mno_h5_access();
-  do file->file = H5Fopen(result->path, H5F_ACC_RDONLY, access);
-  while (file->file < 0 && mno_h5_interrupted());
-  H5Pclose(access);
+  file->file = mno_h5_open(result->path, H5F_ACC_RDONLY);
   if (file->file < 0 && mno_h5_errno()) return mno_result_unreadable(result, err);
   if (file->file < 0) {
     char reason[512];
@@ -134,7 +105,7 @@ mno_status mno_read_root(mno_result *result, mno_error *err) {
   mno_status status = read_table(result, err);
   if (status == MNO_OK) status = read_problems(result, err);
   if (status != MNO_OK) return status;
-  result->config = read_config(file->file);
+  result->config = mno_h5_read_dataset_text(file->file, "config");
   if (!result->config && !(result->config = strdup(""))) return mno_fail_memory(err, 1, "the configuration");
   file->settings = mno_h5_read_text(file->file, "settings");
   file->precision = mno_h5_read_text(file->file, "precision");

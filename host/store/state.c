@@ -6,7 +6,7 @@
 #include "store/layout.h"
 #include "store/lock.h"
 #include "store/output.h"
-#include "store/read.h"
+#include "store/result_file.h"
 #include "store/seal.h"
 
 #include <errno.h>
