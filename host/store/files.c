@@ -3,11 +3,9 @@
 #include "store/files.h"
 
 #include "core/file.h"
-#include "store/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,16 +25,6 @@ void mno_files_close(mno_store_files *files) {
   free(files->fresh);
   free(files->shown);
   mno_files_init(files);
-}
-
-void mno_files_note(mno_store_files *files, const char *format, ...) {
-  size_t used = strlen(files->note);
-  if (used + 2 > sizeof files->note) return;
-  if (used) files->note[used++] = '\n';
-  va_list args;
-  va_start(args, format);
-  vsnprintf(files->note + used, sizeof files->note - used, format, args);
-  va_end(args);
 }
 
 /* ---- Publishing */

@@ -7,6 +7,7 @@
 #include "meanode/store.h"
 #include "store/journal.h"
 #include "store/lock.h"
+#include "store/output.h"
 #include "store/seal.h"
 
 #include <stdbool.h>
@@ -25,14 +26,11 @@ typedef struct mno_store_files {
   char *settings;         /* of the plan */
   mno_limit **limit;      /* [problem_count][MNO_LIMIT_KINDS] found in the file, or NULL */
   size_t limits;
-  unsigned lost;   /* MNO_LOST_*: what of the file in place its next version could not keep */
-  char note[1024]; /* what was found that a person should know; empty if nothing */
+  unsigned lost;            /* MNO_LOST_*: what of the file in place its next version could not keep */
+  char note[MNO_NOTE_SIZE]; /* what was found that a person should know; empty if nothing */
 } mno_store_files;
 
 void mno_files_init(mno_store_files *files);
-
-/* Adds a line to the note. */
-void mno_files_note(mno_store_files *files, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Room on the disk for so many more bytes in the fresh file, before HDF5, which copes badly with a full disk, sees it. */
 mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *err);

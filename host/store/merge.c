@@ -11,14 +11,11 @@
 #include "store/result_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 typedef struct merge {
@@ -245,21 +242,12 @@ static mno_status import_all(const merge *m, mno_layout *layout, mno_error *err)
   return status;
 }
 
-static void add_note(mno_merge_report *report, const char *format, ...) {
-  size_t used = strlen(report->note);
-  va_list args;
-  va_start(args, format);
-  if (used && used + 1 < sizeof report->note) report->note[used++] = '\n';
-  vsnprintf(report->note + used, sizeof report->note - used, format, args);
-  va_end(args);
-}
-
 /* The output is a copy of the first input, with what was added to it; what was added to others stays there. */
 static void name_left(const merge *m, size_t i, mno_layout *layout, mno_merge_report *report) {
   mno_names names;
   mno_additions_list(m->input[i], layout, m->plan, &names);
   if (names.count)
-    add_note(report, "what was added to %.300s is not in the output (only additions to the first file are): %s",
+    mno_note(report->note, "what was added to %.300s is not in the output (only additions to the first file are): %s",
              m->input[i]->path, names.text);
 }
 
@@ -269,48 +257,42 @@ static void name_dropped(const merge *m, const mno_output *output, mno_layout *l
   mno_result *before = NULL;
   mno_names names = {0};
   if (mno_result_open(output->path, &before, &why) == MNO_OK) mno_additions_list(before, layout, m->plan, &names);
-  if (names.count) add_note(report, "%s is made anew, without what was added to it: %s", output->shown, names.text);
+  if (names.count) mno_note(report->note, "%s is made anew, without what was added to it: %s", output->shown, names.text);
   mno_result_free(before);
+}
+
+/* All inputs into the layout of the fresh file. */
+static mno_status fill(const merge *m, const mno_output *output, const mno_stamp *stamp, mno_layout *layout,
+                       mno_merge_report *report, mno_error *err) {
+  mno_status status = mno_layout_stamp(layout, stamp, err);
+  if (status == MNO_OK) status = import_all(m, layout, err);
+  for (size_t i = 1; i < m->count && status == MNO_OK; i++) name_left(m, i, layout, report);
+  if (status == MNO_OK && access(output->path, F_OK) == 0) name_dropped(m, output, layout, report);
+  return status;
 }
 
 static mno_status write_output(const merge *m, const mno_output *output, mno_lock *lock, const char *command,
                                mno_merge_report *report, mno_error *err) {
+  const mno_result_file *first = mno_file_of(m->input[0]);
   const char *path = output->path;
   unsigned lost = 0;
   size_t others = mno_output_other_names(output);
   char *fresh = NULL, *backend = join(m, "backend", "; "), *device = join(m, "device", "; ");
-  char *before = join(m, "history", "\n"), *history = NULL, when[32];
-  time_t now = time(NULL);
-  struct tm utc;
-  gmtime_r(&now, &utc);
-  strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  char *before = join(m, "history", "\n"), *history = mno_history(before, command ? command : "libmeanode merge");
   mno_status status = MNO_OK;
-  if (asprintf(&fresh, "%s.new", path) < 0 ||
-      asprintf(&history, "%s\n%s: %s", before ? before : "", when, command ? command : "libmeanode merge") < 0 || !backend ||
-      !device)
-    status = mno_fail_memory(err, 1024, "the history");
-  mno_stamp stamp = {
-      .backend = backend, .device = device, .history = history, .settings = mno_file_of(m->input[0])->settings};
+  if (asprintf(&fresh, "%s.new", path) < 0) fresh = NULL;
+  if (!fresh || !history || !backend || !device) status = mno_fail_memory(err, 1024, "the history");
+  const mno_stamp stamp = {.backend = backend, .device = device, .history = history, .settings = first->settings};
   mno_layout *layout = NULL;
-  int fd = TEMP_FAILURE_RETRY(open(m->input[0]->path, O_RDONLY | O_CLOEXEC));
-  if (status == MNO_OK && fd < 0)
-    status = mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", m->input[0]->path, strerror(errno));
-  if (status == MNO_OK) status = mno_copy_unsealed(fd, mno_file_of(m->input[0])->sealed, fresh, path, err);
-  if (fd >= 0) close(fd);
-  if (status == MNO_OK) status = mno_layout_open(fresh, m->plan, &layout, err);
-  if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);
-  if (status == MNO_OK) status = import_all(m, layout, err);
-  for (size_t i = 1; i < m->count && status == MNO_OK; i++) name_left(m, i, layout, report);
-  if (status == MNO_OK && access(path, F_OK) == 0) name_dropped(m, output, layout, report);
+  if (status == MNO_OK) status = mno_open_copy(m->input[0]->path, first->sealed, fresh, path, m->plan, &layout, err);
+  if (status == MNO_OK) status = fill(m, output, &stamp, layout, report, err);
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
   if (status == MNO_OK) status = mno_lock_check(lock, err);
   if (status == MNO_OK) status = mno_output_publish(fresh, path, path, &lost, NULL, err);
-  char what[80];
-  mno_output_lost(lost, what, sizeof what);
-  if (status == MNO_OK && lost) add_note(report, "the %s of %s could not be kept", what, output->shown);
+  if (status == MNO_OK) mno_note_lost(report->note, lost, output->shown);
   if (status == MNO_OK && others)
-    add_note(report, "%s had other names (hard links); they keep its content of before", output->shown);
+    mno_note(report->note, "%s had other names (hard links); they keep its content of before", output->shown);
   if (status != MNO_OK && fresh) unlink(fresh);
   free(fresh);
   free(backend);

@@ -34,8 +34,7 @@ static mno_status count_journal(mno_journal_reader *journal, const mno_file_mark
                                 size_t known_count, mno_result_state *state, mno_error *err) {
   mno_entry entry;
   mno_status status = MNO_OK;
-  size_t seen_count = 0, capacity = 0, planned = 0;
-  uint64_t *seen = NULL; /* an entry may be there twice after repeated resumes */
+  size_t planned = 0;
   for (bool found = true; found;) {
     if ((status = mno_journal_next(journal, &entry, &found, err)) != MNO_OK) break;
     mno_journal_header header;
@@ -53,17 +52,9 @@ static mno_status count_journal(mno_journal_reader *journal, const mno_file_mark
     }
     if (!mno_journal_record_decode(&entry, &record)) continue;
     if (known_count && bsearch(&record.id, known, known_count, sizeof *known, by_id)) continue;
-    if (seen_count == capacity) {
-      capacity = capacity ? 2 * capacity : 1024;
-      uint64_t *grown = realloc(seen, capacity * sizeof *seen);
-      if (!grown) break;
-      seen = grown;
-    }
-    seen[seen_count++] = record.id;
     state->in_journal++;
     *(record.outcome == MNO_DONE ? &state->done : &state->diverged) += 1;
   }
-  free(seen);
   if (journal->damaged)
     snprintf(state->note, sizeof state->note, "%.300s is %.250s; what is lost is computed again by --resume", journal->path,
              journal->damage);

@@ -154,7 +154,7 @@ static void *syncer(void *context) {
 
 /* ---- The publisher */
 
-static bool anything(const mno_pending *pending) { return pending->count || pending->limit_count; }
+static bool anything(const mno_pending *pending) { return pending->rows.count || pending->limits.count; }
 
 /* Ends with the first failure, but for one: when the journal was taken away, the file gets all that it still holds. */
 static void *publisher(void *context) {
@@ -316,7 +316,7 @@ mno_status mno_store_put(mno_store *store, mno_record *record, mno_error *err) {
   size_t before = store->journal.used;
   uint64_t offset;
   if (status == MNO_OK) status = mno_journal_put_record(&store->journal, store->plan, record, &offset, err);
-  if (status == MNO_OK) status = mno_pending_row(&store->collected, record->row, offset, err);
+  if (status == MNO_OK) status = mno_pending_add(&store->collected.rows, record->row, offset, err);
   if (status == MNO_OK) store->put_rows++;
   tell_writer(store, before);
   pthread_mutex_unlock(&store->lock);
@@ -331,7 +331,7 @@ mno_status mno_store_put_limit(mno_store *store, size_t problem, const mno_limit
   uint64_t offset;
   if (status == MNO_OK)
     status = mno_journal_put_limit(&store->journal, store->plan->problem[problem].id, limit, &offset, err);
-  if (status == MNO_OK) status = mno_pending_limit(&store->collected, problem, offset, err);
+  if (status == MNO_OK) status = mno_pending_add(&store->collected.limits, problem, offset, err);
   tell_writer(store, before);
   pthread_mutex_unlock(&store->lock);
   return status;

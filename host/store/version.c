@@ -38,7 +38,7 @@ static bool is_left(mno_version *version) {
 mno_status mno_version_add(mno_version *version, mno_pending *pending, uint64_t end, uint64_t bytes, mno_error *err) {
   mno_status status = MNO_OK;
   if (is_left(version)) {
-    pending->count = pending->limit_count = 0;
+    mno_pending_clear(pending);
     return status;
   }
   version->reader.size = end;
@@ -49,7 +49,7 @@ mno_status mno_version_add(mno_version *version, mno_pending *pending, uint64_t 
         mno_apply_pending(version->layout, version->plan, &version->reader, pending, version->status, version->seconds, err);
   if (status == MNO_OK) status = mno_layout_flush(version->layout, err);
   if (status == MNO_OK) mno_files_write_out(version->files);
-  pending->count = pending->limit_count = 0;
+  mno_pending_clear(pending);
   return status;
 }
 

@@ -4,9 +4,9 @@
 #ifndef MNO_STORE_VERSION_H
 #define MNO_STORE_VERSION_H
 
+#include "store/files.h"
 #include "store/layout.h"
 #include "store/publish.h"
-#include "store/files.h"
 
 #include <stdbool.h>
 #include <stdint.h>

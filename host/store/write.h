@@ -21,6 +21,9 @@ typedef struct mno_stamp {
   size_t shard_instances; /* of this shard */
 } mno_stamp;
 
+/* The history attribute with one more line: the time, and a command. malloc'ed; NULL when out of memory. */
+char *mno_history(const char *before, const char *command);
+
 bool mno_write_root(hid_t file, const mno_plan *plan, const mno_stamp *stamp);
 bool mno_write_attributes(hid_t file, const mno_plan *plan, const mno_stamp *stamp); /* of the root */
 bool mno_write_problem(hid_t file, const mno_plan *plan, size_t p);

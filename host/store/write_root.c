@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
 /* The root of a result file: where it comes from, and the table of all instances. */
 #include "config/choices.h"
 #include "core/memory.h"
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static bool make_status(hid_t file, hid_t rows, size_t count) {
   int8_t *status = malloc(count);
@@ -93,6 +95,15 @@ static bool make_config(hid_t file, const mno_plan *plan) {
 static bool note_figure(hid_t file, mno_figure figure) {
   return figure == MNO_FIGURE_LAW ? mno_h5_remove(file, "figure")
                                   : mno_h5_text(file, "figure", mno_choice_name(&mno_figures, (int)figure));
+}
+
+char *mno_history(const char *before, const char *command) {
+  char *text, when[32];
+  time_t now = time(NULL);
+  struct tm utc;
+  gmtime_r(&now, &utc);
+  strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return asprintf(&text, "%s%s%s: %s", before ? before : "", before && *before ? "\n" : "", when, command) < 0 ? NULL : text;
 }
 
 bool mno_write_attributes(hid_t file, const mno_plan *plan, const mno_stamp *stamp) {
