@@ -4,6 +4,7 @@
 
 #include "block/block.h"
 #include "core/memory.h"
+#include "plan/problem.h"
 #include "store/compare.h"
 
 #include <ctype.h>
@@ -25,7 +26,8 @@ typedef struct known {
 
 typedef struct walk {
   const mno_result *result;
-  hid_t from, to;
+  hid_t from, to; /* the files */
+  const mno_layout *layout;
   const mno_plan *plan;
   size_t *now; /* [instance_count of the result] row of the plan that each row is, SIZE_MAX: none */
   enum { LEARN, LIST, COPY } task;
@@ -71,36 +73,27 @@ static const char *const words_of_variable[] = {"units", "long_name", NULL};
 
 static bool has_references(hid_t type) {
   H5T_class_t class = H5Tget_class(type);
-  if (class == H5T_VLEN || class == H5T_ARRAY) {
-    hid_t super = H5Tget_super(type);
-    bool has = super >= 0 && has_references(super);
-    if (super >= 0) H5Tclose(super);
-    return has;
-  }
-  return H5Tdetect_class(type, H5T_REFERENCE) > 0;
+  if (class != H5T_VLEN && class != H5T_ARRAY) return H5Tdetect_class(type, H5T_REFERENCE) > 0;
+  MNO_CLOSING hid_t super = H5Tget_super(type);
+  return super >= 0 && has_references(super);
 }
 
 static bool copy_attribute(hid_t from, hid_t to, const char *name) {
-  hid_t attribute = H5Aopen(from, name, H5P_DEFAULT);
+  MNO_CLOSING hid_t attribute = H5Aopen(from, name, H5P_DEFAULT);
   if (attribute < 0) return false;
-  hid_t stored = H5Aget_type(attribute), type = stored < 0 ? stored : H5Tcopy(stored); /* a named type becomes a plain one */
-  hid_t space = H5Aget_space(attribute), create = H5Pcreate(H5P_ATTRIBUTE_CREATE), made = H5I_INVALID_HID;
+  MNO_CLOSING hid_t stored = H5Aget_type(attribute), space = H5Aget_space(attribute);
+  MNO_CLOSING hid_t type = stored < 0 ? H5I_INVALID_HID : H5Tcopy(stored); /* a named type becomes a plain one */
+  hssize_t count = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
+  if (type < 0 || count < 0 || has_references(type)) return false;
+  MNO_CLOSING hid_t create = H5Pcreate(H5P_ATTRIBUTE_CREATE);
   H5A_info_t info;
   if (H5Aget_info(attribute, &info) >= 0) H5Pset_char_encoding(create, info.cset);
-  hssize_t count = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
-  bool ok = type >= 0 && count >= 0 && !has_references(type);
-  char *value = ok ? calloc((size_t)count + 1, H5Tget_size(type)) : NULL;
-  ok = ok && value && (count == 0 || H5Aread(attribute, type, value) >= 0);
-  if (ok) made = H5Acreate2(to, name, type, space, create, H5P_DEFAULT);
+  char *value = calloc((size_t)count + 1, H5Tget_size(type));
+  bool ok = value && (count == 0 || H5Aread(attribute, type, value) >= 0);
+  MNO_CLOSING hid_t made = ok ? H5Acreate2(to, name, type, space, create, H5P_DEFAULT) : H5I_INVALID_HID;
   ok = made >= 0 && (count == 0 || H5Awrite(made, type, value) >= 0);
   if (value && count > 0) H5Dvlen_reclaim(type, space, H5P_DEFAULT, value);
   free(value);
-  if (made >= 0) H5Aclose(made);
-  if (type >= 0) H5Tclose(type);
-  if (stored >= 0) H5Tclose(stored);
-  if (space >= 0) H5Sclose(space);
-  H5Pclose(create);
-  H5Aclose(attribute);
   return ok;
 }
 
@@ -118,7 +111,7 @@ static void take_attributes(walk *w, hid_t from, hid_t to, const char *where, co
   for (int i = 0; i < count; i++) {
     if (H5Aget_name_by_idx(from, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i, name, sizeof name, H5P_DEFAULT) < 0) continue;
     if (is_one_of(name, structure) || (w->task == LIST && strcmp(name, "_FillValue") == 0)) continue; /* xarray's */
-    if ((!*where && is_one_of(name, of_some_runs))) continue;
+    if (!*where && is_one_of(name, of_some_runs)) continue;
     if (H5Aexists(to, name) > 0) {
       if (words && is_one_of(name, words)) keep_words(w, from, to, name);
     } else if (w->task == LIST || (w->task == COPY && !copy_attribute(from, to, name))) {
@@ -152,9 +145,10 @@ static bool has_members(const walk *w, int depth, const char *name) {
 
 /* Is it a name of the layout, though perhaps not one that this plan makes? */
 static bool in_layout(const walk *w, int depth, const char *name) {
-  static const char *const dimensions[] = {"instance",    "run",       "step",   "sample",  "input", "target",
-                                           "embed",       "depth",     "layer",  "unit",    "node",  "draw_width",
-                                           "draw_offset", "draw_sign", "config", "weights", "id",    NULL};
+  static const char *const others[] = {"instance",  "run",    "input",   "draw_width", "draw_offset",
+                                       "draw_sign", "config", "weights", "id",         NULL};
+  for (mno_dimension d = MNO_DIMENSION_NONE + 1; d < MNO_DIMENSIONS; d++)
+    if (strcmp(mno_dimension_name(d), name) == 0) return true;
   size_t blocks;
   const mno_block *const *block = mno_blocks(&blocks);
   for (size_t b = 0; b < blocks; b++) {
@@ -163,7 +157,7 @@ static bool in_layout(const walk *w, int depth, const char *name) {
     for (size_t i = 0; i < count; i++)
       if (strcmp(field[i].name, name) == 0) return true;
   }
-  return is_one_of(name, dimensions) || is_limit(name) || has_members(w, depth, name);
+  return is_one_of(name, others) || is_limit(name) || has_members(w, depth, name);
 }
 
 /* The present name of a problem's group; false: the layout has no such group. *gone: it has no place in the plan. */
@@ -240,10 +234,9 @@ typedef struct visit {
 
 /* Copying makes references to objects empty. */
 static void name_references(walk *w, hid_t group, const char *name, const char *path) {
-  hid_t dataset = H5Dopen2(group, name, H5P_DEFAULT), type = dataset < 0 ? dataset : H5Dget_type(dataset);
+  MNO_CLOSING hid_t dataset = H5Dopen2(group, name, H5P_DEFAULT);
+  MNO_CLOSING hid_t type = dataset < 0 ? H5I_INVALID_HID : H5Dget_type(dataset);
   if (type >= 0 && has_references(type)) name_it(w, "references in %s", path);
-  if (type >= 0) H5Tclose(type);
-  if (dataset >= 0) H5Dclose(dataset);
 }
 
 static herr_t note_dataset(hid_t object, const char *name, const H5O_info_t *info, void *data) {
@@ -277,20 +270,15 @@ static bool copy_link(hid_t from, hid_t to, const char *name, const H5L_info_t *
 static bool copy_object(walk *w, hid_t from, hid_t to, const char *name, const char *from_path, const char *to_path) {
   H5L_info_t link;
   if (H5Lget_info(from, name, &link, H5P_DEFAULT) < 0) return false;
-  hid_t create = H5Pcreate(H5P_LINK_CREATE);
+  MNO_CLOSING hid_t create = H5Pcreate(H5P_LINK_CREATE);
   H5Pset_char_encoding(create, link.cset);
-  bool ok;
-  if (link.type != H5L_TYPE_HARD) {
-    ok = copy_link(from, to, name, &link, create);
-  } else {
-    const char *ours = known_name(w, link.u.address);
-    ok = ours ? H5Lcreate_hard(w->to, ours, to, name, create, H5P_DEFAULT) >= 0
-              : H5Ocopy(from, name, to, name, H5P_DEFAULT, create) >= 0;
-    visit v = {w, from_path, to_path};
-    if (ok && !ours) H5Ovisit_by_name(from, name, H5_INDEX_NAME, H5_ITER_NATIVE, note_dataset, &v, H5P_DEFAULT);
-  }
-  H5Pclose(create);
-  return ok;
+  if (link.type != H5L_TYPE_HARD) return copy_link(from, to, name, &link, create);
+  const char *ours = known_name(w, link.u.address);
+  if (ours) return H5Lcreate_hard(w->to, ours, to, name, create, H5P_DEFAULT) >= 0;
+  if (H5Ocopy(from, name, to, name, H5P_DEFAULT, create) < 0) return false;
+  visit v = {w, from_path, to_path};
+  H5Ovisit_by_name(from, name, H5_INDEX_NAME, H5_ITER_NATIVE, note_dataset, &v, H5P_DEFAULT);
+  return true;
 }
 
 /* ---- The walk over the groups of the layout */
@@ -301,18 +289,21 @@ static int type_of(hid_t group, const char *name) {
 }
 
 static double *numbers_of(hid_t dataset, size_t *count) {
-  hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+  MNO_CLOSING hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
   H5T_class_t class = H5Tget_class(type);
   hssize_t n = H5Sget_simple_extent_npoints(space);
-  double *value = (class == H5T_FLOAT || class == H5T_INTEGER) && n > 0 ? mno_alloc((size_t)n, sizeof *value) : NULL;
-  *count = n > 0 ? (size_t)n : 0;
-  if (value && H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) < 0) {
-    free(value);
-    value = NULL;
-  }
-  H5Sclose(space);
-  H5Tclose(type);
-  return value;
+  if ((class != H5T_FLOAT && class != H5T_INTEGER) || n < 1) return NULL;
+  *count = (size_t)n;
+  double *value = mno_alloc(*count, sizeof *value);
+  if (value && H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) >= 0) return value;
+  free(value);
+  return NULL;
+}
+
+static bool is_data(const walk *w, const char *name) {
+  for (size_t i = 0; i < MNO_PROBLEM_ARRAYS; i++)
+    if (strcmp(mno_problem_array_of(&w->plan->problem[0], i).name, name) == 0) return true;
+  return false;
 }
 
 /* The data of a problem come from the configuration, whatever somebody has written there. */
@@ -351,20 +342,15 @@ static void walk_ours(walk *w, hid_t from, hid_t to, const char *name, const cha
     if (w->task != LEARN) name_it(w, "%s", from_path);
     return;
   }
-  hid_t old = H5Oopen(from, name, H5P_DEFAULT), new = H5Oopen(to, now, H5P_DEFAULT);
+  MNO_CLOSING hid_t old = H5Oopen(from, name, H5P_DEFAULT), new = H5Oopen(to, now, H5P_DEFAULT);
+  if (old < 0 || new < 0) return;
   H5O_info_t info;
-  if (old >= 0 && w->task == LEARN && H5Oget_info(old, &info) >= 0) learn(w, info.addr, to_path);
-  if (old >= 0 && new >= 0 && type == H5O_TYPE_GROUP && has_members(w, depth, name))
+  if (w->task == LEARN && H5Oget_info(old, &info) >= 0) learn(w, info.addr, to_path);
+  if (type == H5O_TYPE_GROUP && has_members(w, depth, name))
     walk_group(w, old, new, from_path, to_path, depth < 2 && !is_limit(name) ? depth + 1 : 3);
-  if (old >= 0 && new >= 0 && type == H5O_TYPE_GROUP && !has_members(w, depth, name) && w->task != LEARN)
-    take_attributes(w, old, new, from_path, NULL);
-  if (old >= 0 && new >= 0 && type == H5O_TYPE_DATASET && w->task != LEARN)
-    take_attributes(w, old, new, from_path, words_of_variable);
-  static const char *const data[] = {"x", "y", "w_embed", "w_unembed", NULL};
-  if (old >= 0 && new >= 0 && type == H5O_TYPE_DATASET && depth == 1 && w->task == COPY &&is_one_of(name, data))
-    compare_data(w, old, new, from_path);
-  if (old >= 0) H5Oclose(old);
-  if (new >= 0) H5Oclose(new);
+  else if (w->task != LEARN && (type == H5O_TYPE_GROUP || type == H5O_TYPE_DATASET))
+    take_attributes(w, old, new, from_path, type == H5O_TYPE_DATASET ? words_of_variable : NULL);
+  if (type == H5O_TYPE_DATASET && depth == 1 && w->task == COPY && is_data(w, name)) compare_data(w, old, new, from_path);
 }
 
 static void walk_member(walk *w, hid_t from, hid_t to, const char *name, const char *from_path, const char *to_path,
@@ -415,37 +401,27 @@ static herr_t take_scale(hid_t dataset, unsigned dimension, hid_t scale, void *d
 }
 
 static size_t length_of(hid_t scale) {
-  hid_t space = H5Dget_space(scale);
+  MNO_CLOSING hid_t space = H5Dget_space(scale);
   hssize_t n = space >= 0 ? H5Sget_simple_extent_npoints(space) : 0;
-  if (space >= 0) H5Sclose(space);
   return n > 0 ? (size_t)n : 0;
 }
 
 /* Where the rows along a dimension of ours have gone, SIZE_MAX: nowhere. The dimension is /instance, or /problem_0000/run
  * with the rows of one problem. NULL: none of these. */
 static size_t *places_now(const walk *w, const char *scale, size_t count) {
-  size_t p = SIZE_MAX, q = SIZE_MAX, old = 0, new = 0;
+  size_t p = SIZE_MAX, q = SIZE_MAX, old = 0;
   bool run = sscanf(scale, "/problem_%zu/", &p) == 1 && p < w->plan->problem_count;
+  size_t *place = run || strcmp(scale, "/instance") == 0 ? mno_alloc(count + 1, sizeof *place) : NULL;
+  if (!place) return NULL;
   for (size_t i = 0; run && i < w->result->problem_count; i++)
     if (w->result->problems[i].id == w->plan->problem[p].id) q = i;
-  size_t *run_of = mno_alloc(w->plan->instance_count + 1, sizeof *run_of), *place = mno_alloc(count + 1, sizeof *place);
-  if (!run_of || !place || !(run || strcmp(scale, "/instance") == 0)) {
-    free(run_of);
-    free(place);
-    return NULL;
-  }
-  for (size_t i = 0; i < w->plan->instance_count; i++) {
-    bool belongs = !run || w->plan->instance[i].problem == p;
-    run_of[i] = belongs ? new : SIZE_MAX;
-    new += belongs;
-  }
   for (size_t i = 0; i < count; i++) place[i] = SIZE_MAX;
   for (size_t i = 0; i < w->result->instance_count && old < count; i++) {
     if (run && w->result->problem[i] != (int64_t)q) continue;
-    if (w->now[i] != SIZE_MAX) place[old] = run_of[w->now[i]];
+    const size_t row = w->now[i];
+    if (row != SIZE_MAX) place[old] = run ? mno_layout_run(w->layout, row) : row;
     old++;
   }
-  free(run_of);
   return place;
 }
 
@@ -453,84 +429,67 @@ static size_t *places_now(const walk *w, const char *scale, size_t count) {
  * point NaN. */
 static bool spread(walk *w, hid_t old, const char *path, const char *scale, size_t rows) {
   hsize_t shape[H5S_MAX_RANK];
-  hid_t type = H5Dget_type(old), space = H5Dget_space(old), create = H5Dget_create_plist(old), made = H5I_INVALID_HID;
+  MNO_CLOSING hid_t type = H5Dget_type(old), space = H5Dget_space(old), create = H5Dget_create_plist(old);
   int rank = H5Sget_simple_extent_dims(space, shape, NULL);
   size_t before = rank > 0 ? (size_t)shape[0] : 0, width = type >= 0 ? H5Tget_size(type) : 0;
   for (int i = 1; i < rank; i++) width *= (size_t)shape[i];
-  bool ok = before && width && !has_references(type) && H5Tcommitted(type) <= 0;
-  char *value = ok ? mno_alloc(before, width) : NULL, *spread_out = ok ? mno_alloc(rows, width) : NULL;
-  size_t *place = ok ? places_now(w, scale, before) : NULL;
-  ok = ok && value && spread_out && place && H5Dread(old, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) >= 0;
+  if (!before || !width || has_references(type) || H5Tcommitted(type) > 0) return false;
+  char *value = mno_alloc(before, width), *spread_out = mno_alloc(rows, width);
+  size_t *place = places_now(w, scale, before);
+  bool ok = value && spread_out && place && H5Dread(old, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) >= 0;
   if (ok && H5Tget_class(type) == H5T_FLOAT && H5Tget_size(type) <= 8) memset(spread_out, 0xff, rows * width); /* NaN */
   for (size_t i = 0; ok && i < before; i++)
     if (place[i] < rows) memcpy(spread_out + place[i] * width, value + i * width, width);
   shape[0] = rows;
-  hid_t whole = ok ? H5Screate_simple(rank, shape, NULL) : H5I_INVALID_HID;
   if (ok && H5Pget_layout(create) == H5D_CHUNKED) {
     hsize_t chunk[H5S_MAX_RANK];
     H5Pget_chunk(create, rank, chunk);
     for (int i = 0; i < rank; i++) chunk[i] = chunk[i] < shape[i] ? chunk[i] : shape[i];
     H5Pset_chunk(create, rank, chunk);
   }
+  MNO_CLOSING hid_t whole = ok ? H5Screate_simple(rank, shape, NULL) : H5I_INVALID_HID;
   ok = ok && H5Ldelete(w->to, path, H5P_DEFAULT) >= 0;
-  if (ok) made = H5Dcreate2(w->to, path, type, whole, H5P_DEFAULT, create, H5P_DEFAULT);
+  MNO_CLOSING hid_t made = ok ? H5Dcreate2(w->to, path, type, whole, H5P_DEFAULT, create, H5P_DEFAULT) : H5I_INVALID_HID;
   ok = made >= 0 && H5Dwrite(made, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, spread_out) >= 0;
   if (made >= 0) take_attributes(w, old, made, path, NULL);
-  if (value && ok) H5Dvlen_reclaim(type, space, H5P_DEFAULT, value);
+  if (ok) H5Dvlen_reclaim(type, space, H5P_DEFAULT, value);
   free(value);
   free(spread_out);
   free(place);
-  hid_t const spaces[] = {space, whole};
-  for (size_t i = 0; i < 2; i++)
-    if (spaces[i] >= 0) H5Sclose(spaces[i]);
-  if (made >= 0) H5Dclose(made);
-  H5Pclose(create);
-  H5Tclose(type);
   return ok;
 }
 
 /* Copying breaks the ties of a variable to its dimensions; they are made again, by name. */
 static void tie(walk *w, const pair *added) {
-  hid_t old = H5Dopen2(w->from, added->from, H5P_DEFAULT), new = H5Dopen2(w->to, added->to, H5P_DEFAULT);
-  hid_t space = old >= 0 ? H5Dget_space(old) : H5I_INVALID_HID;
+  MNO_CLOSING hid_t old = H5Dopen2(w->from, added->from, H5P_DEFAULT), new = H5Dopen2(w->to, added->to, H5P_DEFAULT);
+  MNO_CLOSING hid_t space = old >= 0 ? H5Dget_space(old) : H5I_INVALID_HID;
   int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : 0;
   hsize_t shape[H5S_MAX_RANK];
   if (rank > 0) H5Sget_simple_extent_dims(space, shape, NULL);
   static const char *const broken[] = {"DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates"};
-  for (size_t i = 0; new >= 0 && i < sizeof broken / sizeof *broken; i++)
-    if (H5Aexists(new, broken[i]) > 0) H5Adelete(new, broken[i]);
+  for (size_t i = 0; new >= 0 && i < sizeof broken / sizeof *broken; i++) mno_h5_remove(new, broken[i]);
   for (int i = 0; new >= 0 && i < rank; i++) {
     scales s = {.w = w};
     if (H5DSis_scale(old) > 0 || H5DSget_num_scales(old, (unsigned)i) < 1) continue;
     H5DSiterate_scales(old, (unsigned)i, NULL, take_scale, &s);
-    hid_t scale = s.name ? H5Dopen2(w->to, s.name, H5P_DEFAULT) : H5I_INVALID_HID;
+    MNO_CLOSING hid_t scale = s.name ? H5Dopen2(w->to, s.name, H5P_DEFAULT) : H5I_INVALID_HID;
     size_t length = scale >= 0 ? length_of(scale) : 0;
     if (length && length != shape[i] && i == 0 && spread(w, old, added->to, s.name, length)) {
-      H5Dclose(new);
+      mno_h5_close(&new);
       new = H5Dopen2(w->to, added->to, H5P_DEFAULT);
       shape[0] = length;
     }
     if (new >= 0 && (length != shape[i] || H5DSattach_scale(new, scale, (unsigned)i) < 0))
       name_it(w, "dimension %d of %s", i, added->to);
-    if (scale >= 0) H5Dclose(scale);
     free(s.name);
   }
-  if (space >= 0) H5Sclose(space);
-  if (old >= 0) H5Dclose(old);
-  if (new >= 0) H5Dclose(new);
 }
 
 /* ---- Public */
 
-static void go(walk *w) {
-  mno_error err;
-  mno_rows rows = {0};
-  *w->names = (mno_names){0};
-  w->now = mno_alloc(w->result->instance_count, sizeof *w->now);
-  if (!w->now || mno_rows_of(w->plan, &rows, &err) != MNO_OK) return;
-  for (size_t i = 0; i < w->result->instance_count; i++) w->now[i] = mno_rows_find(&rows, w->result->id[i]);
-  free(rows.row);
-  hid_t from = H5Gopen2(w->from, "/", H5P_DEFAULT), to = H5Gopen2(w->to, "/", H5P_DEFAULT);
+static void walk_all(walk *w) {
+  mno_names *names = w->names;
+  MNO_CLOSING hid_t from = H5Gopen2(w->from, "/", H5P_DEFAULT), to = H5Gopen2(w->to, "/", H5P_DEFAULT);
   if (from >= 0 && to >= 0 && w->task == COPY) {
     H5O_info_t root;
     w->task = LEARN;
@@ -541,26 +500,35 @@ static void go(walk *w) {
   if (from >= 0 && to >= 0) walk_group(w, from, to, "", "", 0);
   for (size_t i = 0; i < w->added_count; i++) tie(w, &w->added[i]);
   if (w->task == COPY) compare_rows(w);
-  if (from >= 0) H5Gclose(from);
-  if (to >= 0) H5Gclose(to);
-  mno_names *names = w->names;
   size_t used = strlen(names->text);
   if (names->shown < names->count)
     snprintf(names->text + used, sizeof names->text - used, ", and %zu more", names->count - names->shown);
 }
 
 static void work(const mno_result *from, mno_layout *to, const mno_plan *plan, mno_names *names, bool copy) {
-  const mno_result_file *file = from->file;
-  walk w = {.result = from, .from = file->file, .to = mno_layout_file(to), .plan = plan, .names = names};
-  w.task = copy ? COPY : LIST;
-  mno_h5_lock();
-  go(&w);
-  mno_h5_unlock();
+  walk w = {.result = from,
+            .from = mno_file_of(from)->file,
+            .to = mno_layout_file(to),
+            .layout = to,
+            .plan = plan,
+            .names = names,
+            .task = copy ? COPY : LIST};
+  mno_error err;
+  mno_rows rows = {0};
+  *names = (mno_names){0};
+  w.now = mno_alloc(from->instance_count, sizeof *w.now);
+  if (w.now && mno_rows_of(plan, &rows, &err) == MNO_OK) {
+    for (size_t i = 0; i < from->instance_count; i++) w.now[i] = mno_rows_find(&rows, from->id[i]);
+    mno_h5_lock();
+    walk_all(&w);
+    mno_h5_unlock();
+  }
   for (size_t i = 0; i < w.known_count; i++) free(w.known[i].name);
   for (size_t i = 0; i < w.added_count; i++) {
     free(w.added[i].from);
     free(w.added[i].to);
   }
+  free(rows.row);
   free(w.known);
   free(w.added);
   free(w.now);

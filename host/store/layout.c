@@ -24,6 +24,7 @@ struct mno_layout {
 };
 
 hid_t mno_layout_file(const mno_layout *layout) { return layout->file; }
+size_t mno_layout_run(const mno_layout *layout, size_t row) { return layout->run[row]; }
 
 static mno_status failed(const mno_layout *layout, const char *object, mno_error *err) {
   char reason[512];

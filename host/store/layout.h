@@ -42,7 +42,8 @@ mno_status mno_layout_flush(mno_layout *layout, mno_error *err);
 /* Closes; on failure the file is worthless. */
 mno_status mno_layout_close(mno_layout *layout, mno_error *err);
 
-/* The open file. */
+/* The open file; the place of a row of the plan among the runs of its problem. */
 hid_t mno_layout_file(const mno_layout *layout);
+size_t mno_layout_run(const mno_layout *layout, size_t row);
 
 #endif
