@@ -13,16 +13,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A dataset of the user's, in both files. */
-typedef struct pair {
-  char *from, *to;
-} pair;
+/* Objects of both files: of the layout, by their address in the file that is read, or datasets of the user's, by their name.
+ */
+typedef struct objects {
+  size_t count, room;
+  struct object {
+    haddr_t address;
+    char *from, *to;
+  } * object;
+} objects;
 
-/* An object of the layout, by its address in the file that is read, with its name in the other. */
-typedef struct known {
-  haddr_t address;
-  char *name;
-} known;
+static void add(objects *list, haddr_t address, const char *from, const char *to) {
+  if (!mno_grow(&list->object, list->count, &list->room, sizeof *list->object)) return;
+  struct object one = {address, strdup(from), strdup(to)};
+  if (one.from && one.to) {
+    list->object[list->count++] = one;
+  } else {
+    free(one.from);
+    free(one.to);
+  }
+}
+
+static void drop(objects *list) {
+  for (size_t i = 0; i < list->count; i++) {
+    free(list->object[i].from);
+    free(list->object[i].to);
+  }
+  free(list->object);
+}
 
 typedef struct walk {
   const mno_result *result;
@@ -31,10 +49,8 @@ typedef struct walk {
   const mno_plan *plan;
   size_t *now; /* [instance_count of the result] row of the plan that each row is, SIZE_MAX: none */
   enum { LEARN, LIST, COPY } task;
-  known *known;
-  size_t known_count, known_room;
-  pair *added; /* datasets that were copied */
-  size_t added_count, added_room;
+  objects known;    /* of the layout */
+  objects added;    /* datasets that were copied */
   mno_names *names; /* what is listed, or could not be copied */
 } walk;
 
@@ -202,30 +218,13 @@ static char *path_now(const walk *w, const char *path) {
   return asprintf(&made, "/%s%s", now, rest ? rest : "") < 0 ? NULL : made;
 }
 
-static void learn(walk *w, haddr_t address, const char *name) {
-  if (!mno_grow(&w->known, w->known_count, &w->known_room, sizeof *w->known)) return;
-  char *copy = strdup(name);
-  if (copy) w->known[w->known_count++] = (known){address, copy};
-}
-
 static const char *known_name(const walk *w, haddr_t address) {
-  for (size_t i = 0; i < w->known_count; i++)
-    if (w->known[i].address == address) return w->known[i].name;
+  for (size_t i = 0; i < w->known.count; i++)
+    if (w->known.object[i].address == address) return w->known.object[i].to;
   return NULL;
 }
 
 /* ---- Copying what the layout does not have */
-
-static void remember(walk *w, const char *from, const char *to) {
-  if (!mno_grow(&w->added, w->added_count, &w->added_room, sizeof *w->added)) return;
-  pair one = {strdup(from), strdup(to)};
-  if (one.from && one.to) {
-    w->added[w->added_count++] = one;
-  } else {
-    free(one.from);
-    free(one.to);
-  }
-}
 
 typedef struct visit {
   walk *w;
@@ -245,7 +244,7 @@ static herr_t note_dataset(hid_t object, const char *name, const H5O_info_t *inf
   bool self = strcmp(name, ".") == 0;
   if (info->type == H5O_TYPE_DATASET && asprintf(&from, "%s%s%s", v->from, self ? "" : "/", self ? "" : name) >= 0) {
     name_references(v->w, object, name, from);
-    if (asprintf(&to, "%s%s%s", v->to, self ? "" : "/", self ? "" : name) >= 0) remember(v->w, from, to);
+    if (asprintf(&to, "%s%s%s", v->to, self ? "" : "/", self ? "" : name) >= 0) add(&v->w->added, info->addr, from, to);
     free(to);
   }
   free(from);
@@ -345,7 +344,7 @@ static void walk_ours(walk *w, hid_t from, hid_t to, const char *name, const cha
   MNO_CLOSING hid_t old = H5Oopen(from, name, H5P_DEFAULT), new = H5Oopen(to, now, H5P_DEFAULT);
   if (old < 0 || new < 0) return;
   H5O_info_t info;
-  if (w->task == LEARN && H5Oget_info(old, &info) >= 0) learn(w, info.addr, to_path);
+  if (w->task == LEARN && H5Oget_info(old, &info) >= 0) add(&w->known, info.addr, from_path, to_path);
   if (type == H5O_TYPE_GROUP && has_members(w, depth, name))
     walk_group(w, old, new, from_path, to_path, depth < 2 && !is_limit(name) ? depth + 1 : 3);
   else if (w->task != LEARN && (type == H5O_TYPE_GROUP || type == H5O_TYPE_DATASET))
@@ -460,7 +459,7 @@ static bool spread(walk *w, hid_t old, const char *path, const char *scale, size
 }
 
 /* Copying breaks the ties of a variable to its dimensions; they are made again, by name. */
-static void tie(walk *w, const pair *added) {
+static void tie(walk *w, const struct object *added) {
   MNO_CLOSING hid_t old = H5Dopen2(w->from, added->from, H5P_DEFAULT), new = H5Dopen2(w->to, added->to, H5P_DEFAULT);
   MNO_CLOSING hid_t space = old >= 0 ? H5Dget_space(old) : H5I_INVALID_HID;
   int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : 0;
@@ -493,12 +492,12 @@ static void walk_all(walk *w) {
   if (from >= 0 && to >= 0 && w->task == COPY) {
     H5O_info_t root;
     w->task = LEARN;
-    if (H5Oget_info(from, &root) >= 0) learn(w, root.addr, "/");
+    if (H5Oget_info(from, &root) >= 0) add(&w->known, root.addr, "/", "/");
     walk_group(w, from, to, "", "", 0);
     w->task = COPY;
   }
   if (from >= 0 && to >= 0) walk_group(w, from, to, "", "", 0);
-  for (size_t i = 0; i < w->added_count; i++) tie(w, &w->added[i]);
+  for (size_t i = 0; i < w->added.count; i++) tie(w, &w->added.object[i]);
   if (w->task == COPY) compare_rows(w);
   size_t used = strlen(names->text);
   if (names->shown < names->count)
@@ -523,14 +522,9 @@ static void work(const mno_result *from, mno_layout *to, const mno_plan *plan, m
     walk_all(&w);
     mno_h5_unlock();
   }
-  for (size_t i = 0; i < w.known_count; i++) free(w.known[i].name);
-  for (size_t i = 0; i < w.added_count; i++) {
-    free(w.added[i].from);
-    free(w.added[i].to);
-  }
+  drop(&w.known);
+  drop(&w.added);
   free(rows.row);
-  free(w.known);
-  free(w.added);
   free(w.now);
 }
 
@@ -540,4 +534,13 @@ void mno_additions_copy(const mno_result *from, mno_layout *to, const mno_plan *
 
 void mno_additions_list(const mno_result *from, mno_layout *than, const mno_plan *plan, mno_names *names) {
   work(from, than, plan, names, false);
+}
+
+void mno_additions_note(const mno_output *in_place, mno_layout *than, const mno_plan *plan, char note[MNO_NOTE_SIZE]) {
+  mno_error why;
+  mno_result *before = NULL;
+  mno_names names = {0};
+  if (mno_result_open(in_place->path, &before, &why) == MNO_OK) mno_additions_list(before, than, plan, &names);
+  if (names.count) mno_note(note, "%s is made anew, without what was added to it: %s", in_place->shown, names.text);
+  mno_result_free(before);
 }

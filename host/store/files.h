@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The files of a store while it runs: replacing the published file, seeing what others do to them, and saying what is left
+/* The files of a store: opening them, replacing the published file, seeing what others do to them, and saying what is left
  * of them after a failure. */
 #ifndef MNO_STORE_FILES_H
 #define MNO_STORE_FILES_H
@@ -31,6 +31,11 @@ typedef struct mno_store_files {
 } mno_store_files;
 
 void mno_files_init(mno_store_files *files);
+
+/* Locks, checks that the plan continues what is there, and makes the first version of the file: empty, or what an earlier
+ * run left in file and journal (recover.c). Fills status and seconds [instance_count]. */
+mno_status mno_files_open(mno_store_files *files, const char *path, const mno_plan *plan, const mno_provenance *provenance,
+                          mno_open_mode mode, int8_t *status, double *seconds, mno_error *err);
 
 /* Room on the disk for so many more bytes in the fresh file, before HDF5, which copes badly with a full disk, sees it. */
 mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *err);

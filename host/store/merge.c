@@ -122,6 +122,13 @@ static mno_status ended(const char *path, mno_error *err) {
 
 /* ---- Rows */
 
+/* One field of a row of an input; free(*data). */
+static mno_status read_field(const merge *m, size_t i, size_t row, const mno_stored *stored, void **data, mno_error *err) {
+  *data = mno_alloc(1, stored->bytes);
+  if (!*data) return mno_fail_memory(err, stored->bytes, "a row");
+  return mno_result_read_rows(m->input[i], row, 1, stored, *data, err);
+}
+
 /* Two files have the same row: is it the same? (Wall times may differ.) */
 static mno_status same_row(const merge *m, size_t a, size_t b, size_t row, mno_error *err) {
   mno_stored stored[MNO_STORED_MAX];
@@ -129,19 +136,18 @@ static mno_status same_row(const merge *m, size_t a, size_t b, size_t row, mno_e
   mno_status status = MNO_OK;
   bool same = m->input[a]->status[row] == m->input[b]->status[row];
   for (size_t i = 0; status == MNO_OK && same && i < fields; i++) {
-    char *x = mno_alloc(2, stored[i].bytes), *y = x ? x + stored[i].bytes : NULL;
-    if (!x) return mno_fail_memory(err, 2 * stored[i].bytes, "two rows");
-    status = mno_result_read_rows(m->input[a], row, 1, &stored[i], x, err);
-    if (status == MNO_OK) status = mno_result_read_rows(m->input[b], row, 1, &stored[i], y, err);
+    void *x = NULL, *y = NULL;
+    status = read_field(m, a, row, &stored[i], &x, err);
+    if (status == MNO_OK) status = read_field(m, b, row, &stored[i], &y, err);
     if (status == MNO_OK) same = memcmp(x, y, stored[i].bytes) == 0;
     free(x);
+    free(y);
   }
-  if (status == MNO_OK && !same)
-    status =
-        mno_fail(err, MNO_ERR_INPUT, "row %zu (L = %lld, M = %lld, seed %llu) is in %s and in %s with different content",
-                 row, (long long)m->plan->instance[row].L, (long long)m->plan->instance[row].M,
-                 (unsigned long long)m->plan->instance[row].seed, m->input[a]->path, m->input[b]->path);
-  return status;
+  if (status != MNO_OK || same) return status;
+  const mno_instance *instance = &m->plan->instance[row];
+  return mno_fail(err, MNO_ERR_INPUT, "row %zu (L = %lld, M = %lld, seed %llu) is in %s and in %s with different content",
+                  row, (long long)instance->L, (long long)instance->M, (unsigned long long)instance->seed, m->input[a]->path,
+                  m->input[b]->path);
 }
 
 /* Is all there that belongs to the rows of a file? A sealed one is as it was written; of another, everything is read once.
@@ -156,9 +162,8 @@ static mno_status is_whole(const merge *m, size_t i, mno_error *err) {
     if (input->status[row] == MNO_STATUS_MISSING) continue;
     size_t fields = mno_stored_fields(m->plan, row, stored);
     for (size_t f = 0; f < fields && status == MNO_OK; f++) {
-      void *data = mno_alloc(1, stored[f].bytes);
-      status =
-          data ? mno_result_read_rows(input, row, 1, &stored[f], data, err) : mno_fail_memory(err, stored[f].bytes, "a row");
+      void *data;
+      status = read_field(m, i, row, &stored[f], &data, err);
       free(data);
     }
   }
@@ -251,23 +256,13 @@ static void name_left(const merge *m, size_t i, mno_layout *layout, mno_merge_re
              m->input[i]->path, names.text);
 }
 
-/* The output that is replaced may have additions as well. */
-static void name_dropped(const merge *m, const mno_output *output, mno_layout *layout, mno_merge_report *report) {
-  mno_error why;
-  mno_result *before = NULL;
-  mno_names names = {0};
-  if (mno_result_open(output->path, &before, &why) == MNO_OK) mno_additions_list(before, layout, m->plan, &names);
-  if (names.count) mno_note(report->note, "%s is made anew, without what was added to it: %s", output->shown, names.text);
-  mno_result_free(before);
-}
-
 /* All inputs into the layout of the fresh file. */
 static mno_status fill(const merge *m, const mno_output *output, const mno_stamp *stamp, mno_layout *layout,
                        mno_merge_report *report, mno_error *err) {
   mno_status status = mno_layout_stamp(layout, stamp, err);
   if (status == MNO_OK) status = import_all(m, layout, err);
   for (size_t i = 1; i < m->count && status == MNO_OK; i++) name_left(m, i, layout, report);
-  if (status == MNO_OK && access(output->path, F_OK) == 0) name_dropped(m, output, layout, report);
+  if (status == MNO_OK && access(output->path, F_OK) == 0) mno_additions_note(output, layout, m->plan, report->note);
   return status;
 }
 

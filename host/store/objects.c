@@ -94,8 +94,7 @@ char *mno_h5_read_dataset_text(hid_t group, const char *name) {
   return read_text(dataset);
 }
 
-/* Reads exactly count numbers of an attribute, whatever their type in the file. */
-static bool read_numbers(hid_t object, const char *name, hid_t memory, size_t count, void *value) {
+bool mno_h5_read_numbers(hid_t object, const char *name, hid_t memory, size_t count, void *value) {
   MNO_CLOSING hid_t attribute = open_attribute(object, name);
   if (attribute < 0) return false;
   MNO_CLOSING hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
@@ -106,13 +105,5 @@ static bool read_numbers(hid_t object, const char *name, hid_t memory, size_t co
 
 double mno_h5_read_number(hid_t object, const char *name, double otherwise) {
   double value;
-  return read_numbers(object, name, H5T_NATIVE_DOUBLE, 1, &value) ? value : otherwise;
-}
-
-bool mno_h5_read_u64(hid_t object, const char *name, uint64_t *value) {
-  return read_numbers(object, name, H5T_NATIVE_UINT64, 1, value);
-}
-
-bool mno_h5_read_ints(hid_t object, const char *name, int *value, size_t count) {
-  return read_numbers(object, name, H5T_NATIVE_INT, count, value);
+  return mno_h5_read_numbers(object, name, H5T_NATIVE_DOUBLE, 1, &value) ? value : otherwise;
 }

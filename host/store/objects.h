@@ -26,9 +26,8 @@ bool mno_h5_number(hid_t object, const char *name, hid_t type, const void *value
 bool mno_h5_remove(hid_t object, const char *name);                                              /* if it is there */
 char *mno_h5_read_text(hid_t object, const char *name); /* malloc'ed copy of a string attribute, or NULL */
 
-double mno_h5_read_number(hid_t object, const char *name, double otherwise); /* a scalar attribute */
-bool mno_h5_read_u64(hid_t object, const char *name, uint64_t *value);
-bool mno_h5_read_ints(hid_t object, const char *name, int *value, size_t count);
+double mno_h5_read_number(hid_t object, const char *name, double otherwise);                       /* a scalar attribute */
+bool mno_h5_read_numbers(hid_t object, const char *name, hid_t memory, size_t count, void *value); /* exactly so many */
 
 /* Text in a dataset: its type, of variable length, which the caller closes; a malloc'ed copy, or NULL. */
 hid_t mno_h5_text_type(void);

@@ -4,8 +4,8 @@
 #define MNO_STORE_PUBLISH_H
 
 #include "store/journal.h"
-#include "store/layout.h"
 #include "store/result_file.h"
+#include "store/result_layout.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -67,7 +67,7 @@ mno_status mno_read_problem(mno_result *result, size_t p, mno_error *err) {
     problem->D = embed[0];
     double steps = mno_h5_read_number(group, "steps", (double)result->step[result->step_count - 1]);
     problem->K = steps >= 0 && steps < INT_MAX ? (size_t)steps : 0;
-    mno_h5_read_u64(group, "id", &problem->id);
+    mno_h5_read_numbers(group, "id", H5T_NATIVE_UINT64, 1, &problem->id);
     char *block = mno_h5_read_text(group, "block");
     problem->block = mno_block_named(block ? block : "perceptron"); /* what a file does not name */
     free(block);

@@ -111,7 +111,8 @@ mno_status mno_read_root(mno_result *result, mno_error *err) {
   file->precision = mno_h5_read_text(file->file, "precision");
   file->history = mno_h5_read_text(file->file, "history");
   int shard[3] = {0};
-  if (mno_h5_read_ints(file->file, "shard", shard, 3) && shard[0] >= 0 && shard[0] < shard[1] && shard[2] >= 0) {
+  if (mno_h5_read_numbers(file->file, "shard", H5T_NATIVE_INT, 3, shard) && shard[0] >= 0 && shard[0] < shard[1] &&
+      shard[2] >= 0) {
     file->shard = shard[0];
     file->shards = shard[1];
     file->shard_instances = (size_t)shard[2];

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Opening the files of a store: finding what an earlier run left, checking that the plan continues it, and bringing file and
+ * journal together. */
 #define _GNU_SOURCE
-#include "store/recover.h"
 
 #include "core/file.h"
 #include "core/memory.h"
 #include "store/additions.h"
 #include "store/compare.h"
+#include "store/files.h"
 #include "store/output.h"
 #include "store/publish.h"
-#include "store/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 
 typedef struct opening {
   mno_store_files *files;
+  mno_output output; /* the file that is asked for */
   const mno_plan *plan;
   const mno_provenance *provenance; /* may be NULL */
   int8_t *status;                   /* [instance_count] of the first version's rows */
@@ -37,6 +39,7 @@ typedef struct opening {
 } opening;
 
 static void forget(opening *o) {
+  mno_output_free(&o->output);
   mno_result_free(o->base);
   mno_journal_reader_close(&o->journal);
   mno_pending_free(&o->pending);
@@ -243,22 +246,6 @@ static mno_status count_shard(const mno_plan *plan, mno_stamp *stamp, mno_error 
   return status;
 }
 
-static void note_names(mno_store_files *files, const char *words, const mno_names *names) {
-  if (names->count) mno_note(files->note, "%s %s: %s", files->shown, words, names->text);
-}
-
-/* A run that begins anew says what it will not keep of the file before, if that can be read. */
-static void name_dropped(const opening *o, mno_layout *layout) {
-  mno_error why;
-  mno_result *before = NULL;
-  mno_names names;
-  if (mno_result_open(o->files->path, &before, &why) == MNO_OK) {
-    mno_additions_list(before, layout, o->plan, &names);
-    note_names(o->files, "is made anew, without what was added to it", &names);
-  }
-  mno_result_free(before);
-}
-
 /* Rows, limits and additions of the base. */
 static mno_status import_base(opening *o, mno_layout *layout, mno_error *err) {
   mno_status status = mno_import_rows(layout, o->plan, o->base, o->source, err);
@@ -269,7 +256,7 @@ static mno_status import_base(opening *o, mno_layout *layout, mno_error *err) {
   if (status != MNO_OK) return status;
   mno_names left;
   mno_additions_copy(o->base, layout, o->plan, &left);
-  note_names(o->files, "does not keep in its new version", &left);
+  if (left.count) mno_note(o->files->note, "%s does not keep in its new version: %s", o->files->shown, left.text);
   return status;
 }
 
@@ -286,7 +273,7 @@ static mno_status begin_first(opening *o, const mno_stamp *stamp, mno_layout **l
   close(fd);
   status = mno_layout_create(files->fresh, o->plan, stamp, layout, err);
   if (status == MNO_OK && o->base) status = import_base(o, *layout, err);
-  if (status == MNO_OK && files->replaces) name_dropped(o, *layout);
+  if (status == MNO_OK && files->replaces) mno_additions_note(&o->output, *layout, o->plan, files->note);
   return status;
 }
 
@@ -316,11 +303,12 @@ static mno_status make_first(opening *o, mno_error *err) {
 
 /* ---- Opening */
 
-static mno_status name_files(mno_store_files *files, const char *path, mno_output *output, mno_error *err) {
-  mno_status status = mno_output_find(path, output, err);
+static mno_status name_files(opening *o, const char *path, mno_error *err) {
+  mno_store_files *files = o->files;
+  mno_status status = mno_output_find(path, &o->output, err);
   if (status != MNO_OK) return status;
-  files->path = strdup(output->path);
-  files->shown = strdup(output->shown);
+  files->path = strdup(o->output.path);
+  files->shown = strdup(o->output.shown);
   if (!files->path || !files->shown || asprintf(&files->journal, "%s.journal", files->path) < 0 ||
       asprintf(&files->fresh, "%s.new", files->path) < 0)
     return mno_fail_memory(err, strlen(path), "a path");
@@ -347,7 +335,7 @@ static mno_status find_replaced(const mno_store_files *files, bool *is, mno_erro
 }
 
 /* What is there may be kept, replaced or refused, as the mode says; *file_there: this run goes on from the file. */
-static mno_status look(opening *o, const mno_output *output, mno_open_mode mode, bool *file_there, mno_error *err) {
+static mno_status look(opening *o, mno_open_mode mode, bool *file_there, mno_error *err) {
   mno_store_files *files = o->files;
   /* What cannot be asked for now may be there. */
   if (!(*file_there = mno_exists(files->path)) && errno != ENOENT)
@@ -357,9 +345,9 @@ static mno_status look(opening *o, const mno_output *output, mno_open_mode mode,
   if (mode == MNO_CREATE && (*file_there || o->journal_there))
     return mno_fail(err, MNO_ERR_USAGE, "%s exists; --resume continues it, --force replaces it, -o NAME writes another",
                     *file_there ? files->shown : files->journal);
-  mno_status status = mno_output_may_replace(output, err);
+  mno_status status = mno_output_may_replace(&o->output, err);
   if (status != MNO_OK) return status;
-  size_t others = mno_output_other_names(output);
+  size_t others = mno_output_other_names(&o->output);
   if (others)
     mno_note(files->note,
              "%s has %zu other name%s (hard links); the results take this one, and what has the other%s keeps its content",
@@ -379,7 +367,7 @@ static mno_status look(opening *o, const mno_output *output, mno_open_mode mode,
 }
 
 /* With the lock held. */
-static mno_status open_locked(opening *o, const mno_output *output, mno_open_mode mode, mno_error *err) {
+static mno_status open_locked(opening *o, mno_open_mode mode, mno_error *err) {
   mno_store_files *files = o->files;
   const size_t count = o->plan->instance_count;
   files->settings = mno_settings(o->plan);
@@ -394,7 +382,7 @@ static mno_status open_locked(opening *o, const mno_output *output, mno_open_mod
     o->seconds[i] = NAN;
   }
   bool file_there;
-  mno_status status = look(o, output, mode, &file_there, err);
+  mno_status status = look(o, mode, &file_there, err);
   if (status == MNO_OK) status = mno_rows_of(o->plan, &o->rows, err);
   if (status == MNO_OK && file_there) status = open_base(o, err);
   if (status == MNO_OK && o->base) status = take_base(o, err);
@@ -407,17 +395,15 @@ static mno_status open_locked(opening *o, const mno_output *output, mno_open_mod
 
 mno_status mno_files_open(mno_store_files *files, const char *path, const mno_plan *plan, const mno_provenance *provenance,
                           mno_open_mode mode, int8_t *row_status, double *seconds, mno_error *err) {
-  mno_output output = {0};
   opening o = {.files = files,
                .plan = plan,
                .provenance = provenance,
                .status = row_status,
                .seconds = seconds,
                .journal = {.fd = -1}};
-  mno_status status = name_files(files, path, &output, err);
+  mno_status status = name_files(&o, path, err);
   if (status == MNO_OK) status = mno_lock_take(files->path, files->shown, &files->lock, err);
-  if (status == MNO_OK) status = open_locked(&o, &output, mode, err);
+  if (status == MNO_OK) status = open_locked(&o, mode, err);
   forget(&o);
-  mno_output_free(&output);
   return status;
 }

@@ -3,10 +3,10 @@
 #define _GNU_SOURCE
 #include "core/file.h"
 #include "core/memory.h"
-#include "store/layout.h"
 #include "store/lock.h"
 #include "store/output.h"
 #include "store/result_file.h"
+#include "store/result_layout.h"
 #include "store/seal.h"
 
 #include <errno.h>

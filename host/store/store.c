@@ -3,9 +3,8 @@
 #include "meanode/store.h"
 
 #include "core/memory.h"
+#include "store/next_version.h"
 #include "store/output.h"
-#include "store/recover.h"
-#include "store/version.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -4,7 +4,7 @@
 #include "sample.h"
 
 #include "store/journal.h"
-#include "store/recover.h"
+#include "store/files.h"
 
 #include <errno.h>
 #include <fcntl.h>

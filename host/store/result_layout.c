@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
-#include "store/layout.h"
+#include "store/result_layout.h"
 
 #include "core/file.h"
 #include "core/memory.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "store/version.h"
+#include "store/next_version.h"
 
 #include "core/memory.h"
 

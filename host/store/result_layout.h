@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The result file as HDF5: its groups, dimensions and variables, made from a plan and filled row by row. */
-#ifndef MNO_STORE_LAYOUT_H
-#define MNO_STORE_LAYOUT_H
+#ifndef MNO_STORE_RESULT_LAYOUT_H
+#define MNO_STORE_RESULT_LAYOUT_H
 
 #include "meanode/limit.h"
 #include "meanode/plan.h"
