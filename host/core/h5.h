@@ -39,6 +39,11 @@ bool mno_h5_interrupted(void);
  * metadata. */
 hid_t mno_h5_access(void);
 
+/* A local handle that is closed where its block ends, by whichever way: MNO_CLOSING hid_t group = H5Gopen2(...). Not where
+ * the block itself gives the lock back. */
+#define MNO_CLOSING __attribute__((cleanup(mno_h5_close)))
+void mno_h5_close(hid_t *handle); /* of anything but a file; a negative one is none */
+
 /* The head of an HDF5 file, behind a user block if there is one. */
 typedef struct mno_h5_head {
   off_t at;      /* where the superblock starts */

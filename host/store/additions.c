@@ -176,38 +176,21 @@ static bool in_layout(const walk *w, int depth, const char *name) {
   return is_one_of(name, others) || is_limit(name) || has_members(w, depth, name);
 }
 
-/* The present name of a problem's group; false: the layout has no such group. *gone: it has no place in the plan. */
-static bool problem_now(const walk *w, const char *name, char now[32], bool *gone) {
-  *gone = false;
-  for (size_t p = 0; p < w->result->problem_count; p++) {
-    if (strcmp(w->result->problems[p].name, name) != 0) continue;
-    *gone = true;
-    for (size_t q = 0; q < w->plan->problem_count; q++)
-      if (w->plan->problem[q].id == w->result->problems[p].id) {
-        mno_problem_name(q, now);
-        *gone = false;
-      }
-    return true;
-  }
-  return false;
-}
-
-/* The name that a member of a group has in the other file. depth: 0 in the root, 1 in a problem, 2 in its weights. */
+/* The name that a member of a group has in the other file; false: it has no place in the plan. depth: 0 in the root, 1 in a
+ * problem, 2 in its weights. */
 static bool name_now(const walk *w, int depth, const char *name, char *now, size_t size) {
-  char problem[32];
-  bool gone;
-  size_t row;
+  size_t place;
   snprintf(now, size, "%s", name);
-  if (depth == 0 && problem_now(w, name, problem, &gone)) {
-    snprintf(now, size, "%s", problem);
-    return !gone;
+  for (size_t p = 0; depth == 0 && p < w->result->problem_count; p++) {
+    if (strcmp(w->result->problems[p].name, name) != 0) continue;
+    place = mno_problem_find(w->plan, w->result->problems[p].id);
+    if (place != SIZE_MAX) mno_problem_name(place, now);
+    return place != SIZE_MAX;
   }
-  if (depth == 2 && number_of(name, &row)) {
-    row = row < w->result->instance_count ? w->now[row] : SIZE_MAX;
-    snprintf(now, size, "%zu", row);
-    return row != SIZE_MAX;
-  }
-  return true;
+  if (depth != 2 || !number_of(name, &place)) return true;
+  place = place < w->result->instance_count ? w->now[place] : SIZE_MAX;
+  snprintf(now, size, "%zu", place);
+  return place != SIZE_MAX;
 }
 
 static char *path_now(const walk *w, const char *path) {

@@ -50,6 +50,12 @@ size_t mno_rows_find(const mno_rows *rows, uint64_t id) {
   return found ? found->row : SIZE_MAX;
 }
 
+size_t mno_problem_find(const mno_plan *plan, uint64_t id) {
+  for (size_t p = 0; p < plan->problem_count; p++)
+    if (plan->problem[p].id == id) return p;
+  return SIZE_MAX;
+}
+
 /* ---- The difference, for a person */
 
 typedef struct lines {

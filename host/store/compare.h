@@ -54,4 +54,7 @@ typedef struct mno_rows {
 mno_status mno_rows_of(const mno_plan *plan, mno_rows *rows, mno_error *err);
 size_t mno_rows_find(const mno_rows *rows, uint64_t id); /* SIZE_MAX: none */
 
+/* The problem of a plan with this id; SIZE_MAX: none. */
+size_t mno_problem_find(const mno_plan *plan, uint64_t id);
+
 #endif

@@ -165,18 +165,8 @@ mno_status mno_journal_limit_decode(const mno_entry *entry, uint64_t *problem_id
   cursor from = {entry->payload, entry->payload + entry->length};
   const limit_start *start = take(&from, sizeof *start);
   *limit = NULL;
-  size_t room = entry->length / sizeof(double);
   if (entry->kind != MNO_ENTRY_LIMIT || !start || start->kind >= MNO_LIMIT_KINDS) return MNO_OK;
-  /* Every size fits the payload, so that no product below overflows before it is compared with the length. */
-  uint64_t sizes[] = {start->N, start->d_out, start->D, start->K + 1};
-  double numbers = 1;
-  for (size_t i = 0; i < 4; i++) {
-    if (sizes[i] == 0 || sizes[i] > room) return MNO_OK;
-    if (i != 1) numbers *= (double)sizes[i];
-  }
-  if (start->nodes > room || numbers * (double)(2 * start->nodes + 1) > (double)room) return MNO_OK;
-  if (2.0 * (double)start->N * (double)start->d_out * (double)(start->K + 1) > (double)room) return MNO_OK;
-
+  if (!start->N || !start->d_out || !start->D || start->K > entry->length) return MNO_OK;
   mno_limit like = {.kind = (mno_limit_kind)start->kind,
                     .tolerance = NAN, /* that of the run, for all its limits */
                     .certified = start->certified != 0,
@@ -190,6 +180,7 @@ mno_status mno_journal_limit_decode(const mno_entry *entry, uint64_t *problem_id
                     .seconds = start->seconds};
   memcpy(like.method, start->method, sizeof like.method - 1);
   memcpy(like.parameters, start->parameters, sizeof like.parameters - 1);
+  if (mno_limit_like_bytes(&like) > (double)entry->length) return MNO_OK; /* before a product of sizes can overflow */
   size_t count;
   mno_limit_block(&like, &count);
   const double *block = take(&from, count * sizeof *block);

@@ -84,10 +84,6 @@ static mno_status same_sweep(const mno_result *a, const mno_result *b, mno_error
   return same_version(a, b, err);
 }
 
-static bool same_numbers(const double *a, const double *b, size_t count) {
-  return (!a && !b) || (a && b && memcmp(a, b, count * sizeof *a) == 0);
-}
-
 /* Errors of rows refer to the first limit of their file, so all files must have the same. */
 static mno_status same_limits(const mno_result *a, const mno_result *b, mno_error *err) {
   for (size_t p = 0; p < a->problem_count; p++) {
@@ -97,7 +93,7 @@ static mno_status same_limits(const mno_result *a, const mno_result *b, mno_erro
         const mno_limit *l = x->limit[i], *m = y->limit[j];
         if (l->kind != m->kind) continue;
         size_t size = (l->K + 1) * l->N * l->d_out;
-        if (l->K != m->K || !same_numbers(l->output, m->output, size))
+        if (l->K != m->K || memcmp(l->output, m->output, size * sizeof *l->output) != 0)
           return mno_fail(
               err, MNO_ERR_INPUT,
               "%s and %s hold different solutions of the %s limit of %s; compute limits once and give them to all "

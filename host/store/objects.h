@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* HDF5 objects of a result file: handles that close themselves, attributes, texts. */
+/* HDF5 objects of a result file: attributes and texts. */
 #ifndef MNO_STORE_OBJECTS_H
 #define MNO_STORE_OBJECTS_H
 
@@ -11,11 +11,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* A local handle that is closed where its block ends, by whichever way: MNO_CLOSING hid_t group = H5Gopen2(...). Not where
- * the block itself gives the lock back. */
-#define MNO_CLOSING __attribute__((cleanup(mno_h5_close)))
-void mno_h5_close(hid_t *handle); /* of anything but a file; a negative one is none */
 
 /* Opens a file whoever interrupts; negative as H5Fopen. */
 hid_t mno_h5_open(const char *path, unsigned flags);

@@ -10,23 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static mno_status read_draws(mno_result *result, const size_t rows[1], mno_error *err) {
-  mno_result_file *file = result->file;
-  if (H5Lexists(file->file, "draw_width", H5P_DEFAULT) <= 0) return MNO_OK;
-  const mno_read_from from = {result, file->file, ""};
-  int64_t *column[3] = {NULL};
-  const char *name[3] = {"draw_width", "draw_offset", "draw_sign"};
-  mno_status status = MNO_OK;
-  for (size_t i = 0; status == MNO_OK && i < 3; i++)
-    status = mno_read_numbers(&from, name[i], H5T_NATIVE_INT64, 1, rows, true, &column[i], err);
-  if (status == MNO_OK && !(result->draw = mno_alloc(rows[0], sizeof *result->draw)))
-    status = mno_fail_memory(err, rows[0] * sizeof *result->draw, "the draws");
-  for (size_t i = 0; status == MNO_OK && i < rows[0]; i++)
-    result->draw[i] = (mno_draw){column[0][i], column[1][i], (int)column[2][i]};
-  for (size_t i = 0; i < 3; i++) free(column[i]);
-  return status;
-}
-
 static mno_status read_table(mno_result *result, mno_error *err) {
   mno_result_file *file = result->file;
   const mno_read_from from = {result, file->file, ""};
@@ -36,6 +19,8 @@ static mno_status read_table(mno_result *result, mno_error *err) {
   if (status != MNO_OK) return status;
   result->instance_count = rows[0];
   result->step_count = steps[0];
+  const bool drawn = H5Lexists(file->file, "draw_width", H5P_DEFAULT) > 0;
+  int64_t *draw[3] = {NULL};
   const struct {
     const char *name;
     hid_t memory;
@@ -52,13 +37,20 @@ static mno_status read_table(mno_result *result, mno_error *err) {
                 {"problem", H5T_NATIVE_INT64, rows, &result->problem, true},
                 {"status", H5T_NATIVE_INT8, rows, &result->status, true},
                 {"seconds", H5T_NATIVE_DOUBLE, rows, &file->seconds, false},
+                {"draw_width", H5T_NATIVE_INT64, rows, &draw[0], drawn},
+                {"draw_offset", H5T_NATIVE_INT64, rows, &draw[1], drawn},
+                {"draw_sign", H5T_NATIVE_INT64, rows, &draw[2], drawn},
                 {"step", H5T_NATIVE_INT64, steps, &result->step, true}};
   for (size_t i = 0; status == MNO_OK && i < sizeof column / sizeof *column; i++)
     status = mno_read_numbers(&from, column[i].name, column[i].memory, 1, column[i].shape, column[i].required,
                               column[i].column, err);
   if (status == MNO_OK && !result->id && !(result->id = mno_alloc(rows[0], sizeof *result->id)))
     status = mno_fail_memory(err, rows[0] * 8, "the ids");
-  if (status == MNO_OK) status = read_draws(result, rows, err);
+  if (status == MNO_OK && drawn && !(result->draw = mno_alloc(rows[0], sizeof *result->draw)))
+    status = mno_fail_memory(err, rows[0] * sizeof *result->draw, "the draws");
+  for (size_t i = 0; status == MNO_OK && drawn && i < rows[0]; i++)
+    result->draw[i] = (mno_draw){draw[0][i], draw[1][i], (int)draw[2][i]};
+  for (size_t i = 0; i < 3; i++) free(draw[i]);
   for (size_t i = 0; status == MNO_OK && i < rows[0]; i++) {
     const char *object = result->L[i] < 1 ? "/L" : result->M[i] < 1 ? "/M" : result->D[i] < 1 ? "/D" : NULL;
     if (!object && (result->status[i] < MNO_STATUS_MISSING || result->status[i] > MNO_INSTANCE_DIVERGED)) object = "/status";

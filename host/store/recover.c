@@ -98,12 +98,6 @@ static mno_status open_base(opening *o, mno_error *err) {
   return MNO_OK;
 }
 
-static size_t problem_of(const mno_plan *plan, uint64_t id) {
-  for (size_t p = 0; p < plan->problem_count; p++)
-    if (plan->problem[p].id == id) return p;
-  return SIZE_MAX;
-}
-
 static mno_status take_limit(opening *o, size_t problem, const mno_limit *limit, mno_error *err) {
   mno_limit **place = &o->files->limit[problem * MNO_LIMIT_KINDS + limit->kind];
   return *place ? MNO_OK : mno_limit_copy(limit, place, err);
@@ -114,7 +108,7 @@ static mno_status each_limit(opening *o, mno_layout *layout, mno_error *err) {
   mno_status status = MNO_OK;
   for (size_t i = 0; i < o->base->problem_count; i++) {
     const mno_result_problem *problem = &o->base->problems[i];
-    const size_t p = problem_of(o->plan, problem->id);
+    const size_t p = mno_problem_find(o->plan, problem->id);
     for (size_t l = 0; status == MNO_OK && p != SIZE_MAX && l < problem->limit_count; l++)
       status = layout ? mno_layout_limit(layout, p, problem->limit[l], err) : take_limit(o, p, problem->limit[l], err);
   }
@@ -142,7 +136,7 @@ static mno_status take_limit_entry(opening *o, const mno_entry *entry, mno_error
   uint64_t id;
   mno_limit *limit;
   mno_status status = mno_journal_limit_decode(entry, &id, &limit, err);
-  const size_t p = limit ? problem_of(o->plan, id) : SIZE_MAX;
+  const size_t p = limit ? mno_problem_find(o->plan, id) : SIZE_MAX;
   if (status == MNO_OK && p == SIZE_MAX) o->foreign++;
   if (status == MNO_OK && p != SIZE_MAX && !o->files->limit[p * MNO_LIMIT_KINDS + limit->kind]) {
     status = take_limit(o, p, limit, err);

@@ -19,14 +19,20 @@ static int by_id(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-/* Ids of the rows that are done in the file, sorted. */
-static uint64_t *done_ids(const mno_result *result, size_t *count) {
-  uint64_t *id = mno_alloc(result->instance_count, sizeof *id);
-  *count = 0;
-  for (size_t i = 0; id && i < result->instance_count; i++)
-    if (result->status[i] != MNO_STATUS_MISSING) id[(*count)++] = result->id[i];
-  if (*count) qsort(id, *count, sizeof *id, by_id);
-  return id;
+/* What the file says; *id receives the ids [*count] of the rows that it has, sorted, or NULL. */
+static void count_rows(const mno_result *result, mno_result_state *state, uint64_t **id, size_t *count) {
+  const mno_result_file *file = mno_file_of(result);
+  state->instances = result->instance_count;
+  state->shard = file->shard;
+  state->shards = file->shards;
+  state->shard_instances = file->shards > 1 ? file->shard_instances : result->instance_count;
+  *id = mno_alloc(result->instance_count, sizeof **id);
+  for (size_t i = 0; i < result->instance_count; i++) {
+    state->done += result->status[i] == MNO_DONE;
+    state->diverged += result->status[i] == MNO_INSTANCE_DIVERGED;
+    if (*id && result->status[i] != MNO_STATUS_MISSING) (*id)[(*count)++] = result->id[i];
+  }
+  if (*count) qsort(*id, *count, sizeof **id, by_id);
 }
 
 /* mark: of the result file. */
@@ -74,16 +80,7 @@ mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_err
   size_t known_count = 0;
   mno_status status = mno_result_open(path, &result, &why);
   if (status == MNO_OK) {
-    const mno_result_file *file = result->file;
-    state->instances = state->shard_instances = result->instance_count;
-    state->shard = file->shard;
-    state->shards = file->shards;
-    if (file->shards > 1) state->shard_instances = file->shard_instances;
-    for (size_t i = 0; i < result->instance_count; i++) {
-      state->done += result->status[i] == MNO_DONE;
-      state->diverged += result->status[i] == MNO_INSTANCE_DIVERGED;
-    }
-    known = done_ids(result, &known_count);
+    count_rows(result, state, &known, &known_count);
     mno_result_free(result);
   }
   mno_journal_reader journal;
