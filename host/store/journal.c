@@ -219,16 +219,16 @@ failed:
   return FAILED;
 }
 
-mno_status mno_journal_open(const char *path, mno_journal_reader *reader, bool *missing, mno_error *err) {
+mno_status mno_journal_open(const char *path, mno_journal_reader *reader, mno_error *err) {
   *reader = (mno_journal_reader){.fd = -1, .next = sizeof magic};
-  *missing = false;
   if (!(reader->path = strdup(path))) return mno_fail_memory(err, strlen(path), "a path");
   reader->fd = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat about;
+  bool absent = false;
   char start[sizeof magic];
   mno_status status = MNO_OK;
   if (reader->fd < 0 || TEMP_FAILURE_RETRY(fstat(reader->fd, &about)) != 0) {
-    *missing = errno == ENOENT;
+    absent = errno == ENOENT;
     status = mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", path, strerror(errno));
   } else if (!S_ISREG(about.st_mode)) {
     status = mno_fail(err, MNO_ERR_INPUT, "%s is not a regular file", path);
@@ -240,6 +240,7 @@ mno_status mno_journal_open(const char *path, mno_journal_reader *reader, bool *
     reader->size = (uint64_t)about.st_size;
   }
   if (status != MNO_OK) mno_journal_reader_close(reader);
+  reader->absent = absent;
   return status;
 }
 

@@ -94,10 +94,11 @@ typedef struct mno_journal_reader {
   size_t capacity;
   size_t damaged;   /* damaged stretches skipped so far */
   char damage[256]; /* the first of them, in words */
+  bool absent;      /* there is no journal */
 } mno_journal_reader;
 
-/* Errors: MNO_ERR_IO (missing: *missing is set), MNO_ERR_INPUT if it is no journal or of another format. */
-mno_status mno_journal_open(const char *path, mno_journal_reader *reader, bool *missing, mno_error *err);
+/* Errors: MNO_ERR_IO (reader->absent: there is none), MNO_ERR_INPUT if it is no journal or of another format. */
+mno_status mno_journal_open(const char *path, mno_journal_reader *reader, mno_error *err);
 
 /* The next whole entry; *found is false at the end. Damage is noted and skipped. */
 mno_status mno_journal_next(mno_journal_reader *reader, mno_entry *entry, bool *found, mno_error *err);

@@ -61,10 +61,12 @@ static void describe_machine(owner *own) {
   char boot[64] = "", space[48] = "";
   gethostname(own->host, sizeof own->host - 1);
   if (!own->host[0] || strpbrk(own->host, " \n")) strcpy(own->host, "unknown");
-  FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-  if (file && fscanf(file, "%63s", boot) != 1) boot[0] = 0;
-  if (file) fclose(file);
-  ssize_t n = readlink("/proc/self/ns/pid", space, sizeof space - 1);
+  int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd >= 0 ? read(fd, boot, sizeof boot - 1) : 0;
+  if (fd >= 0) close(fd);
+  boot[n > 0 ? n : 0] = 0;
+  boot[strcspn(boot, "\n ")] = 0;
+  n = readlink("/proc/self/ns/pid", space, sizeof space - 1);
   space[n > 0 ? n : 0] = 0;
   snprintf(own->machine, sizeof own->machine, "%.40s/%s", boot, space);
 }

@@ -10,9 +10,8 @@ static const double share = 1. / 100;  /* ... and the share of the time that mak
 
 mno_status mno_version_open(mno_version *version, mno_store_files *files, const mno_plan *plan, int8_t *status,
                             double *seconds, mno_error *err) {
-  bool missing;
   *version = (mno_version){.files = files, .plan = plan, .status = status, .seconds = seconds, .began = mno_now()};
-  return mno_journal_open(files->journal, &version->reader, &missing, err);
+  return mno_journal_open(files->journal, &version->reader, err);
 }
 
 static mno_status begin(mno_version *version, mno_error *err) {

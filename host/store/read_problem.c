@@ -21,16 +21,14 @@ static mno_status read_runs(mno_result *result, const mno_read_from *from, size_
   if (status != MNO_OK) return status;
   file->runs[p] = runs[0];
   problem->row = mno_alloc(runs[0], sizeof *problem->row);
-  file->run[p] = mno_alloc(runs[0], sizeof *file->run[p]);
-  if (!problem->row || !file->run[p]) status = mno_fail_memory(err, runs[0] * 16, object);
+  if (!problem->row) status = mno_fail_memory(err, runs[0] * sizeof *problem->row, object);
   for (size_t i = 0; status == MNO_OK && i < runs[0]; i++) {
     if (row[i] < 0 || (uint64_t)row[i] >= result->instance_count || result->problem[row[i]] != (int64_t)p ||
         (i > 0 && row[i] <= row[i - 1])) {
       status = mno_result_damaged(result, object, err, "entry %zu (%lld) is not a row of this problem in increasing order",
                                   i, (long long)row[i]);
     } else if (result->status[row[i]] != MNO_STATUS_MISSING) {
-      problem->row[problem->run_count] = (size_t)row[i];
-      file->run[p][problem->run_count++] = i;
+      problem->row[problem->run_count++] = (size_t)row[i];
       file->run_of[row[i]] = i;
     }
     if (status == MNO_OK && i == 0) {

@@ -68,10 +68,9 @@ static mno_status read_problems(mno_result *result, mno_error *err) {
   for (size_t i = 0; i < result->instance_count; i++) last = result->problem[i] > last ? result->problem[i] : last;
   size_t count = (size_t)last + 1;
   result->problems = mno_alloc(count, sizeof *result->problems);
-  file->run = mno_alloc(count, sizeof *file->run);
   file->runs = mno_alloc(count, sizeof *file->runs);
   file->run_of = mno_alloc(result->instance_count, sizeof *file->run_of);
-  if (!result->problems || !file->run || !file->runs || !file->run_of)
+  if (!result->problems || !file->runs || !file->run_of)
     return mno_fail_memory(err, count * sizeof *result->problems, "the problems");
   result->problem_count = count;
   for (size_t i = 0; i < result->instance_count; i++) file->run_of[i] = SIZE_MAX;

@@ -198,9 +198,9 @@ static mno_status compare_header(opening *o, const mno_journal_header *header, b
 /* What is not in the file yet becomes pending. */
 static mno_status read_journal(opening *o, mno_error *err) {
   mno_store_files *files = o->files;
-  bool missing, more = true, replaced = false;
+  bool more = true, replaced = false;
   mno_error why = {0};
-  mno_status status = mno_journal_open(files->journal, &o->journal, &missing, &why);
+  mno_status status = mno_journal_open(files->journal, &o->journal, &why);
   if (status == MNO_ERR_INPUT && o->base) {
     mno_note(files->note, "%s; only what is in %s is kept", why.message, files->shown);
     return MNO_OK;
@@ -314,10 +314,10 @@ static mno_status find_replaced(const mno_store_files *files, bool *is, mno_erro
   mno_journal_reader reader;
   mno_entry entry;
   mno_file_mark mark;
-  bool missing, more = true;
+  bool more = true;
   *is = false;
   if (!mno_file_mark_of(files->path, &mark)) return mno_fail(err, MNO_ERR_IO, "cannot read %s", files->shown);
-  mno_status status = mno_journal_open(files->journal, &reader, &missing, err);
+  mno_status status = mno_journal_open(files->journal, &reader, err);
   if (status == MNO_OK) {
     for (int i = 0; i < 2 && !*is && more && status == MNO_OK; i++) {
       status = mno_journal_next(&reader, &entry, &more, err);

@@ -167,13 +167,12 @@ void mno_result_free(mno_result *result) {
   for (size_t p = 0; p < result->problem_count; p++) {
     mno_result_problem *problem = &result->problems[p];
     free(problem->row);
-    free(file->run[p]);
     for (size_t i = 0; i < problem->limit_count; i++) mno_limit_free(problem->limit[i]);
   }
-  void *own[] = {file->run,      file->run_of, file->runs,       file->settings,    file->precision, file->history,
-                 file->seconds,  file,         result->problems, result->path,      result->config,  result->L,
-                 result->M,      result->D,    result->alpha,    result->seed,      result->id,      result->problem,
-                 result->status, result->draw, result->step,     result->data_seed, result};
+  void *own[] = {file->run_of, file->runs,       file->settings,    file->precision, file->history,   file->seconds,
+                 file,         result->problems, result->path,      result->config,  result->L,       result->M,
+                 result->D,    result->alpha,    result->seed,      result->id,      result->problem, result->status,
+                 result->draw, result->step,     result->data_seed, result};
   for (size_t i = 0; i < sizeof own / sizeof *own; i++) free(own[i]);
 }
 
@@ -197,12 +196,10 @@ static mno_status read_step(mno_result *result, size_t p, const char *name, size
     return mno_result_damaged(result, object, err, "does not have the shape that the rest of the file implies");
   /* Neighbouring runs are read together; missing ones between them are left out. */
   for (size_t i = 0, n; status == MNO_OK && i < problem->run_count; i += n) {
-    for (n = 1; i + n < problem->run_count && file->run[p][i + n] == file->run[p][i] + n;) n++;
-    const mno_part part = {.dataset = dataset,
-                           .memory = H5T_NATIVE_DOUBLE,
-                           .rank = 4,
-                           .start = {file->run[p][i], s},
-                           .size = {n, 1, problem->N, width}};
+    const size_t first = file->run_of[problem->row[i]];
+    for (n = 1; i + n < problem->run_count && file->run_of[problem->row[i + n]] == first + n;) n++;
+    const mno_part part = {
+        .dataset = dataset, .memory = H5T_NATIVE_DOUBLE, .rank = 4, .start = {first, s}, .size = {n, 1, problem->N, width}};
     status = mno_read_part(result, object, &part, out + i * problem->N * width, err);
   }
   return status;

@@ -13,8 +13,7 @@
 /* Behind mno_result.file. */
 typedef struct mno_result_file {
   hid_t file;
-  size_t **run;   /* [problem_count][run_count] place of each run along the file's run dimension */
-  size_t *runs;   /* [problem_count] size of that dimension */
+  size_t *runs;   /* [problem_count] size of the run dimension */
   bool sealed;    /* untouched since it was written */
   char *settings; /* what decides the content of rows; NULL in a file of another program */
   char *precision, *history;

@@ -84,16 +84,15 @@ mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_err
     mno_result_free(result);
   }
   mno_journal_reader journal;
-  bool missing;
   mno_error other = {0};
-  mno_status journal_status = mno_journal_open(name, &journal, &missing, &other);
+  mno_status journal_status = mno_journal_open(name, &journal, &other);
   if (journal_status == MNO_OK) {
     if (status != MNO_OK) snprintf(state->note, sizeof state->note, "%.500s", why.message);
     mno_file_mark mark;
     mno_file_mark_of(file, &mark);
     journal_status = count_journal(&journal, &mark, known, known_count, state, &other);
     mno_journal_reader_close(&journal);
-  } else if (!missing) {
+  } else if (!journal.absent) {
     snprintf(state->note, sizeof state->note, "%.500s", other.message);
   }
   free(known);
@@ -102,7 +101,7 @@ mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_err
   /* A file that is damaged, or not there yet, is described by its journal; one that cannot be read now is not. */
   bool described = status == MNO_OK || status == MNO_ERR_INPUT || (!mno_exists(file) && errno == ENOENT);
   free(file);
-  if (journal_status != MNO_OK && journal_status != MNO_ERR_INPUT && !missing)
+  if (journal_status != MNO_OK && journal_status != MNO_ERR_INPUT && !journal.absent)
     return mno_fail(err, journal_status, "%s", other.message);
   if (status == MNO_OK || (journal_status == MNO_OK && described)) return MNO_OK;
   return mno_fail(err, status, "%s", why.message);
