@@ -3,8 +3,8 @@
 #define _GNU_SOURCE
 #include "sample.h"
 
-#include "store/journal.h"
 #include "store/files.h"
+#include "store/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
