@@ -132,6 +132,18 @@ hid_t mno_h5_open(const char *path, unsigned flags) {
   return file;
 }
 
+void mno_h5_close(hid_t *handle) {
+  switch (*handle < 0 ? H5I_BADID : H5Iget_type(*handle)) {
+  case H5I_GROUP: H5Gclose(*handle); break;
+  case H5I_DATASET: H5Dclose(*handle); break;
+  case H5I_DATATYPE: H5Tclose(*handle); break;
+  case H5I_DATASPACE: H5Sclose(*handle); break;
+  case H5I_ATTR: H5Aclose(*handle); break;
+  case H5I_GENPROP_LST: H5Pclose(*handle); break;
+  default: break;
+  }
+}
+
 /* ---- Before HDF5 opens a file */
 
 static uint64_t little_endian(const unsigned char *bytes) {

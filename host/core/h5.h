@@ -41,6 +41,10 @@ hid_t mno_h5_access(void);
 
 /* Opens a file with such a list, again where a signal came between; negative if it cannot be opened. */
 hid_t mno_h5_open(const char *path, unsigned flags);
+/* A local handle that is closed where its block ends, by whichever way: MNO_CLOSING hid_t group = H5Gopen2(...). Not where
+ * the block itself gives the lock back. */
+#define MNO_CLOSING __attribute__((cleanup(mno_h5_close)))
+void mno_h5_close(hid_t *handle); /* of anything but a file; a negative one is none */
 
 /* The head of an HDF5 file, behind a user block if there is one. */
 typedef struct mno_h5_head {

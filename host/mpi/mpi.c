@@ -94,32 +94,19 @@ static uint64_t plan_sum(const mno_plan *plan) {
   return sum;
 }
 
-/* ---- Records as messages: row, outcome, seconds, then the record's numbers in one block. */
+/* ---- A record as a message is its memory as it lies there: facts, pointers that mean nothing elsewhere, numbers. */
 
-typedef struct message {
-  uint64_t row, outcome;
-  double seconds;
-  double numbers[];
-} message;
-
-static size_t message_bytes(const mno_plan *plan, size_t row) {
-  return sizeof(message) + mno_record_numbers(plan, row) * sizeof(double);
+static size_t message_bytes(const mno_plan *plan, const mno_record *record) {
+  size_t head = (size_t)((const char *)mno_record_block(record) - (const char *)record);
+  return head + mno_record_numbers(plan, record->row) * sizeof(double);
 }
 
-static message *pack(const mno_plan *plan, const mno_record *record) {
-  message *m = malloc(message_bytes(plan, record->row));
-  if (!m) return NULL;
-  *m = (message){.row = record->row, .outcome = record->outcome, .seconds = record->seconds};
-  memcpy(m->numbers, mno_record_block(record), mno_record_numbers(plan, record->row) * sizeof(double));
-  return m;
-}
-
-static mno_status unpack(const mno_plan *plan, const message *m, mno_record **record, mno_error *err) {
+static mno_status unpack(const mno_plan *plan, const mno_record *m, mno_record **record, mno_error *err) {
   mno_status status = mno_record_new(plan, m->row, record, err);
   if (status != MNO_OK) return status;
-  (*record)->outcome = (mno_outcome)m->outcome;
+  (*record)->outcome = m->outcome;
   (*record)->seconds = m->seconds;
-  memcpy(mno_record_block(*record), m->numbers, mno_record_numbers(plan, m->row) * sizeof(double));
+  memcpy(mno_record_block(*record), mno_record_block(m), mno_record_numbers(plan, m->row) * sizeof(double));
   return MNO_OK;
 }
 
@@ -203,12 +190,12 @@ static void *compute_here(void *context) {
 
 static mno_status take_record(local *here, int from, int bytes, mno_error *err) {
   const mno_job *job = here->job;
-  message *m = malloc((size_t)bytes);
+  mno_record *m = malloc((size_t)bytes);
   if (!m) return mno_fail_memory(err, (size_t)bytes, "a record from another rank");
   int code = MPI_Recv(m, bytes, MPI_BYTE, from, TAG_RECORD, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
   mno_status status = code == MPI_SUCCESS ? MNO_OK : failed("receiving", code, err);
-  if (status == MNO_OK && ((size_t)bytes < sizeof *m || m->row >= job->plan->instance_count ||
-                           (size_t)bytes != message_bytes(job->plan, m->row)))
+  if (status == MNO_OK &&
+      ((size_t)bytes < sizeof *m || m->row >= job->plan->instance_count || (size_t)bytes != message_bytes(job->plan, m)))
     status = mno_fail(err, MNO_ERR_INTERNAL, "rank %d sent a record of another run", from);
   mno_record *record;
   if (status == MNO_OK) status = unpack(job->plan, m, &record, err);
@@ -309,45 +296,34 @@ const mno_backend *mno_mpi_backend(const mno_backend *own) {
 typedef struct outbox {
   const mno_plan *plan;
   pthread_mutex_t lock;
-  message **waiting;
+  mno_record **waiting; /* [count] */
   size_t count, capacity;
 } outbox;
 
 static mno_status post(void *context, mno_record *record, mno_error *err) {
   outbox *out = context;
-  message *m = pack(out->plan, record);
-  mno_record_free(record);
-  if (!m) return mno_fail_memory(err, 0, "a record for rank 0");
-  mno_status status = MNO_OK;
   pthread_mutex_lock(&out->lock);
-  if (out->count == out->capacity) {
-    size_t capacity = out->capacity ? 2 * out->capacity : 64;
-    message **grown = realloc(out->waiting, capacity * sizeof *grown);
-    if (grown) {
-      out->waiting = grown;
-      out->capacity = capacity;
-    } else {
-      free(m);
-      status = mno_fail_memory(err, capacity * sizeof *grown, "records for rank 0");
-    }
-  }
-  if (status == MNO_OK) out->waiting[out->count++] = m;
+  const size_t count = out->count;
+  const bool room = mno_grow(&out->waiting, count, &out->capacity, sizeof(mno_record *));
+  if (room) out->waiting[out->count++] = record;
   pthread_mutex_unlock(&out->lock);
-  return status;
+  if (room) return MNO_OK;
+  mno_record_free(record);
+  return mno_fail_memory(err, count * sizeof(mno_record *), "records for rank 0");
 }
 
 static mno_status send_waiting(outbox *out, mno_error *err) {
   mno_status status = MNO_OK;
   for (;;) {
     pthread_mutex_lock(&out->lock);
-    message *m = out->count ? out->waiting[--out->count] : NULL;
+    mno_record *m = out->count ? out->waiting[--out->count] : NULL;
     pthread_mutex_unlock(&out->lock);
     if (!m) return status;
     if (status == MNO_OK) {
-      int code = MPI_Send(m, (int)message_bytes(out->plan, m->row), MPI_BYTE, 0, TAG_RECORD, MPI_COMM_WORLD);
+      int code = MPI_Send(m, (int)message_bytes(out->plan, m), MPI_BYTE, 0, TAG_RECORD, MPI_COMM_WORLD);
       if (code != MPI_SUCCESS) status = failed("sending", code, err);
     }
-    free(m);
+    mno_record_free(m);
   }
 }
 
@@ -421,7 +397,7 @@ mno_status mno_mpi_serve(mno_status ready, const mno_plan *plan, const mno_backe
     mine.status = status;
     MPI_Send(&mine, sizeof mine, MPI_BYTE, 0, TAG_FAILED, MPI_COMM_WORLD);
   }
-  for (size_t i = 0; i < out.count; i++) free(out.waiting[i]);
+  for (size_t i = 0; i < out.count; i++) mno_record_free(out.waiting[i]);
   free(out.waiting);
   pthread_mutex_destroy(&out.lock);
   free(numbers);

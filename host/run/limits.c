@@ -10,24 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static mno_limit_options options_of(const mno_sweep *sweep, mno_limit_kind kind, const mno_run_options *run,
-                                    const mno_engine *engine) {
-  return (mno_limit_options){
-      .kind = kind,
-      .tolerance = sweep->limit.tolerance,
-      .seconds = sweep->limit.seconds,
-      .memory = sweep->limit.memory * 0x1p30,
-      .method = kind == MNO_LIMIT_MEAN_ODE ? sweep->limit.method : MNO_METHOD_AUTO,
-      .particles = sweep->limit.particles,
-      .nodes = sweep->limit.nodes,
-      .randomisations = sweep->limit.randomisations,
-      .seed = 0,
-      .threads = run->threads,
-      .stop = run->stop,
-      .engine = engine,
-  };
-}
-
 static void note(mno_run_summary *summary, const char *format, ...) {
   size_t used = strlen(summary->note);
   if (used + 2 >= sizeof summary->note) return;
@@ -85,7 +67,18 @@ static const char *objection(const mno_plan *plan, size_t p, const mno_result *o
 
 static mno_status solve(const mno_limits_job *job, size_t p, mno_limit_kind kind, mno_limit **limit, mno_error *err) {
   if (kind == MNO_LIMIT_LARGEST) return mno_run_largest(job->plan, p, job->options, limit, err);
-  mno_limit_options how = options_of(job->plan->sweep, kind, job->options, job->engine);
+  const mno_sweep *sweep = job->plan->sweep;
+  const mno_limit_options how = {.kind = kind,
+                                 .tolerance = sweep->limit.tolerance,
+                                 .seconds = sweep->limit.seconds,
+                                 .memory = sweep->limit.memory * 0x1p30,
+                                 .method = kind == MNO_LIMIT_MEAN_ODE ? sweep->limit.method : MNO_METHOD_AUTO,
+                                 .particles = sweep->limit.particles,
+                                 .nodes = sweep->limit.nodes,
+                                 .randomisations = sweep->limit.randomisations,
+                                 .threads = job->options->threads,
+                                 .stop = job->options->stop,
+                                 .engine = job->engine};
   return mno_limit_solve(&job->plan->problem[p], &how, limit, err);
 }
 

@@ -136,78 +136,53 @@ static mno_status limits_then_train(run_state *run, const size_t *rows, size_t c
   return status;
 }
 
-/* The rows that this run is for; *count receives how many; free(*rows). */
-static mno_status rows_of_shard(const mno_plan *plan, const mno_run_options *options, size_t **rows, size_t *count,
-                                mno_error *err) {
-  *rows = mno_alloc(plan->instance_count, sizeof **rows);
-  if (!*rows) return mno_fail_memory(err, plan->instance_count * sizeof **rows, "the list of instances");
-  int shards = options->shards > 1 ? options->shards : 1;
-  mno_status status = mno_plan_shard(plan, options->shard, shards, *rows, count, err);
-  if (status != MNO_OK) free(*rows);
-  return status;
+static mno_status find_backend(run_state *run, char *device, size_t size, mno_error *err) {
+  mno_status status = MNO_OK;
+  run->backend = run->options->use;
+  if (!run->backend) status = mno_backend_find(run->options->backend ? run->options->backend : "auto", &run->backend, err);
+  if (status != MNO_OK) return status;
+  status = mno_backend_describe(run->backend, run->plan, device, size);
+  return status == MNO_OK ? status : mno_fail(err, status, "backend %s: %s", run->backend->name, device);
 }
 
-mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run_summary *summary, mno_error *err) {
-  *summary = (mno_run_summary){0};
-  run_state run = {.plan = plan, .options = options};
-  run.backend = options->use;
-  mno_status status = MNO_OK;
-  if (options->mode == MNO_FORCE && mno_data_reads(plan->sweep, plan->data_source, options->output))
-    return mno_fail(err, MNO_ERR_USAGE, "%s is what this run is read from (configuration or data); choose another output",
-                    options->output);
-  if (!run.backend) status = mno_backend_find(options->backend ? options->backend : "auto", &run.backend, err);
-  if (status != MNO_OK) return status;
-  char device[256];
-  status = mno_backend_describe(run.backend, plan, device, sizeof device);
-  if (status != MNO_OK) return mno_fail(err, status, "backend %s: %s", run.backend->name, device);
-  status = mno_limit_check(plan, err);
-  if (status != MNO_OK) return status;
-  size_t count = 0, planned = 0;
-  size_t *rows;
-  status = rows_of_shard(plan, options, &rows, &planned, err);
-  if (status != MNO_OK) return status;
-  status = mno_run_fits(plan, run.backend, rows, planned, options->threads, err);
-  if (status != MNO_OK) {
-    free(rows);
-    return status;
-  }
-  if (options->limits_from && (status = mno_result_open(options->limits_from, &run.other, err)) != MNO_OK) {
-    free(rows);
-    return status;
-  }
-  mno_provenance provenance = {.backend = run.backend->name,
+static mno_status open_files(run_state *run, const char *device, mno_error *err) {
+  const mno_run_options *options = run->options;
+  mno_provenance provenance = {.backend = run->backend->name,
                                .device = device,
                                .command = options->command,
                                .shard = options->shard,
                                .shards = options->shards};
-  status = mno_store_open(options->output, plan, &provenance, options->mode, &run.store, err);
-  if (status != MNO_OK) {
-    mno_result_free(run.other);
-    free(rows);
-    return status;
-  }
-  const char *note = mno_store_note(run.store);
-  if (note) snprintf(summary->note, sizeof summary->note, "%s", note);
-  for (size_t i = 0; i < planned && !options->limits_only; i++) {
-    summary->diverged += mno_store_has_diverged(run.store, rows[i]);
-    if (!mno_store_has(run.store, rows[i])) rows[count++] = rows[i];
-  }
-  summary->skipped = options->limits_only ? 0 : planned - count;
-  pthread_mutex_init(&run.lock, NULL);
-  size_t limits = plan->problem_count * MNO_LIMIT_KINDS;
-  run.limit = mno_alloc(limits, sizeof *run.limit);
-  if (!run.limit) status = mno_fail_memory(err, limits * sizeof *run.limit, "the limits");
-  if (status == MNO_OK) status = limits_then_train(&run, rows, count, summary, err);
-  for (size_t i = 0; run.limit && i < limits; i++) mno_limit_free(run.limit[i]);
-  free(run.limit);
-  mno_result_free(run.other);
-  pthread_mutex_destroy(&run.lock);
-  free(rows);
+  mno_status status = options->limits_from ? mno_result_open(options->limits_from, &run->other, err) : MNO_OK;
+  if (status != MNO_OK) return status;
+  return mno_store_open(options->output, run->plan, &provenance, options->mode, &run->store, err);
+}
 
-  /* Closing writes what is queued, whatever ended the run; the first failure is the one to report. */
+/* The rows [planned] that the store does not have yet; those that it has do not stay in the list. */
+static mno_status compute(run_state *run, size_t *rows, size_t planned, mno_run_summary *summary, mno_error *err) {
+  const char *note = mno_store_note(run->store);
+  size_t count = 0, limits = run->plan->problem_count * MNO_LIMIT_KINDS;
+  if (note) snprintf(summary->note, sizeof summary->note, "%s", note);
+  for (size_t i = 0; i < planned && !run->options->limits_only; i++) {
+    summary->diverged += mno_store_has_diverged(run->store, rows[i]);
+    if (!mno_store_has(run->store, rows[i])) rows[count++] = rows[i];
+  }
+  summary->skipped = run->options->limits_only ? 0 : planned - count;
+  run->limit = mno_alloc(limits, sizeof *run->limit);
+  if (!run->limit) return mno_fail_memory(err, limits * sizeof *run->limit, "the limits");
+  pthread_mutex_init(&run->lock, NULL);
+  mno_status status = limits_then_train(run, rows, count, summary, err);
+  pthread_mutex_destroy(&run->lock);
+  for (size_t i = 0; i < limits; i++) mno_limit_free(run->limit[i]);
+  free(run->limit);
+  return status;
+}
+
+/* Closing writes what is queued, whatever ended the run; the first failure is the one to report. */
+static mno_status close_store(const run_state *run, mno_status status, size_t planned, const mno_run_summary *summary,
+                              mno_error *err) {
   bool fine = status == MNO_OK || status == MNO_INTERRUPTED;
   mno_error closing = {0};
-  mno_status closed = mno_store_close(run.store, &closing);
+  mno_status closed = mno_store_close(run->store, &closing);
   if (closed != MNO_OK && (fine || status == closed)) return mno_fail(err, closed, "%s", closing.message);
   if (closed == MNO_OK && (status == MNO_ERR_IO || status == MNO_ERR_MEMORY)) {
     mno_error why = *err;
@@ -216,7 +191,30 @@ mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run
   }
   if (status == MNO_INTERRUPTED)
     return mno_fail(err, status, "interrupted: %zu of %zu instances are in %s; the same command with --resume goes on",
-                    summary->skipped + summary->computed, planned, options->output);
-  if (status == MNO_OK && summary->diverged) return MNO_DIVERGED;
+                    summary->skipped + summary->computed, planned, run->options->output);
+  return status == MNO_OK && summary->diverged ? MNO_DIVERGED : status;
+}
+
+mno_status mno_run(const mno_plan *plan, const mno_run_options *options, mno_run_summary *summary, mno_error *err) {
+  *summary = (mno_run_summary){0};
+  run_state run = {.plan = plan, .options = options};
+  if (options->mode == MNO_FORCE && mno_data_reads(plan->sweep, plan->data_source, options->output))
+    return mno_fail(err, MNO_ERR_USAGE, "%s is what this run is read from (configuration or data); choose another output",
+                    options->output);
+  char device[256];
+  size_t planned = 0, *rows = mno_alloc(plan->instance_count, sizeof *rows);
+  if (!rows) return mno_fail_memory(err, plan->instance_count * sizeof *rows, "the list of instances");
+  mno_status status = find_backend(&run, device, sizeof device, err);
+  if (status == MNO_OK) status = mno_limit_check(plan, err);
+  if (status == MNO_OK)
+    status = mno_plan_shard(plan, options->shard, options->shards > 1 ? options->shards : 1, rows, &planned, err);
+  if (status == MNO_OK) status = mno_run_fits(plan, run.backend, rows, planned, options->threads, err);
+  if (status == MNO_OK) status = open_files(&run, device, err);
+  if (run.store) {
+    status = compute(&run, rows, planned, summary, err);
+    status = close_store(&run, status, planned, summary, err);
+  }
+  mno_result_free(run.other);
+  free(rows);
   return status;
 }

@@ -4,9 +4,8 @@
 
 #include "block/block.h"
 #include "core/memory.h"
+#include "plan/problem.h"
 #include "store/compare.h"
-#include "store/h5.h"
-#include "store/variables.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -14,27 +13,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A dataset of the user's, in both files. */
-typedef struct pair {
-  char *from, *to;
-} pair;
+/* Objects of both files: of the layout, by their address in the file that is read, or datasets of the user's, by their name.
+ */
+typedef struct objects {
+  size_t count, room;
+  struct object {
+    haddr_t address;
+    char *from, *to;
+  } * object;
+} objects;
 
-/* An object of the layout, by its address in the file that is read, with its name in the other. */
-typedef struct known {
-  haddr_t address;
-  char *name;
-} known;
+static void add(objects *list, haddr_t address, const char *from, const char *to) {
+  if (!mno_grow(&list->object, list->count, &list->room, sizeof *list->object)) return;
+  struct object one = {address, strdup(from), strdup(to)};
+  if (one.from && one.to) {
+    list->object[list->count++] = one;
+  } else {
+    free(one.from);
+    free(one.to);
+  }
+}
+
+static void drop(objects *list) {
+  for (size_t i = 0; i < list->count; i++) {
+    free(list->object[i].from);
+    free(list->object[i].to);
+  }
+  free(list->object);
+}
 
 typedef struct walk {
   const mno_result *result;
-  hid_t from, to;
+  hid_t from, to; /* the files */
+  const mno_layout *layout;
   const mno_plan *plan;
   size_t *now; /* [instance_count of the result] row of the plan that each row is, SIZE_MAX: none */
   enum { LEARN, LIST, COPY } task;
-  known *known;
-  size_t known_count, known_room;
-  pair *added; /* datasets that were copied */
-  size_t added_count, added_room;
+  objects known;    /* of the layout */
+  objects added;    /* datasets that were copied */
   mno_names *names; /* what is listed, or could not be copied */
 } walk;
 
@@ -73,36 +89,27 @@ static const char *const words_of_variable[] = {"units", "long_name", NULL};
 
 static bool has_references(hid_t type) {
   H5T_class_t class = H5Tget_class(type);
-  if (class == H5T_VLEN || class == H5T_ARRAY) {
-    hid_t super = H5Tget_super(type);
-    bool has = super >= 0 && has_references(super);
-    if (super >= 0) H5Tclose(super);
-    return has;
-  }
-  return H5Tdetect_class(type, H5T_REFERENCE) > 0;
+  if (class != H5T_VLEN && class != H5T_ARRAY) return H5Tdetect_class(type, H5T_REFERENCE) > 0;
+  MNO_CLOSING hid_t super = H5Tget_super(type);
+  return super >= 0 && has_references(super);
 }
 
 static bool copy_attribute(hid_t from, hid_t to, const char *name) {
-  hid_t attribute = H5Aopen(from, name, H5P_DEFAULT);
+  MNO_CLOSING hid_t attribute = H5Aopen(from, name, H5P_DEFAULT);
   if (attribute < 0) return false;
-  hid_t stored = H5Aget_type(attribute), type = stored < 0 ? stored : H5Tcopy(stored); /* a named type becomes a plain one */
-  hid_t space = H5Aget_space(attribute), create = H5Pcreate(H5P_ATTRIBUTE_CREATE), made = H5I_INVALID_HID;
+  MNO_CLOSING hid_t stored = H5Aget_type(attribute), space = H5Aget_space(attribute);
+  MNO_CLOSING hid_t type = stored < 0 ? H5I_INVALID_HID : H5Tcopy(stored); /* a named type becomes a plain one */
+  hssize_t count = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
+  if (type < 0 || count < 0 || has_references(type)) return false;
+  MNO_CLOSING hid_t create = H5Pcreate(H5P_ATTRIBUTE_CREATE);
   H5A_info_t info;
   if (H5Aget_info(attribute, &info) >= 0) H5Pset_char_encoding(create, info.cset);
-  hssize_t count = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
-  bool ok = type >= 0 && count >= 0 && !has_references(type);
-  char *value = ok ? calloc((size_t)count + 1, H5Tget_size(type)) : NULL;
-  ok = ok && value && (count == 0 || H5Aread(attribute, type, value) >= 0);
-  if (ok) made = H5Acreate2(to, name, type, space, create, H5P_DEFAULT);
+  char *value = calloc((size_t)count + 1, H5Tget_size(type));
+  bool ok = value && (count == 0 || H5Aread(attribute, type, value) >= 0);
+  MNO_CLOSING hid_t made = ok ? H5Acreate2(to, name, type, space, create, H5P_DEFAULT) : H5I_INVALID_HID;
   ok = made >= 0 && (count == 0 || H5Awrite(made, type, value) >= 0);
   if (value && count > 0) H5Dvlen_reclaim(type, space, H5P_DEFAULT, value);
   free(value);
-  if (made >= 0) H5Aclose(made);
-  if (type >= 0) H5Tclose(type);
-  if (stored >= 0) H5Tclose(stored);
-  if (space >= 0) H5Sclose(space);
-  H5Pclose(create);
-  H5Aclose(attribute);
   return ok;
 }
 
@@ -120,7 +127,7 @@ static void take_attributes(walk *w, hid_t from, hid_t to, const char *where, co
   for (int i = 0; i < count; i++) {
     if (H5Aget_name_by_idx(from, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i, name, sizeof name, H5P_DEFAULT) < 0) continue;
     if (is_one_of(name, structure) || (w->task == LIST && strcmp(name, "_FillValue") == 0)) continue; /* xarray's */
-    if ((!*where && is_one_of(name, of_some_runs))) continue;
+    if (!*where && is_one_of(name, of_some_runs)) continue;
     if (H5Aexists(to, name) > 0) {
       if (words && is_one_of(name, words)) keep_words(w, from, to, name);
     } else if (w->task == LIST || (w->task == COPY && !copy_attribute(from, to, name))) {
@@ -154,9 +161,10 @@ static bool has_members(const walk *w, int depth, const char *name) {
 
 /* Is it a name of the layout, though perhaps not one that this plan makes? */
 static bool in_layout(const walk *w, int depth, const char *name) {
-  static const char *const dimensions[] = {"instance",    "run",       "step",   "sample",  "input", "target",
-                                           "embed",       "depth",     "layer",  "unit",    "node",  "draw_width",
-                                           "draw_offset", "draw_sign", "config", "weights", "id",    NULL};
+  static const char *const others[] = {"instance",  "run",    "input",   "draw_width", "draw_offset",
+                                       "draw_sign", "config", "weights", "id",         NULL};
+  for (mno_dimension d = MNO_DIMENSION_NONE + 1; d < MNO_DIMENSIONS; d++)
+    if (strcmp(mno_dimension_name(d), name) == 0) return true;
   size_t blocks;
   const mno_block *const *block = mno_blocks(&blocks);
   for (size_t b = 0; b < blocks; b++) {
@@ -165,41 +173,24 @@ static bool in_layout(const walk *w, int depth, const char *name) {
     for (size_t i = 0; i < count; i++)
       if (strcmp(field[i].name, name) == 0) return true;
   }
-  return is_one_of(name, dimensions) || is_limit(name) || has_members(w, depth, name);
+  return is_one_of(name, others) || is_limit(name) || has_members(w, depth, name);
 }
 
-/* The present name of a problem's group; false: the layout has no such group. *gone: it has no place in the plan. */
-static bool problem_now(const walk *w, const char *name, char now[32], bool *gone) {
-  *gone = false;
-  for (size_t p = 0; p < w->result->problem_count; p++) {
-    if (strcmp(w->result->problems[p].name, name) != 0) continue;
-    *gone = true;
-    for (size_t q = 0; q < w->plan->problem_count; q++)
-      if (w->plan->problem[q].id == w->result->problems[p].id) {
-        mno_problem_name(q, now);
-        *gone = false;
-      }
-    return true;
-  }
-  return false;
-}
-
-/* The name that a member of a group has in the other file. depth: 0 in the root, 1 in a problem, 2 in its weights. */
+/* The name that a member of a group has in the other file; false: it has no place in the plan. depth: 0 in the root, 1 in a
+ * problem, 2 in its weights. */
 static bool name_now(const walk *w, int depth, const char *name, char *now, size_t size) {
-  char problem[32];
-  bool gone;
-  size_t row;
+  size_t place;
   snprintf(now, size, "%s", name);
-  if (depth == 0 && problem_now(w, name, problem, &gone)) {
-    snprintf(now, size, "%s", problem);
-    return !gone;
+  for (size_t p = 0; depth == 0 && p < w->result->problem_count; p++) {
+    if (strcmp(w->result->problems[p].name, name) != 0) continue;
+    place = mno_problem_find(w->plan, w->result->problems[p].id);
+    if (place != SIZE_MAX) mno_problem_name(place, now);
+    return place != SIZE_MAX;
   }
-  if (depth == 2 && number_of(name, &row)) {
-    row = row < w->result->instance_count ? w->now[row] : SIZE_MAX;
-    snprintf(now, size, "%zu", row);
-    return row != SIZE_MAX;
-  }
-  return true;
+  if (depth != 2 || !number_of(name, &place)) return true;
+  place = place < w->result->instance_count ? w->now[place] : SIZE_MAX;
+  snprintf(now, size, "%zu", place);
+  return place != SIZE_MAX;
 }
 
 static char *path_now(const walk *w, const char *path) {
@@ -210,30 +201,13 @@ static char *path_now(const walk *w, const char *path) {
   return asprintf(&made, "/%s%s", now, rest ? rest : "") < 0 ? NULL : made;
 }
 
-static void learn(walk *w, haddr_t address, const char *name) {
-  if (!mno_grow(&w->known, w->known_count, &w->known_room, sizeof *w->known)) return;
-  char *copy = strdup(name);
-  if (copy) w->known[w->known_count++] = (known){address, copy};
-}
-
 static const char *known_name(const walk *w, haddr_t address) {
-  for (size_t i = 0; i < w->known_count; i++)
-    if (w->known[i].address == address) return w->known[i].name;
+  for (size_t i = 0; i < w->known.count; i++)
+    if (w->known.object[i].address == address) return w->known.object[i].to;
   return NULL;
 }
 
 /* ---- Copying what the layout does not have */
-
-static void remember(walk *w, const char *from, const char *to) {
-  if (!mno_grow(&w->added, w->added_count, &w->added_room, sizeof *w->added)) return;
-  pair one = {strdup(from), strdup(to)};
-  if (one.from && one.to) {
-    w->added[w->added_count++] = one;
-  } else {
-    free(one.from);
-    free(one.to);
-  }
-}
 
 typedef struct visit {
   walk *w;
@@ -242,10 +216,9 @@ typedef struct visit {
 
 /* Copying makes references to objects empty. */
 static void name_references(walk *w, hid_t group, const char *name, const char *path) {
-  hid_t dataset = H5Dopen2(group, name, H5P_DEFAULT), type = dataset < 0 ? dataset : H5Dget_type(dataset);
+  MNO_CLOSING hid_t dataset = H5Dopen2(group, name, H5P_DEFAULT);
+  MNO_CLOSING hid_t type = dataset < 0 ? H5I_INVALID_HID : H5Dget_type(dataset);
   if (type >= 0 && has_references(type)) name_it(w, "references in %s", path);
-  if (type >= 0) H5Tclose(type);
-  if (dataset >= 0) H5Dclose(dataset);
 }
 
 static herr_t note_dataset(hid_t object, const char *name, const H5O_info_t *info, void *data) {
@@ -254,7 +227,7 @@ static herr_t note_dataset(hid_t object, const char *name, const H5O_info_t *inf
   bool self = strcmp(name, ".") == 0;
   if (info->type == H5O_TYPE_DATASET && asprintf(&from, "%s%s%s", v->from, self ? "" : "/", self ? "" : name) >= 0) {
     name_references(v->w, object, name, from);
-    if (asprintf(&to, "%s%s%s", v->to, self ? "" : "/", self ? "" : name) >= 0) remember(v->w, from, to);
+    if (asprintf(&to, "%s%s%s", v->to, self ? "" : "/", self ? "" : name) >= 0) add(&v->w->added, info->addr, from, to);
     free(to);
   }
   free(from);
@@ -279,20 +252,15 @@ static bool copy_link(hid_t from, hid_t to, const char *name, const H5L_info_t *
 static bool copy_object(walk *w, hid_t from, hid_t to, const char *name, const char *from_path, const char *to_path) {
   H5L_info_t link;
   if (H5Lget_info(from, name, &link, H5P_DEFAULT) < 0) return false;
-  hid_t create = H5Pcreate(H5P_LINK_CREATE);
+  MNO_CLOSING hid_t create = H5Pcreate(H5P_LINK_CREATE);
   H5Pset_char_encoding(create, link.cset);
-  bool ok;
-  if (link.type != H5L_TYPE_HARD) {
-    ok = copy_link(from, to, name, &link, create);
-  } else {
-    const char *ours = known_name(w, link.u.address);
-    ok = ours ? H5Lcreate_hard(w->to, ours, to, name, create, H5P_DEFAULT) >= 0
-              : H5Ocopy(from, name, to, name, H5P_DEFAULT, create) >= 0;
-    visit v = {w, from_path, to_path};
-    if (ok && !ours) H5Ovisit_by_name(from, name, H5_INDEX_NAME, H5_ITER_NATIVE, note_dataset, &v, H5P_DEFAULT);
-  }
-  H5Pclose(create);
-  return ok;
+  if (link.type != H5L_TYPE_HARD) return copy_link(from, to, name, &link, create);
+  const char *ours = known_name(w, link.u.address);
+  if (ours) return H5Lcreate_hard(w->to, ours, to, name, create, H5P_DEFAULT) >= 0;
+  if (H5Ocopy(from, name, to, name, H5P_DEFAULT, create) < 0) return false;
+  visit v = {w, from_path, to_path};
+  H5Ovisit_by_name(from, name, H5_INDEX_NAME, H5_ITER_NATIVE, note_dataset, &v, H5P_DEFAULT);
+  return true;
 }
 
 /* ---- The walk over the groups of the layout */
@@ -303,18 +271,21 @@ static int type_of(hid_t group, const char *name) {
 }
 
 static double *numbers_of(hid_t dataset, size_t *count) {
-  hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+  MNO_CLOSING hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
   H5T_class_t class = H5Tget_class(type);
   hssize_t n = H5Sget_simple_extent_npoints(space);
-  double *value = (class == H5T_FLOAT || class == H5T_INTEGER) && n > 0 ? mno_alloc((size_t)n, sizeof *value) : NULL;
-  *count = n > 0 ? (size_t)n : 0;
-  if (value && H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) < 0) {
-    free(value);
-    value = NULL;
-  }
-  H5Sclose(space);
-  H5Tclose(type);
-  return value;
+  if ((class != H5T_FLOAT && class != H5T_INTEGER) || n < 1) return NULL;
+  *count = (size_t)n;
+  double *value = mno_alloc(*count, sizeof *value);
+  if (value && H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) >= 0) return value;
+  free(value);
+  return NULL;
+}
+
+static bool is_data(const walk *w, const char *name) {
+  for (size_t i = 0; i < MNO_PROBLEM_ARRAYS; i++)
+    if (strcmp(mno_problem_array_of(&w->plan->problem[0], i).name, name) == 0) return true;
+  return false;
 }
 
 /* The data of a problem come from the configuration, whatever somebody has written there. */
@@ -353,20 +324,15 @@ static void walk_ours(walk *w, hid_t from, hid_t to, const char *name, const cha
     if (w->task != LEARN) name_it(w, "%s", from_path);
     return;
   }
-  hid_t old = H5Oopen(from, name, H5P_DEFAULT), new = H5Oopen(to, now, H5P_DEFAULT);
+  MNO_CLOSING hid_t old = H5Oopen(from, name, H5P_DEFAULT), new = H5Oopen(to, now, H5P_DEFAULT);
+  if (old < 0 || new < 0) return;
   H5O_info_t info;
-  if (old >= 0 && w->task == LEARN && H5Oget_info(old, &info) >= 0) learn(w, info.addr, to_path);
-  if (old >= 0 && new >= 0 && type == H5O_TYPE_GROUP && has_members(w, depth, name))
+  if (w->task == LEARN && H5Oget_info(old, &info) >= 0) add(&w->known, info.addr, from_path, to_path);
+  if (type == H5O_TYPE_GROUP && has_members(w, depth, name))
     walk_group(w, old, new, from_path, to_path, depth < 2 && !is_limit(name) ? depth + 1 : 3);
-  if (old >= 0 && new >= 0 && type == H5O_TYPE_GROUP && !has_members(w, depth, name) && w->task != LEARN)
-    take_attributes(w, old, new, from_path, NULL);
-  if (old >= 0 && new >= 0 && type == H5O_TYPE_DATASET && w->task != LEARN)
-    take_attributes(w, old, new, from_path, words_of_variable);
-  static const char *const data[] = {"x", "y", "w_embed", "w_unembed", NULL};
-  if (old >= 0 && new >= 0 && type == H5O_TYPE_DATASET && depth == 1 && w->task == COPY &&is_one_of(name, data))
-    compare_data(w, old, new, from_path);
-  if (old >= 0) H5Oclose(old);
-  if (new >= 0) H5Oclose(new);
+  else if (w->task != LEARN && (type == H5O_TYPE_GROUP || type == H5O_TYPE_DATASET))
+    take_attributes(w, old, new, from_path, type == H5O_TYPE_DATASET ? words_of_variable : NULL);
+  if (type == H5O_TYPE_DATASET && depth == 1 && w->task == COPY && is_data(w, name)) compare_data(w, old, new, from_path);
 }
 
 static void walk_member(walk *w, hid_t from, hid_t to, const char *name, const char *from_path, const char *to_path,
@@ -417,37 +383,27 @@ static herr_t take_scale(hid_t dataset, unsigned dimension, hid_t scale, void *d
 }
 
 static size_t length_of(hid_t scale) {
-  hid_t space = H5Dget_space(scale);
+  MNO_CLOSING hid_t space = H5Dget_space(scale);
   hssize_t n = space >= 0 ? H5Sget_simple_extent_npoints(space) : 0;
-  if (space >= 0) H5Sclose(space);
   return n > 0 ? (size_t)n : 0;
 }
 
 /* Where the rows along a dimension of ours have gone, SIZE_MAX: nowhere. The dimension is /instance, or /problem_0000/run
  * with the rows of one problem. NULL: none of these. */
 static size_t *places_now(const walk *w, const char *scale, size_t count) {
-  size_t p = SIZE_MAX, q = SIZE_MAX, old = 0, new = 0;
+  size_t p = SIZE_MAX, q = SIZE_MAX, old = 0;
   bool run = sscanf(scale, "/problem_%zu/", &p) == 1 && p < w->plan->problem_count;
+  size_t *place = run || strcmp(scale, "/instance") == 0 ? mno_alloc(count + 1, sizeof *place) : NULL;
+  if (!place) return NULL;
   for (size_t i = 0; run && i < w->result->problem_count; i++)
     if (w->result->problems[i].id == w->plan->problem[p].id) q = i;
-  size_t *run_of = mno_alloc(w->plan->instance_count + 1, sizeof *run_of), *place = mno_alloc(count + 1, sizeof *place);
-  if (!run_of || !place || !(run || strcmp(scale, "/instance") == 0)) {
-    free(run_of);
-    free(place);
-    return NULL;
-  }
-  for (size_t i = 0; i < w->plan->instance_count; i++) {
-    bool belongs = !run || w->plan->instance[i].problem == p;
-    run_of[i] = belongs ? new : SIZE_MAX;
-    new += belongs;
-  }
   for (size_t i = 0; i < count; i++) place[i] = SIZE_MAX;
   for (size_t i = 0; i < w->result->instance_count && old < count; i++) {
     if (run && w->result->problem[i] != (int64_t)q) continue;
-    if (w->now[i] != SIZE_MAX) place[old] = run_of[w->now[i]];
+    const size_t row = w->now[i];
+    if (row != SIZE_MAX) place[old] = run ? mno_layout_run(w->layout, row) : row;
     old++;
   }
-  free(run_of);
   return place;
 }
 
@@ -455,116 +411,103 @@ static size_t *places_now(const walk *w, const char *scale, size_t count) {
  * point NaN. */
 static bool spread(walk *w, hid_t old, const char *path, const char *scale, size_t rows) {
   hsize_t shape[H5S_MAX_RANK];
-  hid_t type = H5Dget_type(old), space = H5Dget_space(old), create = H5Dget_create_plist(old), made = H5I_INVALID_HID;
+  MNO_CLOSING hid_t type = H5Dget_type(old), space = H5Dget_space(old), create = H5Dget_create_plist(old);
   int rank = H5Sget_simple_extent_dims(space, shape, NULL);
   size_t before = rank > 0 ? (size_t)shape[0] : 0, width = type >= 0 ? H5Tget_size(type) : 0;
   for (int i = 1; i < rank; i++) width *= (size_t)shape[i];
-  bool ok = before && width && !has_references(type) && H5Tcommitted(type) <= 0;
-  char *value = ok ? mno_alloc(before, width) : NULL, *spread_out = ok ? mno_alloc(rows, width) : NULL;
-  size_t *place = ok ? places_now(w, scale, before) : NULL;
-  ok = ok && value && spread_out && place && H5Dread(old, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) >= 0;
+  if (!before || !width || has_references(type) || H5Tcommitted(type) > 0) return false;
+  char *value = mno_alloc(before, width), *spread_out = mno_alloc(rows, width);
+  size_t *place = places_now(w, scale, before);
+  bool ok = value && spread_out && place && H5Dread(old, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) >= 0;
   if (ok && H5Tget_class(type) == H5T_FLOAT && H5Tget_size(type) <= 8) memset(spread_out, 0xff, rows * width); /* NaN */
   for (size_t i = 0; ok && i < before; i++)
     if (place[i] < rows) memcpy(spread_out + place[i] * width, value + i * width, width);
   shape[0] = rows;
-  hid_t whole = ok ? H5Screate_simple(rank, shape, NULL) : H5I_INVALID_HID;
   if (ok && H5Pget_layout(create) == H5D_CHUNKED) {
     hsize_t chunk[H5S_MAX_RANK];
     H5Pget_chunk(create, rank, chunk);
     for (int i = 0; i < rank; i++) chunk[i] = chunk[i] < shape[i] ? chunk[i] : shape[i];
     H5Pset_chunk(create, rank, chunk);
   }
+  MNO_CLOSING hid_t whole = ok ? H5Screate_simple(rank, shape, NULL) : H5I_INVALID_HID;
   ok = ok && H5Ldelete(w->to, path, H5P_DEFAULT) >= 0;
-  if (ok) made = H5Dcreate2(w->to, path, type, whole, H5P_DEFAULT, create, H5P_DEFAULT);
+  MNO_CLOSING hid_t made = ok ? H5Dcreate2(w->to, path, type, whole, H5P_DEFAULT, create, H5P_DEFAULT) : H5I_INVALID_HID;
   ok = made >= 0 && H5Dwrite(made, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, spread_out) >= 0;
   if (made >= 0) take_attributes(w, old, made, path, NULL);
-  if (value && ok) H5Dvlen_reclaim(type, space, H5P_DEFAULT, value);
+  if (ok) H5Dvlen_reclaim(type, space, H5P_DEFAULT, value);
   free(value);
   free(spread_out);
   free(place);
-  hid_t const spaces[] = {space, whole};
-  for (size_t i = 0; i < 2; i++)
-    if (spaces[i] >= 0) H5Sclose(spaces[i]);
-  if (made >= 0) H5Dclose(made);
-  H5Pclose(create);
-  H5Tclose(type);
   return ok;
 }
 
 /* Copying breaks the ties of a variable to its dimensions; they are made again, by name. */
-static void tie(walk *w, const pair *added) {
-  hid_t old = H5Dopen2(w->from, added->from, H5P_DEFAULT), new = H5Dopen2(w->to, added->to, H5P_DEFAULT);
-  hid_t space = old >= 0 ? H5Dget_space(old) : H5I_INVALID_HID;
+static void tie(walk *w, const struct object *added) {
+  MNO_CLOSING hid_t old = H5Dopen2(w->from, added->from, H5P_DEFAULT), new = H5Dopen2(w->to, added->to, H5P_DEFAULT);
+  MNO_CLOSING hid_t space = old >= 0 ? H5Dget_space(old) : H5I_INVALID_HID;
   int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : 0;
   hsize_t shape[H5S_MAX_RANK];
   if (rank > 0) H5Sget_simple_extent_dims(space, shape, NULL);
   static const char *const broken[] = {"DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates"};
-  for (size_t i = 0; new >= 0 && i < sizeof broken / sizeof *broken; i++)
-    if (H5Aexists(new, broken[i]) > 0) H5Adelete(new, broken[i]);
+  for (size_t i = 0; new >= 0 && i < sizeof broken / sizeof *broken; i++) mno_h5_remove(new, broken[i]);
   for (int i = 0; new >= 0 && i < rank; i++) {
     scales s = {.w = w};
     if (H5DSis_scale(old) > 0 || H5DSget_num_scales(old, (unsigned)i) < 1) continue;
     H5DSiterate_scales(old, (unsigned)i, NULL, take_scale, &s);
-    hid_t scale = s.name ? H5Dopen2(w->to, s.name, H5P_DEFAULT) : H5I_INVALID_HID;
+    MNO_CLOSING hid_t scale = s.name ? H5Dopen2(w->to, s.name, H5P_DEFAULT) : H5I_INVALID_HID;
     size_t length = scale >= 0 ? length_of(scale) : 0;
     if (length && length != shape[i] && i == 0 && spread(w, old, added->to, s.name, length)) {
-      H5Dclose(new);
+      mno_h5_close(&new);
       new = H5Dopen2(w->to, added->to, H5P_DEFAULT);
       shape[0] = length;
     }
     if (new >= 0 && (length != shape[i] || H5DSattach_scale(new, scale, (unsigned)i) < 0))
       name_it(w, "dimension %d of %s", i, added->to);
-    if (scale >= 0) H5Dclose(scale);
     free(s.name);
   }
-  if (space >= 0) H5Sclose(space);
-  if (old >= 0) H5Dclose(old);
-  if (new >= 0) H5Dclose(new);
 }
 
 /* ---- Public */
 
-static void go(walk *w) {
-  mno_error err;
-  mno_rows rows = {0};
-  *w->names = (mno_names){0};
-  w->now = mno_alloc(w->result->instance_count, sizeof *w->now);
-  if (!w->now || mno_rows_of(w->plan, &rows, &err) != MNO_OK) return;
-  for (size_t i = 0; i < w->result->instance_count; i++) w->now[i] = mno_rows_find(&rows, w->result->id[i]);
-  free(rows.row);
-  hid_t from = H5Gopen2(w->from, "/", H5P_DEFAULT), to = H5Gopen2(w->to, "/", H5P_DEFAULT);
+static void walk_all(walk *w) {
+  mno_names *names = w->names;
+  MNO_CLOSING hid_t from = H5Gopen2(w->from, "/", H5P_DEFAULT), to = H5Gopen2(w->to, "/", H5P_DEFAULT);
   if (from >= 0 && to >= 0 && w->task == COPY) {
     H5O_info_t root;
     w->task = LEARN;
-    if (H5Oget_info(from, &root) >= 0) learn(w, root.addr, "/");
+    if (H5Oget_info(from, &root) >= 0) add(&w->known, root.addr, "/", "/");
     walk_group(w, from, to, "", "", 0);
     w->task = COPY;
   }
   if (from >= 0 && to >= 0) walk_group(w, from, to, "", "", 0);
-  for (size_t i = 0; i < w->added_count; i++) tie(w, &w->added[i]);
+  for (size_t i = 0; i < w->added.count; i++) tie(w, &w->added.object[i]);
   if (w->task == COPY) compare_rows(w);
-  if (from >= 0) H5Gclose(from);
-  if (to >= 0) H5Gclose(to);
-  mno_names *names = w->names;
   size_t used = strlen(names->text);
   if (names->shown < names->count)
     snprintf(names->text + used, sizeof names->text - used, ", and %zu more", names->count - names->shown);
 }
 
 static void work(const mno_result *from, mno_layout *to, const mno_plan *plan, mno_names *names, bool copy) {
-  const mno_result_file *file = from->file;
-  walk w = {.result = from, .from = file->file, .to = mno_layout_file(to), .plan = plan, .names = names};
-  w.task = copy ? COPY : LIST;
-  mno_h5_lock();
-  go(&w);
-  mno_h5_unlock();
-  for (size_t i = 0; i < w.known_count; i++) free(w.known[i].name);
-  for (size_t i = 0; i < w.added_count; i++) {
-    free(w.added[i].from);
-    free(w.added[i].to);
+  walk w = {.result = from,
+            .from = mno_file_of(from)->file,
+            .to = mno_layout_file(to),
+            .layout = to,
+            .plan = plan,
+            .names = names,
+            .task = copy ? COPY : LIST};
+  mno_error err;
+  mno_rows rows = {0};
+  *names = (mno_names){0};
+  w.now = mno_alloc(from->instance_count, sizeof *w.now);
+  if (w.now && mno_rows_of(plan, &rows, &err) == MNO_OK) {
+    for (size_t i = 0; i < from->instance_count; i++) w.now[i] = mno_rows_find(&rows, from->id[i]);
+    mno_h5_lock();
+    walk_all(&w);
+    mno_h5_unlock();
   }
-  free(w.known);
-  free(w.added);
+  drop(&w.known);
+  drop(&w.added);
+  free(rows.row);
   free(w.now);
 }
 
@@ -574,4 +517,13 @@ void mno_additions_copy(const mno_result *from, mno_layout *to, const mno_plan *
 
 void mno_additions_list(const mno_result *from, mno_layout *than, const mno_plan *plan, mno_names *names) {
   work(from, than, plan, names, false);
+}
+
+void mno_additions_note(const mno_output *in_place, mno_layout *than, const mno_plan *plan, char note[MNO_NOTE_SIZE]) {
+  mno_error why;
+  mno_result *before = NULL;
+  mno_names names = {0};
+  if (mno_result_open(in_place->path, &before, &why) == MNO_OK) mno_additions_list(before, than, plan, &names);
+  if (names.count) mno_note(note, "%s is made anew, without what was added to it: %s", in_place->shown, names.text);
+  mno_result_free(before);
 }

@@ -4,8 +4,9 @@
 #ifndef MNO_STORE_ADDITIONS_H
 #define MNO_STORE_ADDITIONS_H
 
-#include "store/layout.h"
-#include "store/read.h"
+#include "store/output.h"
+#include "store/result_file.h"
+#include "store/result_layout.h"
 
 /* Names of additions, for a message: "/notes, attribute mine of /loss, and 3 more". */
 typedef struct mno_names {
@@ -19,5 +20,8 @@ void mno_additions_copy(const mno_result *from, mno_layout *to, const mno_plan *
 
 /* The additions of a result that another file does not have under their names. */
 void mno_additions_list(const mno_result *from, mno_layout *than, const mno_plan *plan, mno_names *names);
+
+/* Notes those of the file in place, if it can be read, which is replaced by one that does not have them. */
+void mno_additions_note(const mno_output *in_place, mno_layout *than, const mno_plan *plan, char note[MNO_NOTE_SIZE]);
 
 #endif

@@ -3,7 +3,6 @@
 #include "store/compare.h"
 
 #include "core/memory.h"
-#include "store/settings.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -51,6 +50,12 @@ size_t mno_rows_find(const mno_rows *rows, uint64_t id) {
   return found ? found->row : SIZE_MAX;
 }
 
+size_t mno_problem_find(const mno_plan *plan, uint64_t id) {
+  for (size_t p = 0; p < plan->problem_count; p++)
+    if (plan->problem[p].id == id) return p;
+  return SIZE_MAX;
+}
+
 /* ---- The difference, for a person */
 
 typedef struct lines {
@@ -64,7 +69,6 @@ typedef struct lines {
 static bool split(const char *text, size_t length, lines *out) {
   size_t most = 1;
   for (size_t i = 0; i < length; i++) most += text[i] == '\n';
-  out->count = 0;
   out->line = malloc(most * sizeof *out->line);
   if (!out->line) return false;
   for (size_t at = 0; at < length;) {
@@ -102,38 +106,36 @@ static void add(message *to, const char *format, ...) {
 }
 
 /* Longest common subsequence of lines; what is outside it is shown. */
-static void show_lines(const char *old_text, size_t old_length, const char *new_text, size_t new_length, message *out) {
-  lines a, b;
-  if (!split(old_text, old_length, &a)) return;
-  if (!split(new_text, new_length, &b)) {
-    free(a.line);
-    return;
-  }
+static void show_difference(const lines *a, const lines *b, message *out) {
   enum { LONGEST = 4000 };
-  size_t n = a.count < LONGEST ? a.count : LONGEST, m = b.count < LONGEST ? b.count : LONGEST, width = m + 1;
+  size_t n = a->count < LONGEST ? a->count : LONGEST, m = b->count < LONGEST ? b->count : LONGEST, width = m + 1;
   uint16_t *common = mno_alloc((n + 1) * width, sizeof *common);
-  if (common) {
-    for (size_t i = n; i-- > 0;)
-      for (size_t j = m; j-- > 0;) {
-        uint16_t down = common[(i + 1) * width + j], right = common[i * width + j + 1];
-        common[i * width + j] = same(&a, i, &b, j) ? (uint16_t)(common[(i + 1) * width + j + 1] + 1)
-                                : down > right     ? down
-                                                   : right;
-      }
-    for (size_t i = 0, j = 0; i < n || j < m;) {
-      if (i < n && j < m && same(&a, i, &b, j)) {
-        i++;
-        j++;
-      } else if (i < n && (j == m || common[(i + 1) * width + j] >= common[i * width + j + 1])) {
-        add(out, "\n  - line %zu: %.*s", i + 1, a.line[i].length, a.line[i].text);
-        i++;
-      } else {
-        add(out, "\n  + line %zu: %.*s", j + 1, b.line[j].length, b.line[j].text);
-        j++;
-      }
+  if (!common) return;
+  for (size_t i = n; i-- > 0;)
+    for (size_t j = m; j-- > 0;) {
+      uint16_t down = common[(i + 1) * width + j], right = common[i * width + j + 1];
+      common[i * width + j] = same(a, i, b, j) ? (uint16_t)(common[(i + 1) * width + j + 1] + 1)
+                              : down > right   ? down
+                                               : right;
+    }
+  for (size_t i = 0, j = 0; i < n || j < m;) {
+    if (i < n && j < m && same(a, i, b, j)) {
+      i++;
+      j++;
+    } else if (i < n && (j == m || common[(i + 1) * width + j] >= common[i * width + j + 1])) {
+      add(out, "\n  - line %zu: %.*s", i + 1, a->line[i].length, a->line[i].text);
+      i++;
+    } else {
+      add(out, "\n  + line %zu: %.*s", j + 1, b->line[j].length, b->line[j].text);
+      j++;
     }
   }
   free(common);
+}
+
+static void show_lines(const char *old_text, size_t old_length, const char *new_text, size_t new_length, message *out) {
+  lines a = {0}, b = {0};
+  if (split(old_text, old_length, &a) && split(new_text, new_length, &b)) show_difference(&a, &b, out);
   free(a.line);
   free(b.line);
 }

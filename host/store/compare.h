@@ -26,6 +26,13 @@ typedef struct mno_held {
  * data file which has changed, and the difference between the configurations, line by line. */
 mno_status mno_compare(const mno_held *held, const mno_plan *plan, mno_error *err);
 
+/* What decides the content of rows beyond their ids, as the line of text that file and journal hold: recorded quantities and
+ * steps, the limits asked for. malloc'ed; NULL when out of memory. */
+char *mno_settings(const mno_plan *plan);
+
+/* The recorded quantities of such a line; false if it does not say. */
+bool mno_settings_recording(const char *settings, mno_recording *recording);
+
 typedef struct mno_share {
   int shard, shards;
 } mno_share;
@@ -46,5 +53,8 @@ typedef struct mno_rows {
 
 mno_status mno_rows_of(const mno_plan *plan, mno_rows *rows, mno_error *err);
 size_t mno_rows_find(const mno_rows *rows, uint64_t id); /* SIZE_MAX: none */
+
+/* The problem of a plan with this id; SIZE_MAX: none. */
+size_t mno_problem_find(const mno_plan *plan, uint64_t id);
 
 #endif

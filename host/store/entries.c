@@ -64,22 +64,18 @@ size_t mno_stored_fields(const mno_plan *plan, size_t row, mno_stored stored[MNO
   return used;
 }
 
-static mno_status put_numbers(mno_journal *journal, const double *value, const mno_stored *stored, mno_error *err) {
-  static const char zeros[8];
-  mno_status status = MNO_OK;
+static void put_numbers(mno_journal *journal, const double *value, const mno_stored *stored) {
   if (stored->width == 8) {
-    status = mno_journal_put(journal, value, stored->bytes, err);
+    mno_journal_put(journal, value, stored->bytes);
   } else {
     float part[1024];
-    for (size_t done = 0; status == MNO_OK && done < stored->count;) {
-      size_t n = stored->count - done < 1024 ? stored->count - done : 1024;
+    for (size_t done = 0, n; done < stored->count; done += n) {
+      n = stored->count - done < 1024 ? stored->count - done : 1024;
       for (size_t i = 0; i < n; i++) part[i] = (float)value[done + i];
-      status = mno_journal_put(journal, part, 4 * n, err);
-      done += n;
+      mno_journal_put(journal, part, 4 * n);
     }
   }
-  if (status == MNO_OK && stored->bytes % 8) status = mno_journal_put(journal, zeros, 8 - stored->bytes % 8, err);
-  return status;
+  mno_journal_put(journal, &(uint64_t){0}, -stored->bytes & 7);
 }
 
 mno_status mno_journal_put_record(mno_journal *journal, const mno_plan *plan, const mno_record *record, uint64_t *offset,
@@ -90,21 +86,20 @@ mno_status mno_journal_put_record(mno_journal *journal, const mno_plan *plan, co
     uint64_t id, outcome;
     double seconds;
   } start = {plan->instance[record->row].id, record->outcome, record->seconds};
-  mno_status status = mno_journal_begin(journal, MNO_ENTRY_RECORD, err);
-  if (status == MNO_OK) status = mno_journal_put(journal, &start, sizeof start, err);
-  for (size_t i = 0; status == MNO_OK && i < count; i++) {
+  mno_journal_begin(journal, MNO_ENTRY_RECORD);
+  mno_journal_put(journal, &start, sizeof start);
+  for (size_t i = 0; i < count; i++) {
     tag about = {.width = (uint32_t)stored[i].width, .count = stored[i].count};
     strncpy(about.name, stored[i].field.name, sizeof about.name - 1);
-    status = mno_journal_put(journal, &about, sizeof about, err);
     const double *value = *(double *const *)((const char *)record + stored[i].field.offset);
-    if (status == MNO_OK && !value) {
+    if (!value) {
       journal->used = journal->open;
       return mno_fail(err, MNO_ERR_INTERNAL, "the record of row %zu lacks \"%s\"", record->row, stored[i].field.name);
     }
-    if (status == MNO_OK) status = put_numbers(journal, value, &stored[i], err);
+    mno_journal_put(journal, &about, sizeof about);
+    put_numbers(journal, value, &stored[i]);
   }
-  if (status == MNO_OK) *offset = mno_journal_end(journal);
-  return status;
+  return mno_journal_end(journal, offset, err);
 }
 
 bool mno_journal_record_decode(const mno_entry *entry, mno_journal_record *record) {
@@ -159,30 +154,19 @@ mno_status mno_journal_put_limit(mno_journal *journal, uint64_t problem_id, cons
   memcpy(start.parameters, limit->parameters, sizeof start.parameters);
   size_t count;
   const double *block = mno_limit_block(limit, &count);
-  mno_status status = mno_journal_begin(journal, MNO_ENTRY_LIMIT, err);
-  if (status == MNO_OK) status = mno_journal_put(journal, &start, sizeof start, err);
-  if (status == MNO_OK) status = mno_journal_put(journal, block, count * sizeof *block, err);
-  if (status == MNO_OK) status = mno_journal_put(journal, &limit->missing, sizeof limit->missing, err);
-  if (status == MNO_OK) *offset = mno_journal_end(journal);
-  return status;
+  mno_journal_begin(journal, MNO_ENTRY_LIMIT);
+  mno_journal_put(journal, &start, sizeof start);
+  mno_journal_put(journal, block, count * sizeof *block);
+  mno_journal_put(journal, &limit->missing, sizeof limit->missing);
+  return mno_journal_end(journal, offset, err);
 }
 
 mno_status mno_journal_limit_decode(const mno_entry *entry, uint64_t *problem_id, mno_limit **limit, mno_error *err) {
   cursor from = {entry->payload, entry->payload + entry->length};
   const limit_start *start = take(&from, sizeof *start);
   *limit = NULL;
-  size_t room = entry->length / sizeof(double);
   if (entry->kind != MNO_ENTRY_LIMIT || !start || start->kind >= MNO_LIMIT_KINDS) return MNO_OK;
-  /* Every size fits the payload, so that no product below overflows before it is compared with the length. */
-  uint64_t sizes[] = {start->N, start->d_out, start->D, start->K + 1};
-  double numbers = 1;
-  for (size_t i = 0; i < 4; i++) {
-    if (sizes[i] == 0 || sizes[i] > room) return MNO_OK;
-    if (i != 1) numbers *= (double)sizes[i];
-  }
-  if (start->nodes > room || numbers * (double)(2 * start->nodes + 1) > (double)room) return MNO_OK;
-  if (2.0 * (double)start->N * (double)start->d_out * (double)(start->K + 1) > (double)room) return MNO_OK;
-
+  if (!start->N || !start->d_out || !start->D || start->K > entry->length) return MNO_OK;
   mno_limit like = {.kind = (mno_limit_kind)start->kind,
                     .tolerance = NAN, /* that of the run, for all its limits */
                     .certified = start->certified != 0,
@@ -196,6 +180,7 @@ mno_status mno_journal_limit_decode(const mno_entry *entry, uint64_t *problem_id
                     .seconds = start->seconds};
   memcpy(like.method, start->method, sizeof like.method - 1);
   memcpy(like.parameters, start->parameters, sizeof like.parameters - 1);
+  if (mno_limit_like_bytes(&like) > (double)entry->length) return MNO_OK; /* before a product of sizes can overflow */
   size_t count;
   mno_limit_block(&like, &count);
   const double *block = take(&from, count * sizeof *block);

@@ -3,11 +3,9 @@
 #include "store/files.h"
 
 #include "core/file.h"
-#include "store/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,16 +25,6 @@ void mno_files_close(mno_store_files *files) {
   free(files->fresh);
   free(files->shown);
   mno_files_init(files);
-}
-
-void mno_files_note(mno_store_files *files, const char *format, ...) {
-  size_t used = strlen(files->note);
-  if (used + 2 > sizeof files->note) return;
-  if (used) files->note[used++] = '\n';
-  va_list args;
-  va_start(args, format);
-  vsnprintf(files->note + used, sizeof files->note - used, format, args);
-  va_end(args);
 }
 
 /* ---- Publishing */
@@ -66,11 +54,16 @@ bool mno_files_journal_is_there(const mno_store_files *files, const mno_journal 
   return mno_has_name(journal->fd, files->journal);
 }
 
+/* A name of an open file, whatever happened to its own. */
+static const char *name_open(int fd, char room[MNO_FILES_LIKE]) {
+  snprintf(room, MNO_FILES_LIKE, "/proc/self/fd/%d", fd);
+  return room;
+}
+
 /* Where an open file is to be found now; false: nowhere. */
 static bool is_now_at(int fd, char *path, size_t size) {
-  char link[32];
-  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  ssize_t n = fd < 0 ? -1 : readlink(link, path, size - 1);
+  char link[MNO_FILES_LIKE];
+  ssize_t n = fd < 0 ? -1 : readlink(name_open(fd, link), path, size - 1);
   if (n <= 0) return false;
   path[n] = 0;
   return mno_has_name(fd, path);
@@ -108,12 +101,9 @@ void mno_files_remains(const mno_store_files *files, const mno_journal *journal,
 
 bool mno_files_published_is_there(const mno_store_files *files) { return mno_has_name(files->published, files->path); }
 
-/* The file whose mode, owner and attributes the next version gets: the one in place, or, if somebody has removed it, the
- * one that was there. */
+/* The one in place, or, if somebody has removed it, the one that was there. */
 const char *mno_files_like(const mno_store_files *files, char room[MNO_FILES_LIKE]) {
-  if (files->published < 0 || mno_exists(files->path)) return files->path;
-  snprintf(room, MNO_FILES_LIKE, "/proc/self/fd/%d", files->published);
-  return room;
+  return files->published < 0 || mno_exists(files->path) ? files->path : name_open(files->published, room);
 }
 
 static void set_published(mno_store_files *files, int fd) {
@@ -121,9 +111,8 @@ static void set_published(mno_store_files *files, int fd) {
   char name[MNO_FILES_LIKE];
   if (files->published >= 0) close(files->published);
   files->published = fd;
-  snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
   if (TEMP_FAILURE_RETRY(fstat(fd, &about)) == 0) files->written = about.st_mtim;
-  mno_file_mark_of(name, &files->mark);
+  mno_file_mark_of(name_open(fd, name), &files->mark);
 }
 
 bool mno_files_are_changed(mno_store_files *files) {
@@ -134,7 +123,7 @@ bool mno_files_are_changed(mno_store_files *files) {
   char name[MNO_FILES_LIKE];
   if (TEMP_FAILURE_RETRY(fstat(files->published, &about)) != 0) return false;
   if (about.st_mtim.tv_sec != files->written.tv_sec || about.st_mtim.tv_nsec != files->written.tv_nsec) {
-    snprintf(name, sizeof name, "/proc/self/fd/%d", files->published);
+    name_open(files->published, name);
     if (mno_seal_check(name, &seal, &err) != MNO_OK || seal != MNO_SEALED || !mno_file_mark_of(name, &mark) ||
         memcmp(&mark, &files->mark, sizeof mark) != 0)
       return true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The files of a store while it runs: replacing the published file, seeing what others do to them, and saying what is left
+/* The files of a store: opening them, replacing the published file, seeing what others do to them, and saying what is left
  * of them after a failure. */
 #ifndef MNO_STORE_FILES_H
 #define MNO_STORE_FILES_H
@@ -7,6 +7,7 @@
 #include "meanode/store.h"
 #include "store/journal.h"
 #include "store/lock.h"
+#include "store/output.h"
 #include "store/seal.h"
 
 #include <stdbool.h>
@@ -25,14 +26,16 @@ typedef struct mno_store_files {
   char *settings;         /* of the plan */
   mno_limit **limit;      /* [problem_count][MNO_LIMIT_KINDS] found in the file, or NULL */
   size_t limits;
-  unsigned lost;   /* MNO_LOST_*: what of the file in place its next version could not keep */
-  char note[1024]; /* what was found that a person should know; empty if nothing */
+  unsigned lost;            /* MNO_LOST_*: what of the file in place its next version could not keep */
+  char note[MNO_NOTE_SIZE]; /* what was found that a person should know; empty if nothing */
 } mno_store_files;
 
 void mno_files_init(mno_store_files *files);
 
-/* Adds a line to the note. */
-void mno_files_note(mno_store_files *files, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Locks, checks that the plan continues what is there, and makes the first version of the file: empty, or what an earlier
+ * run left in file and journal (recover.c). Fills status and seconds [instance_count]. */
+mno_status mno_files_open(mno_store_files *files, const char *path, const mno_plan *plan, const mno_provenance *provenance,
+                          mno_open_mode mode, int8_t *status, double *seconds, mno_error *err);
 
 /* Room on the disk for so many more bytes in the fresh file, before HDF5, which copes badly with a full disk, sees it. */
 mno_status mno_files_reserve(mno_store_files *files, uint64_t bytes, mno_error *err);

@@ -32,50 +32,51 @@ static uint64_t check_of(uint64_t offset, const head *entry) {
 
 /* ---- Writing */
 
-static mno_status reserve(mno_journal *journal, size_t bytes, mno_error *err) {
-  if (journal->capacity - journal->used >= bytes) return MNO_OK;
+/* Room for so many bytes and for the padding behind them. */
+static bool reserve(mno_journal *journal, size_t bytes) {
+  if (journal->missing) return false;
+  if (journal->capacity - journal->used >= bytes + 8) return true;
   size_t capacity = journal->capacity ? journal->capacity : 1 << 16;
-  while (capacity - journal->used < bytes) capacity += capacity < STEP ? capacity : STEP;
+  while (capacity - journal->used < bytes + 8) capacity += capacity < STEP ? capacity : STEP;
   char *grown = realloc(journal->buffer, capacity);
-  if (!grown) return mno_fail_memory(err, capacity, "the journal");
-  journal->buffer = grown;
-  journal->capacity = capacity;
-  return MNO_OK;
-}
-
-mno_status mno_journal_begin(mno_journal *journal, mno_entry_kind kind, mno_error *err) {
-  mno_status status = reserve(journal, sizeof(head), err);
-  if (status != MNO_OK) return status;
-  journal->open = journal->used;
-  memcpy(journal->buffer + journal->used, &(head){.mark = MARK, .kind = kind}, sizeof(head));
-  journal->used += sizeof(head);
-  return MNO_OK;
-}
-
-mno_status mno_journal_put(mno_journal *journal, const void *data, size_t bytes, mno_error *err) {
-  mno_status status = reserve(journal, bytes + 8, err);
-  if (status != MNO_OK) {
-    journal->used = journal->open;
-    return status;
+  if (grown) {
+    journal->buffer = grown;
+    journal->capacity = capacity;
+  } else {
+    journal->missing = capacity;
   }
-  if (bytes) memcpy(journal->buffer + journal->used, data, bytes);
-  journal->used += bytes;
-  return MNO_OK;
+  return grown;
 }
 
-uint64_t mno_journal_end(mno_journal *journal) {
+void mno_journal_begin(mno_journal *journal, mno_entry_kind kind) {
+  journal->open = journal->used;
+  journal->missing = 0;
+  mno_journal_put(journal, &(head){.mark = MARK, .kind = kind}, sizeof(head));
+}
+
+void mno_journal_put(mno_journal *journal, const void *data, size_t bytes) {
+  if (!bytes || !reserve(journal, bytes)) return;
+  memcpy(journal->buffer + journal->used, data, bytes);
+  journal->used += bytes;
+}
+
+mno_status mno_journal_end(mno_journal *journal, uint64_t *offset, mno_error *err) {
+  if (journal->missing) {
+    journal->used = journal->open;
+    return mno_fail_memory(err, journal->missing, "the journal");
+  }
   char *start = journal->buffer + journal->open;
   head entry;
   memcpy(&entry, start, sizeof entry);
   entry.length = journal->used - journal->open - sizeof(head);
-  uint64_t offset = journal->end + journal->open;
+  *offset = journal->end + journal->open;
   entry.sum = XXH3_64bits(start + sizeof(head), entry.length);
-  entry.check = check_of(offset, &entry);
+  entry.check = check_of(*offset, &entry);
   memcpy(start, &entry, sizeof entry);
   size_t padding = -entry.length & 7; /* room was kept by put */
   memset(journal->buffer + journal->used, 0, padding);
   journal->used += padding;
-  return offset;
+  return MNO_OK;
 }
 
 void mno_journal_take(mno_journal *journal, mno_journal_block *block) {
@@ -112,19 +113,25 @@ mno_status mno_journal_flush(mno_journal *journal, mno_error *err) {
 }
 
 static mno_status put_header(mno_journal *journal, const mno_plan *plan, const char *settings, mno_error *err) {
-  uint64_t count = plan->instance_count, config = plan->sweep ? plan->sweep->text_length : 0, length = strlen(settings);
-  mno_status status = mno_journal_begin(journal, MNO_ENTRY_HEADER, err);
-  uint32_t format[2] = {MNO_JOURNAL_FORMAT, 0};
-  if (status == MNO_OK) status = mno_journal_put(journal, format, sizeof format, err);
-  if (status == MNO_OK) status = mno_journal_put(journal, &count, 8, err);
-  for (size_t row = 0; status == MNO_OK && row < count; row++)
-    status = mno_journal_put(journal, &plan->instance[row].id, 8, err);
-  if (status == MNO_OK) status = mno_journal_put(journal, &config, 8, err);
-  if (status == MNO_OK && config) status = mno_journal_put(journal, plan->sweep->text, config, err);
-  if (status == MNO_OK) status = mno_journal_put(journal, &length, 8, err);
-  if (status == MNO_OK) status = mno_journal_put(journal, settings, length, err);
-  if (status == MNO_OK) mno_journal_end(journal);
-  return status;
+  uint64_t count = plan->instance_count, config = plan->sweep ? plan->sweep->text_length : 0, length = strlen(settings),
+           offset;
+  const uint32_t format[2] = {MNO_JOURNAL_FORMAT, 0};
+  mno_journal_begin(journal, MNO_ENTRY_HEADER);
+  mno_journal_put(journal, format, sizeof format);
+  mno_journal_put(journal, &count, 8);
+  for (size_t row = 0; row < count; row++) mno_journal_put(journal, &plan->instance[row].id, 8);
+  mno_journal_put(journal, &config, 8);
+  if (config) mno_journal_put(journal, plan->sweep->text, config);
+  mno_journal_put(journal, &length, 8);
+  mno_journal_put(journal, settings, length);
+  return mno_journal_end(journal, &offset, err);
+}
+
+static mno_status put_replaces(mno_journal *journal, const mno_file_mark *replaces, mno_error *err) {
+  uint64_t offset;
+  mno_journal_begin(journal, MNO_ENTRY_REPLACES);
+  mno_journal_put(journal, replaces, sizeof *replaces);
+  return mno_journal_end(journal, &offset, err);
 }
 
 void mno_journal_match(int fd, const char *like) {
@@ -153,11 +160,7 @@ mno_status mno_journal_create(const char *path, const mno_plan *plan, const char
     status = mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", path, strerror(errno));
   journal->end = sizeof magic;
   if (status == MNO_OK) status = put_header(journal, plan, settings, err);
-  if (status == MNO_OK && replaces) {
-    status = mno_journal_begin(journal, MNO_ENTRY_REPLACES, err);
-    if (status == MNO_OK) status = mno_journal_put(journal, replaces, sizeof *replaces, err);
-    if (status == MNO_OK) mno_journal_end(journal);
-  }
+  if (status == MNO_OK && replaces) status = put_replaces(journal, replaces, err);
   if (status == MNO_OK) status = mno_journal_flush(journal, err);
   if (status == MNO_OK && !mno_rename(journal->fd, fresh, path))
     status = mno_fail(err, MNO_ERR_IO, "cannot create %s: %s", path, strerror(errno));
@@ -216,16 +219,16 @@ failed:
   return FAILED;
 }
 
-mno_status mno_journal_open(const char *path, mno_journal_reader *reader, bool *missing, mno_error *err) {
+mno_status mno_journal_open(const char *path, mno_journal_reader *reader, mno_error *err) {
   *reader = (mno_journal_reader){.fd = -1, .next = sizeof magic};
-  *missing = false;
   if (!(reader->path = strdup(path))) return mno_fail_memory(err, strlen(path), "a path");
   reader->fd = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat about;
+  bool absent = false;
   char start[sizeof magic];
   mno_status status = MNO_OK;
   if (reader->fd < 0 || TEMP_FAILURE_RETRY(fstat(reader->fd, &about)) != 0) {
-    *missing = errno == ENOENT;
+    absent = errno == ENOENT;
     status = mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", path, strerror(errno));
   } else if (!S_ISREG(about.st_mode)) {
     status = mno_fail(err, MNO_ERR_INPUT, "%s is not a regular file", path);
@@ -237,6 +240,7 @@ mno_status mno_journal_open(const char *path, mno_journal_reader *reader, bool *
     reader->size = (uint64_t)about.st_size;
   }
   if (status != MNO_OK) mno_journal_reader_close(reader);
+  reader->absent = absent;
   return status;
 }
 

@@ -38,7 +38,8 @@ typedef struct mno_journal {
   uint64_t end; /* where in the file the buffer begins */
   char *buffer; /* [capacity] entries not yet written */
   size_t used, capacity;
-  size_t open; /* start of the entry under construction */
+  size_t open;    /* start of the entry under construction ... */
+  size_t missing; /* ... and the bytes that it could not get; 0: it is whole so far */
 } mno_journal;
 
 /* Starts a journal with the plan's header, atomically in place of an older one, on disk when it returns. settings: what
@@ -50,10 +51,11 @@ mno_status mno_journal_create(const char *path, const mno_plan *plan, const char
 /* Makes an open journal as private as a result file; its owner can read and write it whatever that file's mode. */
 void mno_journal_match(int fd, const char *like);
 
-/* One entry: begin, put any number of times, end. MNO_ERR_MEMORY leaves the journal as it was before begin. */
-mno_status mno_journal_begin(mno_journal *journal, mno_entry_kind kind, mno_error *err);
-mno_status mno_journal_put(mno_journal *journal, const void *data, size_t bytes, mno_error *err);
-uint64_t mno_journal_end(mno_journal *journal); /* returns the entry's offset in the file */
+/* One entry: begin, put any number of times, end. *offset receives where in the file it is. MNO_ERR_MEMORY leaves the
+ * journal as it was before begin. */
+void mno_journal_begin(mno_journal *journal, mno_entry_kind kind);
+void mno_journal_put(mno_journal *journal, const void *data, size_t bytes);
+mno_status mno_journal_end(mno_journal *journal, uint64_t *offset, mno_error *err);
 
 /* Entries on their way to the file: taken out under the caller's lock, written without it. */
 typedef struct mno_journal_block {
@@ -92,10 +94,11 @@ typedef struct mno_journal_reader {
   size_t capacity;
   size_t damaged;   /* damaged stretches skipped so far */
   char damage[256]; /* the first of them, in words */
+  bool absent;      /* there is no journal */
 } mno_journal_reader;
 
-/* Errors: MNO_ERR_IO (missing: *missing is set), MNO_ERR_INPUT if it is no journal or of another format. */
-mno_status mno_journal_open(const char *path, mno_journal_reader *reader, bool *missing, mno_error *err);
+/* Errors: MNO_ERR_IO (reader->absent: there is none), MNO_ERR_INPUT if it is no journal or of another format. */
+mno_status mno_journal_open(const char *path, mno_journal_reader *reader, mno_error *err);
 
 /* The next whole entry; *found is false at the end. Damage is noted and skipped. */
 mno_status mno_journal_next(mno_journal_reader *reader, mno_entry *entry, bool *found, mno_error *err);

@@ -264,7 +264,8 @@ static void *keeper(void *context) {
   while (!lock->releasing) {
     double when = mno_now() + beat_seconds;
     struct timespec until = {.tv_sec = (time_t)when, .tv_nsec = (long)((when - (double)(time_t)when) * 1e9)};
-    while (!lock->releasing && pthread_cond_timedwait(&lock->released, &lock->mutex, &until) != ETIMEDOUT) continue;
+    while (!lock->releasing && pthread_cond_clockwait(&lock->released, &lock->mutex, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+      continue; /* the clock of mno_now */
     if (lock->releasing) break;
     pthread_mutex_unlock(&lock->mutex);
     look(lock, true);
@@ -290,11 +291,7 @@ mno_status mno_lock_take(const char *path, const char *shown, mno_lock **lock, m
   if (!made) return mno_fail_memory(err, sizeof *made, "a lock");
   made->fd = -1;
   pthread_mutex_init(&made->mutex, NULL);
-  pthread_condattr_t clock;
-  pthread_condattr_init(&clock);
-  pthread_condattr_setclock(&clock, CLOCK_MONOTONIC); /* that of mno_now */
-  pthread_cond_init(&made->released, &clock);
-  pthread_condattr_destroy(&clock);
+  pthread_cond_init(&made->released, NULL);
   made->path = strdup(path);
   made->shown = strdup(shown);
   if (!made->path || !made->shown || asprintf(&made->name, "%s.lock", path) < 0) {

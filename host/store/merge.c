@@ -8,17 +8,14 @@
 #include "store/missing.h"
 #include "store/output.h"
 #include "store/publish.h"
-#include "store/read.h"
+#include "store/result_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 typedef struct merge {
@@ -28,8 +25,6 @@ typedef struct merge {
   size_t *owner;      /* [instance_count] the first input that has the row; SIZE_MAX: none */
   size_t repeated;
 } merge;
-
-static const mno_result_file *file_of(const mno_result *result) { return result->file; }
 
 /* ---- Do they belong together? */
 
@@ -71,7 +66,7 @@ static mno_status refuse_row(const mno_result *a, const mno_result *b, size_t ro
 }
 
 static mno_status same_sweep(const mno_result *a, const mno_result *b, mno_error *err) {
-  const mno_result_file *x = file_of(a), *y = file_of(b);
+  const mno_result_file *x = mno_file_of(a), *y = mno_file_of(b);
   if (!y->settings || !y->precision)
     return mno_fail(err, MNO_ERR_INPUT, "%s does not say what was recorded: it was not written by meanode", b->path);
   if (strcmp(x->precision, y->precision) != 0)
@@ -89,10 +84,6 @@ static mno_status same_sweep(const mno_result *a, const mno_result *b, mno_error
   return same_version(a, b, err);
 }
 
-static bool same_numbers(const double *a, const double *b, size_t count) {
-  return (!a && !b) || (a && b && memcmp(a, b, count * sizeof *a) == 0);
-}
-
 /* Errors of rows refer to the first limit of their file, so all files must have the same. */
 static mno_status same_limits(const mno_result *a, const mno_result *b, mno_error *err) {
   for (size_t p = 0; p < a->problem_count; p++) {
@@ -102,7 +93,7 @@ static mno_status same_limits(const mno_result *a, const mno_result *b, mno_erro
         const mno_limit *l = x->limit[i], *m = y->limit[j];
         if (l->kind != m->kind) continue;
         size_t size = (l->K + 1) * l->N * l->d_out;
-        if (l->K != m->K || !same_numbers(l->output, m->output, size))
+        if (l->K != m->K || memcmp(l->output, m->output, size * sizeof *l->output) != 0)
           return mno_fail(
               err, MNO_ERR_INPUT,
               "%s and %s hold different solutions of the %s limit of %s; compute limits once and give them to all "
@@ -127,6 +118,13 @@ static mno_status ended(const char *path, mno_error *err) {
 
 /* ---- Rows */
 
+/* One field of a row of an input; free(*data). */
+static mno_status read_field(const merge *m, size_t i, size_t row, const mno_stored *stored, void **data, mno_error *err) {
+  *data = mno_alloc(1, stored->bytes);
+  if (!*data) return mno_fail_memory(err, stored->bytes, "a row");
+  return mno_result_read_rows(m->input[i], row, 1, stored, *data, err);
+}
+
 /* Two files have the same row: is it the same? (Wall times may differ.) */
 static mno_status same_row(const merge *m, size_t a, size_t b, size_t row, mno_error *err) {
   mno_stored stored[MNO_STORED_MAX];
@@ -134,19 +132,18 @@ static mno_status same_row(const merge *m, size_t a, size_t b, size_t row, mno_e
   mno_status status = MNO_OK;
   bool same = m->input[a]->status[row] == m->input[b]->status[row];
   for (size_t i = 0; status == MNO_OK && same && i < fields; i++) {
-    char *x = mno_alloc(2, stored[i].bytes), *y = x ? x + stored[i].bytes : NULL;
-    if (!x) return mno_fail_memory(err, 2 * stored[i].bytes, "two rows");
-    status = mno_result_read_rows(m->input[a], row, 1, &stored[i], x, err);
-    if (status == MNO_OK) status = mno_result_read_rows(m->input[b], row, 1, &stored[i], y, err);
+    void *x = NULL, *y = NULL;
+    status = read_field(m, a, row, &stored[i], &x, err);
+    if (status == MNO_OK) status = read_field(m, b, row, &stored[i], &y, err);
     if (status == MNO_OK) same = memcmp(x, y, stored[i].bytes) == 0;
     free(x);
+    free(y);
   }
-  if (status == MNO_OK && !same)
-    status =
-        mno_fail(err, MNO_ERR_INPUT, "row %zu (L = %lld, M = %lld, seed %llu) is in %s and in %s with different content",
-                 row, (long long)m->plan->instance[row].L, (long long)m->plan->instance[row].M,
-                 (unsigned long long)m->plan->instance[row].seed, m->input[a]->path, m->input[b]->path);
-  return status;
+  if (status != MNO_OK || same) return status;
+  const mno_instance *instance = &m->plan->instance[row];
+  return mno_fail(err, MNO_ERR_INPUT, "row %zu (L = %lld, M = %lld, seed %llu) is in %s and in %s with different content",
+                  row, (long long)instance->L, (long long)instance->M, (unsigned long long)instance->seed, m->input[a]->path,
+                  m->input[b]->path);
 }
 
 /* Is all there that belongs to the rows of a file? A sealed one is as it was written; of another, everything is read once.
@@ -155,15 +152,14 @@ static mno_status is_whole(const merge *m, size_t i, mno_error *err) {
   mno_result *input = m->input[i];
   mno_stored stored[MNO_STORED_MAX];
   mno_status status = MNO_OK;
-  if (file_of(input)->sealed) return status;
-  if (!file_of(input)->seconds) return mno_fail(err, MNO_ERR_INPUT, "%s: /seconds: is missing", input->path);
+  if (mno_file_of(input)->sealed) return status;
+  if (!mno_file_of(input)->seconds) return mno_fail(err, MNO_ERR_INPUT, "%s: /seconds: is missing", input->path);
   for (size_t row = 0; row < m->plan->instance_count && status == MNO_OK; row++) {
-    if (mno_result_run_of(input, row) == SIZE_MAX || input->status[row] < 0) continue;
+    if (input->status[row] == MNO_STATUS_MISSING) continue;
     size_t fields = mno_stored_fields(m->plan, row, stored);
     for (size_t f = 0; f < fields && status == MNO_OK; f++) {
-      void *data = mno_alloc(1, stored[f].bytes);
-      status =
-          data ? mno_result_read_rows(input, row, 1, &stored[f], data, err) : mno_fail_memory(err, stored[f].bytes, "a row");
+      void *data;
+      status = read_field(m, i, row, &stored[f], &data, err);
       free(data);
     }
   }
@@ -179,7 +175,7 @@ static mno_status deal(merge *m, mno_error *err) {
     bool counted = false;
     m->owner[row] = SIZE_MAX;
     for (size_t i = 0; i < m->count && status == MNO_OK; i++) {
-      if (mno_result_run_of(m->input[i], row) == SIZE_MAX || m->input[i]->status[row] < 0) continue;
+      if (m->input[i]->status[row] == MNO_STATUS_MISSING) continue;
       if (m->owner[row] == SIZE_MAX) {
         m->owner[row] = i;
         continue;
@@ -236,7 +232,7 @@ static mno_status import_all(const merge *m, mno_layout *layout, mno_error *err)
   }
   for (size_t row = 0; row < n && status == MNO_OK; row++) {
     size_t i = m->owner[row];
-    const double *from = i == SIZE_MAX ? NULL : file_of(m->input[i])->seconds;
+    const double *from = i == SIZE_MAX ? NULL : mno_file_of(m->input[i])->seconds;
     row_status[row] = i == SIZE_MAX ? MNO_STATUS_MISSING : m->input[i]->status[row];
     seconds[row] = from ? from[row] : NAN;
   }
@@ -247,71 +243,47 @@ static mno_status import_all(const merge *m, mno_layout *layout, mno_error *err)
   return status;
 }
 
-static void add_note(mno_merge_report *report, const char *format, ...) {
-  size_t used = strlen(report->note);
-  va_list args;
-  va_start(args, format);
-  if (used && used + 1 < sizeof report->note) report->note[used++] = '\n';
-  vsnprintf(report->note + used, sizeof report->note - used, format, args);
-  va_end(args);
-}
-
 /* The output is a copy of the first input, with what was added to it; what was added to others stays there. */
 static void name_left(const merge *m, size_t i, mno_layout *layout, mno_merge_report *report) {
   mno_names names;
   mno_additions_list(m->input[i], layout, m->plan, &names);
   if (names.count)
-    add_note(report, "what was added to %.300s is not in the output (only additions to the first file are): %s",
+    mno_note(report->note, "what was added to %.300s is not in the output (only additions to the first file are): %s",
              m->input[i]->path, names.text);
 }
 
-/* The output that is replaced may have additions as well. */
-static void name_dropped(const merge *m, const mno_output *output, mno_layout *layout, mno_merge_report *report) {
-  mno_error why;
-  mno_result *before = NULL;
-  mno_names names = {0};
-  if (mno_result_open(output->path, &before, &why) == MNO_OK) mno_additions_list(before, layout, m->plan, &names);
-  if (names.count) add_note(report, "%s is made anew, without what was added to it: %s", output->shown, names.text);
-  mno_result_free(before);
+/* All inputs into the layout of the fresh file. */
+static mno_status fill(const merge *m, const mno_output *output, const mno_stamp *stamp, mno_layout *layout,
+                       mno_merge_report *report, mno_error *err) {
+  mno_status status = mno_layout_stamp(layout, stamp, err);
+  if (status == MNO_OK) status = import_all(m, layout, err);
+  for (size_t i = 1; i < m->count && status == MNO_OK; i++) name_left(m, i, layout, report);
+  if (status == MNO_OK && access(output->path, F_OK) == 0) mno_additions_note(output, layout, m->plan, report->note);
+  return status;
 }
 
 static mno_status write_output(const merge *m, const mno_output *output, mno_lock *lock, const char *command,
                                mno_merge_report *report, mno_error *err) {
+  const mno_result_file *first = mno_file_of(m->input[0]);
   const char *path = output->path;
   unsigned lost = 0;
   size_t others = mno_output_other_names(output);
   char *fresh = NULL, *backend = join(m, "backend", "; "), *device = join(m, "device", "; ");
-  char *before = join(m, "history", "\n"), *history = NULL, when[32];
-  time_t now = time(NULL);
-  struct tm utc;
-  gmtime_r(&now, &utc);
-  strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  char *before = join(m, "history", "\n"), *history = mno_history(before, command ? command : "libmeanode merge");
   mno_status status = MNO_OK;
-  if (asprintf(&fresh, "%s.new", path) < 0 ||
-      asprintf(&history, "%s\n%s: %s", before ? before : "", when, command ? command : "libmeanode merge") < 0 || !backend ||
-      !device)
-    status = mno_fail_memory(err, 1024, "the history");
-  mno_stamp stamp = {.backend = backend, .device = device, .history = history, .settings = file_of(m->input[0])->settings};
+  if (asprintf(&fresh, "%s.new", path) < 0) fresh = NULL;
+  if (!fresh || !history || !backend || !device) status = mno_fail_memory(err, 1024, "the history");
+  const mno_stamp stamp = {.backend = backend, .device = device, .history = history, .settings = first->settings};
   mno_layout *layout = NULL;
-  int fd = TEMP_FAILURE_RETRY(open(m->input[0]->path, O_RDONLY | O_CLOEXEC));
-  if (status == MNO_OK && fd < 0)
-    status = mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", m->input[0]->path, strerror(errno));
-  if (status == MNO_OK) status = mno_copy_unsealed(fd, file_of(m->input[0])->sealed, fresh, path, err);
-  if (fd >= 0) close(fd);
-  if (status == MNO_OK) status = mno_layout_open(fresh, m->plan, &layout, err);
-  if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);
-  if (status == MNO_OK) status = import_all(m, layout, err);
-  for (size_t i = 1; i < m->count && status == MNO_OK; i++) name_left(m, i, layout, report);
-  if (status == MNO_OK && access(path, F_OK) == 0) name_dropped(m, output, layout, report);
+  if (status == MNO_OK) status = mno_open_copy(m->input[0]->path, first->sealed, fresh, path, m->plan, &layout, err);
+  if (status == MNO_OK) status = fill(m, output, &stamp, layout, report, err);
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
   if (status == MNO_OK) status = mno_lock_check(lock, err);
   if (status == MNO_OK) status = mno_output_publish(fresh, path, path, &lost, NULL, err);
-  char what[80];
-  mno_output_lost(lost, what, sizeof what);
-  if (status == MNO_OK && lost) add_note(report, "the %s of %s could not be kept", what, output->shown);
+  if (status == MNO_OK) mno_note_lost(report->note, lost, output->shown);
   if (status == MNO_OK && others)
-    add_note(report, "%s had other names (hard links); they keep its content of before", output->shown);
+    mno_note(report->note, "%s had other names (hard links); they keep its content of before", output->shown);
   if (status != MNO_OK && fresh) unlink(fresh);
   free(fresh);
   free(backend);

@@ -4,13 +4,22 @@
 #define MNO_STORE_NUMBERS_H
 
 #include "meanode/result.h"
-#include "store/h5.h"
+#include "store/objects.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 mno_status mno_result_unreadable(const mno_result *result, mno_error *err);
-mno_status mno_result_damaged(const mno_result *result, const char *object, mno_error *err, const char *what);
+mno_status mno_result_damaged(const mno_result *result, const char *object, mno_error *err, const char *what, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Reads a part of a dataset that is open. */
+typedef struct mno_part {
+  hid_t dataset, memory; /* memory: type of the numbers there */
+  int rank;
+  hsize_t start[5], size[5];
+} mno_part;
+mno_status mno_read_part(const mno_result *result, const char *object, const mno_part *part, void *data, mno_error *err);
 
 /* At the end of what holds the lock, which it drops: an attribute or a link may be missing only because it could not be
  * read. */

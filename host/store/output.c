@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -251,12 +252,23 @@ unsigned mno_output_match(int fd, const char *like) {
   return lost;
 }
 
-void mno_output_lost(unsigned lost, char *text, size_t size) {
+void mno_note(char note[MNO_NOTE_SIZE], const char *format, ...) {
+  size_t used = strlen(note);
+  if (used + 2 > MNO_NOTE_SIZE) return;
+  if (used) note[used++] = '\n';
+  va_list args;
+  va_start(args, format);
+  vsnprintf(note + used, MNO_NOTE_SIZE - used, format, args);
+  va_end(args);
+}
+
+void mno_note_lost(char note[MNO_NOTE_SIZE], unsigned lost, const char *shown) {
   static const char *const name[] = {"owner", "group", "mode", "extended attributes"};
+  char what[80] = "";
   size_t used = 0;
-  *text = 0;
   for (size_t i = 0; i < 4; i++)
-    if (lost >> i & 1 && used < size) used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "", name[i]);
+    if (lost >> i & 1) used += (size_t)snprintf(what + used, sizeof what - used, "%s%s", used ? ", " : "", name[i]);
+  if (lost) mno_note(note, "the %s of %s could not be kept", what, shown);
 }
 
 mno_status mno_sync_folder(const char *path, mno_error *err) {

@@ -42,8 +42,11 @@ enum { MNO_LOST_OWNER = 1, MNO_LOST_GROUP = 2, MNO_LOST_MODE = 4, MNO_LOST_ATTRI
  * of the process allow; returns what could not be kept. Nothing happens if `like` is not there. */
 unsigned mno_output_match(int fd, const char *like);
 
-/* "owner and group", for MNO_LOST_*. */
-void mno_output_lost(unsigned lost, char *text, size_t size);
+/* Adds a line to what a person should know of an output; or one on what of the file `shown` was lost (MNO_LOST_*; 0: none).
+ */
+enum { MNO_NOTE_SIZE = 1024 };
+void mno_note(char note[MNO_NOTE_SIZE], const char *format, ...) __attribute__((format(printf, 2, 3)));
+void mno_note_lost(char note[MNO_NOTE_SIZE], unsigned lost, const char *shown);
 
 /* Seals the finished file `from`, makes it match `like`, renames it to `to` and waits until the folder is on disk. lost
  * receives what could not be kept; *fd, unless NULL, the file open for reading, whatever its mode. */

@@ -2,8 +2,8 @@
 /* The plan behind a result file. */
 #include "core/choice.h"
 #include "core/memory.h"
-#include "store/read.h"
-#include "store/settings.h"
+#include "store/compare.h"
+#include "store/result_file.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include "config/source.h"
 #include "core/memory.h"
 #include "plan/problem.h"
-#include "store/read.h"
+#include "store/result_file.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,16 +18,13 @@ void mno_result_data_free(mno_problem *problem) {
   *problem = (mno_problem){0};
 }
 
-static bool read_array(hid_t group, mno_problem *problem, const mno_problem_array *array) {
-  double *value = mno_problem_array_value(problem, array);
-  hid_t dataset = H5Dopen2(group, array->name, H5P_DEFAULT);
-  bool ok = dataset >= 0 && H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) >= 0;
-  if (dataset >= 0) H5Dclose(dataset);
-  return ok;
-}
+/* What a file names and this program does not know; free() the name. */
+typedef struct unknown_name {
+  const char *parameter;
+  char *name;
+} unknown_name;
 
-/* unknown: receives a name that is none of this program's; free() it. */
-static bool read_parameter(hid_t group, mno_problem *problem, const mno_parameter *parameter, char **unknown) {
+static bool read_parameter(hid_t group, mno_problem *problem, const mno_parameter *parameter, unknown_name *unknown) {
   if (parameter->type != MNO_PARAMETER_NAME) {
     const double otherwise = parameter->type == MNO_PARAMETER_INTEGER ? 0 : NAN;
     mno_parameter_set_number(problem, parameter, mno_h5_read_number(group, parameter->name, otherwise));
@@ -39,12 +36,23 @@ static bool read_parameter(hid_t group, mno_problem *problem, const mno_paramete
     free(text);
     return true;
   }
-  *unknown = text;
+  *unknown = (unknown_name){parameter->name, text};
   return false;
 }
 
+static bool read_group(hid_t file, const char *name, mno_problem *data, const mno_problem_array array[MNO_PROBLEM_ARRAYS],
+                       unknown_name *unknown) {
+  MNO_CLOSING hid_t group = H5Gopen2(file, name, H5P_DEFAULT);
+  bool ok = group >= 0;
+  for (size_t i = 0; ok && i < MNO_PROBLEM_ARRAYS; i++)
+    ok = H5LTread_dataset_double(group, array[i].name, mno_problem_array_value(data, &array[i])) >= 0;
+  mno_parameter parameter;
+  for (size_t i = 0; ok && mno_problem_parameter(data, i, &parameter); i++)
+    ok = read_parameter(group, data, &parameter, unknown);
+  return ok;
+}
+
 mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem *data, mno_error *err) {
-  const mno_result_file *file = result->file;
   const mno_result_problem *from = &result->problems[problem];
   size_t N = from->N, D = from->D, d_in = from->d_in, d_out = from->d_out;
   *data = (mno_problem){.N = N, .d_in = d_in, .d_out = d_out, .D = D, .data_seed = from->data_seed};
@@ -60,27 +68,22 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
     mno_result_data_free(data);
     return mno_fail_memory(err, (N + D) * (d_in + d_out) * sizeof(double), "the data of a problem");
   }
+  unknown_name unknown = {0};
+  char quoted[MNO_QUOTE_SIZE];
   mno_h5_lock();
-  hid_t group = H5Gopen2(file->file, from->name, H5P_DEFAULT);
-  ok = group >= 0;
-  for (size_t i = 0; ok && i < MNO_PROBLEM_ARRAYS; i++) ok = read_array(group, data, &array[i]);
-  mno_parameter parameter;
-  char *unknown = NULL, quoted[MNO_QUOTE_SIZE];
-  for (size_t i = 0; ok && mno_problem_parameter(data, i, &parameter); i++)
-    ok = read_parameter(group, data, &parameter, &unknown);
-  if (ok) data->id = mno_problem_id(data);
-  if (group >= 0) H5Gclose(group);
+  ok = read_group(mno_file_of(result)->file, from->name, data, array, &unknown);
   int why = mno_h5_errno();
   mno_h5_unlock();
   /* The id tells whether something that defines the problem is not in the group, or was changed. */
-  if (ok && data->id == from->id) return MNO_OK;
+  if (ok && (data->id = mno_problem_id(data)) == from->id) return MNO_OK;
   mno_result_data_free(data);
-  if (unknown) mno_quote(quoted, unknown);
-  free(unknown);
+  const bool named = unknown.name != NULL;
+  if (named) mno_quote(quoted, unknown.name);
+  free(unknown.name);
   if (why) return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", result->path, strerror(why));
-  if (unknown)
+  if (named)
     return mno_fail(err, MNO_ERR_INPUT, "%s: /%s: its %s %s is none of this meanode's", result->path, from->name,
-                    parameter.name, quoted);
+                    unknown.parameter, quoted);
   return mno_fail(err, MNO_ERR_INPUT,
                   "%s: %s does not hold all that defines its problem: it was changed, or not written by this meanode",
                   result->path, from->name);
@@ -104,20 +107,19 @@ mno_status mno_result_held_data(const mno_result *result, mno_held_data **held, 
     mno_held_data_free(made);
     return mno_fail_memory(err, result->problem_count * sizeof(mno_problem), "the data of a run");
   }
-  mno_status status = MNO_OK;
-  for (size_t p = 0; p < result->problem_count && status == MNO_OK; p++) {
+  for (size_t p = 0; p < result->problem_count; p++) {
     mno_problem *to = &made->problem[made->count];
     if (is_held(made, &result->problems[p])) continue;
-    status = mno_result_data(result, p, to, err);
-    if (status != MNO_OK) break;
+    mno_status status = mno_result_data(result, p, to, err);
+    if (status != MNO_OK) {
+      mno_held_data_free(made);
+      return status;
+    }
     if (made->count++ == 0) continue;
     free(to->x); /* those of the first problem */
     free(to->y);
     to->x = to->y = NULL;
   }
-  if (status == MNO_OK)
-    *held = made;
-  else
-    mno_held_data_free(made);
-  return status;
+  *held = made;
+  return MNO_OK;
 }

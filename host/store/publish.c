@@ -21,38 +21,36 @@ enum { BLOCK = 4 << 20 /* bytes of rows that are written together */, COPY_PART 
 
 /* ---- Pending */
 
-mno_status mno_pending_row(mno_pending *pending, size_t row, uint64_t offset, mno_error *err) {
-  if (!mno_grow(&pending->row, pending->count, &pending->capacity, sizeof *pending->row))
-    return mno_fail_memory(err, pending->count * sizeof *pending->row, "the list of finished rows");
-  pending->row[pending->count++] = (struct mno_pending_row){row, offset};
+mno_status mno_pending_add(mno_pending_list *list, size_t of, uint64_t offset, mno_error *err) {
+  if (!mno_grow(&list->entry, list->count, &list->capacity, sizeof *list->entry))
+    return mno_fail_memory(err, list->count * sizeof *list->entry, "the list of what is finished");
+  list->entry[list->count++] = (struct mno_pending_entry){of, offset};
   return MNO_OK;
 }
 
-mno_status mno_pending_limit(mno_pending *pending, size_t problem, uint64_t offset, mno_error *err) {
-  if (!mno_grow(&pending->limit, pending->limit_count, &pending->limit_capacity, sizeof *pending->limit))
-    return mno_fail_memory(err, pending->limit_count * sizeof *pending->limit, "the list of limits");
-  pending->limit[pending->limit_count++] = (struct mno_pending_limit){problem, offset};
-  return MNO_OK;
-}
-
-mno_status mno_pending_move(mno_pending *from, mno_pending *to, mno_error *err) {
+static mno_status move(mno_pending_list *from, mno_pending_list *to, mno_error *err) {
   mno_status status = MNO_OK;
-  if (to->count == 0 && to->limit_count == 0) {
-    mno_pending was = *to;
+  if (to->count == 0) {
+    mno_pending_list was = *to;
     *to = *from;
     *from = was;
   }
   for (size_t i = 0; status == MNO_OK && i < from->count; i++)
-    status = mno_pending_row(to, from->row[i].row, from->row[i].offset, err);
-  for (size_t i = 0; status == MNO_OK && i < from->limit_count; i++)
-    status = mno_pending_limit(to, from->limit[i].problem, from->limit[i].offset, err);
-  from->count = from->limit_count = 0;
+    status = mno_pending_add(to, from->entry[i].of, from->entry[i].offset, err);
+  from->count = 0;
   return status;
 }
 
+mno_status mno_pending_move(mno_pending *from, mno_pending *to, mno_error *err) {
+  mno_status rows = move(&from->rows, &to->rows, err), limits = move(&from->limits, &to->limits, err);
+  return rows == MNO_OK ? limits : rows;
+}
+
+void mno_pending_clear(mno_pending *pending) { pending->rows.count = pending->limits.count = 0; }
+
 void mno_pending_free(mno_pending *pending) {
-  free(pending->row);
-  free(pending->limit);
+  free(pending->rows.entry);
+  free(pending->limits.entry);
   *pending = (mno_pending){0};
 }
 
@@ -94,6 +92,15 @@ mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, const char *li
   return status;
 }
 
+mno_status mno_open_copy(const char *path, bool sealed, const char *to, const char *like, const mno_plan *plan,
+                         mno_layout **layout, mno_error *err) {
+  int fd = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
+  if (fd < 0) return mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", path, strerror(errno));
+  mno_status status = mno_copy_unsealed(fd, sealed, to, like, err);
+  close(fd);
+  return status == MNO_OK ? mno_layout_open(to, plan, layout, err) : status;
+}
+
 /* ---- Blocks of rows: one buffer per stored field */
 
 typedef struct block {
@@ -131,13 +138,13 @@ static mno_status write_block(mno_layout *layout, const block *b, size_t row, si
 }
 
 static int by_row(const void *a, const void *b) {
-  const struct mno_pending_row *x = a, *y = b;
-  if (x->row != y->row) return x->row < y->row ? -1 : 1;
+  const struct mno_pending_entry *x = a, *y = b;
+  if (x->of != y->of) return x->of < y->of ? -1 : 1;
   return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
 /* Entries of neighbouring rows into one block. */
-static mno_status fill(block *b, mno_journal_reader *journal, const struct mno_pending_row *row, size_t count,
+static mno_status fill(block *b, mno_journal_reader *journal, const struct mno_pending_entry *row, size_t count,
                        int8_t *row_status, double *seconds, mno_error *err) {
   for (size_t k = 0; k < count; k++) {
     mno_entry entry;
@@ -148,8 +155,8 @@ static mno_status fill(block *b, mno_journal_reader *journal, const struct mno_p
     if (!mno_journal_record_decode(&entry, &record) || !mno_journal_record_fields(&record, b->stored, b->fields, data))
       return mno_fail(err, MNO_ERR_INPUT, "%s: the entry at byte %llu does not hold what this configuration records",
                       journal->path, (unsigned long long)row[k].offset);
-    row_status[row[k].row] = (int8_t)record.outcome;
-    seconds[row[k].row] = record.seconds;
+    row_status[row[k].of] = (int8_t)record.outcome;
+    seconds[row[k].of] = record.seconds;
     for (size_t i = 0; i < b->fields; i++) memcpy(b->data[i] + k * b->stored[i].bytes, data[i], b->stored[i].bytes);
   }
   return MNO_OK;
@@ -158,27 +165,27 @@ static mno_status fill(block *b, mno_journal_reader *journal, const struct mno_p
 mno_status mno_apply_pending(mno_layout *layout, const mno_plan *plan, mno_journal_reader *journal, mno_pending *pending,
                              int8_t *row_status, double *seconds, mno_error *err) {
   mno_status status = MNO_OK;
-  for (size_t i = 0; status == MNO_OK && i < pending->limit_count; i++) {
+  for (size_t i = 0; status == MNO_OK && i < pending->limits.count; i++) {
     mno_entry entry;
     uint64_t id;
     mno_limit *limit = NULL;
-    status = mno_journal_at(journal, pending->limit[i].offset, &entry, err);
+    status = mno_journal_at(journal, pending->limits.entry[i].offset, &entry, err);
     if (status == MNO_OK) status = mno_journal_limit_decode(&entry, &id, &limit, err);
     if (limit && plan->sweep) limit->tolerance = plan->sweep->limit.tolerance;
-    if (status == MNO_OK && limit) status = mno_layout_limit(layout, pending->limit[i].problem, limit, err);
+    if (status == MNO_OK && limit) status = mno_layout_limit(layout, pending->limits.entry[i].of, limit, err);
     mno_limit_free(limit);
   }
   /* In the order of rows every chunk of the file is touched once. */
-  struct mno_pending_row *row = pending->row;
-  if (pending->count) qsort(row, pending->count, sizeof *row, by_row);
+  struct mno_pending_entry *row = pending->rows.entry;
+  const size_t count = pending->rows.count;
+  if (count) qsort(row, count, sizeof *row, by_row);
   block b = {.capacity = 0};
-  for (size_t i = 0; status == MNO_OK && i < pending->count;) {
-    status = block_for(&b, plan, row[i].row, err);
-    size_t most = mno_layout_span(layout, row[i].row, b.rows), n = 1;
-    while (i + n < pending->count && n < most && row[i + n].row == row[i].row + n) n++;
+  for (size_t i = 0, n; status == MNO_OK && i < count; i += n) {
+    status = block_for(&b, plan, row[i].of, err);
+    size_t most = mno_layout_span(layout, row[i].of, b.rows);
+    for (n = 1; i + n < count && n < most && row[i + n].of == row[i].of + n;) n++;
     if (status == MNO_OK) status = fill(&b, journal, &row[i], n, row_status, seconds, err);
-    if (status == MNO_OK) status = write_block(layout, &b, row[i].row, n, err);
-    i += n;
+    if (status == MNO_OK) status = write_block(layout, &b, row[i].of, n, err);
   }
   free(b.memory);
   return status;
@@ -188,21 +195,17 @@ mno_status mno_import_rows(mno_layout *layout, const mno_plan *plan, mno_result 
                            mno_error *err) {
   mno_status status = MNO_OK;
   block b = {.capacity = 0};
-  for (size_t row = 0; status == MNO_OK && row < plan->instance_count;) {
-    size_t from = source[row], n = 1;
-    if (from == SIZE_MAX) {
-      row++;
-      continue;
-    }
+  for (size_t row = 0, n; status == MNO_OK && row < plan->instance_count; row += n) {
+    const size_t from = source[row];
+    n = 1;
+    if (from == SIZE_MAX) continue;
     status = block_for(&b, plan, row, err);
-    size_t most = mno_layout_span(layout, row, b.rows), run = mno_result_run_of(result, from);
-    while (row + n < plan->instance_count && n < most && source[row + n] == from + n &&
-           mno_result_run_of(result, from + n) == run + n)
-      n++;
+    size_t most = mno_layout_span(layout, row, b.rows);
+    const size_t *run = &mno_file_of(result)->run_of[from];
+    while (row + n < plan->instance_count && n < most && source[row + n] == from + n && run[n] == run[0] + n) n++;
     for (size_t i = 0; status == MNO_OK && i < b.fields; i++)
       status = mno_result_read_rows(result, from, n, &b.stored[i], b.data[i], err);
     if (status == MNO_OK) status = write_block(layout, &b, row, n, err);
-    row += n;
   }
   free(b.memory);
   return status;

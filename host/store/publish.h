@@ -4,33 +4,36 @@
 #define MNO_STORE_PUBLISH_H
 
 #include "store/journal.h"
-#include "store/layout.h"
-#include "store/read.h"
+#include "store/result_file.h"
+#include "store/result_layout.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 /* What is in the journal and not yet in the file. */
-typedef struct mno_pending {
+typedef struct mno_pending_list {
   size_t count, capacity;
-  struct mno_pending_row {
-    size_t row;
+  struct mno_pending_entry {
+    size_t of;       /* the row, or the problem */
     uint64_t offset; /* of its entry in the journal */
-  } * row;
-  size_t limit_count, limit_capacity;
-  struct mno_pending_limit {
-    size_t problem;
-    uint64_t offset;
-  } * limit;
+  } * entry;
+} mno_pending_list;
+
+typedef struct mno_pending {
+  mno_pending_list rows, limits;
 } mno_pending;
 
-mno_status mno_pending_row(mno_pending *pending, size_t row, uint64_t offset, mno_error *err);
-mno_status mno_pending_limit(mno_pending *pending, size_t problem, uint64_t offset, mno_error *err);
+mno_status mno_pending_add(mno_pending_list *list, size_t of, uint64_t offset, mno_error *err);
 mno_status mno_pending_move(mno_pending *from, mno_pending *to, mno_error *err); /* to receives all, from is empty */
+void mno_pending_clear(mno_pending *pending);
 void mno_pending_free(mno_pending *pending);
 
 /* A copy of the result file open as fd, without its seal if it has one; readable to nobody who may not read `like`. */
 mno_status mno_copy_unsealed(int fd, bool sealed, const char *to, const char *like, mno_error *err);
+
+/* The same of a file by its name, opened for writing rows of a plan. */
+mno_status mno_open_copy(const char *path, bool sealed, const char *to, const char *like, const mno_plan *plan,
+                         mno_layout **layout, mno_error *err);
 
 /* Writes what is pending in a journal into an open file; status and seconds [instance_count] receive those of its rows. */
 mno_status mno_apply_pending(mno_layout *layout, const mno_plan *plan, mno_journal_reader *journal, mno_pending *pending,

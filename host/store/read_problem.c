@@ -3,8 +3,7 @@
 #include "config/source.h"
 #include "core/memory.h"
 #include "store/numbers.h"
-#include "store/read.h"
-#include "store/variables.h"
+#include "store/result_file.h"
 #include "store/write.h"
 
 #include <limits.h>
@@ -15,7 +14,7 @@ static mno_status read_runs(mno_result *result, const mno_read_from *from, size_
   mno_result_file *file = result->file;
   mno_result_problem *problem = &result->problems[p];
   int64_t *row = NULL;
-  char what[128], object[64];
+  char object[64];
   snprintf(object, sizeof object, "%s/row", from->where);
   size_t runs[1];
   mno_status status = mno_size_of_numbers(from, "row", 1, runs, err);
@@ -23,16 +22,14 @@ static mno_status read_runs(mno_result *result, const mno_read_from *from, size_
   if (status != MNO_OK) return status;
   file->runs[p] = runs[0];
   problem->row = mno_alloc(runs[0], sizeof *problem->row);
-  file->run[p] = mno_alloc(runs[0], sizeof *file->run[p]);
-  if (!problem->row || !file->run[p]) status = mno_fail_memory(err, runs[0] * 16, object);
+  if (!problem->row) status = mno_fail_memory(err, runs[0] * sizeof *problem->row, object);
   for (size_t i = 0; status == MNO_OK && i < runs[0]; i++) {
     if (row[i] < 0 || (uint64_t)row[i] >= result->instance_count || result->problem[row[i]] != (int64_t)p ||
         (i > 0 && row[i] <= row[i - 1])) {
-      snprintf(what, sizeof what, "entry %zu (%lld) is not a row of this problem in increasing order", i, (long long)row[i]);
-      status = mno_result_damaged(result, object, err, what);
+      status = mno_result_damaged(result, object, err, "entry %zu (%lld) is not a row of this problem in increasing order",
+                                  i, (long long)row[i]);
     } else if (result->status[row[i]] != MNO_STATUS_MISSING) {
-      problem->row[problem->run_count] = (size_t)row[i];
-      file->run[p][problem->run_count++] = i;
+      problem->row[problem->run_count++] = (size_t)row[i];
       file->run_of[row[i]] = i;
     }
     if (status == MNO_OK && i == 0) {
@@ -52,7 +49,7 @@ mno_status mno_read_problem(mno_result *result, size_t p, mno_error *err) {
   char where[40];
   mno_problem_name(p, problem->name);
   snprintf(where, sizeof where, "/%s", problem->name);
-  hid_t group = H5Gopen2(file->file, problem->name, H5P_DEFAULT);
+  MNO_CLOSING hid_t group = H5Gopen2(file->file, problem->name, H5P_DEFAULT);
   if (group < 0) return mno_result_damaged(result, where, err, "cannot be opened as a group");
   const mno_read_from from = {result, group, where};
   size_t x[2], y[2], embed[2], unembed[2];
@@ -69,17 +66,13 @@ mno_status mno_read_problem(mno_result *result, size_t p, mno_error *err) {
     problem->D = embed[0];
     double steps = mno_h5_read_number(group, "steps", (double)result->step[result->step_count - 1]);
     problem->K = steps >= 0 && steps < INT_MAX ? (size_t)steps : 0;
-    mno_h5_read_u64(group, "id", &problem->id);
-    char *block = mno_h5_read_text(group, "block"), what[MNO_QUOTE_SIZE + 64], quoted[MNO_QUOTE_SIZE];
+    mno_h5_read_numbers(group, "id", H5T_NATIVE_UINT64, 1, &problem->id);
+    char *block = mno_h5_read_text(group, "block"), quoted[MNO_QUOTE_SIZE];
     problem->block = mno_block_named(block ? block : "perceptron"); /* what a file does not name */
-    if (!problem->block) {
-      snprintf(what, sizeof what, "its block %s is none of this meanode's", mno_quote(quoted, block));
-      status = mno_result_damaged(result, where, err, what);
-    }
+    if (!problem->block)
+      status = mno_result_damaged(result, where, err, "its block %s is none of this meanode's", mno_quote(quoted, block));
     free(block);
   }
   if (status == MNO_OK) status = read_runs(result, &from, p, err);
-  if (status == MNO_OK) status = mno_read_limits(result, group, problem, err);
-  H5Gclose(group);
-  return status;
+  return status == MNO_OK ? mno_read_limits(result, group, problem, err) : status;
 }

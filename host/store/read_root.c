@@ -3,52 +3,12 @@
 #define _GNU_SOURCE
 #include "core/memory.h"
 #include "store/numbers.h"
-#include "store/read.h"
+#include "store/result_file.h"
 #include "store/write.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static char *read_config(hid_t file) {
-  if (H5Lexists(file, "config", H5P_DEFAULT) <= 0) return NULL;
-  hid_t dataset = H5Dopen2(file, "config", H5P_DEFAULT);
-  if (dataset < 0) return NULL;
-  hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
-  char *text = NULL;
-  if (type >= 0 && space >= 0 && H5Tget_class(type) == H5T_STRING && H5Sget_simple_extent_npoints(space) == 1) {
-    if (H5Tis_variable_str(type) > 0) {
-      char *owned = NULL;
-      if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, &owned) >= 0 && owned) text = strdup(owned);
-      if (owned) H5free_memory(owned);
-    } else {
-      size_t size = H5Tget_size(type);
-      text = size < 1u << 26 ? calloc(1, size + 1) : NULL;
-      if (text && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) < 0) *text = 0;
-    }
-  }
-  if (space >= 0) H5Sclose(space);
-  if (type >= 0) H5Tclose(type);
-  H5Dclose(dataset);
-  return text;
-}
-
-static mno_status read_draws(mno_result *result, const size_t rows[1], mno_error *err) {
-  mno_result_file *file = result->file;
-  if (H5Lexists(file->file, "draw_width", H5P_DEFAULT) <= 0) return MNO_OK;
-  const mno_read_from from = {result, file->file, ""};
-  int64_t *column[3] = {NULL};
-  const char *name[3] = {"draw_width", "draw_offset", "draw_sign"};
-  mno_status status = MNO_OK;
-  for (size_t i = 0; status == MNO_OK && i < 3; i++)
-    status = mno_read_numbers(&from, name[i], H5T_NATIVE_INT64, 1, rows, true, &column[i], err);
-  if (status == MNO_OK && !(result->draw = mno_alloc(rows[0], sizeof *result->draw)))
-    status = mno_fail_memory(err, rows[0] * sizeof *result->draw, "the draws");
-  for (size_t i = 0; status == MNO_OK && i < rows[0]; i++)
-    result->draw[i] = (mno_draw){column[0][i], column[1][i], (int)column[2][i]};
-  for (size_t i = 0; i < 3; i++) free(column[i]);
-  return status;
-}
 
 static mno_status read_table(mno_result *result, mno_error *err) {
   mno_result_file *file = result->file;
@@ -59,6 +19,8 @@ static mno_status read_table(mno_result *result, mno_error *err) {
   if (status != MNO_OK) return status;
   result->instance_count = rows[0];
   result->step_count = steps[0];
+  const bool drawn = H5Lexists(file->file, "draw_width", H5P_DEFAULT) > 0;
+  int64_t *draw[3] = {NULL};
   const struct {
     const char *name;
     hid_t memory;
@@ -75,21 +37,25 @@ static mno_status read_table(mno_result *result, mno_error *err) {
                 {"problem", H5T_NATIVE_INT64, rows, &result->problem, true},
                 {"status", H5T_NATIVE_INT8, rows, &result->status, true},
                 {"seconds", H5T_NATIVE_DOUBLE, rows, &file->seconds, false},
+                {"draw_width", H5T_NATIVE_INT64, rows, &draw[0], drawn},
+                {"draw_offset", H5T_NATIVE_INT64, rows, &draw[1], drawn},
+                {"draw_sign", H5T_NATIVE_INT64, rows, &draw[2], drawn},
                 {"step", H5T_NATIVE_INT64, steps, &result->step, true}};
   for (size_t i = 0; status == MNO_OK && i < sizeof column / sizeof *column; i++)
     status = mno_read_numbers(&from, column[i].name, column[i].memory, 1, column[i].shape, column[i].required,
                               column[i].column, err);
   if (status == MNO_OK && !result->id && !(result->id = mno_alloc(rows[0], sizeof *result->id)))
     status = mno_fail_memory(err, rows[0] * 8, "the ids");
-  if (status == MNO_OK) status = read_draws(result, rows, err);
-  char what[128];
+  if (status == MNO_OK && drawn && !(result->draw = mno_alloc(rows[0], sizeof *result->draw)))
+    status = mno_fail_memory(err, rows[0] * sizeof *result->draw, "the draws");
+  for (size_t i = 0; status == MNO_OK && drawn && i < rows[0]; i++)
+    result->draw[i] = (mno_draw){draw[0][i], draw[1][i], (int)draw[2][i]};
+  for (size_t i = 0; i < 3; i++) free(draw[i]);
   for (size_t i = 0; status == MNO_OK && i < rows[0]; i++) {
     const char *object = result->L[i] < 1 ? "/L" : result->M[i] < 1 ? "/M" : result->D[i] < 1 ? "/D" : NULL;
     if (!object && (result->status[i] < MNO_STATUS_MISSING || result->status[i] > MNO_INSTANCE_DIVERGED)) object = "/status";
     if (!object && (result->problem[i] < 0 || result->problem[i] >= (int64_t)result->instance_count)) object = "/problem";
-    if (!object) continue;
-    snprintf(what, sizeof what, "row %zu holds a value that cannot be", i);
-    status = mno_result_damaged(result, object, err, what);
+    if (object) status = mno_result_damaged(result, object, err, "row %zu holds a value that cannot be", i);
   }
   for (size_t i = 1; status == MNO_OK && i < steps[0]; i++)
     if (result->step[i] <= result->step[i - 1]) status = mno_result_damaged(result, "/step", err, "steps do not increase");
@@ -102,10 +68,9 @@ static mno_status read_problems(mno_result *result, mno_error *err) {
   for (size_t i = 0; i < result->instance_count; i++) last = result->problem[i] > last ? result->problem[i] : last;
   size_t count = (size_t)last + 1;
   result->problems = mno_alloc(count, sizeof *result->problems);
-  file->run = mno_alloc(count, sizeof *file->run);
   file->runs = mno_alloc(count, sizeof *file->runs);
   file->run_of = mno_alloc(result->instance_count, sizeof *file->run_of);
-  if (!result->problems || !file->run || !file->runs || !file->run_of)
+  if (!result->problems || !file->runs || !file->run_of)
     return mno_fail_memory(err, count * sizeof *result->problems, "the problems");
   result->problem_count = count;
   for (size_t i = 0; i < result->instance_count; i++) file->run_of[i] = SIZE_MAX;
@@ -131,13 +96,14 @@ mno_status mno_read_root(mno_result *result, mno_error *err) {
   mno_status status = read_table(result, err);
   if (status == MNO_OK) status = read_problems(result, err);
   if (status != MNO_OK) return status;
-  result->config = read_config(file->file);
+  result->config = mno_h5_read_dataset_text(file->file, "config");
   if (!result->config && !(result->config = strdup(""))) return mno_fail_memory(err, 1, "the configuration");
   file->settings = mno_h5_read_text(file->file, "settings");
   file->precision = mno_h5_read_text(file->file, "precision");
   file->history = mno_h5_read_text(file->file, "history");
   int shard[3] = {0};
-  if (mno_h5_read_ints(file->file, "shard", shard, 3) && shard[0] >= 0 && shard[0] < shard[1] && shard[2] >= 0) {
+  if (mno_h5_read_numbers(file->file, "shard", H5T_NATIVE_INT, 3, shard) && shard[0] >= 0 && shard[0] < shard[1] &&
+      shard[2] >= 0) {
     file->shard = shard[0];
     file->shards = shard[1];
     file->shard_instances = (size_t)shard[2];

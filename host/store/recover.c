@@ -1,165 +1,179 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Opening the files of a store: finding what an earlier run left, checking that the plan continues it, and bringing file and
+ * journal together. */
 #define _GNU_SOURCE
-#include "store/recover.h"
 
 #include "core/file.h"
 #include "core/memory.h"
 #include "store/additions.h"
 #include "store/compare.h"
+#include "store/files.h"
 #include "store/output.h"
 #include "store/publish.h"
-#include "store/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-/* ---- What an earlier run left */
-
-typedef struct found {
+typedef struct opening {
+  mno_store_files *files;
+  mno_output output; /* the file that is asked for */
+  const mno_plan *plan;
+  const mno_provenance *provenance; /* may be NULL */
+  int8_t *status;                   /* [instance_count] of the first version's rows */
+  double *seconds;                  /* [instance_count] */
+  mno_rows rows;
+  /* What an earlier run left. */
   mno_result *base; /* the published file, or NULL */
   bool journal_there;
   mno_journal_reader journal; /* fd < 0: none */
   mno_pending pending;        /* rows and limits of the journal that are not in the file */
+  size_t foreign;             /* entries of the journal that are not for this plan */
   size_t *source;             /* [instance_count of the plan] row of the base, SIZE_MAX: none */
   bool same_rows;             /* the base has exactly the plan's rows */
-  size_t extended;            /* rows of the plan that the base does not know */
-} found;
+} opening;
 
-static void forget(found *f) {
-  mno_result_free(f->base);
-  if (f->journal.fd >= 0) mno_journal_reader_close(&f->journal);
-  mno_pending_free(&f->pending);
-  free(f->source);
+static void forget(opening *o) {
+  mno_output_free(&o->output);
+  mno_result_free(o->base);
+  mno_journal_reader_close(&o->journal);
+  mno_pending_free(&o->pending);
+  free(o->rows.row);
+  free(o->source);
 }
 
-static mno_status open_base(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
-                            mno_error *err) {
-  mno_error why = {0};
-  mno_status status = mno_h5_in_use(files->path, err); /* what is written there now would be lost */
-  if (status != MNO_OK) return status;
-  status = mno_result_open(files->path, &f->base, &why);
-  if (status != MNO_OK) {
-    if (status != MNO_ERR_INPUT) return mno_fail(err, status, "%s", why.message);
-    if (!f->journal_there)
-      return mno_fail(err, status,
-                      "%s\n  there is no journal to make it again from; --force begins anew, -o NAME writes another",
-                      why.message);
-    char *end = strchr(why.message, '\n');
-    if (end) *end = 0;
-    mno_files_note(files, "%s; it is made again from %s", why.message, files->journal);
-    return MNO_OK;
-  }
-  mno_result_file *file = f->base->file;
-  mno_held held = {.name = files->shown,
-                   .instance_count = f->base->instance_count,
-                   .id = f->base->id,
+/* ---- The file of an earlier run */
+
+static bool has_rows(const mno_result *base) {
+  bool there = false;
+  for (size_t i = 0; i < base->instance_count; i++) there |= base->status[i] != MNO_STATUS_MISSING;
+  return there;
+}
+
+/* May the plan go on with it? */
+static mno_status compare_base(opening *o, mno_error *err) {
+  const mno_result *base = o->base;
+  const mno_result_file *file = mno_file_of(base);
+  const mno_provenance *provenance = o->provenance;
+  mno_held held = {.name = o->files->shown,
+                   .instance_count = base->instance_count,
+                   .id = base->id,
                    .settings = file->settings,
                    .precision = file->precision,
-                   .config = f->base->config,
-                   .config_length = strlen(f->base->config),
-                   .result = f->base};
+                   .config = base->config,
+                   .config_length = strlen(base->config),
+                   .result = base};
   bool ids = false;
-  for (size_t i = 0; i < f->base->instance_count; i++) ids |= f->base->id[i] != 0;
+  for (size_t i = 0; i < base->instance_count; i++) ids |= base->id[i] != 0;
   if (!ids)
     return mno_fail(err, MNO_ERR_INPUT,
                     "%s has no ids (/id), which tell what its rows are; --force begins anew, -o NAME writes "
                     "another",
-                    files->shown);
-  status = mno_compare(&held, plan, err);
+                    o->files->shown);
+  mno_status status = mno_compare(&held, o->plan, err);
   if (status != MNO_OK || !provenance) return status;
-  bool begun = false;
-  for (size_t i = 0; i < f->base->instance_count; i++) begun |= f->base->status[i] != MNO_STATUS_MISSING;
   return mno_compare_share(&(mno_share){file->shard, file->shards}, &(mno_share){provenance->shard, provenance->shards},
-                           files->shown, begun, err);
+                           o->files->shown, has_rows(base), err);
 }
 
-static mno_status map_rows(const mno_plan *plan, const mno_rows *rows, found *f, mno_error *err) {
-  f->source = mno_alloc(plan->instance_count, sizeof *f->source);
-  if (!f->source) return mno_fail_memory(err, plan->instance_count * sizeof *f->source, "the rows");
-  for (size_t i = 0; i < plan->instance_count; i++) f->source[i] = SIZE_MAX;
-  if (!f->base) return MNO_OK;
-  f->same_rows = f->base->instance_count == plan->instance_count;
-  for (size_t i = 0; i < f->base->instance_count; i++) {
-    size_t row = mno_rows_find(rows, f->base->id[i]);
-    f->same_rows &= row == i;
-    if (row != SIZE_MAX && f->base->status[i] != MNO_STATUS_MISSING) f->source[row] = i;
-  }
-  f->extended = plan->instance_count - f->base->instance_count;
+static mno_status open_base(opening *o, mno_error *err) {
+  mno_error why = {0};
+  mno_status status = mno_h5_in_use(o->files->path, err); /* what is written there now would be lost */
+  if (status != MNO_OK) return status;
+  status = mno_result_open(o->files->path, &o->base, &why);
+  if (status == MNO_OK) return compare_base(o, err);
+  if (status != MNO_ERR_INPUT) return mno_fail(err, status, "%s", why.message);
+  if (!o->journal_there)
+    return mno_fail(err, status,
+                    "%s\n  there is no journal to make it again from; --force begins anew, -o NAME writes another",
+                    why.message);
+  char *end = strchr(why.message, '\n');
+  if (end) *end = 0;
+  mno_note(o->files->note, "%s; it is made again from %s", why.message, o->files->journal);
   return MNO_OK;
 }
 
-static size_t problem_of(const mno_plan *plan, uint64_t id) {
-  for (size_t p = 0; p < plan->problem_count; p++)
-    if (plan->problem[p].id == id) return p;
-  return SIZE_MAX;
-}
-
-static mno_status take_limit(mno_store_files *files, size_t problem, const mno_limit *limit, mno_error *err) {
-  mno_limit **place = &files->limit[problem * MNO_LIMIT_KINDS + limit->kind];
+static mno_status take_limit(opening *o, size_t problem, const mno_limit *limit, mno_error *err) {
+  mno_limit **place = &o->files->limit[problem * MNO_LIMIT_KINDS + limit->kind];
   return *place ? MNO_OK : mno_limit_copy(limit, place, err);
 }
 
-/* One entry of the journal: what is not in the file yet becomes pending. */
-static mno_status take_entry(mno_store_files *files, const mno_plan *plan, const mno_rows *rows, found *f,
-                             const mno_entry *entry, int8_t *status, double *seconds, size_t *foreign, mno_error *err) {
+/* Every limit of the base whose problem the plan has: taken, or, with a layout, written. */
+static mno_status each_limit(opening *o, mno_layout *layout, mno_error *err) {
+  mno_status status = MNO_OK;
+  for (size_t i = 0; i < o->base->problem_count; i++) {
+    const mno_result_problem *problem = &o->base->problems[i];
+    const size_t p = mno_problem_find(o->plan, problem->id);
+    for (size_t l = 0; status == MNO_OK && p != SIZE_MAX && l < problem->limit_count; l++)
+      status = layout ? mno_layout_limit(layout, p, problem->limit[l], err) : take_limit(o, p, problem->limit[l], err);
+  }
+  return status;
+}
+
+static mno_status take_base(opening *o, mno_error *err) {
+  const mno_result *base = o->base;
+  const double *seconds = mno_file_of(base)->seconds;
+  o->same_rows = base->instance_count == o->plan->instance_count;
+  for (size_t i = 0; i < base->instance_count; i++) {
+    const size_t row = mno_rows_find(&o->rows, base->id[i]);
+    o->same_rows &= row == i;
+    if (row == SIZE_MAX || base->status[i] == MNO_STATUS_MISSING) continue;
+    o->source[row] = i;
+    o->status[row] = base->status[i];
+    o->seconds[row] = seconds ? seconds[i] : NAN;
+  }
+  return each_limit(o, NULL, err);
+}
+
+/* ---- Its journal */
+
+static mno_status take_limit_entry(opening *o, const mno_entry *entry, mno_error *err) {
+  uint64_t id;
+  mno_limit *limit;
+  mno_status status = mno_journal_limit_decode(entry, &id, &limit, err);
+  const size_t p = limit ? mno_problem_find(o->plan, id) : SIZE_MAX;
+  if (status == MNO_OK && p == SIZE_MAX) o->foreign++;
+  if (status == MNO_OK && p != SIZE_MAX && !o->files->limit[p * MNO_LIMIT_KINDS + limit->kind]) {
+    status = take_limit(o, p, limit, err);
+    if (status == MNO_OK) status = mno_pending_add(&o->pending.limits, p, entry->offset, err);
+  }
+  mno_limit_free(limit);
+  return status;
+}
+
+static mno_status take_record_entry(opening *o, const mno_entry *entry, mno_error *err) {
   mno_journal_record record;
   mno_stored stored[MNO_STORED_MAX];
   const void *data[MNO_STORED_MAX];
-  if (entry->kind == MNO_ENTRY_LIMIT) {
-    uint64_t id;
-    mno_limit *limit;
-    mno_status done = mno_journal_limit_decode(entry, &id, &limit, err);
-    size_t p = limit ? problem_of(plan, id) : SIZE_MAX;
-    if (done == MNO_OK && p == SIZE_MAX) ++*foreign;
-    if (done == MNO_OK && p != SIZE_MAX && !files->limit[p * MNO_LIMIT_KINDS + limit->kind]) {
-      done = take_limit(files, p, limit, err);
-      if (done == MNO_OK) done = mno_pending_limit(&f->pending, p, entry->offset, err);
-    }
-    mno_limit_free(limit);
-    return done;
-  }
-  if (entry->kind != MNO_ENTRY_RECORD) return MNO_OK;
-  if (!mno_journal_record_decode(entry, &record)) {
-    ++*foreign;
+  const size_t row = mno_journal_record_decode(entry, &record) ? mno_rows_find(&o->rows, record.id) : SIZE_MAX;
+  if (row == SIZE_MAX || !mno_journal_record_fields(&record, stored, mno_stored_fields(o->plan, row, stored), data)) {
+    o->foreign++;
     return MNO_OK;
   }
-  size_t row = mno_rows_find(rows, record.id);
-  if (row == SIZE_MAX || !mno_journal_record_fields(&record, stored, mno_stored_fields(plan, row, stored), data)) {
-    ++*foreign;
-    return MNO_OK;
-  }
-  if (status[row] != MNO_STATUS_MISSING) return MNO_OK;
-  status[row] = (int8_t)record.outcome;
-  seconds[row] = record.seconds;
-  return mno_pending_row(&f->pending, row, entry->offset, err);
+  if (o->status[row] != MNO_STATUS_MISSING) return MNO_OK;
+  o->status[row] = (int8_t)record.outcome;
+  o->seconds[row] = record.seconds;
+  return mno_pending_add(&o->pending.rows, row, entry->offset, err);
 }
 
-/* A run with --force was to replace the file and did not come to it: the file is whole. */
-static void add_way_back(const mno_store_files *files, mno_error *err) {
-  size_t used = strlen(err->message);
-  snprintf(err->message + used, sizeof err->message - used,
-           "\n  %s is still the whole file of the run before that one; to go on from it, remove %s", files->shown,
-           files->journal);
-}
-
-/* A run that begins anew publishes an empty file first; if it is killed before it has a journal, that of the run before is
- * left beside it. */
-static bool is_of_run_before(const found *f) {
-  if (!f->base) return false;
-  for (size_t i = 0; i < f->base->instance_count; i++)
-    if (f->base->status[i] != MNO_STATUS_MISSING) return false;
-  return true;
+/* Behind a message. */
+static void add_remedy(mno_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add_remedy(mno_error *err, const char *format, ...) {
+  const size_t used = strlen(err->message);
+  va_list args;
+  va_start(args, format);
+  vsnprintf(err->message + used, sizeof err->message - used, format, args);
+  va_end(args);
 }
 
 /* The first entry: does the journal belong to the plan? *foreign: it does not, and need not. */
-static mno_status compare_header(mno_store_files *files, const mno_plan *plan, const found *f,
-                                 const mno_journal_header *header, bool *foreign, mno_error *err) {
+static mno_status compare_header(opening *o, const mno_journal_header *header, bool *foreign, mno_error *err) {
+  mno_store_files *files = o->files;
   char *settings = strndup(header->settings, header->settings_length);
   if (!settings) return mno_fail_memory(err, header->settings_length, "the settings");
   mno_held held = {.name = files->journal,
@@ -168,71 +182,54 @@ static mno_status compare_header(mno_store_files *files, const mno_plan *plan, c
                    .settings = settings,
                    .config = header->config,
                    .config_length = header->config_length};
-  mno_status done = mno_compare(&held, plan, err);
+  mno_status status = mno_compare(&held, o->plan, err);
   free(settings);
-  if (done == MNO_ERR_INPUT && files->replaces) add_way_back(files, err);
-  *foreign = done == MNO_ERR_INPUT && is_of_run_before(f);
-  if (!*foreign) return done;
-  mno_files_note(files, "%s is of the run that was replaced; it is left out", files->journal);
+  if (status == MNO_ERR_INPUT && files->replaces) /* a run with --force did not come to it: the file is whole */
+    add_remedy(err, "\n  %s is still the whole file of the run before that one; to go on from it, remove %s", files->shown,
+               files->journal);
+  /* A run that begins anew publishes an empty file first; if it is killed before it has a journal, that of the run before is
+   * left beside it. */
+  *foreign = status == MNO_ERR_INPUT && o->base && !has_rows(o->base);
+  if (!*foreign) return status;
+  mno_note(files->note, "%s is of the run that was replaced; it is left out", files->journal);
   return MNO_OK;
 }
 
-static mno_status read_journal(mno_store_files *files, const mno_plan *plan, const mno_rows *rows, found *f, int8_t *status,
-                               double *seconds, mno_error *err) {
-  bool missing, more = true;
+/* What is not in the file yet becomes pending. */
+static mno_status read_journal(opening *o, mno_error *err) {
+  mno_store_files *files = o->files;
+  bool more = true, replaced = false;
   mno_error why = {0};
-  mno_status done = mno_journal_open(files->journal, &f->journal, &missing, &why);
-  if (done == MNO_ERR_INPUT && f->base) {
-    mno_files_note(files, "%s; only what is in %s is kept", why.message, files->shown);
+  mno_status status = mno_journal_open(files->journal, &o->journal, &why);
+  if (status == MNO_ERR_INPUT && o->base) {
+    mno_note(files->note, "%s; only what is in %s is kept", why.message, files->shown);
     return MNO_OK;
   }
-  if (done != MNO_OK) return mno_fail(err, done, "%s", why.message);
-  size_t foreign = 0, entries = 0;
-  while (done == MNO_OK) {
+  if (status != MNO_OK) return mno_fail(err, status, "%s", why.message);
+  size_t entries = 0;
+  while (status == MNO_OK) {
     mno_entry entry;
     mno_journal_header header;
-    done = mno_journal_next(&f->journal, &entry, &more, err);
-    if (done != MNO_OK || !more) break;
+    status = mno_journal_next(&o->journal, &entry, &more, err);
+    if (status != MNO_OK || !more) break;
     if (mno_journal_header_decode(&entry, &header)) {
-      bool replaced = false;
-      done = compare_header(files, plan, f, &header, &replaced, err);
-      if (done == MNO_OK && replaced) return MNO_OK;
-    } else {
-      done = take_entry(files, plan, rows, f, &entry, status, seconds, &foreign, err);
-      entries++;
+      status = compare_header(o, &header, &replaced, err);
+      if (replaced) return status;
+      continue;
     }
+    entries++;
+    if (entry.kind == MNO_ENTRY_LIMIT) status = take_limit_entry(o, &entry, err);
+    if (entry.kind == MNO_ENTRY_RECORD) status = take_record_entry(o, &entry, err);
   }
-  if (done == MNO_OK && f->journal.damaged)
-    mno_files_note(files, "%s is %s; the %zu entries outside the damage are kept, what is lost is computed again",
-                   files->journal, f->journal.damage, entries);
-  if (done == MNO_OK && foreign)
-    mno_files_note(files, "%s: %zu entries of another run are left out", files->journal, foreign);
-  return done;
+  if (status == MNO_OK && o->journal.damaged)
+    mno_note(files->note, "%s is %s; the %zu entries outside the damage are kept, what is lost is computed again",
+             files->journal, o->journal.damage, entries);
+  if (status == MNO_OK && o->foreign)
+    mno_note(files->note, "%s: %zu entries of another run are left out", files->journal, o->foreign);
+  return status;
 }
 
 /* ---- The first version of this run's file */
-
-static char *new_history(const mno_provenance *provenance, const char *before) {
-  char *text, when[32];
-  time_t now = time(NULL);
-  struct tm utc;
-  gmtime_r(&now, &utc);
-  strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  const char *command = provenance && provenance->command ? provenance->command : "libmeanode";
-  if (asprintf(&text, "%s%s%s: %s", before ? before : "", before && *before ? "\n" : "", when, command) < 0) return NULL;
-  return text;
-}
-
-static mno_status import_base(mno_layout *layout, const mno_plan *plan, found *f, mno_error *err) {
-  mno_status status = mno_import_rows(layout, plan, f->base, f->source, err);
-  for (size_t i = 0; status == MNO_OK && i < f->base->problem_count; i++) {
-    const mno_result_problem *problem = &f->base->problems[i];
-    size_t p = problem_of(plan, problem->id);
-    for (size_t l = 0; status == MNO_OK && p != SIZE_MAX && l < problem->limit_count; l++)
-      status = mno_layout_limit(layout, p, problem->limit[l], err);
-  }
-  return status;
-}
 
 static mno_status count_shard(const mno_plan *plan, mno_stamp *stamp, mno_error *err) {
   if (stamp->shards <= 1) return MNO_OK;
@@ -243,72 +240,53 @@ static mno_status count_shard(const mno_plan *plan, mno_stamp *stamp, mno_error 
   return status;
 }
 
-/* What was cut out of the file by hand cannot be imported. */
-static void add_remedy(mno_error *err) {
-  size_t used = strlen(err->message);
-  snprintf(
-      err->message + used, sizeof err->message - used,
-      "\n  another program has changed the file; put back what is missing, or --force begins anew, -o NAME writes another");
-}
-
-static void note_names(mno_store_files *files, const char *words, const mno_names *names) {
-  if (names->count) mno_files_note(files, "%s %s: %s", files->shown, words, names->text);
-}
-
-static void keep_additions(mno_store_files *files, const mno_plan *plan, const found *f, mno_layout *layout) {
+/* Rows, limits and additions of the base. */
+static mno_status import_base(opening *o, mno_layout *layout, mno_error *err) {
+  mno_status status = mno_import_rows(layout, o->plan, o->base, o->source, err);
+  if (status == MNO_OK) status = each_limit(o, layout, err);
+  if (status == MNO_ERR_INPUT) /* what was cut out of the file by hand cannot be imported */
+    add_remedy(err, "\n  another program has changed the file; put back what is missing, or --force begins anew, -o NAME "
+                    "writes another");
+  if (status != MNO_OK) return status;
   mno_names left;
-  mno_additions_copy(f->base, layout, plan, &left);
-  note_names(files, "does not keep in its new version", &left);
+  mno_additions_copy(o->base, layout, o->plan, &left);
+  if (left.count) mno_note(o->files->note, "%s does not keep in its new version: %s", o->files->shown, left.text);
+  return status;
 }
 
-/* A run that begins anew says what it will not keep of the file before, if that can be read. */
-static void name_dropped(mno_store_files *files, const mno_plan *plan, mno_layout *layout) {
-  mno_error why;
-  mno_result *before = NULL;
-  mno_names names;
-  if (mno_result_open(files->path, &before, &why) == MNO_OK) {
-    mno_additions_list(before, layout, plan, &names);
-    note_names(files, "is made anew, without what was added to it", &names);
+/* A file of the same rows is copied as it is; of another, a new one takes what belongs to the plan. */
+static mno_status begin_first(opening *o, const mno_stamp *stamp, mno_layout **layout, mno_error *err) {
+  mno_store_files *files = o->files;
+  mno_status status;
+  if (o->base && o->same_rows && mno_file_of(o->base)->sealed) {
+    status = mno_open_copy(files->path, true, files->fresh, files->path, o->plan, layout, err);
+    return status == MNO_OK ? mno_layout_stamp(*layout, stamp, err) : status;
   }
-  mno_result_free(before);
+  int fd = mno_output_aside(files->fresh, files->path); /* HDF5 would make it for everybody to read */
+  if (fd < 0) return mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->fresh, strerror(errno));
+  close(fd);
+  status = mno_layout_create(files->fresh, o->plan, stamp, layout, err);
+  if (status == MNO_OK && o->base) status = import_base(o, *layout, err);
+  if (status == MNO_OK && files->replaces) mno_additions_note(&o->output, *layout, o->plan, files->note);
+  return status;
 }
 
-static mno_status make_first(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
-                             int8_t *row_status, double *seconds, mno_error *err) {
-  const mno_result_file *file = f->base ? f->base->file : NULL;
-  char *history = new_history(provenance, file ? file->history : NULL);
+static mno_status make_first(opening *o, mno_error *err) {
+  mno_store_files *files = o->files;
+  const mno_provenance from = o->provenance ? *o->provenance : (mno_provenance){0};
+  char *history = mno_history(o->base ? mno_file_of(o->base)->history : NULL, from.command ? from.command : "libmeanode");
   if (!history) return mno_fail_memory(err, 256, "the history");
-  mno_stamp stamp = {.backend = provenance ? provenance->backend : NULL,
-                     .device = provenance ? provenance->device : NULL,
+  mno_stamp stamp = {.backend = from.backend,
+                     .device = from.device,
                      .history = history,
                      .settings = files->settings,
-                     .shard = provenance ? provenance->shard : 0,
-                     .shards = provenance ? provenance->shards : 0};
+                     .shard = from.shard,
+                     .shards = from.shards};
   mno_layout *layout = NULL;
-  mno_status status = count_shard(plan, &stamp, err);
-  if (status != MNO_OK) {
-    free(history);
-    return status;
-  }
-  if (f->base && f->same_rows && file->sealed) {
-    int fd = TEMP_FAILURE_RETRY(open(files->path, O_RDONLY | O_CLOEXEC));
-    status = fd < 0 ? mno_fail(err, MNO_ERR_IO, "cannot open %s: %s", files->path, strerror(errno))
-                    : mno_copy_unsealed(fd, true, files->fresh, files->path, err);
-    if (fd >= 0) close(fd);
-    if (status == MNO_OK) status = mno_layout_open(files->fresh, plan, &layout, err);
-    if (status == MNO_OK) status = mno_layout_stamp(layout, &stamp, err);
-  } else {
-    int fd = mno_output_aside(files->fresh, files->path); /* HDF5 would make it for everybody to read */
-    status = fd < 0 ? mno_fail(err, MNO_ERR_IO, "cannot write %s: %s", files->fresh, strerror(errno)) : MNO_OK;
-    if (fd >= 0) close(fd);
-    if (status == MNO_OK) status = mno_layout_create(files->fresh, plan, &stamp, &layout, err);
-    if (status == MNO_OK && f->base) status = import_base(layout, plan, f, err);
-    if (status == MNO_ERR_INPUT && f->base) add_remedy(err);
-    if (status == MNO_OK && f->base) keep_additions(files, plan, f, layout);
-    if (status == MNO_OK && files->replaces) name_dropped(files, plan, layout);
-  }
-  if (status == MNO_OK) status = mno_apply_pending(layout, plan, &f->journal, &f->pending, row_status, seconds, err);
-  if (status == MNO_OK) status = mno_layout_tables(layout, row_status, seconds, err);
+  mno_status status = count_shard(o->plan, &stamp, err);
+  if (status == MNO_OK) status = begin_first(o, &stamp, &layout, err);
+  if (status == MNO_OK) status = mno_apply_pending(layout, o->plan, &o->journal, &o->pending, o->status, o->seconds, err);
+  if (status == MNO_OK) status = mno_layout_tables(layout, o->status, o->seconds, err);
   mno_status closed = mno_layout_close(layout, status == MNO_OK ? err : NULL);
   if (status == MNO_OK) status = closed;
   if (status == MNO_OK) status = files->replaces ? mno_files_keep_aside(files, err) : mno_files_replace(files, err);
@@ -319,11 +297,12 @@ static mno_status make_first(mno_store_files *files, const mno_plan *plan, const
 
 /* ---- Opening */
 
-static mno_status name_files(mno_store_files *files, const char *path, mno_output *output, mno_error *err) {
-  mno_status status = mno_output_find(path, output, err);
+static mno_status name_files(opening *o, const char *path, mno_error *err) {
+  mno_store_files *files = o->files;
+  mno_status status = mno_output_find(path, &o->output, err);
   if (status != MNO_OK) return status;
-  files->path = strdup(output->path);
-  files->shown = strdup(output->shown);
+  files->path = strdup(o->output.path);
+  files->shown = strdup(o->output.shown);
   if (!files->path || !files->shown || asprintf(&files->journal, "%s.journal", files->path) < 0 ||
       asprintf(&files->fresh, "%s.new", files->path) < 0)
     return mno_fail_memory(err, strlen(path), "a path");
@@ -335,10 +314,10 @@ static mno_status find_replaced(const mno_store_files *files, bool *is, mno_erro
   mno_journal_reader reader;
   mno_entry entry;
   mno_file_mark mark;
-  bool missing, more = true;
+  bool more = true;
   *is = false;
   if (!mno_file_mark_of(files->path, &mark)) return mno_fail(err, MNO_ERR_IO, "cannot read %s", files->shown);
-  mno_status status = mno_journal_open(files->journal, &reader, &missing, err);
+  mno_status status = mno_journal_open(files->journal, &reader, err);
   if (status == MNO_OK) {
     for (int i = 0; i < 2 && !*is && more && status == MNO_OK; i++) {
       status = mno_journal_next(&reader, &entry, &more, err);
@@ -349,88 +328,76 @@ static mno_status find_replaced(const mno_store_files *files, bool *is, mno_erro
   return status == MNO_ERR_INPUT ? MNO_OK : status; /* what a damaged journal says is told later */
 }
 
-static mno_status look(mno_store_files *files, const mno_plan *plan, const mno_provenance *provenance, found *f,
-                       bool file_there, int8_t *status, double *seconds, mno_error *err) {
-  mno_rows rows = {0};
-  mno_status done = mno_rows_of(plan, &rows, err);
-  if (done == MNO_OK && file_there) done = open_base(files, plan, provenance, f, err);
-  if (done == MNO_OK) done = map_rows(plan, &rows, f, err);
-  for (size_t i = 0; done == MNO_OK && i < plan->instance_count; i++) {
-    if (f->source[i] == SIZE_MAX) continue;
-    const mno_result_file *file = f->base->file;
-    status[i] = f->base->status[f->source[i]];
-    seconds[i] = file->seconds ? file->seconds[f->source[i]] : NAN;
+/* What is there may be kept, replaced or refused, as the mode says; *file_there: this run goes on from the file. */
+static mno_status look(opening *o, mno_open_mode mode, bool *file_there, mno_error *err) {
+  mno_store_files *files = o->files;
+  /* What cannot be asked for now may be there. */
+  if (!(*file_there = mno_exists(files->path)) && errno != ENOENT)
+    return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", files->shown, strerror(errno));
+  if (!(o->journal_there = mno_exists(files->journal)) && errno != ENOENT)
+    return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", files->journal, strerror(errno));
+  if (mode == MNO_CREATE && (*file_there || o->journal_there))
+    return mno_fail(err, MNO_ERR_USAGE, "%s exists; --resume continues it, --force replaces it, -o NAME writes another",
+                    *file_there ? files->shown : files->journal);
+  mno_status status = mno_output_may_replace(&o->output, err);
+  if (status != MNO_OK) return status;
+  size_t others = mno_output_other_names(&o->output);
+  if (others)
+    mno_note(files->note,
+             "%s has %zu other name%s (hard links); the results take this one, and what has the other%s keeps its content",
+             files->shown, others, others == 1 ? "" : "s", others == 1 ? "" : "s");
+  if (mode == MNO_FORCE) {
+    if ((status = mno_h5_locked(files->path, err)) != MNO_OK) return status;
+    files->replaces = *file_there;
+    mno_file_mark_of(files->path, &files->replaced);
+    if (o->journal_there)
+      mno_note(files->note, "%s, of an earlier run, is dropped with what was not yet in its file", files->journal);
+    *file_there = o->journal_there = false;
+  } else if (*file_there && o->journal_there) {
+    status = find_replaced(files, &files->replaces, err);
+    *file_there = !files->replaces;
   }
-  for (size_t i = 0; done == MNO_OK && f->base && i < f->base->problem_count; i++) {
-    const mno_result_problem *problem = &f->base->problems[i];
-    size_t p = problem_of(plan, problem->id);
-    for (size_t l = 0; done == MNO_OK && p != SIZE_MAX && l < problem->limit_count; l++)
-      done = take_limit(files, p, problem->limit[l], err);
-  }
-  if (done == MNO_OK && f->journal_there) done = read_journal(files, plan, &rows, f, status, seconds, err);
-  free(rows.row);
-  return done;
+  return status;
 }
 
 /* With the lock held. */
-static mno_status open_locked(mno_store_files *files, const mno_output *output, const mno_plan *plan,
-                              const mno_provenance *provenance, mno_open_mode mode, int8_t *status, double *seconds,
-                              mno_error *err) {
-  for (size_t i = 0; i < plan->instance_count; i++) {
-    status[i] = MNO_STATUS_MISSING;
-    seconds[i] = NAN;
+static mno_status open_locked(opening *o, mno_open_mode mode, mno_error *err) {
+  mno_store_files *files = o->files;
+  const size_t count = o->plan->instance_count;
+  files->settings = mno_settings(o->plan);
+  files->limit = mno_alloc(o->plan->problem_count * MNO_LIMIT_KINDS, sizeof(mno_limit *));
+  o->source = mno_alloc(count, sizeof *o->source);
+  if (!files->settings || !files->limit || !o->source)
+    return mno_fail_memory(err, count * sizeof *o->source, "the rows of the file");
+  files->limits = o->plan->problem_count * MNO_LIMIT_KINDS;
+  for (size_t i = 0; i < count; i++) {
+    o->source[i] = SIZE_MAX;
+    o->status[i] = MNO_STATUS_MISSING;
+    o->seconds[i] = NAN;
   }
-  files->settings = mno_settings(plan);
-  files->limit = mno_alloc(plan->problem_count * MNO_LIMIT_KINDS, sizeof(mno_limit *));
-  if (!files->settings || !files->limit) return mno_fail_memory(err, 256, "the settings");
-  files->limits = plan->problem_count * MNO_LIMIT_KINDS;
-
-  found f = {.journal = {.fd = -1}};
   bool file_there;
-  /* What cannot be asked for now may be there. */
-  if (!(file_there = mno_exists(files->path)) && errno != ENOENT)
-    return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", files->shown, strerror(errno));
-  if (!(f.journal_there = mno_exists(files->journal)) && errno != ENOENT)
-    return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", files->journal, strerror(errno));
-  if (mode == MNO_CREATE && (file_there || f.journal_there))
-    return mno_fail(err, MNO_ERR_USAGE, "%s exists; --resume continues it, --force replaces it, -o NAME writes another",
-                    file_there ? files->shown : files->journal);
-  mno_status done = mno_output_may_replace(output, err);
-  if (done != MNO_OK) return done;
-  size_t others = mno_output_other_names(output);
-  if (others)
-    mno_files_note(
-        files, "%s has %zu other name%s (hard links); the results take this one, and what has the other%s keeps its content",
-        files->shown, others, others == 1 ? "" : "s", others == 1 ? "" : "s");
-  if (mode == MNO_FORCE && (done = mno_h5_locked(files->path, err)) != MNO_OK) return done;
-  if (mode == MNO_FORCE) {
-    files->replaces = file_there;
-    mno_file_mark_of(files->path, &files->replaced);
-    if (f.journal_there)
-      mno_files_note(files, "%s, of an earlier run, is dropped with what was not yet in its file", files->journal);
-    file_there = f.journal_there = false;
-  } else if (file_there && f.journal_there) {
-    if ((done = find_replaced(files, &files->replaces, err)) != MNO_OK) return done;
-    file_there = !files->replaces;
-  }
-  done = look(files, plan, provenance, &f, file_there, status, seconds, err);
+  mno_status status = look(o, mode, &file_there, err);
+  if (status == MNO_OK) status = mno_rows_of(o->plan, &o->rows, err);
+  if (status == MNO_OK && file_there) status = open_base(o, err);
+  if (status == MNO_OK && o->base) status = take_base(o, err);
+  if (status == MNO_OK && o->journal_there) status = read_journal(o, err);
   if (mode != MNO_FORCE) files->replaces = false; /* what the journal holds is published at once */
-  if (done == MNO_OK) done = make_first(files, plan, provenance, &f, status, seconds, err);
-  if (done == MNO_OK && files->lost) {
-    char what[80];
-    mno_output_lost(files->lost, what, sizeof what);
-    mno_files_note(files, "the %s of %s could not be kept", what, files->shown);
-  }
-  forget(&f);
-  return done;
+  if (status == MNO_OK) status = make_first(o, err);
+  if (status == MNO_OK) mno_note_lost(files->note, files->lost, files->shown);
+  return status;
 }
 
 mno_status mno_files_open(mno_store_files *files, const char *path, const mno_plan *plan, const mno_provenance *provenance,
-                          mno_open_mode mode, int8_t *status, double *seconds, mno_error *err) {
-  mno_output output = {0};
-  mno_status done = name_files(files, path, &output, err);
-  if (done == MNO_OK) done = mno_lock_take(files->path, files->shown, &files->lock, err);
-  if (done == MNO_OK) done = open_locked(files, &output, plan, provenance, mode, status, seconds, err);
-  mno_output_free(&output);
-  return done;
+                          mno_open_mode mode, int8_t *row_status, double *seconds, mno_error *err) {
+  opening o = {.files = files,
+               .plan = plan,
+               .provenance = provenance,
+               .status = row_status,
+               .seconds = seconds,
+               .journal = {.fd = -1}};
+  mno_status status = name_files(&o, path, err);
+  if (status == MNO_OK) status = mno_lock_take(files->path, files->shown, &files->lock, err);
+  if (status == MNO_OK) status = open_locked(&o, mode, err);
+  forget(&o);
+  return status;
 }

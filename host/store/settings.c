@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "store/settings.h"
+#include "store/compare.h"
 
 #include "meanode/limit.h"
 

@@ -3,10 +3,10 @@
 #define _GNU_SOURCE
 #include "core/file.h"
 #include "core/memory.h"
-#include "store/layout.h"
 #include "store/lock.h"
 #include "store/output.h"
-#include "store/read.h"
+#include "store/result_file.h"
+#include "store/result_layout.h"
 #include "store/seal.h"
 
 #include <errno.h>
@@ -19,14 +19,20 @@ static int by_id(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-/* Ids of the rows that are done in the file, sorted. */
-static uint64_t *done_ids(const mno_result *result, size_t *count) {
-  uint64_t *id = mno_alloc(result->instance_count, sizeof *id);
-  *count = 0;
-  for (size_t i = 0; id && i < result->instance_count; i++)
-    if (result->status[i] != MNO_STATUS_MISSING) id[(*count)++] = result->id[i];
-  if (*count) qsort(id, *count, sizeof *id, by_id);
-  return id;
+/* What the file says; *id receives the ids [*count] of the rows that it has, sorted, or NULL. */
+static void count_rows(const mno_result *result, mno_result_state *state, uint64_t **id, size_t *count) {
+  const mno_result_file *file = mno_file_of(result);
+  state->instances = result->instance_count;
+  state->shard = file->shard;
+  state->shards = file->shards;
+  state->shard_instances = file->shards > 1 ? file->shard_instances : result->instance_count;
+  *id = mno_alloc(result->instance_count, sizeof **id);
+  for (size_t i = 0; i < result->instance_count; i++) {
+    state->done += result->status[i] == MNO_DONE;
+    state->diverged += result->status[i] == MNO_INSTANCE_DIVERGED;
+    if (*id && result->status[i] != MNO_STATUS_MISSING) (*id)[(*count)++] = result->id[i];
+  }
+  if (*count) qsort(*id, *count, sizeof **id, by_id);
 }
 
 /* mark: of the result file. */
@@ -34,8 +40,7 @@ static mno_status count_journal(mno_journal_reader *journal, const mno_file_mark
                                 size_t known_count, mno_result_state *state, mno_error *err) {
   mno_entry entry;
   mno_status status = MNO_OK;
-  size_t seen_count = 0, capacity = 0, planned = 0;
-  uint64_t *seen = NULL; /* an entry may be there twice after repeated resumes */
+  size_t planned = 0;
   for (bool found = true; found;) {
     if ((status = mno_journal_next(journal, &entry, &found, err)) != MNO_OK) break;
     mno_journal_header header;
@@ -53,17 +58,9 @@ static mno_status count_journal(mno_journal_reader *journal, const mno_file_mark
     }
     if (!mno_journal_record_decode(&entry, &record)) continue;
     if (known_count && bsearch(&record.id, known, known_count, sizeof *known, by_id)) continue;
-    if (seen_count == capacity) {
-      capacity = capacity ? 2 * capacity : 1024;
-      uint64_t *grown = realloc(seen, capacity * sizeof *seen);
-      if (!grown) break;
-      seen = grown;
-    }
-    seen[seen_count++] = record.id;
     state->in_journal++;
     *(record.outcome == MNO_DONE ? &state->done : &state->diverged) += 1;
   }
-  free(seen);
   if (journal->damaged)
     snprintf(state->note, sizeof state->note, "%.300s is %.250s; what is lost is computed again by --resume", journal->path,
              journal->damage);
@@ -83,29 +80,19 @@ mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_err
   size_t known_count = 0;
   mno_status status = mno_result_open(path, &result, &why);
   if (status == MNO_OK) {
-    const mno_result_file *file = result->file;
-    state->instances = state->shard_instances = result->instance_count;
-    state->shard = file->shard;
-    state->shards = file->shards;
-    if (file->shards > 1) state->shard_instances = file->shard_instances;
-    for (size_t i = 0; i < result->instance_count; i++) {
-      state->done += result->status[i] == MNO_DONE;
-      state->diverged += result->status[i] == MNO_INSTANCE_DIVERGED;
-    }
-    known = done_ids(result, &known_count);
+    count_rows(result, state, &known, &known_count);
     mno_result_free(result);
   }
   mno_journal_reader journal;
-  bool missing;
   mno_error other = {0};
-  mno_status journal_status = mno_journal_open(name, &journal, &missing, &other);
+  mno_status journal_status = mno_journal_open(name, &journal, &other);
   if (journal_status == MNO_OK) {
     if (status != MNO_OK) snprintf(state->note, sizeof state->note, "%.500s", why.message);
     mno_file_mark mark;
     mno_file_mark_of(file, &mark);
     journal_status = count_journal(&journal, &mark, known, known_count, state, &other);
     mno_journal_reader_close(&journal);
-  } else if (!missing) {
+  } else if (!journal.absent) {
     snprintf(state->note, sizeof state->note, "%.500s", other.message);
   }
   free(known);
@@ -114,7 +101,7 @@ mno_status mno_result_inspect(const char *path, mno_result_state *state, mno_err
   /* A file that is damaged, or not there yet, is described by its journal; one that cannot be read now is not. */
   bool described = status == MNO_OK || status == MNO_ERR_INPUT || (!mno_exists(file) && errno == ENOENT);
   free(file);
-  if (journal_status != MNO_OK && journal_status != MNO_ERR_INPUT && !missing)
+  if (journal_status != MNO_OK && journal_status != MNO_ERR_INPUT && !journal.absent)
     return mno_fail(err, journal_status, "%s", other.message);
   if (status == MNO_OK || (journal_status == MNO_OK && described)) return MNO_OK;
   return mno_fail(err, status, "%s", why.message);

@@ -3,9 +3,8 @@
 #include "meanode/store.h"
 
 #include "core/memory.h"
+#include "store/next_version.h"
 #include "store/output.h"
-#include "store/recover.h"
-#include "store/version.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -56,7 +55,7 @@ struct mno_store {
 static bool wait_until(mno_store *store, pthread_cond_t *condition, double when) {
   if (when <= mno_now()) return false;
   struct timespec until = {.tv_sec = (time_t)when, .tv_nsec = (long)((when - (double)(time_t)when) * 1e9)};
-  pthread_cond_timedwait(condition, &store->lock, &until);
+  pthread_cond_clockwait(condition, &store->lock, CLOCK_MONOTONIC, &until); /* that of mno_now */
   return true;
 }
 
@@ -154,7 +153,7 @@ static void *syncer(void *context) {
 
 /* ---- The publisher */
 
-static bool anything(const mno_pending *pending) { return pending->count || pending->limit_count; }
+static bool anything(const mno_pending *pending) { return pending->rows.count || pending->limits.count; }
 
 /* Ends with the first failure, but for one: when the journal was taken away, the file gets all that it still holds. */
 static void *publisher(void *context) {
@@ -251,11 +250,7 @@ mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_prov
   made->journal.fd = made->next.reader.fd = -1;
   mno_files_init(&made->files);
   pthread_mutex_init(&made->lock, NULL);
-  pthread_condattr_t clock;
-  pthread_condattr_init(&clock);
-  pthread_condattr_setclock(&clock, CLOCK_MONOTONIC); /* that of mno_now */
-  for (size_t i = 0; i < CONDITIONS; i++) pthread_cond_init(&made->condition[i], &clock);
-  pthread_condattr_destroy(&clock);
+  for (size_t i = 0; i < CONDITIONS; i++) pthread_cond_init(&made->condition[i], NULL);
   size_t n = plan->instance_count;
   made->found = mno_alloc(n, sizeof *made->found);
   made->status = mno_alloc(n, sizeof *made->status);
@@ -277,11 +272,10 @@ mno_status mno_store_open(const char *path, const mno_plan *plan, const mno_prov
   if (status == MNO_OK) status = start_threads(made, err);
   sigtimedwait(&limit, NULL, &(struct timespec){0}); /* the signal of a write that has been reported */
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (status != MNO_OK) {
-    release(made);
-  } else {
+  if (status == MNO_OK)
     *store = made;
-  }
+  else
+    release(made);
   return status;
 }
 
@@ -316,7 +310,7 @@ mno_status mno_store_put(mno_store *store, mno_record *record, mno_error *err) {
   size_t before = store->journal.used;
   uint64_t offset;
   if (status == MNO_OK) status = mno_journal_put_record(&store->journal, store->plan, record, &offset, err);
-  if (status == MNO_OK) status = mno_pending_row(&store->collected, record->row, offset, err);
+  if (status == MNO_OK) status = mno_pending_add(&store->collected.rows, record->row, offset, err);
   if (status == MNO_OK) store->put_rows++;
   tell_writer(store, before);
   pthread_mutex_unlock(&store->lock);
@@ -331,7 +325,7 @@ mno_status mno_store_put_limit(mno_store *store, size_t problem, const mno_limit
   uint64_t offset;
   if (status == MNO_OK)
     status = mno_journal_put_limit(&store->journal, store->plan->problem[problem].id, limit, &offset, err);
-  if (status == MNO_OK) status = mno_pending_limit(&store->collected, problem, offset, err);
+  if (status == MNO_OK) status = mno_pending_add(&store->collected.limits, problem, offset, err);
   tell_writer(store, before);
   pthread_mutex_unlock(&store->lock);
   return status;
@@ -360,11 +354,8 @@ mno_status mno_store_close(mno_store *store, mno_error *err) {
   end_threads(store);
   mno_status status = store->failure.status;
   /* What another run that took the file over did to it looks like all sorts of failures. */
-  if (status == MNO_ERR_IO && mno_lock_check(store->files.lock, err) != MNO_OK) {
-    release(store);
-    return status;
-  }
-  if (status != MNO_OK) {
+  bool lost = status == MNO_ERR_IO && mno_lock_check(store->files.lock, err) != MNO_OK;
+  if (status != MNO_OK && !lost) {
     char remains[2048];
     mno_files_remains(&store->files, &store->journal, store->all_published, remains, sizeof remains);
     mno_fail(err, status, "%.2000s\n  %.2000s", store->failure.message, remains);

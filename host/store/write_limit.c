@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The group of a limit. */
 #include "limit/fields.h"
-#include "store/variables.h"
 #include "store/write.h"
 
 #include <stdlib.h>
@@ -12,11 +11,8 @@ static bool make_limit_field(hid_t group, const mno_limit *limit, const mno_limi
   size_t shape[MNO_FIELD_RANK], rank;
   hid_t axis[MNO_FIELD_RANK];
   if (mno_limit_field_shape(limit, field, shape, &rank) == 0) return true;
-  for (size_t d = 0; d < rank; d++) {
-    hid_t *of = &scale[field->dimension[d]];
-    if (*of < 0) *of = mno_h5_dimension(group, mno_dimension_name(field->dimension[d]), shape[d]);
-    if ((axis[d] = *of) < 0) return false;
-  }
+  if (!mno_make_dimensions(group, rank, field->dimension, shape, scale)) return false;
+  for (size_t d = 0; d < rank; d++) axis[d] = scale[field->dimension[d]];
   return mno_make_array(group, field->name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, rank, axis, mno_limit_array(limit, field),
                         field->units, field->long_name);
 }
@@ -27,8 +23,7 @@ bool mno_write_limit(hid_t problem, hid_t group, const mno_limit *limit) {
   int64_t *step = malloc(S * sizeof *step);
   if (!step) return false;
   for (size_t k = 0; k < S; k++) step[k] = (int64_t)k;
-  hid_t scale[MNO_DIMENSIONS];
-  for (size_t d = 0; d < MNO_DIMENSIONS; d++) scale[d] = H5I_INVALID_HID;
+  hid_t scale[MNO_DIMENSIONS] = {0};
   const mno_dimension shared[] = {MNO_DIMENSION_SAMPLE, MNO_DIMENSION_TARGET, MNO_DIMENSION_EMBED};
   bool ok = true;
   for (size_t d = 0; d < sizeof shared / sizeof *shared; d++)
@@ -45,7 +40,6 @@ bool mno_write_limit(hid_t problem, hid_t group, const mno_limit *limit) {
        mno_h5_number(group, "seconds", H5T_NATIVE_DOUBLE, &limit->seconds, 0) &&
        (!limit->missing || mno_h5_number(group, "missing", H5T_NATIVE_INT64, &limit->missing, 0));
   for (size_t i = 0; ok && i < fields; i++) ok = make_limit_field(group, limit, &field[i], scale);
-  for (size_t d = 0; d < MNO_DIMENSIONS; d++)
-    if (scale[d] >= 0) H5Dclose(scale[d]);
+  for (size_t d = 0; d < MNO_DIMENSIONS; d++) mno_h5_close(&scale[d]);
   return ok;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The group of a problem: what defines it, its data, and the variables of its runs. */
 #include "plan/problem.h"
-#include "store/variables.h"
 #include "store/write.h"
 
 #include <stdlib.h>
@@ -37,21 +36,20 @@ bool mno_write_problem(hid_t file, const mno_plan *plan, size_t p) {
   size_t runs = 0;
   char name[32];
   mno_problem_name(p, name);
-  hid_t group = mno_make_group(file, name);
   int64_t *row = malloc(plan->instance_count * sizeof *row);
-  if (group < 0 || !row) {
-    free(row);
-    return false;
-  }
+  if (!row) return false;
   for (size_t i = 0; i < plan->instance_count; i++)
     if (plan->instance[i].problem == p) row[runs++] = (int64_t)i;
-  hid_t run = mno_h5_dimension(group, "run", runs), steps = mno_make_steps(group, plan->step, plan->step_count);
-  hid_t sample = mno_h5_dimension(group, "sample", problem->N), input = mno_h5_dimension(group, "input", problem->d_in);
-  hid_t target = mno_h5_dimension(group, "target", problem->d_out), embed = mno_h5_dimension(group, "embed", problem->D);
-  hid_t depths = plan->recording.path ? make_depths(group) : H5I_INVALID_HID;
-  bool ok = run >= 0 && steps >= 0 && sample >= 0 && input >= 0 && target >= 0 && embed >= 0 &&
-            (!plan->recording.path || depths >= 0);
-  ok = ok && describe_problem(group, problem);
+  MNO_CLOSING hid_t group = mno_make_group(file, name);
+  MNO_CLOSING hid_t run = mno_make_dimension(group, "run", runs),
+                    steps = mno_make_steps(group, plan->step, plan->step_count),
+                    sample = mno_make_dimension(group, "sample", problem->N),
+                    input = mno_make_dimension(group, "input", problem->d_in),
+                    target = mno_make_dimension(group, "target", problem->d_out),
+                    embed = mno_make_dimension(group, "embed", problem->D);
+  MNO_CLOSING hid_t depths = plan->recording.path ? make_depths(group) : H5I_INVALID_HID;
+  bool ok = group >= 0 && run >= 0 && steps >= 0 && sample >= 0 && input >= 0 && target >= 0 && embed >= 0 &&
+            (!plan->recording.path || depths >= 0) && describe_problem(group, problem);
   for (size_t i = 0; ok && i < MNO_PROBLEM_ARRAYS; i++) {
     const mno_problem_array array = mno_problem_array_of(problem, i);
     ok = mno_make_array(group, array.name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 2,
@@ -63,17 +61,13 @@ bool mno_write_problem(hid_t file, const mno_plan *plan, size_t p) {
   if (ok && runs) {
     mno_stored stored[MNO_STORED_MAX];
     size_t fields = mno_stored_fields(plan, (size_t)row[0], stored);
-    hid_t scale[MNO_DIMENSIONS] = {[MNO_DIMENSION_STEP] = steps,
-                                   [MNO_DIMENSION_SAMPLE] = sample,
-                                   [MNO_DIMENSION_TARGET] = target,
-                                   [MNO_DIMENSION_EMBED] = embed,
-                                   [MNO_DIMENSION_DEPTH] = depths};
+    const hid_t scale[MNO_DIMENSIONS] = {[MNO_DIMENSION_STEP] = steps,
+                                         [MNO_DIMENSION_SAMPLE] = sample,
+                                         [MNO_DIMENSION_TARGET] = target,
+                                         [MNO_DIMENSION_EMBED] = embed,
+                                         [MNO_DIMENSION_DEPTH] = depths};
     ok = mno_make_fields(group, MNO_PLACE_PROBLEM, stored, fields, run, runs, scale);
   }
-  hid_t open[] = {run, steps, sample, input, target, embed, depths};
-  for (size_t i = 0; i < sizeof open / sizeof *open; i++)
-    if (open[i] >= 0) H5Dclose(open[i]);
-  H5Gclose(group);
   free(row);
   return ok;
 }

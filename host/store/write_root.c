@@ -1,39 +1,36 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
 /* The root of a result file: where it comes from, and the table of all instances. */
 #include "config/choices.h"
 #include "core/memory.h"
 #include "meanode/version.h"
-#include "store/variables.h"
 #include "store/write.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static bool make_status(hid_t file, hid_t rows, size_t count) {
   int8_t *status = malloc(count);
   double *seconds = malloc(count * sizeof *seconds);
-  bool ok = status && seconds;
-  for (size_t i = 0; ok && i < count; i++) {
+  for (size_t i = 0; status && seconds && i < count; i++) {
     status[i] = MNO_STATUS_MISSING;
     seconds[i] = NAN;
   }
-  ok = ok &&
-       mno_make_array(file, "status", H5T_STD_I8LE, H5T_NATIVE_INT8, 1, &rows, status, "1", "outcome of the instance") &&
-       mno_make_array(file, "seconds", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1, &rows, seconds, "s",
-                      "wall time of the instance (its share of the batch)");
-  hid_t dataset = ok ? H5Dopen2(file, "status", H5P_DEFAULT) : H5I_INVALID_HID;
-  ok = dataset >= 0 && mno_h5_number(dataset, "flag_values", H5T_NATIVE_INT8, (int8_t[]){-1, 0, 1}, 3) &&
-       mno_h5_text(dataset, "flag_meanings", "missing done diverged") &&
-       mno_h5_text(dataset, "coordinates", mno_row_coordinates);
-  if (dataset >= 0) H5Dclose(dataset);
-  dataset = ok ? H5Dopen2(file, "seconds", H5P_DEFAULT) : H5I_INVALID_HID;
-  ok = dataset >= 0 && mno_h5_text(dataset, "coordinates", mno_row_coordinates);
-  if (dataset >= 0) H5Dclose(dataset);
+  bool ok =
+      status && seconds &&
+      mno_make_array(file, "status", H5T_STD_I8LE, H5T_NATIVE_INT8, 1, &rows, status, "1", "outcome of the instance") &&
+      mno_make_array(file, "seconds", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1, &rows, seconds, "s",
+                     "wall time of the instance (its share of the batch)");
   free(status);
   free(seconds);
-  return ok;
+  if (!ok) return false;
+  MNO_CLOSING hid_t outcome = H5Dopen2(file, "status", H5P_DEFAULT), time = H5Dopen2(file, "seconds", H5P_DEFAULT);
+  return outcome >= 0 && time >= 0 && mno_h5_number(outcome, "flag_values", H5T_NATIVE_INT8, (int8_t[]){-1, 0, 1}, 3) &&
+         mno_h5_text(outcome, "flag_meanings", "missing done diverged") &&
+         mno_h5_text(outcome, "coordinates", mno_row_coordinates) && mno_h5_text(time, "coordinates", mno_row_coordinates);
 }
 
 /* What identifies each row. All members have 8 bytes. */
@@ -89,23 +86,24 @@ static bool make_coordinates(hid_t file, const mno_plan *plan, hid_t rows) {
 }
 
 static bool make_config(hid_t file, const mno_plan *plan) {
-  hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
-  H5Tset_size(type, H5T_VARIABLE);
-  H5Tset_cset(type, H5T_CSET_UTF8);
   const char *text = plan->sweep && plan->sweep->text ? plan->sweep->text : "";
-  hid_t dataset = H5Dcreate2(file, "config", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-  bool ok = dataset >= 0 && mno_h5_describe(dataset, "1", "configuration of the run (YAML)") &&
-            H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) >= 0;
-  if (dataset >= 0) H5Dclose(dataset);
-  H5Sclose(space);
-  H5Tclose(type);
-  return ok;
+  MNO_CLOSING hid_t type = mno_h5_text_type();
+  return mno_make_array(file, "config", type, type, 0, NULL, &text, "1", "configuration of the run (YAML)");
 }
 
 /* What a figure of the file shows; the law goes without saying. */
 static bool note_figure(hid_t file, mno_figure figure) {
-  if (figure != MNO_FIGURE_LAW) return mno_h5_text(file, "figure", mno_choice_name(&mno_figures, (int)figure));
-  return H5Aexists(file, "figure") <= 0 || H5Adelete(file, "figure") >= 0;
+  return figure == MNO_FIGURE_LAW ? mno_h5_remove(file, "figure")
+                                  : mno_h5_text(file, "figure", mno_choice_name(&mno_figures, (int)figure));
+}
+
+char *mno_history(const char *before, const char *command) {
+  char *text, when[32];
+  time_t now = time(NULL);
+  struct tm utc;
+  gmtime_r(&now, &utc);
+  strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return asprintf(&text, "%s%s%s: %s", before ? before : "", before && *before ? "\n" : "", when, command) < 0 ? NULL : text;
 }
 
 bool mno_write_attributes(hid_t file, const mno_plan *plan, const mno_stamp *stamp) {
@@ -136,22 +134,16 @@ bool mno_write_attributes(hid_t file, const mno_plan *plan, const mno_stamp *sta
   if (plan->sweep && !note_figure(file, plan->sweep->record.figure)) return false;
   int32_t format = MNO_RESULT_FORMAT, shard[3] = {stamp->shard, stamp->shards, (int32_t)stamp->shard_instances};
   return mno_h5_number(file, "meanode_format", H5T_NATIVE_INT32, &format, 0) &&
-         (stamp->shards > 1 || H5Aexists(file, "shard") <= 0 || H5Adelete(file, "shard") >= 0) &&
-         (stamp->shards <= 1 || mno_h5_number(file, "shard", H5T_NATIVE_INT32, shard, 3));
+         (stamp->shards > 1 ? mno_h5_number(file, "shard", H5T_NATIVE_INT32, shard, 3) : mno_h5_remove(file, "shard"));
 }
 
 bool mno_write_root(hid_t file, const mno_plan *plan, const mno_stamp *stamp) {
-  hid_t rows = mno_h5_dimension(file, "instance", plan->instance_count),
-        steps = mno_make_steps(file, plan->step, plan->step_count);
-  bool ok = rows >= 0 && steps >= 0 && mno_write_attributes(file, plan, stamp) && make_config(file, plan) &&
-            make_coordinates(file, plan, rows) && make_status(file, rows, plan->instance_count);
-  if (ok) {
-    mno_stored stored[MNO_STORED_MAX];
-    size_t fields = mno_stored_fields(plan, 0, stored);
-    hid_t scale[MNO_DIMENSIONS] = {[MNO_DIMENSION_STEP] = steps};
-    ok = mno_make_fields(file, MNO_PLACE_TABLE, stored, fields, rows, plan->instance_count, scale);
-  }
-  if (rows >= 0) H5Dclose(rows);
-  if (steps >= 0) H5Dclose(steps);
-  return ok;
+  MNO_CLOSING hid_t rows = mno_make_dimension(file, "instance", plan->instance_count);
+  MNO_CLOSING hid_t steps = mno_make_steps(file, plan->step, plan->step_count);
+  mno_stored stored[MNO_STORED_MAX];
+  size_t fields = mno_stored_fields(plan, 0, stored);
+  const hid_t scale[MNO_DIMENSIONS] = {[MNO_DIMENSION_STEP] = steps};
+  return rows >= 0 && steps >= 0 && mno_write_attributes(file, plan, stamp) && make_config(file, plan) &&
+         make_coordinates(file, plan, rows) && make_status(file, rows, plan->instance_count) &&
+         mno_make_fields(file, MNO_PLACE_TABLE, stored, fields, rows, plan->instance_count, scale);
 }

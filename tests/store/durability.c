@@ -3,8 +3,8 @@
 #define _GNU_SOURCE
 #include "sample.h"
 
+#include "store/files.h"
 #include "store/journal.h"
-#include "store/recover.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -128,8 +128,8 @@ static entries read_entries(const char *path, size_t *damaged, char damage[256])
   mno_error err = {0};
   entries all = {0};
   mno_journal_reader reader;
-  bool missing, found = true;
-  assert_ok(mno_journal_open(path, &reader, &missing, &err));
+  bool found = true;
+  assert_ok(mno_journal_open(path, &reader, &err));
   for (;;) {
     mno_entry entry;
     assert_ok(mno_journal_next(&reader, &entry, &found, &err));

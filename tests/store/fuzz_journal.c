@@ -65,9 +65,9 @@ static size_t read_file(const char *data, size_t size) {
   require(write(fd, data, size) == (ssize_t)size);
   mno_journal_reader reader;
   mno_error err = {0};
-  bool missing, found = true;
+  bool found = true;
   size_t entries = 0;
-  if (mno_journal_open(path, &reader, &missing, &err) == MNO_OK) {
+  if (mno_journal_open(path, &reader, &err) == MNO_OK) {
     for (mno_entry entry;;) {
       require(mno_journal_next(&reader, &entry, &found, &err) == MNO_OK);
       if (!found) break;
@@ -76,7 +76,7 @@ static size_t read_file(const char *data, size_t size) {
     }
     mno_journal_reader_close(&reader);
   } else {
-    require(err.message[0] && !missing);
+    require(err.message[0] && !reader.absent);
   }
   close(fd);
   return entries;

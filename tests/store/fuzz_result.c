@@ -7,10 +7,10 @@
  * The seal is what protects HDF5 from accidents (it crashes on some); it is made to fit where HDF5 wrote the file itself, so
  * that thousands of files a second get past it to the reader. */
 #define _GNU_SOURCE
-#include "meanode/meanode.h"
-#include "store/h5.h"
-#include "store/seal.h"
 #include "fuzz.h"
+#include "meanode/meanode.h"
+#include "store/objects.h"
+#include "store/seal.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
-#include "store/read.h"
+#include "store/result_file.h"
 
 #include "core/memory.h"
 #include "core/probe.h"
 #include "store/numbers.h"
 #include "store/output.h"
 #include "store/seal.h"
+#include "store/write.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,49 +37,35 @@ static mno_status open_result(const char *path, mno_result **result, mno_error *
   return status;
 }
 
-size_t mno_result_run_of(const mno_result *result, size_t row) { return ((mno_result_file *)result->file)->run_of[row]; }
-
 /* The dataset of a stored field: in the root, in the row's problem, or in the row's own group. */
 static hid_t field_of(mno_result *result, size_t row, const mno_stored *stored, char object[160]) {
-  mno_result_file *file = result->file;
   const char *name = stored->field.name, *problem = result->problems[result->problem[row]].name;
   switch (stored->field.place) {
   case MNO_PLACE_TABLE: snprintf(object, 160, "/%s", name); break;
   case MNO_PLACE_PROBLEM: snprintf(object, 160, "/%s/%s", problem, name); break;
   case MNO_PLACE_INSTANCE: snprintf(object, 160, "/%s/weights/%zu/%s", problem, row, name); break;
   }
-  return H5Dopen2(file->file, object, H5P_DEFAULT);
+  return H5Dopen2(mno_file_of(result)->file, object, H5P_DEFAULT);
 }
 
 static mno_status read_rows(mno_result *result, size_t row, size_t count, const mno_stored *stored, void *data,
                             mno_error *err) {
-  char object[160], reason[256], what[300];
-  hid_t dataset = field_of(result, row, stored, object);
+  char object[160];
+  MNO_CLOSING hid_t dataset = field_of(result, row, stored, object);
   if (dataset < 0) return mno_result_damaged(result, object, err, "is missing");
-  size_t first = stored->field.place == MNO_PLACE_TABLE ? row : mno_result_run_of(result, row);
-  hsize_t start[MNO_FIELD_RANK + 1] = {0}, size[MNO_FIELD_RANK + 1], shape[MNO_FIELD_RANK + 1];
   size_t lead = stored->field.place != MNO_PLACE_INSTANCE, rank = stored->rank + lead;
+  mno_part part = {.dataset = dataset, .memory = mno_memory_type(stored), .rank = (int)rank};
   if (lead) {
-    start[0] = first;
-    size[0] = count;
+    part.start[0] = stored->field.place == MNO_PLACE_TABLE ? row : mno_file_of(result)->run_of[row];
+    part.size[0] = count;
   }
-  for (size_t i = 0; i < stored->rank; i++) size[i + lead] = stored->shape[i];
-  hid_t space = H5Dget_space(dataset), memory = H5Screate_simple((int)rank, size, NULL);
+  for (size_t i = 0; i < stored->rank; i++) part.size[i + lead] = stored->shape[i];
+  hsize_t shape[MNO_FIELD_RANK + 1];
+  MNO_CLOSING hid_t space = H5Dget_space(dataset);
   bool fits = H5Sget_simple_extent_ndims(space) == (int)rank && H5Sget_simple_extent_dims(space, shape, NULL) >= 0;
-  for (size_t i = lead; fits && i < rank; i++) fits = shape[i] == size[i];
-  hid_t type = stored->width == 4 ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE;
-  mno_status status = MNO_OK;
-  if (!fits) {
-    status = mno_result_damaged(result, object, err, "does not have the shape that the rest of the file implies");
-  } else if (H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL) < 0 ||
-             H5Dread(dataset, type, memory, space, H5P_DEFAULT, data) < 0) {
-    snprintf(what, sizeof what, "cannot be read: %s", mno_h5_reason(reason, sizeof reason));
-    status = mno_result_damaged(result, object, err, what);
-  }
-  H5Sclose(memory);
-  H5Sclose(space);
-  H5Dclose(dataset);
-  return status;
+  for (size_t i = lead; fits && i < rank; i++) fits = shape[i] == part.size[i];
+  if (!fits) return mno_result_damaged(result, object, err, "does not have the shape that the rest of the file implies");
+  return mno_read_part(result, object, &part, data, err);
 }
 
 mno_status mno_result_read_rows(mno_result *result, size_t row, size_t count, const mno_stored *stored, void *data,
@@ -135,7 +122,7 @@ mno_status mno_result_open(const char *path, mno_result **result, mno_error *err
   if (status == MNO_OK && seal == MNO_UNSEALED) status = mno_probe(read_all, path, path, &inner);
   if (status == MNO_OK) status = open_result(path, result, &inner);
   if (status == MNO_OK) {
-    ((mno_result_file *)(*result)->file)->sealed = seal == MNO_SEALED;
+    mno_file_of(*result)->sealed = seal == MNO_SEALED;
     return MNO_OK;
   }
   mno_fail(err, status, "%s", inner.message);
@@ -144,7 +131,7 @@ mno_status mno_result_open(const char *path, mno_result **result, mno_error *err
 
 char *mno_result_attribute(const mno_result *result, const char *name) {
   mno_h5_lock();
-  char *text = mno_h5_read_text(((mno_result_file *)result->file)->file, name);
+  char *text = mno_h5_read_text(mno_file_of(result)->file, name);
   mno_h5_unlock();
   return text;
 }
@@ -180,13 +167,12 @@ void mno_result_free(mno_result *result) {
   for (size_t p = 0; p < result->problem_count; p++) {
     mno_result_problem *problem = &result->problems[p];
     free(problem->row);
-    free(file->run[p]);
     for (size_t i = 0; i < problem->limit_count; i++) mno_limit_free(problem->limit[i]);
   }
-  void *own[] = {file->run,      file->run_of, file->runs,       file->settings,    file->precision, file->history,
-                 file->seconds,  file,         result->problems, result->path,      result->config,  result->L,
-                 result->M,      result->D,    result->alpha,    result->seed,      result->id,      result->problem,
-                 result->status, result->draw, result->step,     result->data_seed, result};
+  void *own[] = {file->run_of, file->runs,       file->settings,    file->precision, file->history,   file->seconds,
+                 file,         result->problems, result->path,      result->config,  result->L,       result->M,
+                 result->D,    result->alpha,    result->seed,      result->id,      result->problem, result->status,
+                 result->draw, result->step,     result->data_seed, result};
   for (size_t i = 0; i < sizeof own / sizeof *own; i++) free(own[i]);
 }
 
@@ -198,35 +184,24 @@ static mno_status read_step(mno_result *result, size_t p, const char *name, size
   char object[64];
   snprintf(object, sizeof object, "/%s/%s", problem->name, name);
   if (s >= result->step_count) return mno_fail(err, MNO_ERR_INPUT, "%s has no recorded step number %zu", result->path, s);
-  hid_t group = H5Gopen2(file->file, problem->name, H5P_DEFAULT), dataset;
+  MNO_CLOSING hid_t group = H5Gopen2(file->file, problem->name, H5P_DEFAULT), dataset = H5I_INVALID_HID;
   if (group < 0) return mno_result_damaged(result, object, err, "cannot be opened");
   hsize_t shape[5];
   mno_status status = mno_open_numbers(&(mno_read_from){result, group, problem->name}, name, 4, shape, &dataset, err);
-  H5Gclose(group);
   if (status != MNO_OK) return status;
   if (dataset < 0)
     return mno_fail(err, MNO_ERR_INPUT, "%s: %s was not recorded (record: {%s: true} in the configuration)", result->path,
                     object, name);
   if (shape[0] != file->runs[p] || shape[1] != result->step_count || shape[2] != problem->N || shape[3] != width)
-    status = mno_result_damaged(result, object, err, "does not have the shape that the rest of the file implies");
-  hid_t space = H5Dget_space(dataset);
+    return mno_result_damaged(result, object, err, "does not have the shape that the rest of the file implies");
   /* Neighbouring runs are read together; missing ones between them are left out. */
-  for (size_t i = 0; status == MNO_OK && i < problem->run_count;) {
-    size_t n = 1;
-    while (i + n < problem->run_count && file->run[p][i + n] == file->run[p][i] + n) n++;
-    hsize_t start[4] = {file->run[p][i], s, 0, 0}, size[4] = {n, 1, problem->N, width};
-    hid_t memory = H5Screate_simple(4, size, NULL);
-    if (H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL) < 0 ||
-        H5Dread(dataset, H5T_NATIVE_DOUBLE, memory, space, H5P_DEFAULT, out + i * problem->N * width) < 0) {
-      char reason[256], what[300];
-      snprintf(what, sizeof what, "cannot be read: %s", mno_h5_reason(reason, sizeof reason));
-      status = mno_result_damaged(result, object, err, what);
-    }
-    H5Sclose(memory);
-    i += n;
+  for (size_t i = 0, n; status == MNO_OK && i < problem->run_count; i += n) {
+    const size_t first = file->run_of[problem->row[i]];
+    for (n = 1; i + n < problem->run_count && file->run_of[problem->row[i + n]] == first + n;) n++;
+    const mno_part part = {
+        .dataset = dataset, .memory = H5T_NATIVE_DOUBLE, .rank = 4, .start = {first, s}, .size = {n, 1, problem->N, width}};
+    status = mno_read_part(result, object, &part, out + i * problem->N * width, err);
   }
-  if (space >= 0) H5Sclose(space);
-  H5Dclose(dataset);
   return status;
 }
 
@@ -240,18 +215,18 @@ bool mno_result_has(const mno_result *result, size_t problem, const char *name) 
   return there;
 }
 
-mno_status mno_result_output(mno_result *result, size_t problem, size_t step_index, double *out, mno_error *err) {
+static mno_status read_step_locked(mno_result *result, size_t p, const char *name, size_t s, size_t width, double *out,
+                                   mno_error *err) {
   mno_h5_lock();
   mno_status status = mno_h5_room(err);
-  size_t width = result->problems[problem].d_out;
-  if (status == MNO_OK) status = read_step(result, problem, "output", step_index, width, out, err);
+  if (status == MNO_OK) status = read_step(result, p, name, s, width, out, err);
   return mno_result_settle(result, status, err);
 }
 
+mno_status mno_result_output(mno_result *result, size_t problem, size_t step_index, double *out, mno_error *err) {
+  return read_step_locked(result, problem, "output", step_index, result->problems[problem].d_out, out, err);
+}
+
 mno_status mno_result_embedding(mno_result *result, size_t problem, size_t step_index, double *out, mno_error *err) {
-  mno_h5_lock();
-  mno_status status = mno_h5_room(err);
-  size_t width = result->problems[problem].D;
-  if (status == MNO_OK) status = read_step(result, problem, "embedding", step_index, width, out, err);
-  return mno_result_settle(result, status, err);
+  return read_step_locked(result, problem, "embedding", step_index, result->problems[problem].D, out, err);
 }

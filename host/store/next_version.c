@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "store/version.h"
+#include "store/next_version.h"
 
 #include "core/memory.h"
 
@@ -10,9 +10,8 @@ static const double share = 1. / 100;  /* ... and the share of the time that mak
 
 mno_status mno_version_open(mno_version *version, mno_store_files *files, const mno_plan *plan, int8_t *status,
                             double *seconds, mno_error *err) {
-  bool missing;
   *version = (mno_version){.files = files, .plan = plan, .status = status, .seconds = seconds, .began = mno_now()};
-  return mno_journal_open(files->journal, &version->reader, &missing, err);
+  return mno_journal_open(files->journal, &version->reader, err);
 }
 
 static mno_status begin(mno_version *version, mno_error *err) {
@@ -38,7 +37,7 @@ static bool is_left(mno_version *version) {
 mno_status mno_version_add(mno_version *version, mno_pending *pending, uint64_t end, uint64_t bytes, mno_error *err) {
   mno_status status = MNO_OK;
   if (is_left(version)) {
-    pending->count = pending->limit_count = 0;
+    mno_pending_clear(pending);
     return status;
   }
   version->reader.size = end;
@@ -49,7 +48,7 @@ mno_status mno_version_add(mno_version *version, mno_pending *pending, uint64_t 
         mno_apply_pending(version->layout, version->plan, &version->reader, pending, version->status, version->seconds, err);
   if (status == MNO_OK) status = mno_layout_flush(version->layout, err);
   if (status == MNO_OK) mno_files_write_out(version->files);
-  pending->count = pending->limit_count = 0;
+  mno_pending_clear(pending);
   return status;
 }
 

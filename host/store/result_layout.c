@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
-#include "store/layout.h"
+#include "store/result_layout.h"
 
 #include "core/file.h"
 #include "core/memory.h"
-#include "store/h5.h"
-#include "store/variables.h"
 #include "store/write.h"
 
 #include <math.h>
@@ -26,6 +24,7 @@ struct mno_layout {
 };
 
 hid_t mno_layout_file(const mno_layout *layout) { return layout->file; }
+size_t mno_layout_run(const mno_layout *layout, size_t row) { return layout->run[row]; }
 
 static mno_status failed(const mno_layout *layout, const char *object, mno_error *err) {
   char reason[512];
@@ -83,10 +82,9 @@ static bool open_fields(mno_layout *layout, hid_t group, mno_place place, size_t
     size_t cache, rows = place == MNO_PLACE_TABLE ? layout->plan->instance_count
                                                   : layout->run_count[layout->plan->instance[row].problem];
     mno_choose_chunk(&stored[i], rows, chunk, &cache);
-    hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
+    MNO_CLOSING hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
     H5Pset_chunk_cache(access, 521, cache, 1.0);
     dataset[i] = H5Dopen2(group, stored[i].field.name, access);
-    H5Pclose(access);
     if (dataset[i] < 0) return false;
   }
   return true;
@@ -101,26 +99,19 @@ static bool close_fields(hid_t dataset[MNO_STORED_MAX]) {
   return ok;
 }
 
-mno_status mno_layout_create(const char *path, const mno_plan *plan, const mno_stamp *stamp, mno_layout **layout,
-                             mno_error *err) {
-  mno_status status = prepare(path, plan, layout, err);
-  if (status != MNO_OK) return status;
-  mno_layout *made = *layout;
-  mno_h5_lock();
-  hid_t access = mno_h5_access(), create = H5Pcreate(H5P_FILE_CREATE);
+static hid_t create_file(const char *path) {
+  MNO_CLOSING hid_t access = mno_h5_access(), create = H5Pcreate(H5P_FILE_CREATE);
   H5Pset_link_creation_order(create, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
   mno_make_way(path);
-  do made->file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
-  while (made->file < 0 && mno_h5_interrupted());
-  H5Pclose(create);
-  H5Pclose(access);
-  if (made->file < 0 || !mno_write_root(made->file, plan, stamp)) status = failed(made, "root", err);
-  for (size_t p = 0; status == MNO_OK && p < plan->problem_count; p++)
-    if (!mno_write_problem(made->file, plan, p)) {
-      char name[32];
-      mno_problem_name(p, name);
-      status = failed(made, name, err);
-    }
+  hid_t file;
+  do file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
+  while (file < 0 && mno_h5_interrupted());
+  return file;
+}
+
+/* With the lock held, which is given back. */
+static mno_status finish_opening(mno_layout **layout, mno_status status, mno_error *err) {
+  mno_layout *made = *layout;
   if (status == MNO_OK && !open_fields(made, made->file, MNO_PLACE_TABLE, 0, made->table))
     status = failed(made, "root", err);
   status = settle(made, status, err);
@@ -131,19 +122,30 @@ mno_status mno_layout_create(const char *path, const mno_plan *plan, const mno_s
   return status;
 }
 
-mno_status mno_layout_open(const char *path, const mno_plan *plan, mno_layout **layout, mno_error *err) {
+mno_status mno_layout_create(const char *path, const mno_plan *plan, const mno_stamp *stamp, mno_layout **layout,
+                             mno_error *err) {
   mno_status status = prepare(path, plan, layout, err);
   if (status != MNO_OK) return status;
   mno_layout *made = *layout;
   mno_h5_lock();
-  made->file = mno_h5_open(path, H5F_ACC_RDWR);
-  if (made->file < 0 || !open_fields(made, made->file, MNO_PLACE_TABLE, 0, made->table)) status = failed(made, "root", err);
-  status = settle(made, status, err);
-  if (status != MNO_OK) {
-    mno_layout_close(made, NULL);
-    *layout = NULL;
-  }
-  return status;
+  made->file = create_file(path);
+  if (made->file < 0 || !mno_write_root(made->file, plan, stamp)) status = failed(made, "root", err);
+  for (size_t p = 0; status == MNO_OK && p < plan->problem_count; p++)
+    if (!mno_write_problem(made->file, plan, p)) {
+      char name[32];
+      mno_problem_name(p, name);
+      status = failed(made, name, err);
+    }
+  return finish_opening(layout, status, err);
+}
+
+mno_status mno_layout_open(const char *path, const mno_plan *plan, mno_layout **layout, mno_error *err) {
+  mno_status status = prepare(path, plan, layout, err);
+  if (status != MNO_OK) return status;
+  mno_h5_lock();
+  (*layout)->file = mno_h5_open(path, H5F_ACC_RDWR);
+  if ((*layout)->file < 0) status = failed(*layout, "root", err);
+  return finish_opening(layout, status, err);
 }
 
 mno_status mno_layout_flush(mno_layout *layout, mno_error *err) {
@@ -185,12 +187,9 @@ size_t mno_layout_span(const mno_layout *layout, size_t row, size_t limit) {
 static bool write_block(hid_t dataset, const mno_stored *stored, size_t first, size_t count, const void *data) {
   hsize_t start[MNO_FIELD_RANK + 1] = {first}, size[MNO_FIELD_RANK + 1] = {count};
   for (size_t i = 0; i < stored->rank; i++) size[i + 1] = stored->shape[i];
-  hid_t file = H5Dget_space(dataset), memory = H5Screate_simple((int)stored->rank + 1, size, NULL);
-  bool ok = file >= 0 && memory >= 0 && H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, size, NULL) >= 0 &&
-            H5Dwrite(dataset, mno_memory_type(stored), memory, file, H5P_DEFAULT, data) >= 0;
-  if (memory >= 0) H5Sclose(memory);
-  if (file >= 0) H5Sclose(file);
-  return ok;
+  MNO_CLOSING hid_t file = H5Dget_space(dataset), memory = H5Screate_simple((int)stored->rank + 1, size, NULL);
+  return file >= 0 && memory >= 0 && H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, size, NULL) >= 0 &&
+         H5Dwrite(dataset, mno_memory_type(stored), memory, file, H5P_DEFAULT, data) >= 0;
 }
 
 /* weights/<row> in the problem's group, with dimensions of its own. */
@@ -200,36 +199,24 @@ static bool write_weights(mno_layout *layout, hid_t group, size_t row, const mno
   char name[32];
   snprintf(name, sizeof name, "%zu", row);
   htri_t there = H5Lexists(group, "weights", H5P_DEFAULT);
-  hid_t all = there > 0 ? H5Gopen2(group, "weights", H5P_DEFAULT) : mno_make_group(group, "weights");
+  MNO_CLOSING hid_t all = there > 0 ? H5Gopen2(group, "weights", H5P_DEFAULT) : mno_make_group(group, "weights");
   if (all < 0) return false;
   if (H5Lexists(all, name, H5P_DEFAULT) > 0) H5Ldelete(all, name, H5P_DEFAULT);
-  hid_t own = mno_make_group(all, name);
-  hid_t scale[MNO_DIMENSIONS];
-  for (size_t d = 0; d < MNO_DIMENSIONS; d++) scale[d] = H5I_INVALID_HID;
+  MNO_CLOSING hid_t own = mno_make_group(all, name);
+  hid_t scale[MNO_DIMENSIONS] = {0};
   bool ok = own >= 0;
   for (size_t i = 0; ok && i < fields; i++) {
     if (stored[i].field.place != MNO_PLACE_INSTANCE) continue;
-    for (size_t d = 0; ok && d < stored[i].rank; d++) {
-      mno_dimension dimension = stored[i].field.dimension[d];
-      if (scale[dimension] >= 0) continue;
-      scale[dimension] = dimension == MNO_DIMENSION_STEP
-                             ? mno_make_steps(own, layout->plan->step, layout->plan->step_count)
-                             : mno_h5_dimension(own, mno_dimension_name(dimension), stored[i].shape[d]);
-      ok = scale[dimension] >= 0;
-    }
-    ok = ok && mno_make_fields(own, MNO_PLACE_INSTANCE, &stored[i], 1, H5I_INVALID_HID, 1, scale);
-    hid_t dataset = ok ? H5Dopen2(own, stored[i].field.name, H5P_DEFAULT) : H5I_INVALID_HID;
+    ok = mno_make_dimensions(own, stored[i].rank, stored[i].field.dimension, stored[i].shape, scale) &&
+         mno_make_fields(own, MNO_PLACE_INSTANCE, &stored[i], 1, H5I_INVALID_HID, 1, scale);
+    MNO_CLOSING hid_t dataset = ok ? H5Dopen2(own, stored[i].field.name, H5P_DEFAULT) : H5I_INVALID_HID;
     ok = dataset >= 0 && H5Dwrite(dataset, mno_memory_type(&stored[i]), H5S_ALL, H5S_ALL, H5P_DEFAULT, data[i]) >= 0;
-    if (dataset >= 0) H5Dclose(dataset);
   }
   int64_t shape[2] = {instance->L, instance->M};
   ok = ok && mno_h5_number(own, "L", H5T_NATIVE_INT64, &shape[0], 0) &&
        mno_h5_number(own, "M", H5T_NATIVE_INT64, &shape[1], 0) &&
        mno_h5_number(own, "seed", H5T_NATIVE_UINT64, &instance->seed, 0);
-  for (size_t d = 0; d < MNO_DIMENSIONS; d++)
-    if (scale[d] >= 0) H5Dclose(scale[d]);
-  if (own >= 0) H5Gclose(own);
-  H5Gclose(all);
+  for (size_t d = 0; d < MNO_DIMENSIONS; d++) mno_h5_close(&scale[d]);
   return ok;
 }
 
@@ -238,7 +225,7 @@ static bool write_rows(mno_layout *layout, size_t row, size_t count, const mno_s
   size_t p = layout->plan->instance[row].problem;
   char name[32];
   mno_problem_name(p, name);
-  hid_t group = H5Gopen2(layout->file, name, H5P_DEFAULT);
+  MNO_CLOSING hid_t group = H5Gopen2(layout->file, name, H5P_DEFAULT);
   bool ok = group >= 0;
   if (ok && layout->problem != p) {
     ok = close_fields(layout->dataset) && open_fields(layout, group, MNO_PLACE_PROBLEM, row, layout->dataset);
@@ -252,9 +239,7 @@ static bool write_rows(mno_layout *layout, size_t row, size_t count, const mno_s
     case MNO_PLACE_INSTANCE: weights = true; break;
     }
   }
-  if (ok && weights) ok = write_weights(layout, group, row, stored, fields, data);
-  if (group >= 0) H5Gclose(group);
-  return ok;
+  return ok && (!weights || write_weights(layout, group, row, stored, fields, data));
 }
 
 mno_status mno_layout_rows(mno_layout *layout, size_t row, size_t count, const mno_stored *stored, size_t fields,
@@ -278,35 +263,36 @@ mno_status mno_layout_tables(mno_layout *layout, const int8_t *status, const dou
   if (result != MNO_OK) return result;
   mno_h5_lock();
   for (size_t i = 0; result == MNO_OK && i < 2; i++) {
-    hid_t dataset = H5Dopen2(layout->file, column[i].name, H5P_DEFAULT);
+    MNO_CLOSING hid_t dataset = H5Dopen2(layout->file, column[i].name, H5P_DEFAULT);
     if (dataset < 0 || H5Dwrite(dataset, column[i].type, H5S_ALL, H5S_ALL, H5P_DEFAULT, column[i].data) < 0)
       result = failed(layout, column[i].name, err);
-    if (dataset >= 0) H5Dclose(dataset);
   }
   return settle(layout, result, err);
 }
 
 /* ---- Limits */
 
-mno_status mno_layout_limit(mno_layout *layout, size_t p, const mno_limit *limit, mno_error *err) {
+static bool write_limit(hid_t file, size_t p, const mno_limit *limit) {
   char name[32], *before = NULL, *after = NULL;
   const char *own = mno_limit_group_name(limit->kind);
   mno_problem_name(p, name);
-  mno_status status = mno_h5_room(err);
-  if (status != MNO_OK) return status;
-  mno_h5_lock();
-  hid_t problem = H5Gopen2(layout->file, name, H5P_DEFAULT);
-  bool ok = problem >= 0;
-  if (ok && H5Lexists(problem, own, H5P_DEFAULT) > 0) H5Ldelete(problem, own, H5P_DEFAULT);
-  hid_t group = ok ? mno_make_group(problem, own) : H5I_INVALID_HID;
-  ok = group >= 0 && mno_write_limit(problem, group, limit);
+  MNO_CLOSING hid_t problem = H5Gopen2(file, name, H5P_DEFAULT);
+  if (problem < 0) return false;
+  if (H5Lexists(problem, own, H5P_DEFAULT) > 0) H5Ldelete(problem, own, H5P_DEFAULT);
+  MNO_CLOSING hid_t group = mno_make_group(problem, own);
+  bool ok = group >= 0 && mno_write_limit(problem, group, limit);
   /* The attribute keeps the order, which says what errors refer to. */
   if (ok && (before = mno_h5_read_text(problem, "limits")) && !strstr(before, own))
     ok = asprintf(&after, "%s%s%s", before, *before ? " " : "", own) > 0 && mno_h5_text(problem, "limits", after);
   free(before);
   free(after);
-  if (group >= 0) H5Gclose(group);
-  if (problem >= 0) H5Gclose(problem);
-  if (!ok) status = failed(layout, own, err);
+  return ok;
+}
+
+mno_status mno_layout_limit(mno_layout *layout, size_t p, const mno_limit *limit, mno_error *err) {
+  mno_status status = mno_h5_room(err);
+  if (status != MNO_OK) return status;
+  mno_h5_lock();
+  if (!write_limit(layout->file, p, limit)) status = failed(layout, mno_limit_group_name(limit->kind), err);
   return settle(layout, status, err);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The next version of the result file: made beside the published one, brought up to date from the journal while the run goes
  * on, and renamed over it. A reader sees one whole version or the next, never one in between. */
-#ifndef MNO_STORE_VERSION_H
-#define MNO_STORE_VERSION_H
+#ifndef MNO_STORE_NEXT_VERSION_H
+#define MNO_STORE_NEXT_VERSION_H
 
-#include "store/layout.h"
-#include "store/publish.h"
 #include "store/files.h"
+#include "store/publish.h"
+#include "store/result_layout.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The result file as HDF5: its groups, dimensions and variables, made from a plan and filled row by row. */
-#ifndef MNO_STORE_LAYOUT_H
-#define MNO_STORE_LAYOUT_H
+#ifndef MNO_STORE_RESULT_LAYOUT_H
+#define MNO_STORE_RESULT_LAYOUT_H
 
 #include "meanode/limit.h"
 #include "meanode/plan.h"
 #include "meanode/store.h"
-#include "store/h5.h"
-#include "store/journal.h"
 #include "store/write.h"
 
 #include <stdbool.h>
@@ -44,7 +42,8 @@ mno_status mno_layout_flush(mno_layout *layout, mno_error *err);
 /* Closes; on failure the file is worthless. */
 mno_status mno_layout_close(mno_layout *layout, mno_error *err);
 
-/* The open file. */
+/* The open file; the place of a row of the plan among the runs of its problem. */
 hid_t mno_layout_file(const mno_layout *layout);
+size_t mno_layout_run(const mno_layout *layout, size_t row);
 
 #endif
