@@ -63,7 +63,8 @@ static void step(const closure *c, const mno_problem *problem, size_t k, size_t 
     }
 }
 
-mno_status mno_trajectory_closure(const mno_system *system, mno_trajectory *t, mno_error *err) {
+mno_status mno_trajectory_closure(void *context, const mno_system *system, mno_trajectory *t, double *floor,
+                                  mno_error *err) {
   const mno_problem *problem = system->problem;
   size_t r = t->r, m = t->m, n = m * t->N * r, field = t->N * r, square = 4 * r * r;
   size_t count = m * (square + r * r) + r * r + square + n + n * r;

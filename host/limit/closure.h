@@ -6,6 +6,8 @@
 
 #include "limit/trajectory.h"
 
-mno_status mno_trajectory_closure(const mno_system *system, mno_trajectory *trajectory, mno_error *err);
+/* A mno_run_trajectory (refine.h) without context. */
+mno_status mno_trajectory_closure(void *context, const mno_system *system, mno_trajectory *trajectory, double *floor,
+                                  mno_error *err);
 
 #endif

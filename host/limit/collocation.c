@@ -3,6 +3,7 @@
 
 #include "core/memory.h"
 #include "limit/stop.h"
+#include "math/vectors.h"
 
 #include <gsl/gsl_integration.h>
 #include <gsl/gsl_linalg.h>
@@ -59,12 +60,6 @@ void mno_collocation_extend(const mno_collocation *method, double s, double *wei
   for (size_t j = 0; j < method->m; j++) weight[j] = lagrange(method->c, method->m, j, s);
 }
 
-static double square_sum(const double *x, size_t n) {
-  double sum = 0;
-  for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
-  return sum;
-}
-
 /* One sample of x_i = rhs_i + alpha sum_j K_ij T_j x_j with T = J or J^T, dense. rhs and x: [m][r] with the given stride. */
 static int direct(size_t m, size_t N, size_t r, double alpha, const double *K, const double *J, int transposed,
                   const double *rhs, double *x) {
@@ -106,7 +101,7 @@ static int linear(const mno_collocation *method, size_t N, size_t r, double alph
   double *y = work, *t = work + m * r, scale = 0, last = INFINITY;
   for (size_t i = 0; i < m; i++) {
     memcpy(y + i * r, rhs + i * N * r, r * sizeof(double));
-    scale += square_sum(y + i * r, r);
+    scale += mno_dot(y + i * r, y + i * r, r);
   }
   if (!isfinite(scale)) return 0;
   for (int iteration = 0; iteration < ITERATIONS; iteration++) {
@@ -160,7 +155,7 @@ double mno_collocation_forward(const mno_forward_equation *equation, double *h, 
     int solved = 1;
     for (size_t sample = 0; sample < N && solved; sample++)
       solved = linear(method, N, r, alpha, method->A, J + sample * r * r, 0, rhs + sample * r, delta + sample * r, work);
-    size = solved ? sqrt(square_sum(delta, n) / (square_sum(h, n) + 1e-300)) : NAN;
+    size = solved ? sqrt(mno_dot(delta, delta, n) / (mno_dot(h, h, n) + 1e-300)) : NAN;
     if (!isfinite(size)) {
       size = NAN;
       break;

@@ -4,6 +4,7 @@
 #include "block/block.h"
 #include "core/memory.h"
 #include "limit/collocation.h"
+#include "math/vectors.h"
 #include "readout/readout.h"
 #include "reference/reference.h"
 
@@ -19,16 +20,6 @@ typedef struct network {
   mno_reference_units coupled; /* or NULL, as what follows */
   double *h, *b;               /* the limit at layer depths, [L+1][N][D] */
 } network;
-
-static double dot(const double *x, const double *y, size_t n) {
-  double sum = 0;
-  for (size_t a = 0; a < n; a++) sum += x[a] * y[a];
-  return sum;
-}
-
-static void add(double *x, double factor, const double *y, size_t n) {
-  for (size_t a = 0; a < n; a++) x[a] += factor * y[a];
-}
 
 static size_t field_of(const network *n) { return n->own.problem->N * n->own.problem->D; }
 
@@ -66,7 +57,7 @@ static double projections_moved(const network *n) {
         for (size_t i = 0; i < N; i++) {
           const double *h = n->own.h + (l * N + i) * D;
           size_t unit = ((t * L + l) * M + j) * D;
-          double p = (dot(n->own.units.w + unit, h, D) - dot(n->initial + unit, h, D)) / (double)D;
+          double p = (mno_dot(n->own.units.w + unit, h, D) - mno_dot(n->initial + unit, h, D)) / (double)D;
           sum += p * p;
         }
   return sqrt(sum / (double)(L * M * inputs * N));
@@ -123,7 +114,7 @@ static void interpolate(const mno_collocation *method, int end, double s, size_t
                         const double *at_nodes, double *weight, double *out) {
   mno_collocation_weights(method, end, s, weight);
   for (size_t e = 0; e < field; e++) out[e] = weight[0] * at_end[e];
-  for (size_t j = 0; j < method->m; j++) add(out, weight[1 + j], at_nodes + j * field, field);
+  for (size_t j = 0; j < method->m; j++) mno_add(out, weight[1 + j], at_nodes + j * field, field);
 }
 
 /* Fields at depths l/count, l = 0..count: h, b [count+1][N][D]. */

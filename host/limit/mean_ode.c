@@ -9,15 +9,10 @@
 
 #include <stdio.h>
 
-static mno_status run_closure(void *context, const mno_system *system, mno_trajectory *trajectory, double *floor,
-                              mno_error *err) {
-  return mno_trajectory_closure(system, trajectory, err);
-}
-
 static mno_status close_moments(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
                                 mno_limit **limit, mno_error *err) {
   mno_system system = mno_system_of(problem, reduction, 1e-10, options->stop);
-  mno_status status = mno_refine(options, system, reduction->r, run_closure, NULL, NULL, limit, err);
+  mno_status status = mno_refine(options, system, reduction->r, mno_trajectory_closure, NULL, NULL, limit, err);
   if (status != MNO_OK) return status;
   mno_limit_describe(*limit, "closure", "nodes %zu, dimension %zu", (*limit)->nodes, reduction->r);
   return MNO_OK;

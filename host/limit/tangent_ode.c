@@ -7,6 +7,7 @@
 #include "limit/parallel.h"
 #include "limit/refine.h"
 #include "limit/stop.h"
+#include "math/vectors.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -34,14 +35,8 @@ typedef struct tangent {
   double *F, *J;
 } tangent;
 
-static double dot(const double *x, const double *y, size_t n) {
-  double sum = 0;
-  for (size_t a = 0; a < n; a++) sum += x[a] * y[a];
-  return sum;
-}
-
 static double deviation(const tangent *t, const double *h, size_t r) {
-  return t->problem->sigma[MNO_U] * sqrt(dot(h, h, r) / (double)t->problem->D);
+  return t->problem->sigma[MNO_U] * sqrt(mno_dot(h, h, r) / (double)t->problem->D);
 }
 
 /* The drift of one sample at one node. */
@@ -60,7 +55,7 @@ static void drift_sample(const tangent *t, size_t j, size_t i, const double *h, 
     for (size_t other = 0; other < N; other++) {
       size_t place = k * node + j * N + other;
       const double *h2 = path->h + place * r, *b2 = path->b + place * r;
-      double overlap = dot(h, h2, r) / D, s2 = deviation(t, h2, r);
+      double overlap = mno_dot(h, h2, r) / D, s2 = deviation(t, h2, r);
       mno_gaussian_kernels g;
       if (t->closed)
         g = mno_kernels_closed_form(problem->activation, s, s2, variance * overlap);

@@ -3,6 +3,7 @@
 
 #include "block/block.h"
 #include "core/memory.h"
+#include "math/vectors.h"
 #include "meanode/random.h"
 #include "optimizer/optimizer.h"
 #include "readout/readout.h"
@@ -10,16 +11,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static double dot(const double *x, const double *y, size_t n) {
-  double sum = 0;
-  for (size_t a = 0; a < n; a++) sum += x[a] * y[a];
-  return sum;
-}
-
-static void add(double *x, double factor, const double *y, size_t n) {
-  for (size_t a = 0; a < n; a++) x[a] += factor * y[a];
-}
 
 size_t mno_reference_weights(const mno_problem *problem, size_t L, size_t M) {
   return problem->block->tensors * L * M * problem->D;
@@ -83,7 +74,8 @@ static double branch_scale(const mno_reference *n) { return n->problem->alpha / 
 static void units_at(const mno_reference *n, const double *w, size_t l, const double *h, double *s, double *slope) {
   const mno_problem *problem = n->problem;
   for (size_t a = 0; a + 1 < problem->block->tensors; a++)
-    for (size_t j = 0; j < n->M; j++) n->p[a * n->M + j] = dot(tensor_of(n, w, a, l, j), h, problem->D) / (double)problem->D;
+    for (size_t j = 0; j < n->M; j++)
+      n->p[a * n->M + j] = mno_dot(tensor_of(n, w, a, l, j), h, problem->D) / (double)problem->D;
   problem->block->units(problem->activation, n->M, n->p, s, slope);
 }
 
@@ -92,7 +84,7 @@ void mno_reference_branch(const mno_reference *n, const double *w, size_t l, con
   double scale = branch_scale(n);
   for (size_t i = 0; i < n->problem->N; i++) {
     units_at(n, w, l, h + i * D, n->s, NULL);
-    for (size_t j = 0; j < n->M; j++) add(target + i * D, scale * n->s[j], tensor_of(n, w, output, l, j), D);
+    for (size_t j = 0; j < n->M; j++) mno_add(target + i * D, scale * n->s[j], tensor_of(n, w, output, l, j), D);
   }
 }
 
@@ -126,9 +118,9 @@ void mno_reference_backward(mno_reference *n) {
     for (size_t i = 0; i < problem->N; i++) {
       units_at(n, n->units.w, l, h + i * D, NULL, n->slope);
       for (size_t j = 0; j < n->M; j++) {
-        double q = dot(tensor_of(n, n->units.w, output, l, j), above + i * D, D) / (double)D;
+        double q = mno_dot(tensor_of(n, n->units.w, output, l, j), above + i * D, D) / (double)D;
         for (size_t a = 0; a < output; a++)
-          add(b + i * D, scale * n->slope[a * n->M + j] * q, tensor_of(n, n->units.w, a, l, j), D);
+          mno_add(b + i * D, scale * n->slope[a * n->M + j] * q, tensor_of(n, n->units.w, a, l, j), D);
       }
     }
   }
@@ -141,13 +133,13 @@ void mno_reference_gradient(const mno_reference *n, const double *w, size_t l, s
   h += l * N * D;
   b += (l + 1) * N * D;
   for (size_t a = 0; a < output; a++)
-    for (size_t i = 0; i < N; i++) n->p[a * N + i] = dot(tensor_of(n, w, a, l, j), h + i * D, D) / (double)D;
+    for (size_t i = 0; i < N; i++) n->p[a * N + i] = mno_dot(tensor_of(n, w, a, l, j), h + i * D, D) / (double)D;
   problem->block->units(problem->activation, N, n->p, n->s, n->slope);
   memset(g, 0, problem->block->tensors * D * sizeof(double));
   for (size_t i = 0; i < N; i++) {
-    double q = dot(tensor_of(n, w, output, l, j), b + i * D, D) / (double)D;
-    for (size_t a = 0; a < output; a++) add(g + a * D, scale[a] * n->slope[a * N + i] * q, h + i * D, D);
-    add(g + output * D, scale[output] * n->s[i], b + i * D, D);
+    double q = mno_dot(tensor_of(n, w, output, l, j), b + i * D, D) / (double)D;
+    for (size_t a = 0; a < output; a++) mno_add(g + a * D, scale[a] * n->slope[a * N + i] * q, h + i * D, D);
+    mno_add(g + output * D, scale[output] * n->s[i], b + i * D, D);
   }
 }
 

@@ -2,6 +2,7 @@
 #include "stats/means.h"
 
 #include "core/memory.h"
+#include "math/vectors.h"
 #include "stats/interval.h"
 #include "stats/least_squares.h"
 
