@@ -179,7 +179,7 @@ mno_status mno_tangent_ode_solve(const mno_problem *problem, const mno_limit_opt
   if (options->method != MNO_METHOD_AUTO)
     return mno_fail(err, MNO_ERR_INPUT, "limit method %s is for mean-ode; tangent-ode has a single method",
                     mno_limit_method_name(options->method));
-  tangent context = {.threads = options->threads > 0 ? options->threads : mno_core_count(),
+  tangent context = {.threads = mno_limit_threads(options),
                      .tolerance = 0.1 * options->tolerance,
                      .memory = mno_limit_memory(options),
                      .deadline = options->seconds > 0 ? mno_now() + options->seconds / 4 : INFINITY,
