@@ -3,11 +3,10 @@
  * states stay in their span, where units are isotropic, u = sqrt(D) sigma_u g, and with h = sqrt(D) h' nothing else depends
  * on D. As D grows these products tend to those of their law, W_E' W_E/D -> I/d_in, W_U' W_U/D -> d_out I, W_E' W_U/D -> 0.
  * A problem of dimension d_in + d_out whose embeddings have exactly these products is therefore the limit D -> infinity. */
-#include "limit/joint.h"
+#include "limit/solvers.h"
 
 #include "core/memory.h"
 #include "limit/fields.h"
-#include "limit/mean_ode.h"
 #include "limit/reduction.h"
 
 #include <math.h>

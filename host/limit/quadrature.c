@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "limit/quadrature.h"
+#include "limit/solvers.h"
 
 #include "core/memory.h"
+#include "limit/average.h"
 #include "limit/ensemble.h"
 #include "limit/refine.h"
 #include "limit/stop.h"

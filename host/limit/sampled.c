@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "limit/sampled.h"
+#include "limit/solvers.h"
 
 #include "core/memory.h"
+#include "limit/average.h"
 #include "limit/ensemble.h"
 #include "limit/randomised.h"
 #include "limit/refine.h"
-#include "limit/steep.h"
 #include "limit/stop.h"
 #include "limit/watch.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "limit/tangent_ode.h"
+#include "limit/solvers.h"
 
 #include "core/memory.h"
 #include "limit/ensemble.h"

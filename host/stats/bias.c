@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* E[f_{L,M}] - f_limit = A/L + C/(L M). */
-#include "stats/bias.h"
+#include "stats/estimators.h"
 
 #include "stats/interval.h"
 #include "stats/means.h"

@@ -4,7 +4,7 @@
  * The two corrections are the leading ones of a finite network; each is fitted when the shapes determine it, so that b is
  * the constant of large L M. Exponents come from log variance with the same corrections. Every estimate is a fixed linear
  * map of the cells' (log) variances, and its interval the jackknife over seeds. */
-#include "stats/fluctuation.h"
+#include "stats/estimators.h"
 
 #include "core/memory.h"
 #include "stats/interval.h"
@@ -25,30 +25,17 @@ typedef struct spread {
   double *leave_out; /* [seeds] */
 } spread;
 
-static void spread_free(spread *p) {
-  free(p->distance);
-  free(p->variance);
-  free(p->without);
-  free(p->design);
-  free(p->weight);
-  free(p->map);
-  free(p->leave_out);
-}
-
 static mno_status spread_new(const mno_cells *cells, spread *p, mno_error *err) {
-  size_t C = cells->count, S = cells->seeds, size = cells->size;
-  *p = (spread){.cells = cells};
-  p->distance = mno_alloc(C * S, sizeof(double));
-  p->variance = mno_alloc(C, sizeof(double));
-  p->without = mno_alloc(C, sizeof(double));
-  p->design = mno_alloc(C * MNO_LEAST_SQUARES_MAX, sizeof(double));
-  p->weight = mno_alloc(C, sizeof(double));
-  p->map = mno_alloc(C * MNO_LEAST_SQUARES_MAX, sizeof(double));
-  p->leave_out = mno_alloc(S, sizeof(double));
-  if (!p->distance || !p->variance || !p->without || !p->design || !p->weight || !p->map || !p->leave_out) {
-    spread_free(p);
-    return mno_fail_memory(err, C * (S + 2 * MNO_LEAST_SQUARES_MAX) * sizeof(double), "the fluctuation of the fit");
-  }
+  size_t C = cells->count, S = cells->seeds, size = cells->size, most = MNO_LEAST_SQUARES_MAX;
+  size_t count = C * S + 3 * C + 2 * C * most + S;
+  *p = (spread){.cells = cells, .distance = mno_alloc(count, sizeof(double))};
+  if (!p->distance) return mno_fail_memory(err, count * sizeof(double), "the fluctuation of the fit");
+  p->variance = p->distance + C * S;
+  p->without = p->variance + C;
+  p->weight = p->without + C;
+  p->design = p->weight + C;
+  p->map = p->design + C * most;
+  p->leave_out = p->map + C * most;
   for (size_t c = 0; c < C; c++) {
     double sum = 0;
     for (size_t s = 0; s < S; s++) {
@@ -179,7 +166,7 @@ mno_status mno_fit_fluctuation(const mno_cells *cells, mno_fit *fit, mno_error *
   }
   if (flat) {
     for (int i = 0; i < 4; i++) mno_estimate_none(all[i], "%s", flat);
-    spread_free(&p);
+    free(p.distance);
     return MNO_OK;
   }
   double *LM = p.without; /* borrowed until the first estimate overwrites it */
@@ -208,6 +195,6 @@ mno_status mno_fit_fluctuation(const mno_cells *cells, mno_fit *fit, mno_error *
     estimate_row(&p, p.map + C, log_variance, half, &fit->slope_fluctuation_L);
     estimate_row(&p, p.map + 2 * C, log_variance, half, &fit->slope_fluctuation_M);
   }
-  spread_free(&p);
+  free(p.distance);
   return MNO_OK;
 }
