@@ -24,7 +24,7 @@ const char *mno_limit_objection(const mno_problem *problem, mno_limit_kind kind,
 mno_status mno_mean_ode_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit,
                               mno_error *err);
 
-/* L, M, D -> infinity together: the Mean ODE at infinite D. */
+/* L, M, D -> infinity together: the Mean ODE at infinite D, of any unit block (joint.c says why). */
 mno_status mno_joint_solve(const mno_problem *problem, const mno_limit_options *options, mno_limit **limit, mno_error *err);
 
 /* The Neural Tangent ODE: alpha -> infinity after L -> infinity. Units move by O(1/alpha), the drift is linear in their

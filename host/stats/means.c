@@ -103,7 +103,7 @@ static void debiased_gram(mno_means *p, size_t leave) {
 
 bool mno_means_solve(mno_means *p, const mno_design *design, double power) {
   size_t C = p->cells->count;
-  for (size_t c = 0; c < C; c++) design->fill(p->cells, c, power, p->design + design->columns * c);
+  mno_cells_design(p->cells, design, power, p->design);
   return mno_least_squares(C, design->columns, p->design, p->weight, p->map);
 }
 

@@ -327,6 +327,8 @@ static void methods_refuse_what_they_do_not_know(void **state) {
   p.block = &coupled;
   assert_string_equal(mno_limit_objection(&p, MNO_LIMIT_MEAN_ODE, MNO_METHOD_AUTO, text, sizeof text),
                       "mean-ode is not known for block coupled");
+  assert_string_equal(mno_limit_objection(&p, MNO_LIMIT_JOINT, MNO_METHOD_AUTO, text, sizeof text),
+                      "joint is not known for block coupled");
   assert_null(mno_limit_objection(&p, MNO_LIMIT_LARGEST, MNO_METHOD_AUTO, text, sizeof text));
   problem_free(&p);
 }
