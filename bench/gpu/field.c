@@ -8,8 +8,8 @@
  *
  * The problem: N = 10, d_in = d_out = 5, tanh, squared loss, all constants 1, as in bench/limit. */
 #include "core/memory.h"
-#include "host/particles.h"
 #include "host/field_shape.h"
+#include "host/particles.h"
 #include "limit/engine.h"
 #include "limit/ensemble.h"
 #include "problem.h"
@@ -68,7 +68,7 @@ static int time_passes(size_t nodes, size_t particles, size_t D, mno_precision p
   for (size_t j = 0; j < nodes; j++) memcpy(h + j * N * r, reduction.h0, N * r * sizeof *h);
   for (size_t i = 0; i < n; i++) b[i] = 0.01 * h[i]; /* small moves: the particles stay where they are */
   if (measure) {
-    status = mno_ensemble_new(&mno_engine_cuda, &p, r, nodes, particles, precision, 1, &e, &err);
+    status = mno_ensemble_new(&mno_engine_cuda, (mno_particle_request){&p, nodes, r, particles, precision, 1}, &e, &err);
     if (status == MNO_OK) status = mno_ensemble_draw(&e, &reduction, 0, 1, 0, &err);
     for (int k = 0; k < 2 && status == MNO_OK; k++) {
       for (int i = 0; i < REPEATS; i++) {

@@ -51,7 +51,8 @@ static void shared_particles(const mno_problem *problem, const mno_reduction *re
   mno_ensemble ensemble;
   size_t field = problem->N * reduction->r, f = problem->N * problem->d_out;
   if (mno_collocation_new(&method, m, &err) != MNO_OK || mno_trajectory_new(problem, reduction->r, m, &t, &err) != MNO_OK ||
-      mno_ensemble_new(NULL, problem, reduction->r, m, PARTICLES, MNO_F64, 1, &ensemble, &err) != MNO_OK ||
+      mno_ensemble_new(NULL, (mno_particle_request){problem, m, reduction->r, PARTICLES, MNO_F64, 1}, &ensemble, &err) !=
+          MNO_OK ||
       mno_ensemble_draw(&ensemble, reduction, 1, 3, 0, &err) != MNO_OK)
     exit(1);
   mno_system system = mno_system_of(problem, reduction, 1e-12, NULL);

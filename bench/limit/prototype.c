@@ -133,7 +133,9 @@ static int draw(const prototype *t, const mno_reduction *reduction, size_t parti
   mno_error err;
   size_t r = t->r;
   double *z = malloc(particles * 2 * r * sizeof *z); /* [particles][2][r] */
-  if (!z || mno_ensemble_new(NULL, t->problem, r, t->nodes, particles, MNO_F64, 1, &points, &err) != MNO_OK) return 0;
+  if (!z || mno_ensemble_new(NULL, (mno_particle_request){t->problem, t->nodes, r, particles, MNO_F64, 1}, &points, &err) !=
+                MNO_OK)
+    return 0;
   int done = mno_ensemble_draw(&points, reduction, 0, seed, randomisation, &err) == MNO_OK;
   for (size_t j = 0; done && j < t->nodes; j++) {
     done = mno_ensemble_read(&points, j, z, &err) == MNO_OK;

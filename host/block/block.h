@@ -48,8 +48,9 @@ struct mno_block {
   size_t tensors;
   const mno_tensor_spec *tensor; /* [tensors] inputs, then the output */
 
-  /* s and its slopes ds/dp_a [tensors - 1] at projections p [tensors - 1]; in double, to rounding. */
-  void (*unit)(mno_activation activation, const double *p, double *s, double *slope);
+  /* s [count] and its slopes ds/dp_a [tensors - 1][count], either or NULL, at projections p [tensors - 1][count]; in double,
+   * to rounding. */
+  void (*units)(mno_activation activation, size_t count, const double *p, double *s, double *slope);
   mno_slope_rule (*slope)(mno_activation activation); /* NULL: kept */
   unsigned solvers;                                   /* ways to its limit (solvers.h); 0: `largest` only */
 };

@@ -9,7 +9,10 @@
 #ifndef MNO_BLOCK_FORMULA_H
 #define MNO_BLOCK_FORMULA_H
 
+#include "core/activation.h"
 #include "meanode/model.h"
+
+#include <stddef.h>
 
 #define NUMBER double
 #define SCALAR double
@@ -18,9 +21,34 @@
 
 static inline double mno_formula_rho(mno_activation activation, double p, double *slope) {
   double d[4];
-  mno_activation_derivatives(activation, p, d);
+  mno_activation_at(activation, p, d);
   *slope = d[1];
   return d[0];
+}
+
+/* What mno_block.unit asks for, by the formula of one unit. Inlined where the formula is known, so that what is not asked
+ * for is not computed either. */
+typedef void mno_formula_unit(mno_activation activation, const double *p, double *s, double *slope);
+static inline __attribute__((always_inline)) void mno_formula_values(mno_formula_unit *formula, size_t inputs,
+                                                                     mno_activation activation, size_t count,
+                                                                     const double *p, double *s, double *slope) {
+  for (size_t i = 0; i < count; i++) {
+    double at[MNO_TENSORS_MOST], value, slopes[MNO_TENSORS_MOST];
+    for (size_t a = 0; a < inputs; a++) at[a] = p[a * count + i];
+    formula(activation, at, &value, slopes);
+    if (s) s[i] = value;
+    for (size_t a = 0; slope && a < inputs; a++) slope[a * count + i] = slopes[a];
+  }
+}
+static inline __attribute__((always_inline)) void mno_formula_units(mno_formula_unit *formula, size_t inputs,
+                                                                    mno_activation activation, size_t count, const double *p,
+                                                                    double *s, double *slope) {
+  if (!slope)
+    mno_formula_values(formula, inputs, activation, count, p, s, NULL);
+  else if (!s)
+    mno_formula_values(formula, inputs, activation, count, p, NULL, slope);
+  else
+    mno_formula_values(formula, inputs, activation, count, p, s, slope);
 }
 
 #endif

@@ -2,6 +2,7 @@
 #include "limit/average.h"
 
 #include "core/memory.h"
+#include "math/vectors.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -26,14 +27,15 @@ static double mean_of(const double *const *value, size_t count, size_t e, double
   return mean;
 }
 
+static double ratio(double above, double below) { return above == 0 ? 0 : sqrt(above / below); }
+
 /* RMS of x / RMS of y, 0 if x vanishes. */
-static double relative(const double *x, const double *y, size_t n) {
-  double above = 0, below = 0;
-  for (size_t e = 0; e < n; e++) {
-    above += x[e] * x[e];
-    below += y[e] * y[e];
-  }
-  return above == 0 ? 0 : sqrt(above / below);
+static double relative(const double *x, const double *y, size_t n) { return ratio(mno_dot(x, x, n), mno_dot(y, y, n)); }
+
+double mno_relative_difference(const double *x, const double *y, size_t n) {
+  double difference = 0;
+  for (size_t e = 0; e < n; e++) difference += (x[e] - y[e]) * (x[e] - y[e]);
+  return ratio(difference, mno_dot(y, y, n));
 }
 
 static void average_step(const mno_problem *problem, const mno_reduction *reduction, size_t m, size_t k, size_t count,
@@ -90,26 +92,23 @@ mno_status mno_average(const mno_problem *problem, const mno_reduction *reductio
 void mno_step_difference(const mno_problem *problem, const mno_reduction *reduction, const mno_trajectory *x,
                          const mno_trajectory *y, mno_step_errors *errors) {
   size_t field = problem->N * reduction->r, f = problem->N * problem->d_out;
-  double *work = mno_alloc(2 * f + field, sizeof(double));
+  double *outputs = mno_alloc(2 * f, sizeof(double));
   for (size_t k = 0; k <= problem->K; k++) {
     errors->output[k] = errors->embedding[k] = NAN;
-    if (!work) continue;
+    if (!outputs) continue;
     const double *hx = x->h1 + k * field, *hy = y->h1 + k * field;
-    mno_reduction_output(problem, reduction, hx, work, NULL);
-    mno_reduction_output(problem, reduction, hy, work + f, NULL);
-    for (size_t e = 0; e < f; e++) work[e] -= work[f + e];
-    for (size_t e = 0; e < field; e++) work[2 * f + e] = hx[e] - hy[e];
-    errors->output[k] = relative(work, work + f, f);
-    errors->embedding[k] = relative(work + 2 * f, hy, field);
+    mno_reduction_output(problem, reduction, hx, outputs, NULL);
+    mno_reduction_output(problem, reduction, hy, outputs + f, NULL);
+    errors->output[k] = mno_relative_difference(outputs, outputs + f, f);
+    errors->embedding[k] = mno_relative_difference(hx, hy, field);
   }
-  free(work);
+  free(outputs);
 }
 
 void mno_add_errors(mno_limit *limit, const mno_step_errors *errors) {
   size_t f = limit->N * limit->d_out;
   for (size_t k = 0; k <= limit->K; k++) {
-    double size = 0;
-    for (size_t e = k * f; e < (k + 1) * f; e++) size += limit->output[e] * limit->output[e];
+    double size = mno_dot(limit->output + k * f, limit->output + k * f, f);
     double absolute = errors->output[k] * sqrt(size / (double)f); /* spread evenly over the outputs */
     for (size_t e = k * f; e < (k + 1) * f; e++) limit->output_stderr[e] = hypot(limit->output_stderr[e], absolute);
     limit->output_error[k] = hypot(limit->output_error[k], errors->output[k]);

@@ -23,6 +23,9 @@ mno_status mno_average(const mno_problem *problem, const mno_reduction *reductio
 void mno_step_difference(const mno_problem *problem, const mno_reduction *reduction, const mno_trajectory *x,
                          const mno_trajectory *y, mno_step_errors *errors);
 
+/* RMS of x - y / RMS of y, 0 if they are the same. */
+double mno_relative_difference(const double *x, const double *y, size_t n);
+
 /* Adds errors to those of a limit, in quadrature. */
 void mno_add_errors(mno_limit *limit, const mno_step_errors *errors);
 

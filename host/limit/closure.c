@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "limit/closure.h"
+#include "limit/solvers.h"
 
 #include "core/memory.h"
+#include "limit/refine.h"
 #include "limit/stop.h"
 
 #include <stdlib.h>
@@ -63,7 +64,7 @@ static void step(const closure *c, const mno_problem *problem, size_t k, size_t 
     }
 }
 
-mno_status mno_trajectory_closure(const mno_system *system, mno_trajectory *t, mno_error *err) {
+static mno_status run(void *context, const mno_system *system, mno_trajectory *t, double *floor, mno_error *err) {
   const mno_problem *problem = system->problem;
   size_t r = t->r, m = t->m, n = m * t->N * r, field = t->N * r, square = 4 * r * r;
   size_t count = m * (square + r * r) + r * r + square + n + n * r;
@@ -83,4 +84,13 @@ mno_status mno_trajectory_closure(const mno_system *system, mno_trajectory *t, m
   }
   free(block);
   return mno_dropped(system->stop, err);
+}
+
+mno_status mno_closure_solve(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
+                             mno_limit **limit, mno_error *err) {
+  mno_system system = mno_system_of(problem, reduction, 1e-10, options->stop);
+  mno_status status = mno_refine(options, system, reduction->r, run, NULL, NULL, limit, err);
+  if (status != MNO_OK) return status;
+  mno_limit_describe(*limit, "closure", "nodes %zu, dimension %zu", (*limit)->nodes, reduction->r);
+  return MNO_OK;
 }

@@ -3,6 +3,7 @@
 
 #include "core/memory.h"
 #include "limit/stop.h"
+#include "math/vectors.h"
 
 #include <gsl/gsl_integration.h>
 #include <gsl/gsl_linalg.h>
@@ -59,16 +60,23 @@ void mno_collocation_extend(const mno_collocation *method, double s, double *wei
   for (size_t j = 0; j < method->m; j++) weight[j] = lagrange(method->c, method->m, j, s);
 }
 
-static double square_sum(const double *x, size_t n) {
-  double sum = 0;
-  for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
-  return sum;
-}
+/* x_i = rhs_i + alpha sum_j K_ij T_j x_j for each sample, with T = J or J^T. */
+typedef struct volterra {
+  const mno_collocation *method;
+  size_t N, r;
+  double alpha;
+  const double *K; /* [m][m] */
+  const double *J; /* [m][N][r][r] */
+  int transposed;
+  double *rhs, *work; /* [m][N][r], [2][m][r] */
+  double *x;          /* [m][N][r] */
+} volterra;
 
-/* One sample of x_i = rhs_i + alpha sum_j K_ij T_j x_j with T = J or J^T, dense. rhs and x: [m][r] with the given stride. */
-static int direct(size_t m, size_t N, size_t r, double alpha, const double *K, const double *J, int transposed,
-                  const double *rhs, double *x) {
-  size_t n = m * r;
+/* One sample, dense. */
+static int direct(const volterra *e, size_t sample) {
+  const double *K = e->K, *J = e->J + sample * e->r * e->r, *rhs = e->rhs + sample * e->r;
+  double *x = e->x + sample * e->r;
+  size_t m = e->method->m, N = e->N, r = e->r, n = m * r;
   if (n > LARGEST_DIRECT) return 0;
   gsl_matrix *matrix = gsl_matrix_alloc(n, n);
   gsl_vector *right = gsl_vector_alloc(n), *solution = gsl_vector_alloc(n);
@@ -81,8 +89,8 @@ static int direct(size_t m, size_t N, size_t r, double alpha, const double *K, c
         for (size_t j = 0; j < m; j++)
           for (size_t b = 0; b < r; b++) {
             const double *Jj = J + j * N * r * r;
-            double entry = transposed ? Jj[b * r + a] : Jj[a * r + b];
-            gsl_matrix_set(matrix, i * r + a, j * r + b, (i == j && a == b) - alpha * K[i * m + j] * entry);
+            double entry = e->transposed ? Jj[b * r + a] : Jj[a * r + b];
+            gsl_matrix_set(matrix, i * r + a, j * r + b, (i == j && a == b) - e->alpha * K[i * m + j] * entry);
           }
       }
     gsl_error_handler_t *handler = gsl_set_error_handler_off();
@@ -98,25 +106,24 @@ static int direct(size_t m, size_t N, size_t r, double alpha, const double *K, c
   return done;
 }
 
-/* Solves x_i = rhs_i + alpha sum_j K_ij T_j x_j for one sample. The iteration of this Volterra equation converges
- * superlinearly unless alpha J is large. work: [2][m][r]. */
-static int linear(const mno_collocation *method, size_t N, size_t r, double alpha, const double *K, const double *J,
-                  int transposed, const double *rhs, double *x, double *work) {
-  size_t m = method->m;
-  double *y = work, *t = work + m * r, scale = 0, last = INFINITY;
+/* One sample. The iteration of this Volterra equation converges superlinearly unless alpha J is large. */
+static int linear(const volterra *e, size_t sample) {
+  const double *K = e->K, *J = e->J + sample * e->r * e->r, *rhs = e->rhs + sample * e->r;
+  size_t m = e->method->m, N = e->N, r = e->r;
+  double *x = e->x + sample * r, *y = e->work, *t = y + m * r, scale = 0, last = INFINITY;
   for (size_t i = 0; i < m; i++) {
     memcpy(y + i * r, rhs + i * N * r, r * sizeof(double));
-    scale += square_sum(y + i * r, r);
+    scale += mno_dot(y + i * r, y + i * r, r);
   }
   if (!isfinite(scale)) return 0;
   for (int iteration = 0; iteration < ITERATIONS; iteration++) {
-    if (mno_stopped(method->stop)) return 0;
+    if (mno_stopped(e->method->stop)) return 0;
     for (size_t j = 0; j < m; j++) {
       const double *Jj = J + j * N * r * r;
       for (size_t a = 0; a < r; a++) t[j * r + a] = 0;
       for (size_t a = 0; a < r; a++)
         for (size_t b = 0; b < r; b++) {
-          if (transposed)
+          if (e->transposed)
             t[j * r + b] += Jj[a * r + b] * y[j * r + a];
           else
             t[j * r + a] += Jj[a * r + b] * y[j * r + b];
@@ -127,7 +134,7 @@ static int linear(const mno_collocation *method, size_t N, size_t r, double alph
       for (size_t a = 0; a < r; a++) {
         double sum = 0;
         for (size_t j = 0; j < m; j++) sum += K[i * m + j] * t[j * r + a];
-        double next = rhs[i * N * r + a] + alpha * sum, d = next - y[i * r + a];
+        double next = rhs[i * N * r + a] + e->alpha * sum, d = next - y[i * r + a];
         y[i * r + a] = next;
         change += d * d;
       }
@@ -138,7 +145,13 @@ static int linear(const mno_collocation *method, size_t N, size_t r, double alph
     if (!isfinite(change) || change > 1e20 * scale) break;
     last = change;
   }
-  return direct(m, N, r, alpha, K, J, transposed, rhs, x);
+  return direct(e, sample);
+}
+
+static int every_sample(const volterra *e) {
+  size_t sample = 0;
+  while (sample < e->N && linear(e, sample)) sample++;
+  return sample == e->N;
 }
 
 double mno_collocation_forward(const mno_forward_equation *equation, double *h, double *F, double *J, double *end) {
@@ -148,7 +161,8 @@ double mno_collocation_forward(const mno_forward_equation *equation, double *h, 
   double alpha = equation->alpha, tolerance = equation->tolerance;
   double *rhs = mno_alloc(2 * n + 2 * m * r, sizeof(double)), size = NAN, last = INFINITY;
   if (!rhs) return NAN;
-  double *delta = rhs + n, *work = delta + n;
+  double *delta = rhs + n;
+  volterra newton = {method, N, r, alpha, method->A, J, 0, rhs, delta + n, delta};
   for (int step = 0; step < NEWTON_STEPS; step++) {
     equation->drift(equation->context, h, F, J);
     for (size_t i = 0; i < m; i++)
@@ -157,10 +171,7 @@ double mno_collocation_forward(const mno_forward_equation *equation, double *h, 
         for (size_t j = 0; j < m; j++) sum += method->A[i * m + j] * (F[j * N * r + e] + (extra ? extra[j * N * r + e] : 0));
         rhs[i * N * r + e] = h0[e] + alpha * sum - h[i * N * r + e];
       }
-    int solved = 1;
-    for (size_t sample = 0; sample < N && solved; sample++)
-      solved = linear(method, N, r, alpha, method->A, J + sample * r * r, 0, rhs + sample * r, delta + sample * r, work);
-    size = solved ? sqrt(square_sum(delta, n) / (square_sum(h, n) + 1e-300)) : NAN;
+    size = every_sample(&newton) ? sqrt(mno_dot(delta, delta, n) / (mno_dot(h, h, n) + 1e-300)) : NAN;
     if (!isfinite(size)) {
       size = NAN;
       break;
@@ -201,9 +212,8 @@ int mno_collocation_backward(const mno_collocation *method, size_t N, size_t r, 
       for (size_t j = 0; j < m && extra; j++) sum += K[i * m + j] * extra[j * N * r + e];
       rhs[i * N * r + e] = b1[e] + alpha * sum;
     }
-  int solved = 1;
-  for (size_t sample = 0; sample < N && solved; sample++)
-    solved = linear(method, N, r, alpha, K, J + sample * r * r, 1, rhs + sample * r, b + sample * r, work);
+  volterra adjoint = {method, N, r, alpha, K, J, 1, rhs, work, b};
+  int solved = every_sample(&adjoint);
   free(rhs);
   return solved;
 }

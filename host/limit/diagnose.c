@@ -4,6 +4,7 @@
 #include "block/block.h"
 #include "core/memory.h"
 #include "limit/collocation.h"
+#include "math/vectors.h"
 #include "readout/readout.h"
 #include "reference/reference.h"
 
@@ -19,16 +20,6 @@ typedef struct network {
   mno_reference_units coupled; /* or NULL, as what follows */
   double *h, *b;               /* the limit at layer depths, [L+1][N][D] */
 } network;
-
-static double dot(const double *x, const double *y, size_t n) {
-  double sum = 0;
-  for (size_t a = 0; a < n; a++) sum += x[a] * y[a];
-  return sum;
-}
-
-static void add(double *x, double factor, const double *y, size_t n) {
-  for (size_t a = 0; a < n; a++) x[a] += factor * y[a];
-}
 
 static size_t field_of(const network *n) { return n->own.problem->N * n->own.problem->D; }
 
@@ -66,7 +57,7 @@ static double projections_moved(const network *n) {
         for (size_t i = 0; i < N; i++) {
           const double *h = n->own.h + (l * N + i) * D;
           size_t unit = ((t * L + l) * M + j) * D;
-          double p = (dot(n->own.units.w + unit, h, D) - dot(n->initial + unit, h, D)) / (double)D;
+          double p = (mno_dot(n->own.units.w + unit, h, D) - mno_dot(n->initial + unit, h, D)) / (double)D;
           sum += p * p;
         }
   return sqrt(sum / (double)(L * M * inputs * N));
@@ -106,48 +97,65 @@ static double path_error(const network *n, const double *x, const double *limit)
   return worst;
 }
 
-/* Both ends of the fields of a step: h(0) = W_E x and b(1) = W_U dloss/df. */
-static mno_status ends(const mno_problem *problem, const mno_limit *limit, size_t step, double *h0, double *b1,
-                       mno_error *err) {
-  size_t f = problem->N * problem->d_out;
-  double *gradient = mno_alloc(f, sizeof(double));
-  if (!gradient) return mno_fail_memory(err, f * sizeof(double), "a loss gradient");
-  mno_readout_embed(problem, h0);
+/* The fields of a limit at one step, and what they are at both ends. */
+typedef struct step_fields {
+  mno_collocation method;
+  const double *state, *adjoint; /* [nodes][N][D] */
+  size_t field;                  /* N D */
+  double *h0, *b1, *weight;      /* [N][D] h(0) = W_E x and b(1) = W_U dloss/df, [nodes + 1] */
+} step_fields;
+
+static mno_status step_fields_new(const mno_problem *problem, const mno_limit *limit, size_t step, step_fields *of,
+                                  mno_error *err) {
+  size_t field = problem->N * problem->D, f = problem->N * problem->d_out, m = limit->nodes;
+  size_t count = 2 * field + m + 1 + f;
+  *of = (step_fields){.method = {.m = m, .c = limit->depth},
+                      .state = limit->state + step * m * field,
+                      .adjoint = limit->adjoint + step * m * field,
+                      .field = field,
+                      .h0 = mno_alloc(count, sizeof(double))};
+  if (!of->h0) return mno_fail_memory(err, count * sizeof(double), "fields of the limit");
+  of->b1 = of->h0 + field;
+  of->weight = of->b1 + field;
+  double *gradient = of->weight + m + 1;
+  mno_readout_embed(problem, of->h0);
   mno_loss_value(problem->loss, problem->N, problem->d_out, limit->output + step * f, problem->y, gradient);
-  mno_readout_adjoint(problem, problem->D, problem->w_unembed, gradient, b1);
-  free(gradient);
+  mno_readout_adjoint(problem, problem->D, problem->w_unembed, gradient, of->b1);
   return MNO_OK;
 }
 
-static void interpolate(const mno_collocation *method, int end, double s, size_t field, const double *at_end,
-                        const double *at_nodes, double *weight, double *out) {
-  mno_collocation_weights(method, end, s, weight);
-  for (size_t e = 0; e < field; e++) out[e] = weight[0] * at_end[e];
-  for (size_t j = 0; j < method->m; j++) add(out, weight[1 + j], at_nodes + j * field, field);
-}
-
-/* Fields at depths l/count, l = 0..count: h, b [count+1][N][D]. */
-static mno_status fields_at_layers(const mno_problem *problem, const mno_limit *limit, size_t step, size_t first,
-                                   size_t last, size_t count, double s0, double *h, double *b, mno_error *err) {
-  size_t field = problem->N * problem->D, m = limit->nodes, place = step * m * field;
-  double *work = mno_alloc(2 * field + m + 1, sizeof(double));
-  mno_collocation method = {.m = m, .c = limit->depth};
-  if (!work) return mno_fail_memory(err, (2 * field + m + 1) * sizeof(double), "fields of the limit");
-  double *weight = work + 2 * field;
-  mno_status status = ends(problem, limit, step, work, work + field, err);
-  for (size_t l = first; status == MNO_OK && l <= last; l++) {
-    double s = count ? (double)l / (double)count : s0;
-    if (h) interpolate(&method, 0, s, field, work, limit->state + place, weight, h + (l - first) * field);
-    if (b) interpolate(&method, 1, s, field, work + field, limit->adjoint + place, weight, b + (l - first) * field);
-  }
-  free(work);
-  return status;
+static void interpolate(const step_fields *of, int end, double s, const double *at_nodes, double *out) {
+  const double *at_end = end ? of->b1 : of->h0;
+  mno_collocation_weights(&of->method, end, s, of->weight);
+  for (size_t e = 0; e < of->field; e++) out[e] = of->weight[0] * at_end[e];
+  for (size_t j = 0; j < of->method.m; j++) mno_add(out, of->weight[1 + j], at_nodes + j * of->field, of->field);
 }
 
 mno_status mno_limit_fields(const mno_problem *problem, const mno_limit *limit, size_t step, double s, double *h, double *b,
                             mno_error *err) {
   if (limit->nodes == 0) return mno_fail(err, MNO_ERR_INPUT, "limit %s has no fields", mno_limit_kind_name(limit->kind));
-  return fields_at_layers(problem, limit, step, 0, 0, 0, s, h, b, err);
+  step_fields of;
+  mno_status status = step_fields_new(problem, limit, step, &of, err);
+  if (status != MNO_OK) return status;
+  if (h) interpolate(&of, 0, s, of.state, h);
+  if (b) interpolate(&of, 1, s, of.adjoint, b);
+  free(of.h0);
+  return MNO_OK;
+}
+
+/* Fields at depths l/L, l = 0..L: h, b [L+1][N][D]. */
+static mno_status fields_at_layers(const mno_problem *problem, const mno_limit *limit, size_t step, const network *n,
+                                   mno_error *err) {
+  step_fields of;
+  mno_status status = step_fields_new(problem, limit, step, &of, err);
+  if (status != MNO_OK) return status;
+  for (size_t l = 0; l <= n->own.L; l++) {
+    double s = (double)l / (double)n->own.L;
+    interpolate(&of, 0, s, of.state, n->h + l * of.field);
+    interpolate(&of, 1, s, of.adjoint, n->b + l * of.field);
+  }
+  free(of.h0);
+  return MNO_OK;
 }
 
 static void measure(const mno_plan *plan, const network *n, size_t s, double *work, mno_record *record) {
@@ -205,7 +213,7 @@ mno_status mno_diagnose(const mno_plan *plan, const mno_limit *limit, mno_record
   for (size_t k = 0, s = 0; k <= last && s < plan->step_count; k++) {
     if (!isfinite(mno_reference_forward(&n.own))) break; /* the rest stays NaN */
     mno_reference_backward(&n.own);
-    if (compare) status = fields_at_layers(problem, limit, k, 0, L, L, 0, n.h, n.b, err);
+    if (compare) status = fields_at_layers(problem, limit, k, &n, err);
     if (status != MNO_OK) break;
     if ((size_t)plan->step[s] == k) measure(plan, &n, s++, work, record);
     if (k == last) break;

@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-size_t mno_ensemble_bytes(const mno_engine *engine, const mno_problem *problem, size_t r, size_t m, size_t particles,
-                          mno_precision precision) {
-  mno_particle_request request = {problem, m, r, particles, precision, 1};
-  return (engine ? engine : &mno_engine_cpu)->bytes(&request);
+size_t mno_ensemble_bytes(const mno_engine *engine, mno_particle_request holds) {
+  return (engine ? engine : &mno_engine_cpu)->bytes(&holds);
+}
+
+int mno_limit_threads(const mno_limit_options *options) {
+  return options->threads > 0 ? options->threads : mno_core_count();
 }
 
 mno_status mno_ensemble_budget(const mno_limit_options *options, size_t *bytes, int *places, mno_error *err) {
@@ -36,10 +38,9 @@ const char *mno_ensemble_where(const mno_limit_options *options, char text[32]) 
   return text;
 }
 
-mno_status mno_ensemble_new(const mno_engine *engine, const mno_problem *problem, size_t r, size_t m, size_t particles,
-                            mno_precision precision, int threads, mno_ensemble *ensemble, mno_error *err) {
-  *ensemble = (mno_ensemble){.engine = engine ? engine : &mno_engine_cpu,
-                             .holds = {problem, m, r, particles, precision, threads < 1 ? 1 : threads}};
+mno_status mno_ensemble_new(const mno_engine *engine, mno_particle_request holds, mno_ensemble *ensemble, mno_error *err) {
+  if (holds.threads < 1) holds.threads = 1;
+  *ensemble = (mno_ensemble){.engine = engine ? engine : &mno_engine_cpu, .holds = holds};
   return ensemble->engine->create(ensemble->engine, &ensemble->holds, &ensemble->particles, err);
 }
 
@@ -92,6 +93,16 @@ mno_status mno_ensemble_draw(mno_ensemble *ensemble, const mno_reduction *reduct
   mno_sobol_free(&sobol);
   free(block);
   return status;
+}
+
+mno_status mno_ensemble_drawn(const mno_drawing *drawing, mno_particle_request holds, mno_ensemble *ensemble,
+                              mno_error *err) {
+  const mno_limit_options *options = drawing->options;
+  holds.r = drawing->reduction->r;
+  mno_status status = mno_ensemble_new(options->engine, holds, ensemble, err);
+  ensemble->stop = options->stop;
+  if (status != MNO_OK) return status;
+  return mno_ensemble_draw(ensemble, drawing->reduction, drawing->shared, options->seed, drawing->randomisation, err);
 }
 
 static void fill(double *x, size_t count) {

@@ -15,12 +15,10 @@ typedef struct mno_ensemble {
   mno_error fault;        /* of the first pass that failed; later ones do nothing */
 } mno_ensemble;
 
-/* Room for particles, to be drawn or written. engine NULL: the CPU. */
-mno_status mno_ensemble_new(const mno_engine *engine, const mno_problem *problem, size_t r, size_t m, size_t particles,
-                            mno_precision precision, int threads, mno_ensemble *ensemble, mno_error *err);
+/* Room for particles, to be drawn or written. engine NULL: the CPU; threads 0: one. */
+mno_status mno_ensemble_new(const mno_engine *engine, mno_particle_request holds, mno_ensemble *ensemble, mno_error *err);
 void mno_ensemble_free(mno_ensemble *ensemble);
-size_t mno_ensemble_bytes(const mno_engine *engine, const mno_problem *problem, size_t r, size_t m, size_t particles,
-                          mno_precision precision);
+size_t mno_ensemble_bytes(const mno_engine *engine, mno_particle_request holds);
 
 /* Bytes that one place may use for particles (what the options allow of what is free), and how many places there are. */
 mno_status mno_ensemble_budget(const mno_limit_options *options, size_t *bytes, int *places, mno_error *err);
@@ -39,6 +37,21 @@ size_t mno_initial_dimension(const mno_problem *problem, size_t r);
  * shared != 0: all nodes take block 0. */
 mno_status mno_ensemble_draw(mno_ensemble *ensemble, const mno_reduction *reduction, int shared, uint64_t seed,
                              uint32_t randomisation, mno_error *err);
+
+/* Which particles of a problem's initial law: of the engine, seed and stop of the options. */
+typedef struct mno_drawing {
+  const mno_limit_options *options;
+  const mno_reduction *reduction; /* in its coordinates */
+  int shared;
+  uint32_t randomisation;
+} mno_drawing;
+
+/* An ensemble of so many nodes (holds.r follows from the drawing) with particles drawn. */
+mno_status mno_ensemble_drawn(const mno_drawing *drawing, mno_particle_request holds, mno_ensemble *ensemble,
+                              mno_error *err);
+
+/* Threads of the host that options ask for. */
+int mno_limit_threads(const mno_limit_options *options);
 
 /* The particles of a node, and the weights that all nodes share. */
 mno_status mno_ensemble_write(mno_ensemble *ensemble, size_t node, const double *z /* [particles][tensors][r] */,

@@ -23,20 +23,6 @@ static int keep_end(void *context, size_t k, const double *h, const double *b) {
   return 1;
 }
 
-/* A network of depth L with infinitely many units per layer, all layers starting from the same particles. */
-static mno_status train_euler(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
-                              size_t particles, size_t L, double *h1, mno_error *err) {
-  ends to = {h1, L, problem->N * reduction->r};
-  mno_ensemble ensemble;
-  mno_status status = mno_ensemble_new(options->engine, problem, reduction->r, L, particles, MNO_F64,
-                                       options->threads > 0 ? options->threads : mno_core_count(), &ensemble, err);
-  ensemble.stop = options->stop;
-  if (status == MNO_OK) status = mno_ensemble_draw(&ensemble, reduction, 1, options->seed, 0, err);
-  if (status == MNO_OK) status = mno_layers_train(problem, reduction, &ensemble, keep_end, &to, err);
-  mno_ensemble_free(&ensemble);
-  return status;
-}
-
 mno_status mno_limit_depth_bias(const mno_problem *problem, const mno_limit_options *options, size_t L, double *output,
                                 double *embedding, mno_error *err) {
   size_t particles = LEAST_PARTICLES, wanted = options->particles > 0 ? (size_t)options->particles : PARTICLES,
@@ -53,15 +39,19 @@ mno_status mno_limit_depth_bias(const mno_problem *problem, const mno_limit_opti
   if (!h1) status = mno_fail_memory(err, ((K + 1) * field + 2 * f) * sizeof(double), "the Euler scheme");
   if (status == MNO_OK) status = mno_collocation_new(&method, options->nodes > 0 ? (size_t)options->nodes : NODES, err);
   if (status == MNO_OK) status = mno_trajectory_new(problem, reduction.r, method.m, &limit, err);
-  if (status == MNO_OK)
-    status = mno_ensemble_new(options->engine, problem, reduction.r, method.m, particles, MNO_F64,
-                              options->threads > 0 ? options->threads : mno_core_count(), &ensemble, err);
-  ensemble.stop = method.stop = options->stop;
-  if (status == MNO_OK) status = mno_ensemble_draw(&ensemble, &reduction, 1, options->seed, 0, err);
+  method.stop = options->stop;
+  mno_drawing drawing = {options, &reduction, 1, 0};
+  mno_particle_request holds = {problem, method.m, 0, particles, MNO_F64, mno_limit_threads(options)};
+  if (status == MNO_OK) status = mno_ensemble_drawn(&drawing, holds, &ensemble, err);
   mno_system system = mno_system_of(problem, &reduction, 1e-11, options->stop);
   system.method = &method;
   if (status == MNO_OK) status = mno_trajectory_particles(&system, &ensemble, NULL, &limit, err);
-  if (status == MNO_OK) status = train_euler(problem, options, &reduction, particles, L, h1, err);
+  mno_ensemble_free(&ensemble);
+  /* a network of depth L with infinitely many units per layer, all layers starting from the same particles */
+  ends to = {h1, L, field};
+  holds.m = L;
+  if (status == MNO_OK) status = mno_ensemble_drawn(&drawing, holds, &ensemble, err);
+  if (status == MNO_OK) status = mno_layers_train(problem, &reduction, &ensemble, keep_end, &to, err);
   for (size_t k = 0; status == MNO_OK && k <= K; k++) {
     const double *x = h1 + k * field, *y = limit.h1 + k * field;
     double *fx = h1 + (K + 1) * field, of = 0, oh = 0;

@@ -1,27 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "limit/mean_ode.h"
-
-#include "limit/closure.h"
-#include "limit/objection.h"
-#include "limit/quadrature.h"
-#include "limit/refine.h"
-#include "limit/sampled.h"
+#include "limit/solvers.h"
 
 #include <stdio.h>
-
-static mno_status run_closure(void *context, const mno_system *system, mno_trajectory *trajectory, double *floor,
-                              mno_error *err) {
-  return mno_trajectory_closure(system, trajectory, err);
-}
-
-static mno_status close_moments(const mno_problem *problem, const mno_limit_options *options, const mno_reduction *reduction,
-                                mno_limit **limit, mno_error *err) {
-  mno_system system = mno_system_of(problem, reduction, 1e-10, options->stop);
-  mno_status status = mno_refine(options, system, reduction->r, run_closure, NULL, NULL, limit, err);
-  if (status != MNO_OK) return status;
-  mno_limit_describe(*limit, "closure", "nodes %zu, dimension %zu", (*limit)->nodes, reduction->r);
-  return MNO_OK;
-}
 
 /* Measured (bench_limit methods): in two dimensions (r = 1) quadrature needs tenths of a second down to 1e-3, as long as
  * sampling at 1e-4, less from there on, and leaves no chance; in four (r = 2) sampling is 8 to 27 times faster at 1e-2 and
@@ -41,7 +21,7 @@ mno_status mno_mean_ode_solve(const mno_problem *problem, const mno_limit_option
   mno_status status = mno_reduction_new(problem, method == MNO_METHOD_SOBOL_FULL || !reducible, &reduction, err);
   if (status != MNO_OK) return status;
   if (method == MNO_METHOD_CLOSURE || (method == MNO_METHOD_AUTO && closes)) {
-    status = close_moments(problem, options, &reduction, limit, err);
+    status = mno_closure_solve(problem, options, &reduction, limit, err);
   } else if (method == MNO_METHOD_QUADRATURE ||
              (method == MNO_METHOD_AUTO && gridded && reduction.r <= QUADRATURE_WINS_UP_TO)) {
     status = mno_quadrature_solve(problem, options, &reduction, limit, err);

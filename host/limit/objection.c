@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "limit/objection.h"
+#include "limit/solvers.h"
 
 #include "block/block.h"
-#include "limit/quadrature.h"
 #include "limit/reduction.h"
 #include "optimizer/optimizer.h"
 

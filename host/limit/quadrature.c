@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "limit/quadrature.h"
+#include "limit/solvers.h"
 
 #include "core/memory.h"
+#include "limit/average.h"
 #include "limit/ensemble.h"
 #include "limit/refine.h"
 #include "limit/stop.h"
@@ -63,8 +64,8 @@ static mno_status fill(const rule *rule, const mno_system *system, const mno_tra
   if (!z) return mno_fail_memory(err, count * (2 * t->r + 1) * sizeof(double), "the points of the quadrature");
   double *weight = z + count * 2 * t->r;
   points(rule, t->r, h, z, weight);
-  mno_status status =
-      mno_ensemble_new(rule->engine, system->problem, t->r, t->m, count, MNO_F64, rule->threads, ensemble, err);
+  mno_particle_request holds = {system->problem, t->m, t->r, count, MNO_F64, rule->threads};
+  mno_status status = mno_ensemble_new(rule->engine, holds, ensemble, err);
   for (size_t j = 0; status == MNO_OK && j < t->m; j++) {
     status = mno_ensemble_write(ensemble, j, z, err);
     if (status == MNO_OK) status = mno_interrupted(system->stop, err);
@@ -92,7 +93,7 @@ static double bytes(const void *context, const mno_system *system, size_t nodes)
   const rule *rule = context;
   size_t r = system->reduction->r, count = points(rule, r, rule->spacing, NULL, NULL);
   if (rule->engine) return 0; /* a card's memory is its own */
-  double ensemble = (double)mno_ensemble_bytes(rule->engine, system->problem, r, nodes, count, MNO_F64);
+  double ensemble = (double)mno_ensemble_bytes(NULL, (mno_particle_request){system->problem, nodes, r, count, MNO_F64, 1});
   return ensemble * (1 + pow(1.6, -2.0 * (double)r)) + (double)count * (2 * (double)r + 1) * sizeof(double);
 }
 
@@ -108,7 +109,7 @@ mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_opti
   rule rule = {.problem = problem,
                .engine = options->engine,
                .radius = sqrt(2 * log(1e3 / fmin(tolerance, 1e-2))), /* the mass outside is far below the tolerance */
-               .threads = options->threads > 0 ? options->threads : mno_core_count()};
+               .threads = mno_limit_threads(options)};
   mno_system system = mno_system_of(problem, reduction, fmax(1e-2 * tolerance, 1e-11), options->stop);
   mno_collocation method;
   mno_step_errors errors;
@@ -124,9 +125,10 @@ mno_status mno_quadrature_solve(const mno_problem *problem, const mno_limit_opti
     /* the ball's volume over the cell's, before the points are counted one by one */
     double ball = (r == 1 ? M_PI : M_PI * M_PI / 2) * pow(rule.radius / rule.spacing, 2.0 * (double)r);
     if (mno_activation_is_odd(problem->activation)) ball /= 2;
-    if (ball > (double)budget || mno_ensemble_bytes(options->engine, problem, r, 8, (size_t)ball, MNO_F64) > budget) break;
-    size_t count = points(&rule, r, rule.spacing, NULL, NULL);
-    if (mno_ensemble_bytes(options->engine, problem, r, 8, count, MNO_F64) > budget ||
+    mno_particle_request holds = {problem, 8, r, (size_t)fmin(ball, (double)budget), MNO_F64, 1};
+    if (ball > (double)budget || mno_ensemble_bytes(options->engine, holds) > budget) break;
+    size_t count = holds.particles = points(&rule, r, rule.spacing, NULL, NULL);
+    if (mno_ensemble_bytes(options->engine, holds) > budget ||
         (options->seconds > 0 && mno_now() - start > options->seconds / 4))
       break;
     mno_trajectory now;

@@ -30,17 +30,23 @@ size_t mno_coarse_particles(size_t r, size_t particles) {
   return coarse;
 }
 
+static mno_particle_request ensemble_of(const mno_randomised *s, const mno_design *d) {
+  return (mno_particle_request){
+      s->problem, d->layers > 0 ? d->layers : d->nodes, s->reduction->r, d->particles, d->precision, 1};
+}
+
+static mno_particle_request coarse_of(const mno_randomised *s, const mno_design *d) {
+  size_t r = s->reduction->r;
+  return (mno_particle_request){s->problem, d->nodes, r, mno_coarse_particles(r, d->particles), MNO_F64, 1};
+}
+
 /* What is held while one is computed: its particles, and what solves its equations. */
 static double worker_bytes(const mno_randomised *s, const mno_design *d) {
-  size_t r = s->reduction->r, coarse = mno_coarse_particles(r, d->particles);
+  size_t r = s->reduction->r;
   const mno_engine *engine = s->options->engine;
-  const mno_problem *problem = s->problem;
-  if (d->layers > 0)
-    return (double)mno_ensemble_bytes(engine, problem, r, d->layers, d->particles, d->precision) +
-           2 * sizeof(double) * ((double)d->layers + 2) * (double)problem->N * (double)r;
-  return (double)mno_ensemble_bytes(engine, problem, r, d->nodes, d->particles, d->precision) +
-         (double)mno_ensemble_bytes(engine, problem, r, d->nodes, coarse, MNO_F64) +
-         mno_trajectory_work(problem, r, d->nodes);
+  double own = (double)mno_ensemble_bytes(engine, ensemble_of(s, d));
+  if (d->layers > 0) return own + 2 * sizeof(double) * ((double)d->layers + 2) * (double)s->problem->N * (double)r;
+  return own + (double)mno_ensemble_bytes(engine, coarse_of(s, d)) + mno_trajectory_work(s->problem, r, d->nodes);
 }
 
 /* What stays: their fields, and in the end the limit. */
@@ -64,8 +70,6 @@ size_t mno_randomised_most(const mno_randomised *s, const mno_design *d) {
   return (size_t)fmin((double)capacity_of(s->options), fmax(0, fmin(left, memory / 2) / fields));
 }
 
-/* A number of particles that the user chose may be beyond the memory: said before anything is computed. A card's engine
- * says it itself. */
 mno_status mno_randomised_fits(const mno_randomised *s, const mno_design *d, mno_error *err) {
   const double gib = 1 << 30;
   double needed = mno_randomised_bytes(s, d, 1);
@@ -83,15 +87,11 @@ static void randomise(void *context, size_t piece, int worker) {
   const mno_design *d = &s->design;
   mno_error *err = &s->error[index];
   mno_ensemble fine = {0}, coarse = {0};
-  const mno_engine *engine = s->options->engine;
-  size_t r = s->reduction->r, small = mno_coarse_particles(r, d->particles), places = d->layers > 0 ? d->layers : d->nodes;
-  int two = d->layers == 0 && d->particles >= 4 * small;
-  mno_status status = mno_ensemble_new(engine, s->problem, r, places, d->particles, d->precision, 1, &fine, err);
-  fine.stop = s->options->stop;
-  if (status == MNO_OK) status = mno_ensemble_draw(&fine, s->reduction, 0, s->options->seed, (uint32_t)index, err);
-  if (status == MNO_OK && two) status = mno_ensemble_new(engine, s->problem, r, d->nodes, small, MNO_F64, 1, &coarse, err);
-  coarse.stop = s->options->stop;
-  if (status == MNO_OK && two) status = mno_ensemble_draw(&coarse, s->reduction, 0, s->options->seed, (uint32_t)index, err);
+  mno_drawing drawing = {s->options, s->reduction, 0, (uint32_t)index};
+  mno_particle_request small = coarse_of(s, d);
+  int two = d->layers == 0 && d->particles >= 4 * small.particles;
+  mno_status status = mno_ensemble_drawn(&drawing, ensemble_of(s, d), &fine, err);
+  if (status == MNO_OK && two) status = mno_ensemble_drawn(&drawing, small, &coarse, err);
   mno_system system = mno_system_of(s->problem, s->reduction, d->tolerance, s->options->stop);
   system.method = &s->method;
   mno_trajectory *t = &s->trajectory[index];
@@ -143,7 +143,7 @@ mno_status mno_randomised_extend(mno_randomised *s, size_t count, mno_error *err
   if (status != MNO_OK) return status;
   double left = fmax(0, (double)s->memory - kept_bytes(s, &s->design, s->count));
   size_t workers = (size_t)((double)s->places * fmin(1e6, left / worker_bytes(s, &s->design)));
-  int threads = options->threads > 0 ? options->threads : mno_core_count();
+  int threads = mno_limit_threads(options);
   if ((size_t)threads > workers) threads = workers > 0 ? (int)workers : 1;
   mno_parallel(threads, s->count - s->first, randomise, s);
   for (size_t i = s->first; status == MNO_OK && i < s->count; i++)

@@ -2,6 +2,7 @@
 #include "limit/reduction.h"
 
 #include "core/memory.h"
+#include "math/vectors.h"
 #include "optimizer/optimizer.h"
 #include "readout/readout.h"
 
@@ -26,28 +27,18 @@ static size_t span(const mno_problem *problem, double *w /* [columns][D], destro
     size_t best = 0;
     double norm = -1;
     for (size_t c = 0; c < columns; c++) {
-      double sum = 0;
-      for (size_t a = 0; a < D; a++) sum += w[c * D + a] * w[c * D + a];
-      if (sum > norm) norm = sum, best = c;
+      double square = mno_dot(w + c * D, w + c * D, D);
+      if (square > norm) norm = square, best = c;
     }
     if (rank == 0) largest = norm;
     if (!(norm > 1e-24 * largest)) break;
     double *next = q + rank * D;
     for (size_t a = 0; a < D; a++) next[a] = w[best * D + a];
     for (int pass = 0; pass < 2; pass++) /* twice is enough for orthogonality to rounding */
-      for (size_t k = 0; k < rank; k++) {
-        double dot = 0;
-        for (size_t a = 0; a < D; a++) dot += q[k * D + a] * next[a];
-        for (size_t a = 0; a < D; a++) next[a] -= dot * q[k * D + a];
-      }
-    norm = 0;
-    for (size_t a = 0; a < D; a++) norm += next[a] * next[a];
-    for (size_t a = 0; a < D; a++) next[a] /= sqrt(norm);
-    for (size_t c = 0; c < columns; c++) {
-      double dot = 0;
-      for (size_t a = 0; a < D; a++) dot += next[a] * w[c * D + a];
-      for (size_t a = 0; a < D; a++) w[c * D + a] -= dot * next[a];
-    }
+      for (size_t k = 0; k < rank; k++) mno_add(next, -mno_dot(q + k * D, next, D), q + k * D, D);
+    norm = sqrt(mno_dot(next, next, D));
+    for (size_t a = 0; a < D; a++) next[a] /= norm;
+    for (size_t c = 0; c < columns; c++) mno_add(w + c * D, -mno_dot(next, w + c * D, D), next, D);
     rank++;
   }
   return rank;
@@ -85,11 +76,7 @@ static int principal_axes(size_t N, size_t r, const double *first, const double 
 /* out[i][a] = sum_b rows[a][b] x[i][b] */
 static void rotate(size_t N, size_t r, size_t columns, const double *rows, const double *x, double *out) {
   for (size_t i = 0; i < N; i++)
-    for (size_t a = 0; a < r; a++) {
-      double sum = 0;
-      for (size_t b = 0; b < columns; b++) sum += rows[a * columns + b] * x[i * columns + b];
-      out[i * r + a] = sum;
-    }
+    for (size_t a = 0; a < r; a++) out[i * r + a] = mno_dot(rows + a * columns, x + i * columns, columns);
 }
 
 mno_status mno_reduction_new(const mno_problem *problem, int full, mno_reduction *reduction, mno_error *err) {
@@ -169,11 +156,5 @@ double mno_reduction_output(const mno_problem *problem, const mno_reduction *red
 }
 
 void mno_reduction_expand(const mno_reduction *reduction, size_t N, size_t D, const double *x, double *out) {
-  size_t r = reduction->r;
-  for (size_t i = 0; i < N; i++)
-    for (size_t e = 0; e < D; e++) {
-      double sum = 0;
-      for (size_t a = 0; a < r; a++) sum += reduction->basis[e * r + a] * x[i * r + a];
-      out[i * D + e] = sum;
-    }
+  rotate(N, D, reduction->r, reduction->basis, x, out);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "limit/sampled.h"
+#include "limit/solvers.h"
 
 #include "core/memory.h"
+#include "limit/average.h"
 #include "limit/ensemble.h"
 #include "limit/randomised.h"
 #include "limit/refine.h"
-#include "limit/steep.h"
 #include "limit/stop.h"
 #include "limit/watch.h"
 
@@ -50,16 +50,6 @@ typedef struct pilot {
   mno_precision precision;
 } pilot;
 
-static mno_status new_shared(const pilot *pilot, const mno_system *system, const mno_trajectory *trajectory,
-                             size_t particles, mno_precision precision, mno_ensemble *ensemble, mno_error *err) {
-  const mno_limit_options *options = &pilot->options;
-  mno_status status = mno_ensemble_new(options->engine, system->problem, trajectory->r, trajectory->m, particles, precision,
-                                       options->threads > 0 ? options->threads : mno_core_count(), ensemble, err);
-  ensemble->stop = options->stop;
-  if (status == MNO_OK) status = mno_ensemble_draw(ensemble, system->reduction, 1, options->seed, UINT32_MAX, err);
-  return status;
-}
-
 static mno_status run_pilot(void *context, const mno_system *system, mno_trajectory *trajectory, double *floor,
                             mno_error *err) {
   const pilot *pilot = context;
@@ -68,8 +58,15 @@ static mno_status run_pilot(void *context, const mno_system *system, mno_traject
   mno_ensemble fine = {0}, coarse = {0};
   mno_system accurate = *system;
   if (!two) accurate.tolerance = 1e-10; /* Newton's method has it for nothing */
-  mno_status status = new_shared(pilot, system, trajectory, pilot->particles, two ? pilot->precision : MNO_F64, &fine, err);
-  if (status == MNO_OK && two) status = new_shared(pilot, system, trajectory, small, MNO_F64, &coarse, err);
+  mno_drawing drawing = {&pilot->options, system->reduction, 1, UINT32_MAX};
+  mno_particle_request holds = {
+      .problem = system->problem, .m = trajectory->m, .threads = mno_limit_threads(&pilot->options)};
+  holds.particles = pilot->particles;
+  holds.precision = two ? pilot->precision : MNO_F64;
+  mno_status status = mno_ensemble_drawn(&drawing, holds, &fine, err);
+  holds.particles = small;
+  holds.precision = MNO_F64;
+  if (status == MNO_OK && two) status = mno_ensemble_drawn(&drawing, holds, &coarse, err);
   if (status == MNO_OK) status = mno_trajectory_particles(&accurate, &fine, two ? &coarse : NULL, trajectory, err);
   mno_ensemble_free(&fine);
   mno_ensemble_free(&coarse);
@@ -78,11 +75,10 @@ static mno_status run_pilot(void *context, const mno_system *system, mno_traject
 
 static double pilot_bytes(const void *context, const mno_system *system, size_t nodes) {
   const pilot *pilot = context;
-  size_t r = system->reduction->r;
+  mno_particle_request fine = {system->problem, nodes, system->reduction->r, pilot->particles, MNO_F64, 1}, coarse = fine;
+  coarse.particles = mno_coarse_particles(fine.r, fine.particles);
   if (pilot->options.engine) return 0; /* a card's memory is its own */
-  return (double)mno_ensemble_bytes(pilot->options.engine, system->problem, r, nodes, pilot->particles, MNO_F64) +
-         (double)mno_ensemble_bytes(pilot->options.engine, system->problem, r, nodes,
-                                    mno_coarse_particles(r, pilot->particles), MNO_F64);
+  return (double)mno_ensemble_bytes(NULL, fine) + (double)mno_ensemble_bytes(NULL, coarse);
 }
 
 static mno_precision precision_for(double tolerance) { return tolerance >= single_precision_tolerance ? MNO_F32 : MNO_F64; }
@@ -116,7 +112,8 @@ static mno_status find_nodes(const mno_problem *problem, const mno_limit_options
         ((*depth)->diverged < 0 && worst > pilot_gain * before &&
          (options->nodes > 0 || worst > HOPELESS * options->tolerance)) ||
         8 * pilot->particles > largest || (options->seconds > 0 && 10 * used > options->seconds) ||
-        mno_ensemble_bytes(options->engine, problem, r, most, 8 * pilot->particles, pilot->precision) > budget)
+        mno_ensemble_bytes(options->engine,
+                           (mno_particle_request){problem, most, r, 8 * pilot->particles, pilot->precision, 1}) > budget)
       break;
     before = (*depth)->diverged < 0 ? worst : INFINITY;
     diverged = (*depth)->diverged;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "limit/steep.h"
+#include "limit/solvers.h"
 
 #include "core/memory.h"
+#include "limit/average.h"
 #include "limit/ensemble.h"
 #include "limit/randomised.h"
 #include "limit/refine.h"
@@ -18,15 +19,6 @@ static const struct level {
  * bench/results/limit-budgets.md. */
 enum { NODES = 8, NEXT_COSTS = 4, LEVELS = sizeof levels / sizeof *levels, LEVELS_WITHOUT_BUDGET = 3 };
 
-static double distance(const double *x, const double *y, size_t n) {
-  double difference = 0, size = 0;
-  for (size_t e = 0; e < n; e++) {
-    difference += (x[e] - y[e]) * (x[e] - y[e]);
-    size += y[e] * y[e];
-  }
-  return difference == 0 ? 0 : sqrt(difference / size);
-}
-
 /* Adds the difference to the solution before; where there is none, the error is not known. */
 static mno_status add_difference(const mno_problem *problem, const mno_limit *before, mno_limit *limit, mno_error *err) {
   size_t f = problem->N * problem->d_out, h = problem->N * problem->D;
@@ -34,8 +26,8 @@ static mno_status add_difference(const mno_problem *problem, const mno_limit *be
   mno_status status = mno_step_errors_new(problem, &errors, err);
   if (status != MNO_OK) return status;
   for (size_t k = 1; k <= problem->K; k++) {
-    errors.output[k] = before ? distance(before->output + k * f, limit->output + k * f, f) : NAN;
-    errors.embedding[k] = before ? distance(before->embedding + k * h, limit->embedding + k * h, h) : NAN;
+    errors.output[k] = before ? mno_relative_difference(before->output + k * f, limit->output + k * f, f) : NAN;
+    errors.embedding[k] = before ? mno_relative_difference(before->embedding + k * h, limit->embedding + k * h, h) : NAN;
   }
   mno_add_errors(limit, &errors);
   mno_step_errors_free(&errors);

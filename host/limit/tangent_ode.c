@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "limit/tangent_ode.h"
+#include "limit/solvers.h"
 
 #include "core/memory.h"
 #include "limit/ensemble.h"
@@ -7,6 +7,7 @@
 #include "limit/parallel.h"
 #include "limit/refine.h"
 #include "limit/stop.h"
+#include "math/vectors.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -34,14 +35,8 @@ typedef struct tangent {
   double *F, *J;
 } tangent;
 
-static double dot(const double *x, const double *y, size_t n) {
-  double sum = 0;
-  for (size_t a = 0; a < n; a++) sum += x[a] * y[a];
-  return sum;
-}
-
 static double deviation(const tangent *t, const double *h, size_t r) {
-  return t->problem->sigma[MNO_U] * sqrt(dot(h, h, r) / (double)t->problem->D);
+  return t->problem->sigma[MNO_U] * sqrt(mno_dot(h, h, r) / (double)t->problem->D);
 }
 
 /* The drift of one sample at one node. */
@@ -60,7 +55,7 @@ static void drift_sample(const tangent *t, size_t j, size_t i, const double *h, 
     for (size_t other = 0; other < N; other++) {
       size_t place = k * node + j * N + other;
       const double *h2 = path->h + place * r, *b2 = path->b + place * r;
-      double overlap = dot(h, h2, r) / D, s2 = deviation(t, h2, r);
+      double overlap = mno_dot(h, h2, r) / D, s2 = deviation(t, h2, r);
       mno_gaussian_kernels g;
       if (t->closed)
         g = mno_kernels_closed_form(problem->activation, s, s2, variance * overlap);
@@ -184,7 +179,7 @@ mno_status mno_tangent_ode_solve(const mno_problem *problem, const mno_limit_opt
   if (options->method != MNO_METHOD_AUTO)
     return mno_fail(err, MNO_ERR_INPUT, "limit method %s is for mean-ode; tangent-ode has a single method",
                     mno_limit_method_name(options->method));
-  tangent context = {.threads = options->threads > 0 ? options->threads : mno_core_count(),
+  tangent context = {.threads = mno_limit_threads(options),
                      .tolerance = 0.1 * options->tolerance,
                      .memory = mno_limit_memory(options),
                      .deadline = options->seconds > 0 ? mno_now() + options->seconds / 4 : INFINITY,

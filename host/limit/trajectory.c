@@ -3,6 +3,7 @@
 
 #include "core/memory.h"
 #include "limit/stop.h"
+#include "math/vectors.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -130,11 +131,7 @@ static int follows(const mno_trajectory *t, const double *weight, const double *
   return sqrt(off) <= largest_gap * size;
 }
 
-static double length(const double *x, size_t n) {
-  double sum = 0;
-  for (size_t a = 0; a < n; a++) sum += x[a] * x[a];
-  return sqrt(sum);
-}
+static double length(const double *x, size_t n) { return sqrt(mno_dot(x, x, n)); }
 
 int64_t mno_trajectory_unresolved(const mno_system *system, const mno_trajectory *t) {
   size_t r = t->r, field = t->N * r, n = t->m * field, steps = t->failed < 0 ? t->K + 1 : (size_t)t->failed;

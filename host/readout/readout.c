@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "readout/readout.h"
 
+#include "math/vectors.h"
+
 #include <string.h>
 
 double mno_readout_loss(const mno_problem *problem, size_t r, const double *w_unembed, const double *h, double *f,
@@ -18,9 +20,5 @@ double mno_readout_loss(const mno_problem *problem, size_t r, const double *w_un
 void mno_readout_adjoint(const mno_problem *problem, size_t r, const double *w_unembed, const double *gradient, double *b) {
   size_t d_out = problem->d_out;
   for (size_t i = 0; i < problem->N; i++)
-    for (size_t a = 0; a < r; a++) {
-      double sum = 0;
-      for (size_t o = 0; o < d_out; o++) sum += w_unembed[a * d_out + o] * gradient[i * d_out + o];
-      b[i * r + a] = sum;
-    }
+    for (size_t a = 0; a < r; a++) b[i * r + a] = mno_dot(w_unembed + a * d_out, gradient + i * d_out, d_out);
 }

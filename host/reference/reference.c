@@ -3,6 +3,7 @@
 
 #include "block/block.h"
 #include "core/memory.h"
+#include "math/vectors.h"
 #include "meanode/random.h"
 #include "optimizer/optimizer.h"
 #include "readout/readout.h"
@@ -10,16 +11,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static double dot(const double *x, const double *y, size_t n) {
-  double sum = 0;
-  for (size_t a = 0; a < n; a++) sum += x[a] * y[a];
-  return sum;
-}
-
-static void add(double *x, double factor, const double *y, size_t n) {
-  for (size_t a = 0; a < n; a++) x[a] += factor * y[a];
-}
 
 size_t mno_reference_weights(const mno_problem *problem, size_t L, size_t M) {
   return problem->block->tensors * L * M * problem->D;
@@ -29,9 +20,13 @@ size_t mno_reference_unit_numbers(const mno_problem *problem, size_t L, size_t M
   return mno_reference_weights(problem, L, M) * (1 + problem->optimizer->states);
 }
 
+/* Places at which a formula is taken at once: the units of a layer, or the samples of a unit. */
+static size_t places(const mno_problem *problem, size_t M) { return M > problem->N ? M : problem->N; }
+
 size_t mno_reference_numbers(const mno_problem *problem, size_t L, size_t M) {
+  size_t tensors = problem->block->tensors;
   return mno_reference_unit_numbers(problem, L, M) + 2 * (L + 1) * problem->N * problem->D +
-         2 * problem->N * problem->d_out + problem->block->tensors * problem->D;
+         2 * problem->N * problem->d_out + tensors * problem->D + (2 * tensors - 1) * places(problem, M);
 }
 
 mno_reference_units mno_reference_place_units(const mno_problem *problem, size_t L, size_t M, double *numbers) {
@@ -45,7 +40,10 @@ mno_reference mno_reference_place(const mno_problem *problem, size_t L, size_t M
   n.b = n.h + fields;
   n.output = n.b + fields;
   n.gradient = n.output + outputs;
-  n.work = n.gradient + outputs;
+  n.g = n.gradient + outputs;
+  n.p = n.g + problem->block->tensors * problem->D;
+  n.slope = n.p + (problem->block->tensors - 1) * places(problem, M);
+  n.s = n.slope + (problem->block->tensors - 1) * places(problem, M);
   return n;
 }
 
@@ -70,24 +68,24 @@ static const double *tensor_of(const mno_reference *n, const double *w, size_t t
   return w + ((t * n->L + l) * n->M + j) * n->problem->D;
 }
 
-/* s and its slopes [tensors - 1] of a unit at the state h [D] of one sample. */
-static inline double unit_at(const mno_reference *n, const double *w, size_t l, size_t j, const double *h, double *slope) {
-  const mno_problem *problem = n->problem;
-  double p[MNO_TENSORS_MOST], s;
-  for (size_t a = 0; a + 1 < problem->block->tensors; a++)
-    p[a] = dot(tensor_of(n, w, a, l, j), h, problem->D) / (double)problem->D;
-  problem->block->unit(problem->activation, p, &s, slope);
-  return s;
-}
-
 static double branch_scale(const mno_reference *n) { return n->problem->alpha / ((double)n->L * (double)n->M); }
+
+/* s [M] and its slopes [tensors - 1][M], either or NULL, of the units of layer l at the state h [D] of one sample. */
+static void units_at(const mno_reference *n, const double *w, size_t l, const double *h, double *s, double *slope) {
+  const mno_problem *problem = n->problem;
+  for (size_t a = 0; a + 1 < problem->block->tensors; a++)
+    for (size_t j = 0; j < n->M; j++)
+      n->p[a * n->M + j] = mno_dot(tensor_of(n, w, a, l, j), h, problem->D) / (double)problem->D;
+  problem->block->units(problem->activation, n->M, n->p, s, slope);
+}
 
 void mno_reference_branch(const mno_reference *n, const double *w, size_t l, const double *h, double *target) {
   size_t D = n->problem->D, output = n->problem->block->tensors - 1;
-  double scale = branch_scale(n), unused[MNO_TENSORS_MOST];
-  for (size_t i = 0; i < n->problem->N; i++)
-    for (size_t j = 0; j < n->M; j++)
-      add(target + i * D, scale * unit_at(n, w, l, j, h + i * D, unused), tensor_of(n, w, output, l, j), D);
+  double scale = branch_scale(n);
+  for (size_t i = 0; i < n->problem->N; i++) {
+    units_at(n, w, l, h + i * D, n->s, NULL);
+    for (size_t j = 0; j < n->M; j++) mno_add(target + i * D, scale * n->s[j], tensor_of(n, w, output, l, j), D);
+  }
 }
 
 double mno_reference_forward(mno_reference *n) {
@@ -117,12 +115,14 @@ void mno_reference_backward(mno_reference *n) {
     double *b = n->b + l * field;
     const double *above = b + field, *h = n->h + l * field;
     memcpy(b, above, field * sizeof(double));
-    for (size_t i = 0; i < problem->N; i++)
+    for (size_t i = 0; i < problem->N; i++) {
+      units_at(n, n->units.w, l, h + i * D, NULL, n->slope);
       for (size_t j = 0; j < n->M; j++) {
-        double slope[MNO_TENSORS_MOST], q = dot(tensor_of(n, n->units.w, output, l, j), above + i * D, D) / (double)D;
-        unit_at(n, n->units.w, l, j, h + i * D, slope);
-        for (size_t a = 0; a < output; a++) add(b + i * D, scale * slope[a] * q, tensor_of(n, n->units.w, a, l, j), D);
+        double q = mno_dot(tensor_of(n, n->units.w, output, l, j), above + i * D, D) / (double)D;
+        for (size_t a = 0; a < output; a++)
+          mno_add(b + i * D, scale * n->slope[a * n->M + j] * q, tensor_of(n, n->units.w, a, l, j), D);
       }
+    }
   }
 }
 
@@ -130,13 +130,16 @@ void mno_reference_gradient(const mno_reference *n, const double *w, size_t l, s
                             const double *scale, double *g) {
   const mno_problem *problem = n->problem;
   size_t D = problem->D, N = problem->N, output = problem->block->tensors - 1;
+  h += l * N * D;
+  b += (l + 1) * N * D;
+  for (size_t a = 0; a < output; a++)
+    for (size_t i = 0; i < N; i++) n->p[a * N + i] = mno_dot(tensor_of(n, w, a, l, j), h + i * D, D) / (double)D;
+  problem->block->units(problem->activation, N, n->p, n->s, n->slope);
   memset(g, 0, problem->block->tensors * D * sizeof(double));
   for (size_t i = 0; i < N; i++) {
-    const double *hi = h + (l * N + i) * D, *bi = b + ((l + 1) * N + i) * D;
-    double slope[MNO_TENSORS_MOST], s = unit_at(n, w, l, j, hi, slope),
-                                    q = dot(tensor_of(n, w, output, l, j), bi, D) / (double)D;
-    for (size_t a = 0; a < output; a++) add(g + a * D, scale[a] * slope[a] * q, hi, D);
-    add(g + output * D, scale[output] * s, bi, D);
+    double q = mno_dot(tensor_of(n, w, output, l, j), b + i * D, D) / (double)D;
+    for (size_t a = 0; a < output; a++) mno_add(g + a * D, scale[a] * n->slope[a * N + i] * q, h + i * D, D);
+    mno_add(g + output * D, scale[output] * n->s[i], b + i * D, D);
   }
 }
 
@@ -151,11 +154,11 @@ void mno_reference_update(const mno_reference *n, size_t k, const double *h, con
   }
   for (size_t l = 0; l < n->L; l++)
     for (size_t j = 0; j < n->M; j++) {
-      mno_reference_gradient(n, units.w, l, j, h, b, scale, n->work);
+      mno_reference_gradient(n, units.w, l, j, h, b, scale, n->g);
       for (size_t t = 0; t < tensors; t++) {
         size_t first = ((t * n->L + l) * n->M + j) * D;
         for (size_t a = 0; a < D; a++) {
-          double *w = &units.w[first + a], *kept = units.kept + (first + a) * optimizer->states, g = n->work[t * D + a];
+          double *w = &units.w[first + a], *kept = units.kept + (first + a) * optimizer->states, g = n->g[t * D + a];
           *w = optimizer->fuses ? *w + g : optimizer->apply(*w, g, rate[t], problem->knob, kept);
         }
       }

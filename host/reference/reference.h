@@ -22,10 +22,11 @@ typedef struct mno_reference {
   const mno_problem *problem;
   size_t L, M;
   mno_reference_units units;
-  double *h, *b;    /* [L+1][N][D] */
-  double *output;   /* [N][d_out] */
-  double *gradient; /* [N][d_out] dloss/df */
-  double *work;     /* [tensors][D] */
+  double *h, *b;         /* [L+1][N][D] */
+  double *output;        /* [N][d_out] */
+  double *gradient;      /* [N][d_out] dloss/df */
+  double *g;             /* [tensors][D] of one unit */
+  double *p, *s, *slope; /* [tensors - 1][places], [places], like p: of the units of a layer or the samples of a unit */
 } mno_reference;
 
 /* Doubles of all units of a network, without and with what is kept of them. */

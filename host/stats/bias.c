@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* E[f_{L,M}] - f_limit = A/L + C/(L M). */
-#include "stats/bias.h"
+#include "stats/estimators.h"
 
 #include "stats/interval.h"
 #include "stats/means.h"
@@ -8,56 +8,16 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Columns: of the law itself, with an exponent in L or in M on the depth bias. The next order F/L^2 follows where the depths
- * determine it: at L = 8 it is several per cent of A/L. */
-static void law_in_depth(const mno_cells *cells, size_t c, double power, double *x) {
-  x[0] = pow(cells->L[c], power);
-  x[1] = 1 / (cells->L[c] * cells->M[c]);
-}
-static void law_in_width(const mno_cells *cells, size_t c, double power, double *x) {
-  x[0] = pow(cells->M[c], power) / cells->L[c];
-  x[1] = 1 / (cells->L[c] * cells->M[c]);
-}
-static void law_in_depth_2(const mno_cells *cells, size_t c, double power, double *x) {
-  law_in_depth(cells, c, power, x);
-  x[2] = 1 / (cells->L[c] * cells->L[c]);
-}
-static void law_in_width_2(const mno_cells *cells, size_t c, double power, double *x) {
-  law_in_width(cells, c, power, x);
-  x[2] = 1 / (cells->L[c] * cells->L[c]);
-}
-/* Of the depth bias alone, which is what regrouped pairs see: A/L + F/L^2 + G/(L^2 M) at (L, M) minus the same at (L/2, 2 M)
- * is -A/L - 3 F/L^2 - G/(L^2 M). */
-static void depth_alone(const mno_cells *cells, size_t c, double power, double *x) { x[0] = pow(cells->L[c], power); }
-static void depth_in_width(const mno_cells *cells, size_t c, double power, double *x) {
-  x[0] = pow(cells->M[c], power) / cells->L[c];
-}
-static void depth_corrections(const mno_cells *cells, size_t c, double *x) {
-  x[0] = 1 / (cells->L[c] * cells->L[c]);
-  x[1] = x[0] / cells->M[c];
-}
-static void depth_alone_2(const mno_cells *cells, size_t c, double power, double *x) {
-  depth_alone(cells, c, power, x);
-  depth_corrections(cells, c, x + 1);
-}
-static void depth_in_width_2(const mno_cells *cells, size_t c, double power, double *x) {
-  depth_in_width(cells, c, power, x);
-  depth_corrections(cells, c, x + 1);
-}
-/* Of the width bias alone, with the next orders. */
-static void width_alone(const mno_cells *cells, size_t c, double power, double *x) {
-  x[0] = 1 / (cells->L[c] * cells->M[c]);
-}
-static void width_second(const mno_cells *cells, size_t c, double power, double *x) {
-  x[0] = 1 / (cells->L[c] * cells->M[c]);
-  x[1] = x[0] * x[0];
-  x[2] = x[0] / cells->L[c];
-}
-
-/* [order - 1][in L, in M]: leading order only, and with the next. */
-static const mno_design law[2][2] = {{{2, law_in_depth}, {2, law_in_width}}, {{3, law_in_depth_2}, {3, law_in_width_2}}};
-static const mno_design depth[2][2] = {{{1, depth_alone}, {1, depth_in_width}}, {{3, depth_alone_2}, {3, depth_in_width_2}}};
-static const mno_design width_1 = {1, width_alone}, width_3 = {3, width_second};
+/* [order - 1][in L, in M]: leading order only, and with the next. The law itself, with an exponent in L or in M on the depth
+ * bias; the next order F/L^2 follows where the depths determine it: at L = 8 it is several per cent of A/L. */
+static const mno_design law[2][2] = {{{2, {MNO_X_DEPTH, MNO_X_LM}}, {2, {MNO_X_WIDTH, MNO_X_LM}}},
+                                     {{3, {MNO_X_DEPTH, MNO_X_LM, MNO_X_LL}}, {3, {MNO_X_WIDTH, MNO_X_LM, MNO_X_LL}}}};
+/* The depth bias alone, which is what regrouped pairs see: A/L + F/L^2 + G/(L^2 M) at (L, M) minus the same at (L/2, 2 M) is
+ * -A/L - 3 F/L^2 - G/(L^2 M). */
+static const mno_design depth[2][2] = {{{1, {MNO_X_DEPTH}}, {1, {MNO_X_WIDTH}}},
+                                       {{3, {MNO_X_DEPTH, MNO_X_LL, MNO_X_LLM}}, {3, {MNO_X_WIDTH, MNO_X_LL, MNO_X_LLM}}}};
+/* The width bias alone, and with the next orders. */
+static const mno_design width_1 = {1, {MNO_X_LM}}, width_3 = {3, {MNO_X_LM, MNO_X_LMLM, MNO_X_LML}};
 
 static const char *const too_noisy = "the depth bias is on the noise floor: take more seeds";
 

@@ -188,6 +188,30 @@ void mno_cells_free(mno_cells *cells) {
   free(cells);
 }
 
+static double column_value(mno_column column, double L, double M, double power) {
+  switch (column) {
+  case MNO_X_ONE: return 1;
+  case MNO_X_LOG_LM: return log(L * M);
+  case MNO_X_LOG_L: return log(L);
+  case MNO_X_LOG_M: return log(M);
+  case MNO_X_DEPTH: return pow(L, power);
+  case MNO_X_WIDTH: return pow(M, power) / L;
+  case MNO_X_L: return 1 / L;
+  case MNO_X_LM: return 1 / (L * M);
+  case MNO_X_LL: return 1 / (L * L);
+  case MNO_X_LLM: return 1 / (L * L) / M;
+  case MNO_X_LML: return 1 / (L * M) / L;
+  case MNO_X_LMLM: return 1 / (L * M) * (1 / (L * M));
+  }
+  return NAN;
+}
+
+void mno_cells_design(const mno_cells *cells, const mno_design *design, double power, double *x) {
+  for (size_t c = 0; c < cells->count; c++)
+    for (size_t j = 0; j < design->columns; j++)
+      x[c * design->columns + j] = column_value(design->column[j], cells->L[c], cells->M[c], power);
+}
+
 const char *mno_cells_lack(const mno_cells *cells) {
   enum { MIN_SEEDS = 3 };
   if (cells->runs == 0) return "no run of this problem is finished";

@@ -31,6 +31,32 @@ typedef struct mno_cells {
 mno_status mno_cells_new(const mno_runs *runs, mno_pairs kind, mno_cells **cells, mno_error *err);
 void mno_cells_free(mno_cells *cells);
 
+/* Columns of a linear model of the cells. In DEPTH and WIDTH the power is the exponent that is fitted. */
+typedef enum mno_column {
+  MNO_X_ONE,
+  MNO_X_LOG_LM,
+  MNO_X_LOG_L,
+  MNO_X_LOG_M,
+  MNO_X_DEPTH, /* L^power */
+  MNO_X_WIDTH, /* M^power/L */
+  MNO_X_L,     /* 1/L, and so on */
+  MNO_X_LM,
+  MNO_X_LL,
+  MNO_X_LLM,
+  MNO_X_LML,
+  MNO_X_LMLM
+} mno_column;
+
+enum { MNO_DESIGN_MAX = 4 };
+
+typedef struct mno_design {
+  size_t columns;
+  mno_column column[MNO_DESIGN_MAX];
+} mno_design;
+
+/* x [count][columns] */
+void mno_cells_design(const mno_cells *cells, const mno_design *design, double power, double *x);
+
 /* Why no shape has so many seeds as an estimate needs (3), or NULL if all have them. */
 const char *mno_cells_lack(const mno_cells *cells);
 

@@ -2,9 +2,8 @@
 #include "meanode/fit.h"
 
 #include "core/memory.h"
-#include "stats/bias.h"
 #include "stats/cells.h"
-#include "stats/fluctuation.h"
+#include "stats/estimators.h"
 #include "stats/interval.h"
 
 #include <math.h>

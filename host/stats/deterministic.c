@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* bias(L) = a/L (1 + F/L + G/L^2 + ...) of networks with infinitely many units per layer, at a few depths, on the same
  * particles as the limit: the particles' error is common to all depths and varies between randomisations. */
-#include "stats/deterministic.h"
+#include "stats/estimators.h"
 
 #include "core/memory.h"
 #include "meanode/limit.h"

@@ -2,7 +2,7 @@
 #include "meanode/fit.h"
 
 #include "core/memory.h"
-#include "stats/deterministic.h"
+#include "stats/estimators.h"
 #include "stats/interval.h"
 
 #include <inttypes.h>

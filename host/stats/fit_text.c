@@ -44,7 +44,8 @@ static void put_string(FILE *out, const char *text) {
   fputc('"', out);
 }
 
-static void put_number(FILE *out, double value) {
+static void put_number(FILE *out, const char *before, double value) {
+  fputs(before, out);
   if (isfinite(value))
     fprintf(out, "%.10g", value);
   else
@@ -52,12 +53,9 @@ static void put_number(FILE *out, double value) {
 }
 
 static void put_estimate(FILE *out, const mno_estimate *e) {
-  fputs("{\"value\": ", out);
-  put_number(out, e->value);
-  fputs(", \"low\": ", out);
-  put_number(out, e->low);
-  fputs(", \"high\": ", out);
-  put_number(out, e->high);
+  put_number(out, "{\"value\": ", e->value);
+  put_number(out, ", \"low\": ", e->low);
+  put_number(out, ", \"high\": ", e->high);
   if (e->method[0] && isfinite(e->value)) {
     fputs(", \"method\": ", out);
     put_string(out, e->method);

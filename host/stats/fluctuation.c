@@ -4,7 +4,7 @@
  * The two corrections are the leading ones of a finite network; each is fitted when the shapes determine it, so that b is
  * the constant of large L M. Exponents come from log variance with the same corrections. Every estimate is a fixed linear
  * map of the cells' (log) variances, and its interval the jackknife over seeds. */
-#include "stats/fluctuation.h"
+#include "stats/estimators.h"
 
 #include "core/memory.h"
 #include "stats/interval.h"
@@ -25,30 +25,17 @@ typedef struct spread {
   double *leave_out; /* [seeds] */
 } spread;
 
-static void spread_free(spread *p) {
-  free(p->distance);
-  free(p->variance);
-  free(p->without);
-  free(p->design);
-  free(p->weight);
-  free(p->map);
-  free(p->leave_out);
-}
-
 static mno_status spread_new(const mno_cells *cells, spread *p, mno_error *err) {
-  size_t C = cells->count, S = cells->seeds, size = cells->size;
-  *p = (spread){.cells = cells};
-  p->distance = mno_alloc(C * S, sizeof(double));
-  p->variance = mno_alloc(C, sizeof(double));
-  p->without = mno_alloc(C, sizeof(double));
-  p->design = mno_alloc(C * MNO_LEAST_SQUARES_MAX, sizeof(double));
-  p->weight = mno_alloc(C, sizeof(double));
-  p->map = mno_alloc(C * MNO_LEAST_SQUARES_MAX, sizeof(double));
-  p->leave_out = mno_alloc(S, sizeof(double));
-  if (!p->distance || !p->variance || !p->without || !p->design || !p->weight || !p->map || !p->leave_out) {
-    spread_free(p);
-    return mno_fail_memory(err, C * (S + 2 * MNO_LEAST_SQUARES_MAX) * sizeof(double), "the fluctuation of the fit");
-  }
+  size_t C = cells->count, S = cells->seeds, size = cells->size, most = MNO_LEAST_SQUARES_MAX;
+  size_t count = C * S + 3 * C + 2 * C * most + S;
+  *p = (spread){.cells = cells, .distance = mno_alloc(count, sizeof(double))};
+  if (!p->distance) return mno_fail_memory(err, count * sizeof(double), "the fluctuation of the fit");
+  p->variance = p->distance + C * S;
+  p->without = p->variance + C;
+  p->weight = p->without + C;
+  p->design = p->weight + C;
+  p->map = p->design + C * most;
+  p->leave_out = p->map + C * most;
   for (size_t c = 0; c < C; c++) {
     double sum = 0;
     for (size_t s = 0; s < S; s++) {
@@ -107,34 +94,18 @@ static double range_ratio(const double *v, size_t count) {
   return high / low;
 }
 
-typedef enum column { ONE, LOG_LM, LOG_L, LOG_M, INVERSE_LM, INVERSE_L } column;
-
-static double column_value(const mno_cells *cells, size_t c, column kind) {
-  double L = cells->L[c], M = cells->M[c];
-  switch (kind) {
-  case ONE: return 1;
-  case LOG_LM: return log(L * M);
-  case LOG_L: return log(L);
-  case LOG_M: return log(M);
-  case INVERSE_LM: return 1 / (L * M);
-  case INVERSE_L: return 1 / L;
-  }
-  return 0;
-}
-
-static bool solve(spread *p, const column *columns, size_t count) {
-  for (size_t c = 0; c < p->cells->count; c++)
-    for (size_t j = 0; j < count; j++) p->design[c * count + j] = column_value(p->cells, c, columns[j]);
-  return p->cells->count >= count && mno_least_squares(p->cells->count, count, p->design, p->weight, p->map);
+static bool solve(spread *p, mno_design design) {
+  mno_cells_design(p->cells, &design, 0, p->design);
+  return p->cells->count >= design.columns &&
+         mno_least_squares(p->cells->count, design.columns, p->design, p->weight, p->map);
 }
 
 static void fit_b(spread *p, bool has_LM, bool has_L, mno_estimate *b) {
   const mno_cells *cells = p->cells;
-  column columns[3] = {ONE};
-  size_t count = 1;
-  if (has_LM) columns[count++] = INVERSE_LM;
-  if (has_L) columns[count++] = INVERSE_L;
-  if (count == 1 || !solve(p, columns, count)) {
+  mno_design design = {1, {MNO_X_ONE}};
+  if (has_LM) design.column[design.columns++] = MNO_X_LM;
+  if (has_L) design.column[design.columns++] = MNO_X_L;
+  if (design.columns == 1 || !solve(p, design)) {
     double total = 0;
     for (size_t c = 0; c < cells->count; c++) total += p->weight[c];
     for (size_t c = 0; c < cells->count; c++) p->map[c] = p->weight[c] / total;
@@ -179,7 +150,7 @@ mno_status mno_fit_fluctuation(const mno_cells *cells, mno_fit *fit, mno_error *
   }
   if (flat) {
     for (int i = 0; i < 4; i++) mno_estimate_none(all[i], "%s", flat);
-    spread_free(&p);
+    free(p.distance);
     return MNO_OK;
   }
   double *LM = p.without; /* borrowed until the first estimate overwrites it */
@@ -188,26 +159,25 @@ mno_status mno_fit_fluctuation(const mno_cells *cells, mno_fit *fit, mno_error *
   bool has_LM = distinct_LM >= 3 && range_ratio(LM, C) >= 8, has_L = distinct_L >= 3 && range_ratio(cells->L, C) >= 4;
   fit_b(&p, has_LM, has_L, &fit->b);
 
-  column columns[5] = {ONE, LOG_LM};
-  size_t count = 2;
-  if (distinct_LM >= 4 && has_LM) columns[count++] = INVERSE_LM;
-  if (distinct_LM >= 4 && has_L) columns[count++] = INVERSE_L;
+  mno_design leading = {2, {MNO_X_ONE, MNO_X_LOG_LM}}, design = leading;
+  if (distinct_LM >= 4 && has_LM) design.column[design.columns++] = MNO_X_LM;
+  if (distinct_LM >= 4 && has_L) design.column[design.columns++] = MNO_X_L;
   if (distinct_LM < 2)
     mno_estimate_none(&fit->slope_fluctuation, "needs at least two values of L M");
-  else if (solve(&p, columns, count) || solve(&p, columns, 2))
+  else if (solve(&p, design) || solve(&p, leading))
     estimate_row(&p, p.map + C, log_variance, half, &fit->slope_fluctuation);
   else
     mno_estimate_none(&fit->slope_fluctuation, "the shapes do not determine it");
 
-  column apart[4] = {ONE, LOG_L, LOG_M, INVERSE_LM};
-  count = has_LM && distinct_LM >= 4 ? 4 : 3;
-  if (distinct_L < 2 || distinct_M < 2 || !(solve(&p, apart, count) || solve(&p, apart, 3))) {
+  leading = design = (mno_design){3, {MNO_X_ONE, MNO_X_LOG_L, MNO_X_LOG_M}};
+  if (has_LM && distinct_LM >= 4) design.column[design.columns++] = MNO_X_LM;
+  if (distinct_L < 2 || distinct_M < 2 || !(solve(&p, design) || solve(&p, leading))) {
     mno_estimate_none(&fit->slope_fluctuation_L, "needs at least two values of L and of M, and four shapes");
     mno_estimate_none(&fit->slope_fluctuation_M, "needs at least two values of L and of M, and four shapes");
   } else {
     estimate_row(&p, p.map + C, log_variance, half, &fit->slope_fluctuation_L);
     estimate_row(&p, p.map + 2 * C, log_variance, half, &fit->slope_fluctuation_M);
   }
-  spread_free(&p);
+  free(p.distance);
   return MNO_OK;
 }

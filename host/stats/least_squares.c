@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stats/least_squares.h"
 
+#include "math/vectors.h"
+
 #include <math.h>
 
 bool mno_least_squares(size_t rows, size_t p, const double *x, const double *weight, double *map) {
@@ -38,10 +40,4 @@ bool mno_least_squares(size_t rows, size_t p, const double *x, const double *wei
   for (size_t j = 0; j < p; j++)
     for (size_t r = 0; r < rows; r++) map[j * rows + r] *= scale[j] * sqrt(weight[r]);
   return true;
-}
-
-double mno_dot(const double *map, const double *y, size_t count) {
-  double sum = 0;
-  for (size_t r = 0; r < count; r++) sum += map[r] * y[r];
-  return sum;
 }

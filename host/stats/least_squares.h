@@ -14,7 +14,4 @@ enum { MNO_LEAST_SQUARES_MAX = 6 };
  * False if the columns are not independent (to 1e-6 after scaling). */
 bool mno_least_squares(size_t rows, size_t p, const double *x, const double *weight, double *map);
 
-/* sum_r map_r y_r for one row of the map. */
-double mno_dot(const double *map, const double *y, size_t count);
-
 #endif

@@ -2,6 +2,7 @@
 #include "stats/means.h"
 
 #include "core/memory.h"
+#include "math/vectors.h"
 #include "stats/interval.h"
 #include "stats/least_squares.h"
 
@@ -13,17 +14,6 @@ enum { GOLDEN_STEPS = 60 };
 void mno_means_free(mno_means *p) {
   if (!p) return;
   free(p->zz);
-  free(p->ze);
-  free(p->ee);
-  free(p->overlap);
-  free(p->weight);
-  free(p->z);
-  free(p->residual);
-  free(p->gram);
-  free(p->design);
-  free(p->map);
-  free(p->along);
-  free(p->leave_out);
   free(p);
 }
 
@@ -37,30 +27,29 @@ static bool is_rounding(const mno_cells *cells, const double *reference) {
 mno_status mno_means_new(const mno_cells *cells, const double *reference, double deviation, mno_means **means,
                          mno_error *err) {
   size_t C = cells->count, S = cells->seeds, size = cells->size;
-  size_t bytes = (2 * C * C * S + (2 * C + S) * size) * sizeof(double);
+  size_t count = 3 * C * C + 2 * C * C * S + 2 * C + 2 * C * size + S * size + 2 * C * MNO_DESIGN_MAX + S;
   mno_means *p = mno_alloc(1, sizeof *p);
-  if (!p) return mno_fail_memory(err, bytes, "the means of the fit");
+  double *block = mno_alloc(count, sizeof(double));
+  if (!p || !block) {
+    free(block);
+    free(p);
+    return mno_fail_memory(err, count * sizeof(double), "the means of the fit");
+  }
   p->cells = cells;
   p->deviation = deviation;
-  p->zz = mno_alloc(C * C, sizeof(double));
-  p->ze = mno_alloc(C * C * S, sizeof(double));
-  p->ee = mno_alloc(C * C * S, sizeof(double));
-  p->overlap = mno_alloc(C * C, sizeof(double));
-  p->weight = mno_alloc(C, sizeof(double));
-  p->z = mno_alloc(C * size, sizeof(double));
-  p->residual = mno_alloc(S * size, sizeof(double));
-  p->gram = mno_alloc(C * C, sizeof(double));
-  p->design = mno_alloc(C * MNO_DESIGN_MAX, sizeof(double));
-  p->map = mno_alloc(C * MNO_DESIGN_MAX, sizeof(double));
-  p->along = mno_alloc(C, sizeof(double));
-  p->leave_out = mno_alloc(S, sizeof(double));
-  double *e = mno_alloc(C * size, sizeof(double)); /* [count][size] of one seed */
-  if (!p->zz || !p->ze || !p->ee || !p->overlap || !p->weight || !p->z || !p->residual || !p->gram || !p->design ||
-      !p->map || !p->along || !p->leave_out || !e) {
-    free(e);
-    mno_means_free(p);
-    return mno_fail_memory(err, bytes, "the means of the fit");
-  }
+  p->zz = block;
+  p->ze = p->zz + C * C;
+  p->ee = p->ze + C * C * S;
+  p->overlap = p->ee + C * C * S;
+  p->gram = p->overlap + C * C;
+  p->weight = p->gram + C * C;
+  p->along = p->weight + C;
+  p->z = p->along + C;
+  p->residual = p->z + C * size;
+  p->design = p->residual + S * size;
+  p->map = p->design + C * MNO_DESIGN_MAX;
+  p->leave_out = p->map + C * MNO_DESIGN_MAX;
+  double *e = p->leave_out + S; /* [count][size] of one seed */
   for (size_t c = 0; c < C; c++) {
     p->weight[c] = cells->L[c] * cells->M[c] * (double)cells->n[c];
     for (size_t x = 0; x < size; x++) p->z[c * size + x] = cells->mean[c * size + x] - (reference ? reference[x] : 0);
@@ -81,7 +70,6 @@ mno_status mno_means_new(const mno_cells *cells, const double *reference, double
         p->overlap[c * C + k] += cells->value[c * S + s] && cells->value[k * S + s];
       }
   }
-  free(e);
   *means = p;
   return MNO_OK;
 }
@@ -115,7 +103,7 @@ static void debiased_gram(mno_means *p, size_t leave) {
 
 bool mno_means_solve(mno_means *p, const mno_design *design, double power) {
   size_t C = p->cells->count;
-  for (size_t c = 0; c < C; c++) design->fill(p->cells, c, power, p->design + design->columns * c);
+  mno_cells_design(p->cells, design, power, p->design);
   return mno_least_squares(C, design->columns, p->design, p->weight, p->map);
 }
 

@@ -8,14 +8,6 @@
 
 #include <stdbool.h>
 
-enum { MNO_DESIGN_MAX = 4 };
-
-/* Columns of a linear model of the cells' means; power is the exponent being fitted, where there is one. */
-typedef struct mno_design {
-  size_t columns;
-  void (*fill)(const mno_cells *cells, size_t c, double power, double *x /* [columns] */);
-} mno_design;
-
 /* z_c = mean of cell c minus reference, e_cs = value of cell c at seed s minus mean of c. */
 typedef struct mno_means {
   const mno_cells *cells;

@@ -243,13 +243,16 @@ extern const mno_cpu_kernels extended_f64, extended_f32;
 
 static const mno_tensor_spec gated_tensor[] = {MNO_TENSOR("u", "", MNO_TENSOR_U, false), MNO_TENSOR("w", "", 77, false),
                                                MNO_TENSOR("v", "", MNO_TENSOR_V, true)};
-static void gated_unit(mno_activation activation, const double *p, double *s, double *slope) {
-  double rho = mno_activation_derivative(activation, 0, p[0]);
-  *s = rho * p[1];
-  slope[0] = mno_activation_derivative(activation, 1, p[0]) * p[1];
-  slope[1] = rho;
+static void gated_units(mno_activation activation, size_t count, const double *p, double *s, double *slope) {
+  for (size_t i = 0; i < count; i++) {
+    double rho = mno_activation_derivative(activation, 0, p[i]), gate = p[count + i];
+    if (s) s[i] = rho * gate;
+    if (!slope) continue;
+    slope[i] = mno_activation_derivative(activation, 1, p[i]) * gate;
+    slope[count + i] = rho;
+  }
 }
-static const mno_block gated = {.name = "gated", .tensors = 3, .tensor = gated_tensor, .unit = gated_unit};
+static const mno_block gated = {.name = "gated", .tensors = 3, .tensor = gated_tensor, .units = gated_units};
 
 static double heavy_ball_apply(double w, double g, double rate, const double *knob, double *state) {
   state[0] = knob[0] * state[0] + g;

@@ -438,7 +438,7 @@ static mno_status pass_particles(const mno_engine *engine, const mno_problem *p,
                                  const cloud *c, mno_precision precision, const double *h, double *out, mno_error *err) {
   const size_t r = reduction->r, n = c->m * p->N * r;
   mno_ensemble e;
-  mno_status status = mno_ensemble_new(engine, p, r, c->m, c->particles, precision, 1, &e, err);
+  mno_status status = mno_ensemble_new(engine, (mno_particle_request){p, c->m, r, c->particles, precision, 1}, &e, err);
   if (status != MNO_OK) return status;
   status = mno_ensemble_draw(&e, reduction, 0, 3, 1, err);
   if (status == MNO_OK) {

@@ -3,10 +3,10 @@
  * through a twin of a card, and what happens when the card fails. */
 #include "test.h"
 
-#include "problem.h"
 #include "device_twin.h"
 #include "host/particles.h"
 #include "limit/ensemble.h"
+#include "problem.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -66,8 +66,9 @@ static void drawn_particles_are_the_cpu_s(void **state) {
     mno_ensemble e[2];
     double *z[2];
     for (int k = 0; k < 2; k++) {
-      assert_ok(mno_ensemble_new(k ? &twin : NULL, &p, reduction.r, cases[i].m, cases[i].particles, cases[i].precision, 1,
-                                 &e[k], &err));
+      assert_ok(mno_ensemble_new(
+          k ? &twin : NULL, (mno_particle_request){&p, cases[i].m, reduction.r, cases[i].particles, cases[i].precision, 1},
+          &e[k], &err));
       assert_ok(mno_ensemble_draw(&e[k], &reduction, cases[i].shared, 7 + i, (uint32_t)i, &err));
       z[k] = sorted(&e[k]);
     }
@@ -164,7 +165,8 @@ static outcome run(const world *w, const mno_engine *engine) {
   outcome o;
   outcome_new(w, &o);
   const setting *s = &w->of;
-  assert_ok(mno_ensemble_new(engine, &w->problem, s->r, s->m, s->particles, s->precision, 2, &e, &err));
+  assert_ok(
+      mno_ensemble_new(engine, (mno_particle_request){&w->problem, s->m, s->r, s->particles, s->precision, 2}, &e, &err));
   for (size_t j = 0; j < s->m; j++) assert_ok(mno_ensemble_write(&e, j, w->z + j * s->particles * 2 * s->r, &err));
   assert_ok(mno_ensemble_weigh(&e, w->weight, &err));
   mno_ensemble_pass(&e,
@@ -297,7 +299,7 @@ static void nodes_and_draws_change_nothing(void **state) {
   mno_twin_state = usual();
   for (int way = 0; way < 3; way++) {
     mno_ensemble e;
-    assert_ok(mno_ensemble_new(&twin, &p, r, M, PARTICLES, MNO_F64, 1, &e, &err));
+    assert_ok(mno_ensemble_new(&twin, (mno_particle_request){&p, M, r, PARTICLES, MNO_F64, 1}, &e, &err));
     assert_ok(mno_ensemble_draw(&e, &reduction, 0, 1, 2, &err));
     if (way == 0) { /* everything at once */
       mno_ensemble_pass(&e, (mno_particle_pass){.h = h, .b = b, .F = drawn, .G = drawn + M * n});

@@ -149,7 +149,7 @@ static void coefficients(const world *w, const double *u, const double *h, const
   const double D = (double)w->problem.D, q = dot(u + output * w->r, b, w->r) / D;
   double p[MNO_TENSORS_MOST] = {0};
   for (size_t t = 0; t < output; t++) p[t] = dot(u + t * w->r, h, w->r) / D;
-  w->problem.block->unit(w->problem.activation, p, &of[output], slope);
+  w->problem.block->units(w->problem.activation, 1, p, &of[output], slope);
   for (size_t t = 0; t < output; t++) of[t] = slope[t] * q;
 }
 

@@ -42,7 +42,7 @@ static void compare(const mno_problem *p, mno_precision precision, double tolera
   mno_reduction reduction;
   mno_ensemble e;
   assert_ok(mno_reduction_new(p, 1, &reduction, &err));
-  assert_ok(mno_ensemble_new(NULL, p, D, L, M, precision, 2, &e, &err));
+  assert_ok(mno_ensemble_new(NULL, (mno_particle_request){p, L, D, M, precision, 2}, &e, &err));
   for (int again = 0; again < 2; again++) { /* what the optimiser kept is forgotten */
     fill(&e, p, w);
     assert_ok(mno_layers_train(p, &reduction, &e, keep, got, &err));

@@ -4,7 +4,7 @@
 
 #include "block/block.h"
 #include "limit/ensemble.h"
-#include "limit/objection.h"
+#include "limit/solvers.h"
 #include "limit/trajectory.h"
 #include "optimizer/optimizer.h"
 
@@ -139,7 +139,7 @@ static void gradient_is_exact(mno_activation activation, mno_loss loss) {
   assert_ok(mno_reduction_new(&m.problem, 0, &m.reduction, &err));
   assert_ok(mno_collocation_new(&m.method, 3, &err));
   size_t r = m.reduction.r, n = 3 * m.problem.N * r;
-  assert_ok(mno_ensemble_new(NULL, &m.problem, r, 3, PARTICLES, MNO_F64, 1, &m.ensemble, &err));
+  assert_ok(mno_ensemble_new(NULL, (mno_particle_request){&m.problem, 3, r, PARTICLES, MNO_F64, 1}, &m.ensemble, &err));
   assert_ok(mno_ensemble_draw(&m.ensemble, &m.reduction, 0, 3, 0, &err));
   /* away from symmetry: another weight law, larger drift */
   for (size_t i = 0; i < PARTICLES; i++)
@@ -199,7 +199,7 @@ static void passes_match_plain_loops(void **state) {
       p.eta[MNO_U] = 0.6;
       p.eta[MNO_V] = 1.3;
       mno_ensemble e;
-      assert_ok(mno_ensemble_new(NULL, &p, R, 1, PARTICLES, (mno_precision)precision, 1, &e, &err));
+      assert_ok(mno_ensemble_new(NULL, (mno_particle_request){&p, 1, R, PARTICLES, (mno_precision)precision, 1}, &e, &err));
       double z[PARTICLES][2][R], w[PARTICLES], h[2][N * R], b[2][N * R], F[N * R], G[N * R], J[N * R * R];
       mno_normals(1, 1, 0, 0, 2 * PARTICLES * R, &z[0][0][0]);
       mno_normals(1, 1, 0, 1, 2 * N * R, &h[0][0]);
@@ -327,6 +327,8 @@ static void methods_refuse_what_they_do_not_know(void **state) {
   p.block = &coupled;
   assert_string_equal(mno_limit_objection(&p, MNO_LIMIT_MEAN_ODE, MNO_METHOD_AUTO, text, sizeof text),
                       "mean-ode is not known for block coupled");
+  assert_string_equal(mno_limit_objection(&p, MNO_LIMIT_JOINT, MNO_METHOD_AUTO, text, sizeof text),
+                      "joint is not known for block coupled");
   assert_null(mno_limit_objection(&p, MNO_LIMIT_LARGEST, MNO_METHOD_AUTO, text, sizeof text));
   problem_free(&p);
 }

@@ -14,6 +14,10 @@ static const mno_tensor_spec tensor[] = {
 
 _Static_assert(sizeof tensor / sizeof *tensor == perceptron_tensors, "one line for each tensor");
 
+static void units(mno_activation activation, size_t count, const double *p, double *s, double *slope) {
+  mno_formula_units(perceptron_unit, perceptron_tensors - 1, activation, count, p, s, slope);
+}
+
 static mno_slope_rule slope(mno_activation activation) {
   switch (activation) {
   case MNO_TANH: return MNO_SLOPE_TANH;
@@ -26,7 +30,7 @@ static mno_slope_rule slope(mno_activation activation) {
 const mno_block mno_block_perceptron = {.name = "perceptron",
                                         .tensors = perceptron_tensors,
                                         .tensor = tensor,
-                                        .unit = perceptron_unit,
+                                        .units = units,
                                         .slope = slope,
                                         .solvers =
                                             MNO_BY_PARTICLES | MNO_BY_QUADRATURE | MNO_BY_CLOSURE | MNO_BY_TANGENT_ODE};
