@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Files that appear whole or not at all: written aside, brought to the disk, renamed."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -64,36 +65,23 @@ def like(descriptor, old):
         about = os.stat(old)
     except FileNotFoundError:
         return
-    try:
+    with contextlib.suppress(OSError):  # only root gives files away
         os.fchown(descriptor, about.st_uid, about.st_gid)  # before the mode, whose set-id bits it would clear
-    except OSError:
-        pass  # only root gives files away
     os.fchmod(descriptor, stat.S_IMODE(about.st_mode))
 
 
 def sync_folder(folder):
     """The new name survives a power cut; not every file system can promise that."""
-    try:
+    with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def visible(text):
     """Text that any page or terminal can show: bytes that are no UTF-8 and characters that are not printed, such as a newline in a
     file's name, as \\xff and \\n."""
-    shown = []
-    for character in text:
-        if character.isprintable():
-            shown.append(character)
-        elif 0xDC80 <= ord(character) <= 0xDCFF:
-            shown.append(f"\\x{ord(character) - 0xDC00:02x}")
-        else:
-            shown.append(character.encode("unicode_escape").decode("ascii"))
-    return "".join(shown)
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
