@@ -5,6 +5,7 @@ Until start() has arranged the process only modules of the standard library may 
 environment, and the user's settings, when they are."""
 
 import argparse
+import contextlib
 import difflib
 import importlib.util
 import os
@@ -192,14 +193,11 @@ def import_matplotlib():
     except OSError:
         here = None
     os.chdir("/")
-    try:
+    with contextlib.suppress(Exception):  # main says so
         import matplotlib.font_manager  # noqa: F401
-    except Exception:  # main says so
-        pass
-    finally:
-        if here is not None:
-            os.fchdir(here)
-            os.close(here)
+    if here is not None:
+        os.fchdir(here)
+        os.close(here)
 
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

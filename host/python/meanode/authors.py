@@ -60,7 +60,8 @@ def draw_authors(results, step=None, quantity="output", problem=0):
         style.legend(axis, **({"loc": "lower left", "ncol": 2} if axis is axes[0][1] else {"loc": "best"}), **more)
     error = problems.limit_error("mean-ode", k) / numpy.array(gaps["output"])
     poor = f"; the limits' own error exceeds 10% of their distance in {int((error > 0.1).sum())} problems" if (error > 0.1).any() else ""
-    found = [Verdict(f"{name}, constant of {words}", constants[name], None, f"theirs, by eye: {theirs:g}" + (poor if "limit" in name else ""))
+    found = [Verdict(f"{name}, constant of {words}", constants[name], None,
+                     f"theirs, by eye: {theirs:g}" + (poor if "limit" in name else ""))
              for name, (theirs, _, words) in CONSTANTS.items()]
     text = [f"{name}: {interval(one, 2)} {form} ({theirs:g})" for (name, (theirs, form, _)), one in zip(CONSTANTS.items(), found)]
     depth = problems.data[0]["L"].values[0]

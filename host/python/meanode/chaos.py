@@ -20,7 +20,7 @@ PANELS = {
 
 
 def table_of(results, problem, name, column, step):
-    """L, M [shape] and value [seed, shape] of a variable of the root table, for plain runs of seeds that are finite there in every shape."""
+    """L, M [shape] and value [seed, shape] of a variable of the root table, for plain runs of seeds that are finite in every shape."""
     data = results.meanode.problem(problem)
     value = results[name].values[data["row"].values, column]
     found = {}

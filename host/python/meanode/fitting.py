@@ -24,8 +24,8 @@ def binary():
     if named and not is_program(named):
         raise FileProblem(f"the variable MEANODE names {named}, which is no program; leave it unset to find the one of this module")
     folder = pathlib.Path(__file__).resolve().parent  # PREFIX/share/meanode/python/meanode or SOURCE/host/python/meanode
-    beside = (os.path.normpath(folder / there) for there in ("../../../../bin/meanode", "../../../build/meanode", "../../../build-dev/meanode"))
-    for candidate in (named, *beside, shutil.which("meanode")):
+    near = ("../../../../bin/meanode", "../../../build/meanode", "../../../build-dev/meanode")
+    for candidate in (named, *(os.path.normpath(folder / path) for path in near), shutil.which("meanode")):
         if candidate and is_program(candidate):
             return candidate
     raise FileProblem("the meanode program was not found: build it, or set MEANODE to its path")

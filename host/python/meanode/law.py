@@ -69,9 +69,7 @@ def verdicts(fit, quantity, step):
 
 def numbers(step, fit):
     def text(symbol, name, digits):
-        if not known(fit[name]):
-            return f"{symbol} undetermined"
-        return f"{symbol} = {interval(Verdict(symbol, fit[name]), digits)}"
+        return f"{symbol} = {interval(Verdict(symbol, fit[name]), digits)}" if known(fit[name]) else f"{symbol} undetermined"
 
     constants = [text("$a$", "a", 4), text("$b$", "b", 3), text("$c$", "c", 2)]
     slopes = [text("fluctuation exponent in $LM$", "slope_fluctuation", 3), text("depth-bias exponent in $L$", "slope_bias", 3)]

@@ -70,7 +70,7 @@ def two_limits(axis, problems, steps, quantity):
 
 
 def networks(axis, problems, k, quantity):
-    """Distance of the networks to the tangent ODE over alpha. Returns rows (L M, best alpha, factor of its interval, whether on the edge)."""
+    """Distance of the networks to the tangent ODE over alpha. Returns rows (L M, best alpha, factor of its interval, is it on the edge)."""
     lacking = problems.lacking_field(("tangent-ode",), k, quantity)
     if lacking:
         raise FileProblem(lacking)
@@ -114,7 +114,8 @@ def best_over_products(axis, problems, best, k, quantity):
         law = power_law(product[use], optimum[use], None, numpy.maximum(numpy.log(factor[use]) / 1.96, 1e-3))
         found.append(Verdict(f"{name}: exponent in L M", law, 1 / 6, "alpha^-2 against alpha/sqrt(L M)" + edge))
         if law and use is not inside:
-            curve(axis, (product[use].min() / 2, product.max() * 1.5), law["curve"], 20, label=f"exponent {law['value']:.2f}", **style.line(1))
+            curve(axis, (product[use].min() / 2, product.max() * 1.5), law["curve"], 20, label=f"exponent {law['value']:.2f}",
+                  **style.line(1))
     grid = numpy.geomspace(product.min(), product.max(), 20)
     alpha, distance, blur = limits_apart(problems, k, quantity)
     spread_ = fluctuation(problems, k, quantity)
@@ -216,7 +217,8 @@ def by_family(axis, product, families, points_):
     other = ~numpy.any(list(families.values()), axis=0) & numpy.isfinite(value)
     axis.plot(product[other], value[other], linestyle="none", marker=".", color="0.7", markersize=3, label="other shapes")
     for i, (name, at) in enumerate(families.items()):
-        points(axis, product[at], value[at], low[at], high[at], i, label=name, **({"markerfacecolor": "none", "markersize": 6} if i else {}))
+        points(axis, product[at], value[at], low[at], high[at], i, label=name,
+               **({"markerfacecolor": "none", "markersize": 6} if i else {}))
 
 
 def ratios(axis, shapes, product, families, why):

@@ -185,7 +185,8 @@ def regimes(axis, plane, why):
 
 
 def boundaries(axis, plane, drawn):
-    """Edges of the regimes: where noise is of order 1 (of the initial units, else of the outputs), where the two limits part. Their laws."""
+    """Edges of the regimes, and their laws: where noise is of order 1 (of the initial units, else of the outputs), where the two limits
+    part."""
     where, what, least = ("residual scale", "D", f"D >= {plane.least}; ") if plane.over_D else ("alpha", "L M", "")
     found = []
     for i, (grid, level, sign, name, label, *exponents) in enumerate(EDGES if drawn else EDGES[1:]):

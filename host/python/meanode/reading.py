@@ -16,7 +16,7 @@ class FileProblem(ValueError):
 
 
 class FileNotReached(FileProblem):
-    """There is no such file, or it is something else, or it is open for writing in another program, or was left so by one that was killed."""
+    """There is no such file, it is something else, or it is open for writing in another program or was left so by one that was killed."""
 
 
 TABLE = ("L", "M", "D", "alpha", "seed", "problem", "status", "step", "config")
@@ -32,8 +32,9 @@ def open(path):
         data = xarray.open_dataset(path, engine="h5netcdf")
     except Exception as problem:  # the engines raise many kinds
         if "unable to lock file" in str(problem) or "already open for write" in str(problem):
-            raise FileNotReached(f"{os.fspath(path)}: open for writing in another program, or left so by one that ended without closing it; "
-                                 f"close it there, or, if no program has it open, clear the mark: h5clear -s {os.fspath(path)}") from problem
+            raise FileNotReached(f"{os.fspath(path)}: open for writing in another program, or left so by one that ended without closing "
+                                 "it; close it there, or, if no program has it open, clear the mark: h5clear -s "
+                                 f"{os.fspath(path)}") from problem
         raise FileProblem(f"{path}: not readable as HDF5: {problem}") from problem
     if "instance" not in data.dims or "loss" not in data:
         data.close()

@@ -6,9 +6,8 @@ import html
 import os
 import re
 
-from . import figures, fitting, reading, writing
+from . import __version__, figures, fitting, reading, writing
 from .verdict import with_interval
-from .version import VERSION
 
 STYLE = """
 body { font: 16px/1.45 serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #111 }
@@ -38,7 +37,7 @@ def write_report(paths, output):
         return problems
     page = (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>meanode report</title>\n<style>{STYLE}</style>'
             f"</head><body>\n<h1>meanode report</h1>\n<p class=small>{len(paths)} result "
-            f"file{'s' if len(paths) != 1 else ''}; meanode {VERSION}; {datetime.date.today().isoformat()}. Intervals are at 95%.</p>\n"
+            f"file{'s' if len(paths) != 1 else ''}; meanode {__version__}; {datetime.date.today().isoformat()}. Intervals are at 95%.</p>\n"
             + "\n".join(sections) + "\n</body></html>\n")
     writing.write(output, page.encode("utf-8", "backslashreplace"))
     return problems
@@ -91,9 +90,9 @@ def constants_table(path):
         for fit in problem["fits"]:
             warning = fitting.warnings_of(fit)
             note = notes.setdefault(warning, f"({len(notes) + 1})") if warning else ""
-            numbers = [with_interval(fit[name]["value"], fit[name]["low"], fit[name]["high"]) if fit[name]["value"] is not None else "none"
-                       for name in names]
-            rows.append(f"<tr>{cells([problem['D'], format(problem['alpha'], 'g'), problem.get('data_seed', ''), fit['step'], fit['quantity']])}"
-                        f"{cells([*numbers, note], 'td class=number')}</tr>")
+            place = [problem["D"], f"{problem['alpha']:g}", problem.get("data_seed", ""), fit["step"], fit["quantity"]]
+            ends = [[fit[name][key] for key in ("value", "low", "high")] for name in names]
+            numbers = ["none" if value is None else with_interval(value, low, high) for value, low, high in ends]
+            rows.append(f"<tr>{cells(place)}{cells([*numbers, note], 'td class=number')}</tr>")
     said = "<br>\n".join(f"{note} {html.escape(text)}" for text, note in notes.items())
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>" + (f"\n<p class=small>{said}</p>" if said else "")

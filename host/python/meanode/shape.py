@@ -48,7 +48,6 @@ class Squares:
         self.value[~numpy.isfinite(self.value)] = numpy.nan
         self.L, self.M, self.D = numpy.array(shapes, float).T
         self.P = self.L * self.M * self.D
-
         self.draws = numpy.arange(len(known))
 
     def error(self, draws):
@@ -146,7 +145,8 @@ def draw_shape(results, step=None, quantity="output", problem=0):
         found += verdicts
         lines.append(line)
     if not lines:
-        raise lacking[0] if lacking else FileProblem("neither outputs nor embeddings were recorded: record: {output: true} in the configuration")
+        raise lacking[0] if lacking else FileProblem("neither outputs nor embeddings were recorded: record: {output: true} in the "
+                                                     "configuration")
     finish(axes[0][1], "budget $P = LMD$", "RMS error of the best shape")
     finish(axes[1][0], "budget $P = LMD$", "best embedding dimension $D$")
     middle = numpy.exp(numpy.log(budgets).mean())
@@ -181,8 +181,8 @@ def one_quantity(axes, problems, k, name, s):
         raise FileProblem("the error of the best shape is not finite and above zero at every budget")
     if s == 0:
         for i, P in enumerate(spread(budgets, 5)):
-            axes[0][0].plot(*least_by_D(squares, P, everything), linewidth=0.8, label=f"$P = 2^{{{numpy.log2(P):.0f}}}$",
-                            linestyle=style.LINES[i], **style.series(i))
+            axes[0][0].plot(*least_by_D(squares, P, everything), linewidth=0.8, label=power_of_2(P), linestyle=style.LINES[i],
+                            **style.series(i))
             axes[0][0].plot(*numpy.exp([best(squares, P, everything)[:2]]).T, marker="*", color="black", markersize=6, linestyle="none",
                             zorder=3)
         finish(axes[0][0], "embedding dimension $D$", f"least RMS error of the {name}")
@@ -215,10 +215,14 @@ def one_quantity(axes, problems, k, name, s):
     return found, line, squares, budgets
 
 
+def power_of_2(P):
+    return f"$P = 2^{{{numpy.log2(P):.0f}}}$"
+
+
 def flatness(axis, squares, budgets, error, index, name):
     """Error at the best D against L at a constant product L M, relative to the least, for the middle and the largest budget."""
     for mark, P in zip(("-", ":"), (budgets[len(budgets) // 2], budgets[-1])):
         L, row = over_depth(squares, P, error)
-        axis.plot(L, row / row.min(), linestyle=mark, linewidth=0.9, label=f"{name}, $P = 2^{{{numpy.log2(P):.0f}}}$", **style.series(index))
+        axis.plot(L, row / row.min(), linestyle=mark, linewidth=0.9, label=f"{name}, {power_of_2(P)}", **style.series(index))
     axis.axhline(FLAT, color="0.6", linewidth=0.7)
     axis.set(xscale="log", xlabel="depth $L$ at the best $D$ and product $LM$", ylabel="error over least error")

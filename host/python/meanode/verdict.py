@@ -15,7 +15,8 @@ class Verdict:
         self.value, self.low, self.high = (estimate.get(key) for key in ("value", "low", "high"))
         if not known(estimate):  # no value, or an interval without end
             self.value = self.low = self.high = None
-            self.note = "; ".join(filter(None, (estimate.get("warning", "").removeprefix("not determined: "), note))) or "the file does not determine it"
+            why = estimate.get("warning", "").removeprefix("not determined: ")
+            self.note = "; ".join(filter(None, (why, note))) or "the file does not determine it"
 
     @property
     def agrees(self):
@@ -41,7 +42,8 @@ def interval(verdict, digits):
     """The number for a caption."""
     if verdict.value is None:
         return "not determined"
-    return with_interval(verdict.value, verdict.low, verdict.high, lambda v: f"{v:.{digits}f}" if 10**-digits <= abs(v) < 1e6 or v == 0 else f"{v:.3g}")
+    return with_interval(verdict.value, verdict.low, verdict.high,
+                         lambda v: f"{v:.{digits}f}" if 10**-digits <= abs(v) < 1e6 or v == 0 else f"{v:.3g}")
 
 
 def with_interval(value, low, high, text=None):
