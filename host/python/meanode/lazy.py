@@ -186,14 +186,14 @@ def draw_depth_as_width(results, step=None, quantity="output", problem=0):
     fig, axes = style.figure(1, 3, 2.9)
     why = f"the seeds of a shape do not differ, or their spread is not finite, at step {k}"
     with style.panel(axes[0][0]):
-        by_family(axes[0][0], product, families, deviation)
+        by_family(axes[0][0], product, families, *deviation)
         scaled = (deviation[0] * numpy.sqrt(product))[(product >= 64) & (deviation[0] > 0) & numpy.isfinite(deviation[0])]
         if len(scaled):
             b = float(numpy.exp(numpy.mean(numpy.log(scaled))))
             curve(axes[0][0], product, lambda x: b / numpy.sqrt(x), 30, color="0.3", linewidth=0.9, label=rf"{b:.2f}/$\sqrt{{LM}}$")
         finish(axes[0][0], "product $LM$", "standard deviation over seeds", why)
     with style.panel(axes[0][1]):
-        by_family(axes[0][1], product, families, shapes.error())
+        by_family(axes[0][1], product, families, *shapes.error())
         finish(axes[0][1], "product $LM$", "RMS error", f"no finite error at step {k}")
     found = []
     with style.panel(axes[0][2]):
@@ -211,9 +211,7 @@ def draw_depth_as_width(results, step=None, quantity="output", problem=0):
     return fig, found + exponents
 
 
-def by_family(axis, product, families, points_):
-    """points_: value, low, high of every shape."""
-    value, low, high = points_
+def by_family(axis, product, families, value, low, high):
     other = ~numpy.any(list(families.values()), axis=0) & numpy.isfinite(value)
     axis.plot(product[other], value[other], linestyle="none", marker=".", color="0.7", markersize=3, label="other shapes")
     for i, (name, at) in enumerate(families.items()):

@@ -75,18 +75,6 @@ def over_depth(squares, budget, error, least_L=1):
     return squares.L[row], error[row]
 
 
-def best_depth(squares, budget, error):
-    """log of the best depth at the best D and product L M; NaN on the edge of the grid."""
-    depth, _, edge = minimum(*numpy.log(over_depth(squares, budget, error)))
-    return numpy.nan if edge else depth
-
-
-def cost_of_depth(squares, budget, error):
-    """Largest error over the least at the best D and product L M, among L >= 2, minus 1."""
-    _, row = over_depth(squares, budget, error, 2)
-    return row.max() / row.min() - 1
-
-
 def optima(squares, budgets, draws):
     """log best D and log least error [budget] from some of the draws."""
     return numpy.array([best(squares, P, squares.error(draws))[:2] for P in budgets]).T
@@ -198,11 +186,12 @@ def one_quantity(axes, problems, k, name, s):
     of_LM = 1 - of_D[0], 1 - of_D[2], 1 - of_D[1]
     found = [Verdict(f"{name}: {text}, exponent in P = {budgets.min():.0f} to {budgets.max():.0f}", estimate(*power), THEORY[name][what])
              for what, text, power in (("error", "error of the best shape", of_error), ("D", "best D", of_D), ("LM", "best L M", of_LM))]
-    depth = numpy.exp([best_depth(squares, P, everything) for P in budgets])
-    inside = numpy.isfinite(depth)
-    law = power_law(budgets[inside], depth[inside])
-    change = max(cost_of_depth(squares, P, everything) for P in budgets[len(budgets) // 2:])
-    where = f"from {depth[inside].min():.1f} to {depth[inside].max():.1f}, scatter over budgets" if law else "on the edge of its grid"
+    log_depth, _, edge = numpy.array([minimum(*numpy.log(over_depth(squares, P, everything))) for P in budgets]).T
+    depth = numpy.exp(log_depth[edge == 0])
+    law = power_law(budgets[edge == 0], depth)
+    rows = [over_depth(squares, P, everything, 2)[1] for P in budgets[len(budgets) // 2:]]
+    change = max(row.max() / row.min() for row in rows) - 1
+    where = f"from {depth.min():.1f} to {depth.max():.1f}, scatter over budgets" if law else "on the edge of its grid"
     found.append(Verdict(f"{name}: best L, exponent in P", law or {}, THEORY["embedding"]["L"],
                          f"{where}; at the best D and L M the error changes by at most {100 * change:.0f}% over L >= 2"))
     big = numpy.array([1e9, 1e10])

@@ -4,14 +4,15 @@
 import contextlib
 import errno
 import os
+import re
 import stat
 
 
 class CannotWrite(OSError):
     """The message says which file, why and what to do. errno is that of the failure."""
 
-    def __init__(self, message, number=None):
-        super().__init__(message)
+    def __init__(self, path, why, number):
+        super().__init__(f"cannot write {os.fspath(path)}: {why}")
         self.errno = number
 
 
@@ -24,17 +25,17 @@ def target(path):
         mode = os.stat(found).st_mode
     except FileNotFoundError:
         if not os.path.isdir(folder):
-            raise CannotWrite(f"cannot write {os.fspath(path)}: there is no folder {folder}", errno.ENOENT) from None
-        mode = None
+            raise CannotWrite(path, f"there is no folder {folder}", errno.ENOENT) from None
     except OSError as problem:
-        raise CannotWrite(f"cannot write {os.fspath(path)}: {problem.strerror}", problem.errno) from None
-    if mode is not None and not stat.S_ISREG(mode):
-        what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-        raise CannotWrite(f"cannot write {os.fspath(path)}: it is {what}; choose another name", errno.EISDIR)
-    if mode is not None and not os.access(found, os.W_OK):
-        raise CannotWrite(f"cannot write {os.fspath(path)}: it is write-protected", errno.EACCES)
+        raise CannotWrite(path, problem.strerror, problem.errno) from None
+    else:
+        if not stat.S_ISREG(mode):
+            what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+            raise CannotWrite(path, f"it is {what}; choose another name", errno.EISDIR)
+        if not os.access(found, os.W_OK):
+            raise CannotWrite(path, "it is write-protected", errno.EACCES)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise CannotWrite(f"cannot write {os.fspath(path)}: the folder {folder} takes no new files", errno.EACCES)
+        raise CannotWrite(path, f"the folder {folder} takes no new files", errno.EACCES)
     return found
 
 
@@ -57,7 +58,7 @@ def write(path, content):
             raise
         sync_folder(os.path.dirname(found))
     except OSError as problem:
-        raise CannotWrite(f"cannot write {os.fspath(path)}: {problem.strerror}", problem.errno) from problem
+        raise CannotWrite(path, problem.strerror, problem.errno) from problem
 
 
 def like(descriptor, old):
@@ -83,5 +84,7 @@ def sync_folder(folder):
 def visible(text):
     """Text that any page or terminal can show: bytes that are no UTF-8 and characters that are not printed, such as a newline in a
     file's name, as \\xff and \\n."""
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+    def escaped(character):
+        return re.sub(r"^\\udc(?=[89a-f])", r"\\x", character.encode("unicode_escape").decode("ascii"))
+
+    return "".join(character if character.isprintable() else escaped(character) for character in text)
