@@ -5,6 +5,7 @@ Until start() has arranged the process only modules of the standard library may 
 environment, and the user's settings, when they are."""
 
 import argparse
+import contextlib
 import difflib
 import importlib.util
 import os
@@ -13,8 +14,7 @@ import site
 import sys
 
 EXIT_INTERNAL, EXIT_USAGE, EXIT_INPUT, EXIT_UNAVAILABLE, EXIT_IO, EXIT_INTERRUPTED = 1, 2, 65, 69, 74, 75
-PACKAGES = {"matplotlib": "python3-matplotlib", "xarray": "python3-xarray", "h5netcdf": "python3-h5netcdf",
-            "h5py": "python3-h5py", "scipy": "python3-scipy", "numpy": "python3-numpy", "pandas": "python3-pandas"}
+PACKAGES = ("matplotlib", "xarray", "h5netcdf", "h5py", "scipy", "numpy", "pandas")  # python3-NAME in Debian
 
 
 # ---- Arguments
@@ -42,12 +42,12 @@ def parser(kinds):
     plot = commands.add_parser("plot", help="draw a figure of a result file", allow_abbrev=False)
     plot.add_argument("file", metavar="OUT.h5")
     plot.add_argument("-o", "--output", required=True, metavar="FIG.svg|.png|.pdf")
-    plot.add_argument("--kind", default=None, metavar="NAME",
+    plot.add_argument("--kind", metavar="NAME",
                       help=", ".join(kinds) + " (default: what the configuration names as record.figure, else law)")
-    plot.add_argument("--step", type=count, default=None, help="the step to show (default: the last)")
+    plot.add_argument("--step", type=count, help="the step to show (default: the last)")
     plot.add_argument("--quantity", choices=("output", "embedding"), default="output")
     plot.add_argument("--problem", type=count, default=0, help="which problem, from 0")
-    plot.add_argument("--dpi", type=resolution, default=None)
+    plot.add_argument("--dpi", type=resolution)
     report = commands.add_parser("report", help="one HTML page with the figures and verdicts of result files", allow_abbrev=False)
     report.add_argument("files", metavar="FILE.h5", nargs="+")
     report.add_argument("-o", "--output", default="report.html", metavar="PAGE.html")
@@ -63,7 +63,7 @@ def say(text):
 
 
 def lack(why, lacking=()):
-    install = " ".join(PACKAGES[name] for name in lacking or ("matplotlib", "xarray", "h5netcdf", "scipy"))
+    install = " ".join(f"python3-{name}" for name in lacking or ("matplotlib", "xarray", "h5netcdf", "scipy"))
     say(f"meanode: {sys.executable} {why}: apt-get install {install}, or set MEANODE_PYTHON to an interpreter that has "
         f"{'it' if len(lacking) == 1 else 'them'}")
     return EXIT_UNAVAILABLE
@@ -78,9 +78,9 @@ def main(arguments=None):
         from meanode import figures, reading
     except MemoryError:
         raise
+    except ModuleNotFoundError as missing:
+        return lack(f"lacks {missing.name}")
     except ImportError as missing:
-        if isinstance(missing, ModuleNotFoundError):
-            return lack(f"lacks {missing.name}")
         return lack(f"cannot load {missing.name or 'a package'} ({first_line(missing)})")
     except Exception as broken:  # a package that does not fit the interpreter or another package
         say(f"meanode: {sys.executable} has packages that do not work ({type(broken).__name__}: {first_line(broken)}): install "
@@ -107,9 +107,9 @@ def first_line(problem):
 
 
 def exit_code(problem):
-    from meanode.reading import FileInUse, NoSuchFile
+    from meanode.reading import FileNotReached
 
-    return EXIT_IO if isinstance(problem, (FileInUse, NoSuchFile)) else EXIT_INPUT
+    return EXIT_IO if isinstance(problem, FileNotReached) else EXIT_INPUT
 
 
 def same_file(one, other):
@@ -174,13 +174,11 @@ def arrange_path():
 def arrange_environment():
     """Nothing that libraries read from it may change a figure: not the number of threads of sums, not settings of drawing."""
     for name in list(os.environ):
-        if name.startswith(("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO_", "BLIS_", "NUMEXPR_", "NPY_", "NUMPY_")):
+        if name.startswith(("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO_", "BLIS_", "NUMEXPR_", "NPY_", "NUMPY_",
+                            "MPLBACKEND", "SOURCE_DATE_EPOCH")):
             del os.environ[name]
-    for name in ("MPLBACKEND", "SOURCE_DATE_EPOCH"):
-        os.environ.pop(name, None)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
-    os.environ["MATPLOTLIBRC"] = os.devnull  # instead of the user's; one in the working folder comes before it, see import_matplotlib
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1",
+                      MATPLOTLIBRC=os.devnull)  # not the user's; one in the working folder comes before it, see import_matplotlib
 
 
 def import_matplotlib():
@@ -195,27 +193,20 @@ def import_matplotlib():
     except OSError:
         here = None
     os.chdir("/")
-    try:
+    with contextlib.suppress(Exception):  # main says so
         import matplotlib.font_manager  # noqa: F401
-    except Exception:  # main says so
-        pass
-    finally:
-        if here is not None:
-            os.fchdir(here)
-            os.close(here)
+    if here is not None:
+        os.fchdir(here)
+        os.close(here)
 
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupted(KeyboardInterrupt):
-    pass
-
-
 def on_signal(number, frame):
     signal.signal(number, signal.SIG_IGN)
     on_signal.happened = True
-    raise Interrupted
+    raise KeyboardInterrupt
 
 
 on_signal.happened = False

@@ -4,18 +4,19 @@
 import numpy
 
 from . import style
-from .panels import finish, points, spread
+from .estimates import estimate, known, log_mean_over_draws, mean_over_draws, rms
+from .panels import curve, finish, points, spread
 from .reading import FileProblem
-from .shapes import Shapes, rms
-from .sweep import Problems, mean_over_draws, need_several
-from .verdict import Verdict, interval, known
+from .shapes import Shapes, not_recorded
+from .sweep import Problems, need_several
+from .verdict import Verdict, interval
 
 SMALL_D = 8  # below it the laws in D are far from those of large D
 LARGE = 8  # L M above so many D: the leading order of the width bias and of the fluctuation
-THEIRS = {"output, limit": 0.9, "embedding, limit": 2.5, "output, width": 0.15, "embedding, fluctuation": 0.8}
-PLAIN = {"output, limit": "/ √D", "embedding, limit": "/ √D", "output, width": "D/(ML)", "embedding, fluctuation": "√(D/ML)"}
-FORM = {"output, limit": r"/$\sqrt{D}$", "embedding, limit": r"/$\sqrt{D}$", "output, width": "$D/(ML)$",
-        "embedding, fluctuation": r"$\sqrt{D/(ML)}$"}
+# Constants: theirs, by eye, and what they are constants of, in the caption and in words.
+CONSTANTS = {"output, limit": (0.9, "/ √D", "1/sqrt(D)"), "embedding, limit": (2.5, "/ √D", "1/sqrt(D)"),
+             "output, width": (0.15, "D/(ML)", "D/(ML)"), "embedding, fluctuation": (0.8, "√(D/ML)", "sqrt(D/(M L))")}
+THEIRS = {name: theirs for name, (theirs, *_) in CONSTANTS.items()}
 
 
 def draw_authors(results, step=None, quantity="output", problem=0):
@@ -33,43 +34,39 @@ def draw_authors(results, step=None, quantity="output", problem=0):
     inner = problems.shape_errors(k, problems.field("mean-ode", k, "embedding"), "embedding")
     scaled = [rms([rms(e) * numpy.sqrt(L * M / D) for (L, M), e in errors.items() if L * M >= LARGE * D])
               for D, errors in zip(problems.D, inner)]
-    constants["embedding, fluctuation"] = over_large(problems, scaled, not_recorded(problems, k, "embedding", "mean-ode"))
+    constants["embedding, fluctuation"] = over_large(problems, scaled, not_measured(problems, k, "embedding", "mean-ode"))
 
     fig, axes = style.figure(2, 2, 4.9)
     with style.panel(axes[0][0]):
-        totals(axes[0][0], problems, problems.shape_errors(k, problems.field("joint", k)), not_recorded(problems, k, "output", "joint"))
+        totals(axes[0][0], problems, problems.shape_errors(k, problems.field("joint", k)), not_measured(problems, k, "output", "joint"))
     with style.panel(axes[0][1]):
-        for i, name in enumerate(("output", "embedding")):
-            limits(axes[0][1], problems, gaps[name], constants[f"{name}, limit"], THEIRS[f"{name}, limit"], name, 2 * i)
+        for i, name in enumerate(gaps):
+            if over_D(axes[0][1], problems, gaps[name], 2 * i, name):
+                lines(axes[0][1], problems.D, -0.5, f"{name}, limit", constants, r"/$\sqrt{D}$", 2 * i)
         finish(axes[0][1], "embedding dimension $D$", "Mean ODE at $D$ to joint limit", not_known(problems, k, "output"))
         style.lower(axes[0][1], 6)
     with style.panel(axes[1][0]):
-        D, table = problems.by_draw(width)
-        seen = numpy.isfinite(table).all(axis=0) & (table > 0).all(axis=0)
-        if not seen.any():
+        if not over_D(axes[1][0], problems, width, 0, "output: width bias $c$"):
             raise FileProblem(constants["output, width"].get("warning") or "the width bias is lost in noise at every D")
-        value, low, high = (numpy.exp(v) for v in mean_over_draws(numpy.log(table[:, seen])))
-        points(axes[1][0], D[seen], value, low, high, 0, label="output: width bias $c$")
-        lines(axes[1][0], D, 1, constants["output, width"], THEIRS["output, width"], "$D$", 0)
+        lines(axes[1][0], problems.D, 1, "output, width", constants, "$D$", 0)
         finish(axes[1][0], "embedding dimension $D$", "width bias $c$ of the output")
     with style.panel(axes[1][1]):
-        fluctuation(axes[1][1], problems, inner, constants["embedding, fluctuation"], not_recorded(problems, k, "embedding", "mean-ode"))
-    style.need_a_panel(axes.flat)
-    for letter, axis in zip("abcd", axes.flat):
-        style.label_panel(axis, letter)
-        style.log_ticks(axis)
+        fluctuation(axes[1][1], problems, inner, constants, not_measured(problems, k, "embedding", "mean-ode"))
+    style.arrange(axes.flat)
+    for axis in axes.flat:
         if axis is not axes[1][1]:
             style.plain_ticks(axis, problems.D)
         more = {"title": "lines: arXiv 2603.18168", "title_fontsize": 7} if axis is axes[0][0] else {}
         style.legend(axis, **({"loc": "lower left", "ncol": 2} if axis is axes[0][1] else {"loc": "best"}), **more)
     error = problems.limit_error("mean-ode", k) / numpy.array(gaps["output"])
     poor = f"; the limits' own error exceeds 10% of their distance in {int((error > 0.1).sum())} problems" if (error > 0.1).any() else ""
-    found = [Verdict(f"{name}, constant of {PLAIN[name].replace('/ √D', '1/sqrt(D)').replace('√(D/ML)', 'sqrt(D/(M L))')}", estimate, None,
-                     f"theirs, by eye: {THEIRS[name]:g}" + (poor if "limit" in name else "")) for name, estimate in constants.items()]
-    text = [f"{name}: {interval(one, 2)} {PLAIN[name]} ({THEIRS[name]:g})" for name, one in zip(constants, found)]
+    found = [Verdict(f"{name}, constant of {words}", constants[name], None,
+                     f"theirs, by eye: {theirs:g}" + (poor if "limit" in name else ""))
+             for name, (theirs, _, words) in CONSTANTS.items()]
+    text = [f"{name}: {interval(one, 2)} {form} ({theirs:g})" for (name, (theirs, form, _)), one in zip(CONSTANTS.items(), found)]
     depth = problems.data[0]["L"].values[0]
-    style.caption(fig, f"The grid of arXiv 2603.18168 ($L = {depth}$, {k} steps), {problems.draws} draws of data and embeddings; constants with 95% "
-                       f"intervals (theirs, by eye).\n{'; '.join(text[:2])};\n{'; '.join(text[2:])}.")
+    style.caption(fig, f"The grid of arXiv 2603.18168 ($L = {depth}$, {k} steps), {problems.draws} draws of data and embeddings; constants "
+                       f"with 95% intervals (theirs, by eye).\n{'; '.join(text[:2])};\n{'; '.join(text[2:])}.")
     return fig, found
 
 
@@ -79,10 +76,10 @@ def not_known(problems, step, quantity):
     return lacking or f"this figure needs problems with D >= {SMALL_D} in which both limits are known at step {step}"
 
 
-def not_recorded(problems, step, quantity, kind):
+def not_measured(problems, step, quantity, kind):
     """Why no distance of networks to a limit is known."""
     if all(quantity not in data for data in problems.data):
-        return f"{quantity} was not recorded: record: {{{quantity}: true}} in the configuration"
+        return not_recorded(quantity)
     lacking = problems.lacking_field((kind,), step, quantity)
     return lacking or f"no network with D >= {SMALL_D} and L M >= {LARGE} D has a finite distance to the limit at step {step} in every draw"
 
@@ -94,8 +91,7 @@ def over_large(problems, values, why):
     table = table[:, numpy.isfinite(table).all(axis=0)]
     if not table.size:
         return {"warning": why}
-    value, low, high = mean_over_draws(table.mean(axis=1))
-    return {"value": float(value), "low": float(low), "high": float(high)}
+    return estimate(*mean_over_draws(table.mean(axis=1)))
 
 
 def width_biases(problems, step):
@@ -125,31 +121,29 @@ def totals(axis, problems, errors, why):
         D, table = problems.by_draw([rms([rms(e) for (_, width), e in found.items() if width == m]) for found in errors])
         L = next(shape[0] for found in errors for shape in found)
         axis.plot(D, numpy.sqrt((table**2).mean(axis=0)), linestyle="none", label=f"$M = {m:g}$", **style.series(i))
-        fine = numpy.geomspace(D.min(), D.max(), 60)
-        axis.plot(fine, numpy.hypot(THEIRS["output, width"] * fine / (m * L), THEIRS["output, limit"] / numpy.sqrt(fine)), linewidth=0.8, **style.line(i))
+        curve(axis, D, lambda x: numpy.hypot(THEIRS["output, width"] * x / (m * L), THEIRS["output, limit"] / numpy.sqrt(x)), 60,
+              linewidth=0.8, **style.line(i))
     if not M:
         raise FileProblem(why)
     finish(axis, "embedding dimension $D$", "RMS error of the output", why)
 
 
-def limits(axis, problems, gap, ours, theirs, name, index):
-    D, table = problems.by_draw(gap)
-    if not (table > 0).all(axis=0).any():
-        return
-    value, low, high = (numpy.exp(v) for v in mean_over_draws(numpy.log(table)))
-    points(axis, D, value, low, high, index, label=name)
-    lines(axis, D, -0.5, ours, theirs, r"/$\sqrt{D}$", index)
+def over_D(axis, problems, values, index, label):
+    """Means over draws; false if the values [problem] are known and above zero in every draw at no D."""
+    D, table = problems.by_draw(values)
+    points(axis, D, *log_mean_over_draws(table), index, label)
+    return (numpy.isfinite(table) & (table > 0)).all(axis=0).any()
 
 
-def lines(axis, x, power, ours, theirs, form, index):
-    fine = numpy.geomspace(min(x), max(x), 30)
-    colour = style.COLOURS[index]
+def lines(axis, x, power, name, constants, form, index):
+    """A constant times x^power, ours and theirs."""
+    ours, theirs, look = constants[name], THEIRS[name], {"color": style.COLOURS[index], "linewidth": 1}
     if known(ours):
-        axis.plot(fine, ours["value"] * fine**power, color=colour, linewidth=1, label=f"{ours['value']:.2g}{form} (ours)")
-    axis.plot(fine, theirs * fine**power, color=colour, linewidth=1, linestyle=":", label=f"{theirs:g}{form} (theirs)")
+        curve(axis, x, lambda at: ours["value"] * at**power, 30, label=f"{ours['value']:.2g}{form} (ours)", **look)
+    curve(axis, x, lambda at: theirs * at**power, 30, label=f"{theirs:g}{form} (theirs)", linestyle=":", **look)
 
 
-def fluctuation(axis, problems, errors, constant, why):
+def fluctuation(axis, problems, errors, constants, why):
     """RMS error of the embedding against the Mean ODE at its own D, against D/(M L)."""
     for i, dim in enumerate(spread(numpy.unique(problems.D), 5)):
         found = {}
@@ -161,5 +155,5 @@ def fluctuation(axis, problems, errors, constant, why):
     if not any(errors):
         raise FileProblem(why)
     x = numpy.array([D / (L * M) for D, e in zip(problems.D, errors) for L, M in e])
-    lines(axis, (x.min(), x.max()), 0.5, constant, THEIRS["embedding, fluctuation"], r"$\sqrt{D/(ML)}$", 6)
+    lines(axis, x, 0.5, "embedding, fluctuation", constants, r"$\sqrt{D/(ML)}$", 6)
     finish(axis, "$D/(ML)$", "RMS error of the embedding", why)

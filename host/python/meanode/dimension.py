@@ -4,10 +4,11 @@
 import numpy
 
 from . import style
-from .panels import chosen_steps, finish, points
+from .estimates import estimate, known, log_interval, log_mean_over_draws, power_law, power_over_draws
+from .panels import chosen_steps, curve, finish, points
 from .reading import FileProblem
-from .sweep import PowerOverDraws, Problems, arrays, mean_over_draws, need_several
-from .verdict import Verdict, interval, known, power_law
+from .sweep import Problems, arrays, need_several
+from .verdict import Verdict, interval
 
 ACTIVATIONS = {
     "tanh": numpy.tanh, "sin": numpy.sin, "identity": lambda p: p, "relu": lambda p: numpy.maximum(p, 0),
@@ -20,7 +21,6 @@ def draw_dimension(results, step=None, quantity="output", problem=0):
     and embeddings if the file has several."""
     problems = Problems(results, ())
     need_several(problems.D, "D")
-    problems.last(step)
     steps = chosen_steps(problems.steps, step)
     # Below d_in + d_out the span of the embeddings is the whole space and its dimension changes with D.
     sizes = problems.data[0].sizes
@@ -38,17 +38,16 @@ def draw_dimension(results, step=None, quantity="output", problem=0):
     panels = (("embedding", "b", "embedding: $b$ per coordinate", initial + steps), ("output", "b", "output: $b$", steps),
               ("output", "c", "output: width bias $c$", steps))
     found, embedding = [], []
-    for letter, axis, (which, name, title, shown) in zip("abc", axes[0], panels):
+    for axis, (which, name, title, shown) in zip(axes.flat, panels):
         with style.panel(axis):
             if which in lacking:
                 raise lacking[which]
             verdicts = one_panel(axis, problems, fits[which], which, name, title, shown, len(shown) - len(steps), least)
             found += verdicts
             embedding += verdicts if which == "embedding" else []
-        style.label_panel(axis, letter)
-        style.log_ticks(axis)
+    style.arrange(axes.flat)
+    for axis in axes.flat:
         style.plain_ticks(axis, problems.D)
-    style.need_a_panel(axes.flat)
     if initial and "embedding" in fits:
         found.insert(0, against_the_exact_start(problems, fits["embedding"]))
     text = "; ".join(f"$k={k}$: {interval(v, 3)}" for k, v in zip(initial + steps, embedding) if v.value is not None) or "not determined"
@@ -62,11 +61,10 @@ def one_panel(axis, problems, fits, which, name, title, shown, before, least):
     found = []
     for i, k in enumerate(shown):
         i -= before
-        (D, value, low, high), law, curve, note = constant_over_D(problems, fits, k, name, least)
-        points(axis, D, value, low, high, i % 7, label=f"$k = {k}$")
+        (D, *values), law, note = constant_over_D(problems, fits, k, name, least)
+        points(axis, D, *values, i, label=f"$k = {k}$")
         if law:
-            grid = numpy.geomspace(max(D.min(), least), D.max(), 40)
-            axis.plot(grid, curve(grid), **style.line(i % 7))
+            curve(axis, (max(D.min(), least), D.max()), law["curve"], 40, **style.line(i))
         found.append(Verdict(f"{title.replace('$', '')}, k = {k}: exponent in D", law or {"warning": why_not(fits, k, name)},
                              {"embedding": 0.5}.get(which), f"D >= {least}; {note}"))
     finish(axis, "embedding dimension $D$", title, why_not(fits, shown[-1], name))
@@ -77,29 +75,28 @@ def one_panel(axis, problems, fits, which, name, title, shown, before, least):
 
 def why_not(fits, step, name):
     """What the constants that are not known say, or what is left to say."""
-    return next((fit[step][name]["warning"] for fit in fits if not known(fit[step][name])), "fewer than three values of D with a constant above zero")
+    return next((fit[step][name]["warning"] for fit in fits if not known(fit[step][name])),
+                "fewer than three values of D with a constant above zero")
 
 
 def constant_over_D(problems, fits, step, name, least):
-    """(D, value, low, high) over draws; the exponent in D from `least` on, or None; its curve; a note."""
+    """(D, value, low, high) over draws; the exponent in D from `least` on, or None; a note."""
     value, low, high = arrays(fits, step, name)
     (D, table), (_, bottom), (_, top) = (problems.by_draw(v) for v in (value, low, high))
     good = numpy.isfinite(table).all(axis=0) & (table > 0).all(axis=0)
     D, table, bottom, top = D[good], table[:, good], bottom[:, good], top[:, good]
     large = D >= least
     if not large.any():
-        return (D, table[0], bottom[0], top[0]), None, None, "it is not known at any D"
+        return (D, table[0], bottom[0], top[0]), None, "it is not known at any D"
     if problems.draws > 2:
-        shown = D, *(numpy.exp(v) for v in mean_over_draws(numpy.log(table)))
+        shown = D, *log_mean_over_draws(table)
         if large.sum() < 3:
-            return shown, None, None, "fewer than three values of D at which it is known"
-        law = PowerOverDraws(D[large], table[:, large], ((top - bottom) / (2 * 1.96 * table))[:, large])
-        return shown, law.estimate(), law.curve, f"{problems.draws} draws" + ("; term 1/D apart" if law.corrected else "")
-    shown = D, table[0], bottom[0], top[0]
+            return shown, None, "fewer than three values of D at which it is known"
+        law = power_over_draws(D[large], table[:, large], ((top - bottom) / (2 * 1.96 * table))[:, large])
+        return shown, law, f"{problems.draws} draws" + ("; term 1/D apart" if law["corrected"] else "")
     sure = large & (bottom[0] > 0)
-    law = power_law(D[sure], table[0][sure]) if sure.sum() >= 3 else None
-    note = "from the scatter over D, of one draw of the embeddings"
-    return shown, law, law and (lambda x: numpy.exp(law["intercept"]) * x ** law["value"]), note
+    law = power_law(D[sure], table[0][sure])
+    return (D, table[0], bottom[0], top[0]), law, "from the scatter over D, of one draw of the embeddings"
 
 
 def against_the_exact_start(problems, fits):
@@ -107,25 +104,23 @@ def against_the_exact_start(problems, fits):
     g/sqrt(D))^2], averaged over samples, g normal. The ratio to it, over problems: that runs and estimator are right at every D."""
     nodes, weights = numpy.polynomial.hermite_e.hermegauss(80)
     weights = weights / weights.sum()
+    name = "embedding: b per coordinate at k = 0 over its exact value"
     measured, low, high = arrays(fits, 0, "b")
     exact = []
     for data, D, alpha in zip(problems.data, problems.D, problems.alpha):
         rho, block = ACTIVATIONS.get(data.attrs["activation"]), data.attrs.get("block", "perceptron")
         if rho is None or block != "perceptron":
-            lacking = "activation" if block == "perceptron" else "block"
-            return Verdict("embedding: b per coordinate at k = 0 over its exact value", None, 1.0, f"no closed form for this {lacking} here")
+            return Verdict(name, {}, 1.0, f"no closed form for this {'activation' if block == 'perceptron' else 'block'} here")
         h = data["x"].values @ data["w_embed"].values.T
         scale = float(data.attrs["sigma_u"]) * numpy.sqrt((h**2).sum(axis=1) / D)
         square = (weights * rho(scale[:, None] * nodes) ** 2).sum(axis=1).mean()
         exact.append(alpha * float(data.attrs["sigma_v"]) * numpy.sqrt(D * square))
     sure = (measured > 0) & (high > low)
     if not sure.any():
-        return Verdict("embedding: b per coordinate at k = 0 over its exact value", {"warning": fits[0][0]["b"].get("warning", "")}, 1.0)
+        return Verdict(name, {"warning": fits[0][0]["b"].get("warning", "")}, 1.0)
     ratio = numpy.log(measured / numpy.array(exact))[sure]
     seeds = ((high - low) / (2 * 1.96 * measured))[sure]
     weight = 1 / seeds**2 / numpy.sum(1 / seeds**2)
-    mean = float(weight @ ratio)
     half = 1.96 * float(weight @ seeds)  # as if the seeds' share were the same in every problem
-    return Verdict("embedding: b per coordinate at k = 0 over its exact value",
-                   {"value": numpy.exp(mean), "low": numpy.exp(mean - half), "high": numpy.exp(mean + half)}, 1.0,
+    return Verdict(name, estimate(*log_interval(weight @ ratio, half)), 1.0,
                    f"{len(ratio)} problems, D from {problems.D.min()} to {problems.D.max()}")

@@ -43,9 +43,9 @@ def draw(source, output=None, kind=None, step=None, quantity="output", problem=0
     Raises FileProblem for an unknown kind or suffix, or a file that lacks what the figure needs; writing.CannotWrite."""
     if kind is not None and kind not in KINDS:
         raise reading.FileProblem(f'unknown kind "{kind}"; there are {", ".join(KINDS)}')
-    if output is not None and not os.fspath(output).lower().endswith(SUFFIXES):
-        raise reading.FileProblem(f"{output}: the name must end in .svg, .png or .pdf")
     if output is not None:
+        if not os.fspath(output).lower().endswith(SUFFIXES):
+            raise reading.FileProblem(f"{output}: the name must end in .svg, .png or .pdf")
         writing.target(output)
     results = reading.open(source) if isinstance(source, (str, os.PathLike)) else source
     # Logarithms of zero and the like come out as numbers that are not finite, which no panel shows.

@@ -14,18 +14,20 @@ from .reading import FileProblem
 ESTIMATES = ("a", "b", "c", "slope_fluctuation", "slope_fluctuation_L", "slope_fluctuation_M", "slope_bias", "slope_bias_M")
 
 
+def is_program(path):
+    return os.access(path, os.X_OK) and os.path.isfile(path)
+
+
 def binary():
     """The meanode program: $MEANODE, the one this module was installed or built with, or the one on PATH."""
     named = os.environ.get("MEANODE")
-    if named and not (os.access(named, os.X_OK) and os.path.isfile(named)):
+    if named and not is_program(named):
         raise FileProblem(f"the variable MEANODE names {named}, which is no program; leave it unset to find the one of this module")
-    above = dict(enumerate(pathlib.Path(__file__).resolve().parents))
-    installed, source = above.get(4), above.get(3)  # PREFIX/share/meanode/python/meanode, SOURCE/host/python/meanode
-    candidates = [named, installed and installed / "bin" / "meanode", source and source / "build" / "meanode",
-                  source and source / "build-dev" / "meanode", shutil.which("meanode")]
-    for candidate in candidates:
-        if candidate and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
-            return str(candidate)
+    folder = pathlib.Path(__file__).resolve().parent  # PREFIX/share/meanode/python/meanode or SOURCE/host/python/meanode
+    near = ("../../../../bin/meanode", "../../../build/meanode", "../../../build-dev/meanode")
+    for candidate in (named, *(os.path.normpath(folder / path) for path in near), shutil.which("meanode")):
+        if candidate and is_program(candidate):
+            return candidate
     raise FileProblem("the meanode program was not found: build it, or set MEANODE to its path")
 
 
@@ -48,22 +50,16 @@ def fit_json(path, steps=None, quantity=None, deterministic=False):
 
 def fit(path, steps=None, quantity=None, deterministic=False):
     """Constants of every problem, step and quantity: a DataFrame with columns a, a_low, a_high, ... (95% intervals; NaN: not determined;
-    a_low and a_high alone NaN: no statistical error) and warning, which says why, or what to think of them (None: nothing). path: a file, or what meanode.open returned.
+    a_low and a_high alone NaN: no statistical error) and warning, which says why, or what to think of them (None: nothing). path: a
+    file, or what meanode.open returned.
 
     deterministic: a and its exponent in L from networks of infinite width, without seeds (takes seconds to minutes)."""
-    rows = []
-    for problem in fit_json(path, steps, quantity, deterministic)["problems"]:
-        for one in problem["fits"]:
-            row = {"problem": problem["problem"], "D": problem["D"], "alpha": problem["alpha"], "data_seed": problem.get("data_seed"),
-                   "step": one["step"], "quantity": one["quantity"]}
-            for name in ESTIMATES:
-                for key, column in zip(("value", "low", "high"), columns_of(name)):
-                    row[column] = one[name][key]
-            row["warning"] = warnings_of(one)
-            rows.append(row)
+    rows = [{**problem, **one, "warning": warnings_of(one),
+             **{column: one[name][key] for name in ESTIMATES for key, column in zip(("value", "low", "high"), columns_of(name))}}
+            for problem in fit_json(path, steps, quantity, deterministic)["problems"] for one in problem["fits"]]
     types = {"problem": object, "D": "int64", "alpha": "float64", "data_seed": "int64", "step": "int64", "quantity": object,
              **{column: "float64" for name in ESTIMATES for column in columns_of(name)}, "warning": object}
-    if any(row["data_seed"] is None for row in rows):
+    if any(row.get("data_seed") is None for row in rows):
         types["data_seed"] = "float64"
     return pandas.DataFrame(rows, columns=list(types), dtype=None if rows else object).astype(types)
 
@@ -81,10 +77,6 @@ def warnings_of(fit):
     return "; ".join(f"{', '.join(names)}: {text}" for text, names in said.items()) or None
 
 
-def constants(path, steps, quantity, problem):
-    """{step: {name: {value, low, high}}} of one problem (number or name)."""
-    name = problem if isinstance(problem, str) else f"problem_{problem:04d}"
-    for one in fit_json(path, steps, quantity)["problems"]:
-        if one["problem"] == name:
-            return {fit["step"]: fit for fit in one["fits"]}
-    raise FileProblem(f"{path}: no {name}")
+def constants(path, steps, quantity):
+    """{problem: {step: {name: {value, low, high}}}}."""
+    return {problem["problem"]: {fit["step"]: fit for fit in problem["fits"]} for problem in fit_json(path, steps, quantity)["problems"]}

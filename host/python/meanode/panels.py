@@ -5,22 +5,24 @@ import numpy
 
 from . import style
 from .reading import FileProblem
+from .shapes import column_of
 
 
 def chosen_steps(recorded, step):
     """At most three recorded steps ending with the wanted one: early, middle, last."""
     positive = [k for k in recorded if k > 0] or recorded
     if step is not None:
-        if step not in recorded:
-            raise FileProblem(f"step {step} was not recorded; there are {', '.join(map(str, recorded))}")
+        column_of(recorded, step)
         positive = [k for k in positive if k <= step] or [step]
     last = positive[-1]
     wanted = {min(positive, key=lambda k: abs(k - goal)) for goal in (1, max(1, last // 3), last)}
     return sorted(wanted)
 
 
-def fine(values):
-    return numpy.geomspace(values.min() / 1.25, values.max() * 1.25, 100)
+def curve(axis, x, of, count, **options):
+    """The line of(x) over the range of x, with so many points."""
+    at = numpy.geomspace(numpy.min(x), numpy.max(x), count)
+    axis.plot(at, of(at), **options)
 
 
 def points(axis, x, value, low, high, index, label, **more):
@@ -43,17 +45,17 @@ def points_or_limits(axis, x, value, low, high, index, label):
               color=style.COLOURS[index], label=None if visible.any() else label)
 
 
-def finish(axis, x, y, why="nothing to show at this step: no point is finite and above zero"):
-    """Logarithmic scales and names of a panel that has its points; FileProblem(why) if there are none."""
-    for one in axis.lines:  # what cannot be seen must not choose the range
-        at, of = (numpy.asarray(v, float) for v in one.get_data())
-        if one.get_transform().contains_branch(axis.transData) and not style.can_be_shown(of).any():
+def finish(axis, x, y, why="nothing to show at this step: no point is finite and above zero", yscale="log"):
+    """Scales and names of a panel that has its points; FileProblem(why) if none of them (a line with markers) can be shown."""
+    shown = False
+    for one in axis.lines:
+        at, of = (style.can_be_shown(numpy.asarray(v, float)) for v in one.get_data())
+        shown |= one.get_marker() not in ("None", None, "") and (at & of).any()
+        if one.get_transform().contains_branch(axis.transData) and not of.any():  # it must not choose the range
             one.set_data([], [])
-    style.need_data(axis, why)
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    axis.set_xlabel(x)
-    axis.set_ylabel(y)
+    if not shown:
+        raise FileProblem(why)
+    axis.set(xscale="log", yscale=yscale, xlabel=x, ylabel=y)
 
 
 def spread(values, most):

@@ -6,10 +6,11 @@ import matplotlib.patches
 import numpy
 
 from . import style
+from .estimates import power_law, rms
 from .reading import FileProblem
-from .shapes import rms
+from .shapes import recorded
 from .sweep import Problems, need_several
-from .verdict import Verdict, power_law
+from .verdict import Verdict, interval
 
 FAR = 0.5  # a gap above this share of the limit's motion: the network does not follow it; initial noise above it: noise of order 1
 NEAR = 0.1  # limits closer than this share of the motion: lazy
@@ -17,6 +18,13 @@ LAZY_ALPHA = 4  # from here on the lazy power laws are fitted
 REGIMES = (("C", "complete (Mean ODE)", "#56B4E9"), ("L", "lazy (both limits)", "#E69F00"), ("·", "noise", "#DDDDDD"),
            ("×", "diverges", "#777777"), ("?", "not known", "#FFFFFF"))
 UNKNOWN = len(REGIMES) - 1
+PANELS = (("mean", "gap to the Mean ODE"), ("tangent", "gap to the tangent ODE"), ("regimes", "regimes"),
+          ("initial", "noise of the initial units"), ("features", "local feature update"))  # the second row: if it was recorded
+# Grid, level that it passes upwards (1) or downwards, in words, label, exponents of alpha in L M and of alpha sqrt(D)/(L M) in D: the noise
+# of the embedding is alpha sqrt(D)/sqrt(L M), that of the output hardly knows D.
+EDGES = (("initial", FAR, 1, "noise of the initial units is 0.5", "noise of initial units 0.5", 0.5, 0.0),
+         ("noise", FAR, 1, "noise of outputs is 0.5 of the motion", "noise of outputs 0.5", 0.5, None),
+         ("apart", NEAR, -1, "limits differ by 0.1 of the motion", "limits differ by 0.1", 0.0, 0.5))
 
 
 def draw_phase(results, step=None, quantity="output", problem=0):
@@ -30,40 +38,32 @@ def draw_phase(results, step=None, quantity="output", problem=0):
     measure(plane, results, problems, k)
     features = numpy.isfinite(plane.grid["features"]).any()
     fig, axes = style.figure(2 if features else 1, 3, 5.2 if features else 3.1)
-    maps = [("mean", "gap to the Mean ODE", (1e-2, 3)), ("tangent", "gap to the tangent ODE", (1e-2, 3))]
-    if features:
-        maps += [("initial", "noise of the initial units", (1e-2, 3)), ("features", "local feature update", (1e-2, 3))]
-    for axis, (name, title, (low, high)) in zip(axes.flat if not features else [axes[0][0], axes[0][1], axes[1][0], axes[1][1]], maps):
+    for letter, axis, (name, title) in zip("abcde", axes.flat, PANELS):
         with style.panel(axis):
-            plane.need(name, f"{title}: {why_not(problems, k, name)}")
-            picture = plane.map(axis, numpy.clip(plane.grid[name], low / 10, None), cmap="cividis", norm=matplotlib.colors.LogNorm(low, high))
-            plane.contour(axis, plane.grid[name])
-            fig.colorbar(picture, ax=axis, pad=0.02, extend="both").ax.set_title(" ", fontsize=5)
-        style.label_panel(axis, "abde"[[m[0] for m in maps].index(name)], title)
-    with style.panel(axes[0][2]):
-        regimes(axes[0][2], plane, why_not(problems, k, "mean"))
-    style.label_panel(axes[0][2], "c", "regimes")
-    style.need_a_panel(axes.flat[: 5 if features else 3])
-    found = boundaries(axes[1][2] if features else axes[0][2], plane, features)
+            if name == "regimes":
+                regimes(axis, plane, why_not(problems, k, "mean"))
+            else:
+                one_map(fig, axis, plane, name, f"{title}: {why_not(problems, k, name)}")
+        style.label_panel(axis, letter, title)
+    style.need_a_panel(axes.flat[:len(PANELS)])
+    found = boundaries(axes.flat[-1], plane, features)
     if features:
         style.label_panel(axes[1][2], "f", "boundaries")
         found += feature_verdicts(plane, k)
     for axis in axes.flat:
         if not style.is_blank(axis):
             plane.finish(axis)
-    style.caption(fig, f"Phases of outputs after {k} steps; gaps relative to the motion of the Mean ODE. Contours: 0.1 (dashed) and {FAR} (solid). Lazy: "
-                       f"the two limits differ\nby less than {NEAR}. Hatched: some seeds diverge. " + found[0].short())
+    style.caption(fig, f"Phases of outputs after {k} steps; gaps relative to the motion of the Mean ODE. Contours: 0.1 (dashed) and {FAR} "
+                       f"(solid). Lazy: the two limits differ\nby less than {NEAR}. Hatched: some seeds diverge. "
+                       f"{found[0].name}: {interval(found[0], 2)}.")
     return fig, found
 
 
 def why_not(problems, step, name):
     """Why a quantity is known in no cell."""
-    for kind in ("mean-ode",) if name in ("initial", "features") else ("mean-ode", "tangent-ode"):
-        try:
-            problems.need_field(kind, step)
-        except FileProblem as problem:
-            return str(problem)
-    return f"no two networks of a cell are finite at step {step}, or the Mean ODE has not moved there"
+    kinds = ("mean-ode",) if name in ("initial", "features") else ("mean-ode", "tangent-ode")
+    return (problems.lacking_field(kinds, step) or
+            f"no two networks of a cell are finite at step {step}, or the Mean ODE has not moved there")
 
 
 class Plane:
@@ -82,10 +82,6 @@ class Plane:
         self.grid = {name: numpy.full((len(self.levels), len(self.alphas)), numpy.nan)
                      for name in ("mean", "tangent", "noise", "diverged", "apart", "initial", "features")}
 
-    def need(self, name, why):
-        if not numpy.isfinite(self.grid[name]).any():
-            raise FileProblem(why)
-
     def map(self, axis, values, **options):
         """A row at a time: rows may be shifted against each other."""
         y = edges(self.levels)
@@ -101,29 +97,33 @@ class Plane:
             axis.contour(self.x, numpy.repeat(self.levels[:, None], len(self.alphas), axis=1), numpy.log(filled),
                          levels=levels, colors="white", linestyles=lines, linewidths=0.9)
 
-    def crossing(self, values, level, rising=True):
-        """Where each row of values first passes the level: x, level of the plane."""
+    def crossing(self, name, level, sign):
+        """Where each row of a grid first passes the level, upwards or (sign -1) downwards: x, level of the plane."""
         found = []
-        for x, row, at in zip(self.x, values, self.levels):
-            sign = 1 if rising else -1
-            above = numpy.flatnonzero(numpy.isfinite(row) & (sign * (row - level) > 0))
-            if len(above) and above[0] > 0 and numpy.isfinite(row[above[0] - 1]) and row[above[0] - 1] > 0:
-                j = above[0]
-                a, b = numpy.log(row[j - 1: j + 1])
-                share = (numpy.log(level) - a) / (b - a)
-                found.append((numpy.exp(numpy.log(x[j - 1]) + share * (numpy.log(x[j]) - numpy.log(x[j - 1]))), at))
+        for x, row, at in zip(self.x, self.grid[name], self.levels):
+            j = next(iter(numpy.flatnonzero(numpy.isfinite(row) & (sign * (row - level) > 0))), 0)
+            if j > 0 and numpy.isfinite(row[j - 1]) and row[j - 1] > 0:
+                (a, b), (left, right) = numpy.log(row[j - 1: j + 1]), numpy.log(x[j - 1: j + 1])
+                found.append((numpy.exp(left + (numpy.log(level) - a) / (b - a) * (right - left)), at))
         return numpy.array(found).reshape(-1, 2).T
 
     def finish(self, axis):
-        axis.set_xscale("log")
-        axis.set_yscale("log")
-        axis.set_xlim(min(edges(x)[0] for x in self.x), max(edges(x)[-1] for x in self.x))
-        axis.set_ylim(edges(self.levels)[[0, -1]])
-        axis.set_xlabel(r"residual scale $\alpha\sqrt{D}/(LM)$" if self.over_D else r"$\alpha$")
-        axis.set_ylabel("embedding dimension $D$" if self.over_D else "product $LM$")
+        axis.set(xscale="log", yscale="log", ylim=edges(self.levels)[[0, -1]],
+                 xlim=(min(edges(x)[0] for x in self.x), max(edges(x)[-1] for x in self.x)),
+                 xlabel=r"residual scale $\alpha\sqrt{D}/(LM)$" if self.over_D else r"$\alpha$",
+                 ylabel="embedding dimension $D$" if self.over_D else "product $LM$")
         style.log_ticks(axis)
         if self.over_D:
             style.plain_ticks(axis, self.levels, "y")
+
+
+def one_map(fig, axis, plane, name, why):
+    values = plane.grid[name]
+    if not numpy.isfinite(values).any():
+        raise FileProblem(why)
+    picture = plane.map(axis, numpy.clip(values, 1e-3, None), cmap="cividis", norm=matplotlib.colors.LogNorm(1e-2, 3))
+    plane.contour(axis, values)
+    fig.colorbar(picture, ax=axis, pad=0.02, extend="both").ax.set_title(" ", fontsize=5)
 
 
 def measure(plane, results, problems, k):
@@ -132,10 +132,7 @@ def measure(plane, results, problems, k):
     step = problems.steps.index(k)
     for i, data in enumerate(problems.data):
         moved = rms(mean[i] - start[i]) or numpy.nan
-        if "output" not in data:
-            raise FileProblem("output was not recorded: record: {output: true} in the configuration")
-        value = data["output"].isel(step=step).values
-        value = value.reshape(value.shape[0], -1)
+        value = recorded(data, k, "output")
         product, rows = data["L"].values * data["M"].values, data["row"].values
         column = int(numpy.flatnonzero(plane.alphas == problems.alpha[i])[0])
         for level in [plane.largest] if plane.over_D else plane.levels:
@@ -180,40 +177,34 @@ def regimes(axis, plane, why):
         for j in range(len(plane.alphas)):
             axis.text(plane.x[i, j], level, REGIMES[code[i, j]][0], ha="center", va="center", fontsize=6)
             if plane.grid["diverged"][i, j] > 0:
-                axis.add_patch(matplotlib.patches.Rectangle((x[j], y[i]), x[j + 1] - x[j], y[i + 1] - y[i], fill=False, hatch="////", linewidth=0,
-                                                            edgecolor="0.35"))
-    handles = [matplotlib.patches.Patch(facecolor=colour, label=f"{mark}  {name}") for (mark, name, colour), i in zip(REGIMES, range(len(REGIMES))) if (code == i).any()]
+                axis.add_patch(matplotlib.patches.Rectangle((x[j], y[i]), x[j + 1] - x[j], y[i + 1] - y[i], fill=False, hatch="////",
+                                                            linewidth=0, edgecolor="0.35"))
+    handles = [matplotlib.patches.Patch(facecolor=colour, label=f"{mark}  {name}")
+               for i, (mark, name, colour) in enumerate(REGIMES) if (code == i).any()]
     axis.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.3), ncol=2, fontsize=6.5, handlelength=1, columnspacing=0.8)
 
 
 def boundaries(axis, plane, drawn):
-    """Edges of the regimes: where noise is of order 1 (of the initial units, else of the outputs), where the two limits part. Their laws."""
-    what = "D" if plane.over_D else "L M"
-    noise, output = plane.crossing(plane.grid["initial"], FAR), plane.crossing(plane.grid["noise"], FAR)
-    apart = plane.crossing(plane.grid["apart"], NEAR, rising=False)
-    # x = alpha, or alpha sqrt(D)/(L M): the noise of the embedding is alpha sqrt(D)/sqrt(L M), that of the output hardly knows D
-    series = [(output, "noise of outputs is 0.5 of the motion", "noise of outputs 0.5", None if plane.over_D else 0.5)]
-    if drawn:
-        series.insert(0, (noise, "noise of the initial units is 0.5", "noise of initial units 0.5", 0.0 if plane.over_D else 0.5))
-    series.append((apart, "limits differ by 0.1 of the motion", "limits differ by 0.1", 0.5 if plane.over_D else 0.0))
+    """Edges of the regimes, and their laws: where noise is of order 1 (of the initial units, else of the outputs), where the two limits
+    part."""
+    where, what, least = ("residual scale", "D", f"D >= {plane.least}; ") if plane.over_D else ("alpha", "L M", "")
     found = []
-    for i, ((x, y), name, label, exponent) in enumerate(series):
-        large = y >= plane.least if len(y) else y
-        law = power_law(y[large], x[large]) if len(x) and large.sum() >= 3 else None
-        where = "residual scale" if plane.over_D else "alpha"
+    for i, (grid, level, sign, name, label, *exponents) in enumerate(EDGES if drawn else EDGES[1:]):
+        x, y = plane.crossing(grid, level, sign)
+        exponent = exponents[plane.over_D]
+        law = power_law(y[y >= plane.least], x[y >= plane.least])
         if exponent == 0.0 and not plane.over_D and len(x):  # a property of the limits, the same in every row
             found.append(Verdict(f"{where} where the {name}", {"value": x[0]}))
-            law = {"value": 0.0, "intercept": numpy.log(x[0])}
+            law = {"curve": lambda at: numpy.full_like(at, x[0])}
         else:
             found.append(Verdict(f"{where} where the {name}: exponent in {what}", law, exponent,
-                                 f"{f'D >= {plane.least}; ' if plane.over_D else ''}from the scatter over rows" if law else
-                                 "fewer than three crossings in the grid"))
+                                 f"{least}from the scatter over rows" if law else "fewer than three crossings in the grid"))
         if not len(x):
             continue
         axis.plot(x, y, linestyle="none", label=label, **style.series(i))
         if law:
-            level = numpy.geomspace(y.min(), y.max(), 20)
-            axis.plot(numpy.exp(law["intercept"]) * level ** law["value"], level, **style.line(i))
+            at = numpy.geomspace(y.min(), y.max(), 20)
+            axis.plot(law["curve"](at), at, **style.line(i))
     if drawn and not axis.lines:
         with style.panel(axis):
             raise FileProblem("no row of the grid crosses from one regime to another")
@@ -227,7 +218,7 @@ def feature_verdicts(plane, k):
     row = 0 if plane.over_D else -1
     update, noise = plane.grid["features"][row], plane.grid["initial"][row]
     good = (plane.alphas >= LAZY_ALPHA) & numpy.isfinite(update) & (noise < FAR)
-    law = power_law(plane.alphas[good], update[good]) if good.sum() >= 3 else None
+    law = power_law(plane.alphas[good], update[good])
     where = "smallest D" if plane.over_D else "largest L M"
     return [Verdict(f"local feature update, k = {k}, lazy: exponent in alpha", law, -1.0,
                     f"{where}; from the scatter over alpha" if law else f"fewer than three alpha from {LAZY_ALPHA} on with small noise")]

@@ -15,18 +15,10 @@ class FileProblem(ValueError):
         return self if os.fspath(path) in str(self) else type(self)(f"{os.fspath(path)}: {self}")
 
 
-class NoSuchFile(FileProblem):
-    """The file is not there, or is something else than a regular file."""
+class FileNotReached(FileProblem):
+    """There is no such file, it is something else, or it is open for writing in another program or was left so by one that was killed."""
 
 
-class FileInUse(FileProblem):
-    """The file is open for writing in another program, or was left so by one that was killed."""
-
-    remedy = ("open for writing in another program, or left so by one that ended without closing it; close it there, or, if no program has "
-              "it open, clear the mark: h5clear -s {}")
-
-
-KINDS_OF_LIMITS = ("mean-ode", "tangent-ode", "joint", "largest")
 TABLE = ("L", "M", "D", "alpha", "seed", "problem", "status", "step", "config")
 
 
@@ -35,12 +27,14 @@ def open(path):
 
     Raises FileProblem if the file cannot be read as a meanode result."""
     if not os.path.isfile(path):  # opening a pipe would wait for its writer
-        raise NoSuchFile(f"{os.fspath(path)}: {'not a regular file' if os.path.exists(path) else 'no such file'}")
+        raise FileNotReached(f"{os.fspath(path)}: {'not a regular file' if os.path.exists(path) else 'no such file'}")
     try:
         data = xarray.open_dataset(path, engine="h5netcdf")
     except Exception as problem:  # the engines raise many kinds
         if "unable to lock file" in str(problem) or "already open for write" in str(problem):
-            raise FileInUse(f"{os.fspath(path)}: {FileInUse.remedy.format(os.fspath(path))}") from problem
+            raise FileNotReached(f"{os.fspath(path)}: open for writing in another program, or left so by one that ended without closing "
+                                 "it; close it there, or, if no program has it open, clear the mark: h5clear -s "
+                                 f"{os.fspath(path)}") from problem
         raise FileProblem(f"{path}: not readable as HDF5: {problem}") from problem
     if "instance" not in data.dims or "loss" not in data:
         data.close()
@@ -51,11 +45,6 @@ def open(path):
         raise FileProblem(f"{path}: /{lacking[0]}: is missing")
     data.encoding["source"] = os.fspath(path)
     return data
-
-
-def group_of(kind):
-    """The group of a problem that holds its limit of a kind."""
-    return f"limit_{kind.replace('-', '_')}"
 
 
 @xarray.register_dataset_accessor("meanode")
@@ -77,7 +66,8 @@ class Access:
         text = self._root["config"].values.item()
         return text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else str(text)
 
-    def _name(self, problem):
+    def name(self, problem):
+        """The name of a problem, of which the number or the name is given; FileProblem if there is none."""
         name, names = problem if isinstance(problem, str) else f"problem_{problem:04d}", self.problems
         if name not in names:
             raise FileProblem(f"{self.path}: no {name}; there are {names[0]} to {names[-1]}" if len(names) > 1 else
@@ -92,25 +82,28 @@ class Access:
 
     def problem(self, problem=0):
         """One problem, by number or name: data, outputs and, on dimension run, the coordinates L, M, seed and more."""
-        data = self._group(self._name(problem))
+        data = self._group(self.name(problem))
         rows = data["row"].values
-        coordinates = {}
-        for name in ("L", "M", "D", "alpha", "seed", "data_seed", "id", "status", "draw_width", "draw_offset", "draw_sign"):
-            if name in self._root.variables:
-                coordinates[name] = ("run", self._root[name].values[rows])
-        coordinates["step"] = self._root["step"].values
-        return data.assign_coords(coordinates)
+        names = ("L", "M", "D", "alpha", "seed", "data_seed", "id", "status", "draw_width", "draw_offset", "draw_sign")
+        coordinates = {name: ("run", self._root[name].values[rows]) for name in names if name in self._root.variables}
+        return data.assign_coords(coordinates | {"step": self._root["step"].values})
 
     def limits(self, problem=0):
         """Kinds of the limits that were computed for a problem."""
         with h5netcdf.File(self.path, "r") as file:
-            groups = file[self._name(problem)].groups
-            return [kind for kind in KINDS_OF_LIMITS if group_of(kind) in groups]
+            names = file[self.name(problem)].groups
+            return [name.removeprefix("limit_").replace("_", "-") for name in names if name.startswith("limit_")]
 
     def limit(self, problem=0, kind="mean-ode"):
         """One limit of a problem: output (step, sample, target) and its error, embedding, depth, state, adjoint."""
-        name = self._name(problem)
+        name = self.name(problem)
         try:
-            return self._group(f"{name}/{group_of(kind)}")
+            return self._group(f"{name}/limit_{kind.replace('-', '_')}")
         except FileProblem:
-            raise FileProblem(f"{self.path}: {name} has no limit {kind}; limit: {{kind: {kind}}} in the configuration computes it") from None
+            raise FileProblem(f"{self.path}: {name} has no limit {kind}; limit: {{kind: {kind}}} in the configuration computes "
+                              "it") from None
+
+    def limit_or_none(self, problem, *kinds):
+        """The first of these limits that was computed."""
+        there = self.limits(problem)
+        return next((self.limit(problem, kind) for kind in kinds if kind in there), None)

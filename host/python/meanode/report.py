@@ -6,9 +6,8 @@ import html
 import os
 import re
 
-from . import figures, fitting, reading, writing
+from . import __version__, figures, fitting, reading, writing
 from .verdict import with_interval
-from .version import VERSION
 
 STYLE = """
 body { font: 16px/1.45 serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #111 }
@@ -38,7 +37,7 @@ def write_report(paths, output):
         return problems
     page = (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>meanode report</title>\n<style>{STYLE}</style>'
             f"</head><body>\n<h1>meanode report</h1>\n<p class=small>{len(paths)} result "
-            f"file{'s' if len(paths) != 1 else ''}; meanode {VERSION}; {datetime.date.today().isoformat()}. Intervals are at 95%.</p>\n"
+            f"file{'s' if len(paths) != 1 else ''}; meanode {__version__}; {datetime.date.today().isoformat()}. Intervals are at 95%.</p>\n"
             + "\n".join(sections) + "\n</body></html>\n")
     writing.write(output, page.encode("utf-8", "backslashreplace"))
     return problems
@@ -68,34 +67,32 @@ def section(path, prefix):
             + f"<details><summary>Configuration</summary><pre>{text}</pre></details>")
 
 
+def cells(contents, kind="td"):
+    return "".join(f"<{kind}>{content}</{kind.split()[0]}>" for content in contents)
+
+
 def verdict_table(verdicts):
     rows = []
     for v in verdicts:
         measured = "not determined" if v.value is None else with_interval(v.value, v.low, v.high)
         theory = "" if v.expected is None else f"{v.expected:.4g}"
         word = {True: "agrees", False: "differs", None: ""}[v.agrees]
-        rows.append(f"<tr><td>{html.escape(v.name)}</td><td class=number>{measured}</td><td class=number>{theory}</td>"
-                    f'<td class="{word}">{word}</td><td>{html.escape(v.note)}</td></tr>')
-    return ("<table><tr><th>quantity</th><th>measured</th><th>theory</th><th>verdict</th><th>note</th></tr>"
-            + "".join(rows) + "</table>")
-
-
-def seed_text(seed):
-    return "" if seed is None or seed != seed else f"{int(seed)}"
+        rows.append(f"<tr>{cells([html.escape(v.name)])}{cells([measured, theory], 'td class=number')}"
+                    f'<td class="{word}">{word}</td>{cells([html.escape(v.note)])}</tr>')
+    return f"<table><tr>{cells(('quantity', 'measured', 'theory', 'verdict', 'note'), 'th')}</tr>{''.join(rows)}</table>"
 
 
 def constants_table(path):
     names = ("a", "b", "c", "slope_fluctuation", "slope_bias")
-    head = "".join(f"<th>{h}</th>" for h in ("D", "alpha", "data.seed", "step", "quantity", "a", "b", "c", "fluctuation exponent", "bias exponent", "note"))
+    head = cells("D alpha data.seed step quantity a b c".split() + ["fluctuation exponent", "bias exponent", "note"], "th")
     rows, notes = [], {}
-    for _, row in fitting.fit(path).iterrows():
-        cells = []
-        for name in names:
-            value, low, high = (None if row[column] != row[column] else row[column] for column in fitting.columns_of(name))
-            cells.append("none" if value is None else with_interval(value, low, high))
-        note = "" if row["warning"] is None else notes.setdefault(row["warning"], f"({len(notes) + 1})")
-        cells.append(note)
-        rows.append(f"<tr><td>{row['D']}</td><td>{row['alpha']:g}</td><td>{seed_text(row['data_seed'])}</td><td>{row['step']}</td><td>{row['quantity']}</td>"
-                    + "".join(f"<td class=number>{cell}</td>" for cell in cells) + "</tr>")
+    for problem in fitting.fit_json(path)["problems"]:
+        for fit in problem["fits"]:
+            warning = fitting.warnings_of(fit)
+            note = notes.setdefault(warning, f"({len(notes) + 1})") if warning else ""
+            place = [problem["D"], f"{problem['alpha']:g}", problem.get("data_seed", ""), fit["step"], fit["quantity"]]
+            ends = [[fit[name][key] for key in ("value", "low", "high")] for name in names]
+            numbers = ["none" if value is None else with_interval(value, low, high) for value, low, high in ends]
+            rows.append(f"<tr>{cells(place)}{cells([*numbers, note], 'td class=number')}</tr>")
     said = "<br>\n".join(f"{note} {html.escape(text)}" for text, note in notes.items())
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>" + (f"\n<p class=small>{said}</p>" if said else "")

@@ -2,13 +2,15 @@
 """Figure "shape": the best shape at a fixed budget P = L M D."""
 
 import numpy
-from scipy import optimize, stats
+from scipy import optimize
 
 from . import style
-from .panels import finish, points
+from .estimates import estimate, jackknife, minimum, power_law
+from .panels import finish, points, spread
 from .reading import FileProblem
+from .shapes import not_recorded
 from .sweep import Problems, need_several
-from .verdict import Verdict, power_law
+from .verdict import Verdict
 
 # The fluctuation's power of D: of the embedding per coordinate sqrt(D/(L M)), of the output 1/sqrt(L M).
 FLUCTUATION = {"embedding": 1, "output": 0}
@@ -22,7 +24,7 @@ class Squares:
 
     def __init__(self, problems, step, quantity):
         if all(quantity not in data for data in problems.data):
-            raise FileProblem(f"{quantity} was not recorded: record: {{{quantity}: true}} in the configuration")
+            raise FileProblem(not_recorded(quantity))
         limits = problems.field("joint", step, quantity)
         known = [draw for draw in range(problems.draws)
                  if all(numpy.isfinite(limit).all() for limit, of in zip(limits, problems.draw) if of == draw)]
@@ -46,68 +48,43 @@ class Squares:
         self.value[~numpy.isfinite(self.value)] = numpy.nan
         self.L, self.M, self.D = numpy.array(shapes, float).T
         self.P = self.L * self.M * self.D
+        self.draws = numpy.arange(len(known))
 
     def error(self, draws):
         """RMS over draws, per shape; a shape that diverged in a draw is as bad as can be."""
         return numpy.sqrt(numpy.nan_to_num(self.value[:, draws], nan=MISSING).mean(axis=1))
 
-    @property
-    def draws(self):
-        return self.value.shape[1]
+
+def least_by_D(squares, budget, error):
+    """Each D of a budget, and its least error over L and M."""
+    at = squares.P == budget
+    D = numpy.unique(squares.D[at])
+    return D, numpy.array([error[at & (squares.D == d)].min() for d in D])
 
 
 def best(squares, budget, error):
-    """Least error over L and M at each D of a budget, and where a parabola through the least of them has its minimum:
-    D [.], least [.], best D, its error, whether it is on the edge of the grid."""
-    at = numpy.flatnonzero(squares.P == budget)
-    D = numpy.unique(squares.D[at])
-    least = numpy.array([error[at[squares.D[at] == d]].min() for d in D])
-    i = int(numpy.argmin(least))
-    if i in (0, len(D) - 1):
-        return D, least, D[i], least[i], True
-    x, y = numpy.log(D), numpy.log(least)
-    a, b, c = numpy.polyfit(x[i - 1: i + 2] - x[i], y[i - 1: i + 2], 2)
-    return D, least, float(numpy.exp(x[i] - b / (2 * a))), float(numpy.exp(c - b * b / (4 * a))), False
+    """log of the best D of a budget, log of its error, whether it is on the edge of the grid."""
+    return minimum(*numpy.log(least_by_D(squares, budget, error)))
 
 
-def best_depth(squares, budget, error):
-    """log of the best depth at the best D of the grid and the product L M that belongs to it; NaN on the edge of the grid."""
-    at = numpy.flatnonzero(squares.P == budget)
+def over_depth(squares, budget, error, least_L=1):
+    """L and error of the shapes from least_L on that share the best D of the grid and its product L M."""
+    at = numpy.flatnonzero((squares.P == budget) & (squares.L >= least_L))
     row = at[squares.D[at] == squares.D[at[numpy.argmin(error[at])]]]
     row = row[numpy.argsort(squares.L[row])]
-    i = int(numpy.argmin(error[row]))
-    if i in (0, len(row) - 1):
-        return numpy.nan
-    x, y = numpy.log(squares.L[row]), numpy.log(error[row])
-    a, b, _ = numpy.polyfit(x[i - 1: i + 2] - x[i], y[i - 1: i + 2], 2)
-    return float(x[i] - b / (2 * a))
-
-
-def cost_of_depth(squares, budget, error):
-    """Largest error over the least at the best D and product L M, among L >= 2, minus 1."""
-    at = numpy.flatnonzero((squares.P == budget) & (squares.L >= 2))
-    row = at[squares.D[at] == squares.D[at[numpy.argmin(error[at])]]]
-    return error[row].max() / error[row].min() - 1 if len(row) else 0.0
+    return squares.L[row], error[row]
 
 
 def optima(squares, budgets, draws):
     """log best D and log least error [budget] from some of the draws."""
-    found = [best(squares, P, squares.error(draws)) for P in budgets]
-    return numpy.log([f[2] for f in found]), numpy.log([f[3] for f in found])
-
-
-def slope(x, y):
-    return float(numpy.polyfit(x, y, 1)[0])
+    return numpy.array([best(squares, P, squares.error(draws))[:2] for P in budgets]).T
 
 
 def over_draws(squares, statistic):
     """statistic(draws) with its interval by leaving out draws: value, low, high."""
-    n = squares.value.shape[1]
-    whole = numpy.asarray(statistic(numpy.arange(n)))
-    if n < 3:
-        return whole, whole, whole
-    without = numpy.array([statistic(numpy.delete(numpy.arange(n), d)) for d in range(n)])
-    half = stats.t.ppf(0.975, n - 1) * numpy.sqrt((n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
+    if len(squares.draws) < 3:
+        return (statistic(squares.draws),) * 3
+    whole, half = jackknife(squares.draws, statistic)
     return whole, whole - half, whole + half
 
 
@@ -121,7 +98,7 @@ class Model:
         use = (x < 0.5) & (squares.L >= 4)
         if use.sum() < 6:
             raise FileProblem("too few shapes with L >= 4 and L M > 2 D")
-        x, D, error = x[use], squares.D[use], squares.error(numpy.arange(squares.value.shape[1]))[use] ** 2
+        x, D, error = x[use], squares.D[use], squares.error(squares.draws)[use] ** 2
         levels = numpy.unique(D)
         design = numpy.column_stack([D[:, None] == levels, D ** (power - 1) * x, x**2]) / error[:, None]
         if not numpy.isfinite(design).all():
@@ -156,7 +133,8 @@ def draw_shape(results, step=None, quantity="output", problem=0):
         found += verdicts
         lines.append(line)
     if not lines:
-        raise lacking[0] if lacking else FileProblem("neither outputs nor embeddings were recorded: record: {output: true} in the configuration")
+        raise lacking[0] if lacking else FileProblem("neither outputs nor embeddings were recorded: record: {output: true} in the "
+                                                     "configuration")
     finish(axes[0][1], "budget $P = LMD$", "RMS error of the best shape")
     finish(axes[1][0], "budget $P = LMD$", "best embedding dimension $D$")
     middle = numpy.exp(numpy.log(budgets).mean())
@@ -164,24 +142,24 @@ def draw_shape(results, step=None, quantity="output", problem=0):
                                           (axes[1][0], 1 / 3, 1.2 * axes[1][0].get_ylim()[0], r"$P^{1/3}$")):
         span = numpy.array([middle / 8, middle * 8])
         axis.plot(span, height * (span / middle) ** exponent, color="0.4", linewidth=1.4, label=label)
-    for letter, axis in zip("abcd", axes.flat):
-        style.label_panel(axis, letter)
-        style.log_ticks(axis)
+    style.arrange(axes.flat)
+    for axis in axes.flat:
         style.legend(axis, loc="best")
     style.plain_ticks(axes[0][0], problems.D)
     style.plain_ticks(axes[1][1], squares.L)
     axes[1][1].set_ylim(top=1.3 * axes[1][1].get_ylim()[1])
-    style.caption(fig, f"Error against the joint limit after {k} steps, {problems.draws} draws of data and embeddings, 95% intervals. Stars: minima of "
-                       "parabolas;\nmodel: from fitted constants. " + lines[0] + "".join(f";\n{line}" for line in lines[1:]) + ". Theory, from the bound for the embedding: $-1/6$ and $1/3$.")
+    style.caption(fig, f"Error against the joint limit after {k} steps, {problems.draws} draws of data and embeddings, 95% intervals. "
+                       "Stars: minima of parabolas;\nmodel: from fitted constants. " + ";\n".join(lines)
+                       + ". Theory, from the bound for the embedding: $-1/6$ and $1/3$.")
     return fig, found
 
 
 def one_quantity(axes, problems, k, name, s):
     """Draws one quantity as the s-th series of the panels: its verdicts, its line of the caption, its Squares, its budgets."""
     squares = Squares(problems, k, name)
-    everything = squares.error(numpy.arange(squares.draws))
+    everything = squares.error(squares.draws)
     budgets = [P for P in numpy.unique(squares.P) if len(set(squares.D[squares.P == P])) >= 4]
-    budgets = numpy.array([P for P in budgets if not best(squares, P, everything)[4]])
+    budgets = numpy.array([P for P in budgets if not best(squares, P, everything)[2]])
     if len(budgets) < 3:
         raise FileProblem("the best shape lies inside the grid for fewer than three products L M D: take powers of two in L, M and D, "
                           "and more of them")
@@ -190,10 +168,11 @@ def one_quantity(axes, problems, k, name, s):
     if not (numpy.isfinite(log_D).all() and numpy.isfinite(log_error).all()):
         raise FileProblem("the error of the best shape is not finite and above zero at every budget")
     if s == 0:
-        for i, P in enumerate(budgets[numpy.unique(numpy.linspace(0, len(budgets) - 1, 5).round().astype(int))]):
-            D, least, D_best, error_best, _ = best(squares, P, everything)
-            axes[0][0].plot(D, least, linewidth=0.8, label=f"$P = 2^{{{numpy.log2(P):.0f}}}$", **{**style.series(i), "linestyle": style.LINES[i]})
-            axes[0][0].plot([D_best], [error_best], marker="*", color="black", markersize=6, linestyle="none", zorder=3)
+        for i, P in enumerate(spread(budgets, 5)):
+            axes[0][0].plot(*least_by_D(squares, P, everything), linewidth=0.8, label=power_of_2(P), linestyle=style.LINES[i],
+                            **style.series(i))
+            axes[0][0].plot(*numpy.exp([best(squares, P, everything)[:2]]).T, marker="*", color="black", markersize=6, linestyle="none",
+                            zorder=3)
         finish(axes[0][0], "embedding dimension $D$", f"least RMS error of the {name}")
     points(axes[0][1], budgets, *numpy.exp([log_error, low[1], high[1]]), s, name)
     far = numpy.geomspace(budgets.min(), budgets.max(), 60)
@@ -202,40 +181,37 @@ def one_quantity(axes, problems, k, name, s):
     points(axes[1][0], budgets, *numpy.exp([log_D, low[0], high[0]]), s, f"$D$, {name}")
     axes[1][0].plot(far, from_model[:, 0], **style.line(s))
     flatness(axes[1][1], squares, budgets, everything, s, name)
-    exponent = {"error": over_draws(squares, lambda draws: slope(numpy.log(budgets), optima(squares, budgets, draws)[1])),
-                "D": over_draws(squares, lambda draws: slope(numpy.log(budgets), optima(squares, budgets, draws)[0]))}
-    exponent["LM"] = 1 - exponent["D"][0], 1 - exponent["D"][2], 1 - exponent["D"][1]
-    found = []
-    for what, text in (("error", "error of the best shape"), ("D", "best D"), ("LM", "best L M")):
-        value = dict(zip(("value", "low", "high"), map(float, exponent[what])))
-        found.append(Verdict(f"{name}: {text}, exponent in P = {budgets.min():.0f} to {budgets.max():.0f}", value, THEORY[name][what]))
-    depth = numpy.exp([best_depth(squares, P, everything) for P in budgets])
-    inside = numpy.isfinite(depth)
-    law = power_law(budgets[inside], depth[inside]) if inside.sum() >= 3 else None
-    change = max(cost_of_depth(squares, P, everything) for P in budgets[len(budgets) // 2:])
+    of_D, of_error = zip(*over_draws(squares, lambda draws: numpy.array([numpy.polyfit(numpy.log(budgets), logs, 1)[0]
+                                                                         for logs in optima(squares, budgets, draws)])))
+    of_LM = 1 - of_D[0], 1 - of_D[2], 1 - of_D[1]
+    found = [Verdict(f"{name}: {text}, exponent in P = {budgets.min():.0f} to {budgets.max():.0f}", estimate(*power), THEORY[name][what])
+             for what, text, power in (("error", "error of the best shape", of_error), ("D", "best D", of_D), ("LM", "best L M", of_LM))]
+    log_depth, _, edge = numpy.array([minimum(*numpy.log(over_depth(squares, P, everything))) for P in budgets]).T
+    depth = numpy.exp(log_depth[edge == 0])
+    law = power_law(budgets[edge == 0], depth)
+    rows = [over_depth(squares, P, everything, 2)[1] for P in budgets[len(budgets) // 2:]]
+    change = max(row.max() / row.min() for row in rows) - 1
+    where = f"from {depth.min():.1f} to {depth.max():.1f}, scatter over budgets" if law else "on the edge of its grid"
     found.append(Verdict(f"{name}: best L, exponent in P", law or {}, THEORY["embedding"]["L"],
-                         (f"from {depth[inside].min():.1f} to {depth[inside].max():.1f}, scatter over budgets; " if law else "on the edge of its grid; ")
-                         + f"at the best D and L M the error changes by at most {100 * change:.0f}% over L >= 2"))
+                         f"{where}; at the best D and L M the error changes by at most {100 * change:.0f}% over L >= 2"))
     big = numpy.array([1e9, 1e10])
     local = numpy.diff(numpy.log([model.best(P)[1] for P in big]))[0] / numpy.diff(numpy.log(big))[0]
     found.append(Verdict(f"{name}: error of the best shape, exponent at P = 1e9", {"value": local}, None,
                          f"model with fitted constants {', '.join(f'{c:.3g}' for c in numpy.sqrt(model.constants))} of 1/sqrt(D), "
                          f"{'sqrt(D/(L M))' if FLUCTUATION[name] else '1/sqrt(L M)'}, D/(L M); not a measurement"))
-    line = (f"{name}: error $P^{{{exponent['error'][0]:.3f}}}$ [{exponent['error'][1]:.3f}, {exponent['error'][2]:.3f}], best $D$ "
-            f"$P^{{{exponent['D'][0]:.2f}}}$ [{exponent['D'][1]:.2f}, {exponent['D'][2]:.2f}]")
+    line = (f"{name}: error $P^{{{of_error[0]:.3f}}}$ [{of_error[1]:.3f}, {of_error[2]:.3f}], best $D$ "
+            f"$P^{{{of_D[0]:.2f}}}$ [{of_D[1]:.2f}, {of_D[2]:.2f}]")
     return found, line, squares, budgets
+
+
+def power_of_2(P):
+    return f"$P = 2^{{{numpy.log2(P):.0f}}}$"
 
 
 def flatness(axis, squares, budgets, error, index, name):
     """Error at the best D against L at a constant product L M, relative to the least, for the middle and the largest budget."""
     for mark, P in zip(("-", ":"), (budgets[len(budgets) // 2], budgets[-1])):
-        at = numpy.flatnonzero(squares.P == P)
-        winner = at[numpy.argmin(error[at])]
-        row = at[squares.D[at] == squares.D[winner]]
-        row = row[numpy.argsort(squares.L[row])]
-        axis.plot(squares.L[row], error[row] / error[winner], linestyle=mark, linewidth=0.9, label=f"{name}, $P = 2^{{{numpy.log2(P):.0f}}}$",
-                  **style.series(index))
+        L, row = over_depth(squares, P, error)
+        axis.plot(L, row / row.min(), linestyle=mark, linewidth=0.9, label=f"{name}, {power_of_2(P)}", **style.series(index))
     axis.axhline(FLAT, color="0.6", linewidth=0.7)
-    axis.set_xscale("log")
-    axis.set_xlabel("depth $L$ at the best $D$ and product $LM$")
-    axis.set_ylabel("error over least error")
+    axis.set(xscale="log", xlabel="depth $L$ at the best $D$ and product $LM$", ylabel="error over least error")

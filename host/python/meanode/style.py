@@ -9,7 +9,6 @@ from math import floor, log10
 import matplotlib
 import matplotlib.figure
 import matplotlib.ticker as ticker
-import numpy
 
 from .reading import FileProblem
 
@@ -103,15 +102,6 @@ def need_a_panel(axes):
         raise FileProblem(reason(axes[0]))
 
 
-def need_data(axis, why):
-    """FileProblem(why) if no point of the axes (of a line with markers) can be shown on logarithmic axes."""
-    for one in axis.lines:
-        x, y = (numpy.asarray(v, float) for v in one.get_data())
-        if one.get_marker() not in ("None", None, "") and (can_be_shown(x) & can_be_shown(y)).any():
-            return
-    raise FileProblem(why)
-
-
 def legend(axis, **options):
     """A legend, where there is something to name."""
     if axis.get_legend_handles_labels()[0]:
@@ -145,6 +135,15 @@ def label_panel(axis, letter, text=""):
     axis.set_title(f"({letter})" + (f"  {text}" if text else ""), loc="left", pad=3)
 
 
+def arrange(axes):
+    """Letters and ticks of a figure's panels in order; FileProblem as from need_a_panel."""
+    axes = list(axes)
+    need_a_panel(axes)
+    for letter, axis in zip("abcdef", axes):
+        label_panel(axis, letter)
+        log_ticks(axis)
+
+
 def tick(value):
     """0.0005, 20, 5 x 10^-5."""
     if value >= 1e-4 or value <= 0:
@@ -175,10 +174,3 @@ def plain_ticks(axis, values, which="x"):
     target.set_major_locator(ticker.FixedLocator(values))
     target.set_major_formatter(ticker.FixedFormatter([f"{v:g}" for v in values]))
     target.set_minor_locator(ticker.NullLocator())
-
-
-def slope_triangle(axis, x, y, exponent, label=None):
-    """A reference slope: a short thick grey line through (x, y) over a factor of 4, labelled with its exponent."""
-    xs = [x, 4 * x]
-    axis.plot(xs, [y, y * 4**exponent], color="0.45", linewidth=1.6, solid_capstyle="butt", zorder=1)
-    axis.text(2 * x, y * 2**exponent, label or f"{exponent:g}", color="0.35", fontsize=7, ha="left", va="bottom")

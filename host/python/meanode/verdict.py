@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Verdicts: one measured number with its interval, beside what the theory says."""
 
-from math import isfinite
+from .estimates import known
 
 
 class Verdict:
@@ -15,7 +15,8 @@ class Verdict:
         self.value, self.low, self.high = (estimate.get(key) for key in ("value", "low", "high"))
         if not known(estimate):  # no value, or an interval without end
             self.value = self.low = self.high = None
-            self.note = "; ".join(filter(None, (estimate.get("warning", "").removeprefix("not determined: "), note))) or "the file does not determine it"
+            why = estimate.get("warning", "").removeprefix("not determined: ")
+            self.note = "; ".join(filter(None, (why, note))) or "the file does not determine it"
 
     @property
     def agrees(self):
@@ -37,18 +38,12 @@ class Verdict:
         return f"{self.name}: {interval(self, 2)}."
 
 
-def known(estimate):
-    """Does it have a value, and both ends of its interval or none of them?"""
-    value, low, high = (estimate.get(key) for key in ("value", "low", "high"))
-    ends = [low, high] if low is not None or high is not None else []
-    return all(number is not None and isfinite(number) for number in [value, *ends])
-
-
 def interval(verdict, digits):
     """The number for a caption."""
     if verdict.value is None:
         return "not determined"
-    return with_interval(verdict.value, verdict.low, verdict.high, lambda v: f"{v:.{digits}f}" if 10**-digits <= abs(v) < 1e6 or v == 0 else f"{v:.3g}")
+    return with_interval(verdict.value, verdict.low, verdict.high,
+                         lambda v: f"{v:.{digits}f}" if 10**-digits <= abs(v) < 1e6 or v == 0 else f"{v:.3g}")
 
 
 def with_interval(value, low, high, text=None):
@@ -60,31 +55,3 @@ def with_interval(value, low, high, text=None):
 def number(value):
     size = abs(value)
     return f"{value:.3g}" if size >= 1e6 or 0 < size < 1e-3 else f"{value:.4f}" if size < 0.1 else f"{value:.3f}"
-
-
-def power_law(x, y, correction=None, error=None):
-    """Exponent of y against x: {value, low, high, intercept} of log y = intercept + p log x (+ e correction(x), where there are five points
-    or more), None for fewer than three different x with a positive, finite y. The interval comes from the residuals; relative standard errors of y weight the points and
-    widen it where the residuals are smaller than they."""
-    import numpy
-    from scipy import stats
-
-    x, y = numpy.asarray(x, float), numpy.asarray(y, float)
-    sigma = numpy.ones(len(x)) if error is None else numpy.asarray(error, float)
-    usable = numpy.isfinite(x) & (x > 0) & numpy.isfinite(y) & (y > 0) & numpy.isfinite(sigma) & (sigma > 0)
-    x, y, sigma = x[usable], numpy.log(y[usable]), sigma[usable]
-    if len(numpy.unique(x)) < 3:
-        return None
-    if len(numpy.unique(x)) < 4:
-        correction = None
-    columns = [numpy.ones(len(x)), numpy.log(x)] + ([correction(x)] if correction is not None and len(x) >= 5 else [])
-    design = numpy.stack(columns, axis=1)
-    covariance = numpy.linalg.inv(design.T @ (design / sigma[:, None] ** 2))
-    coefficients = covariance @ (design.T @ (y / sigma**2))
-    freedom = len(x) - len(columns)
-    scatter = numpy.sum(((y - design @ coefficients) / sigma) ** 2) / freedom
-    half = stats.t.ppf(0.975, freedom) * numpy.sqrt(scatter * covariance[1, 1])
-    if error is not None:
-        half = max(half, 1.96 * numpy.sqrt(covariance[1, 1]))
-    return {"value": coefficients[1], "low": coefficients[1] - half, "high": coefficients[1] + half, "intercept": coefficients[0],
-            "curve": lambda at: numpy.exp(sum(c * f for c, f in zip(coefficients, [1, numpy.log(at)] + ([correction(at)] if len(columns) > 2 else []))))}

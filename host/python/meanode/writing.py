@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Files that appear whole or not at all: written aside, brought to the disk, renamed."""
 
+import contextlib
 import errno
 import os
+import re
 import stat
 
 
 class CannotWrite(OSError):
     """The message says which file, why and what to do. errno is that of the failure."""
 
-    def __init__(self, message, number=None):
-        super().__init__(message)
+    def __init__(self, path, why, number):
+        super().__init__(f"cannot write {os.fspath(path)}: {why}")
         self.errno = number
 
 
@@ -23,17 +25,17 @@ def target(path):
         mode = os.stat(found).st_mode
     except FileNotFoundError:
         if not os.path.isdir(folder):
-            raise CannotWrite(f"cannot write {os.fspath(path)}: there is no folder {folder}", errno.ENOENT) from None
-        mode = None
+            raise CannotWrite(path, f"there is no folder {folder}", errno.ENOENT) from None
     except OSError as problem:
-        raise CannotWrite(f"cannot write {os.fspath(path)}: {problem.strerror}", problem.errno) from None
-    if mode is not None and not stat.S_ISREG(mode):
-        what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-        raise CannotWrite(f"cannot write {os.fspath(path)}: it is {what}; choose another name", errno.EISDIR)
-    if mode is not None and not os.access(found, os.W_OK):
-        raise CannotWrite(f"cannot write {os.fspath(path)}: it is write-protected", errno.EACCES)
+        raise CannotWrite(path, problem.strerror, problem.errno) from None
+    else:
+        if not stat.S_ISREG(mode):
+            what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+            raise CannotWrite(path, f"it is {what}; choose another name", errno.EISDIR)
+        if not os.access(found, os.W_OK):
+            raise CannotWrite(path, "it is write-protected", errno.EACCES)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise CannotWrite(f"cannot write {os.fspath(path)}: the folder {folder} takes no new files", errno.EACCES)
+        raise CannotWrite(path, f"the folder {folder} takes no new files", errno.EACCES)
     return found
 
 
@@ -56,7 +58,7 @@ def write(path, content):
             raise
         sync_folder(os.path.dirname(found))
     except OSError as problem:
-        raise CannotWrite(f"cannot write {os.fspath(path)}: {problem.strerror}", problem.errno) from problem
+        raise CannotWrite(path, problem.strerror, problem.errno) from problem
 
 
 def like(descriptor, old):
@@ -64,36 +66,25 @@ def like(descriptor, old):
         about = os.stat(old)
     except FileNotFoundError:
         return
-    try:
+    with contextlib.suppress(OSError):  # only root gives files away
         os.fchown(descriptor, about.st_uid, about.st_gid)  # before the mode, whose set-id bits it would clear
-    except OSError:
-        pass  # only root gives files away
     os.fchmod(descriptor, stat.S_IMODE(about.st_mode))
 
 
 def sync_folder(folder):
     """The new name survives a power cut; not every file system can promise that."""
-    try:
+    with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def visible(text):
     """Text that any page or terminal can show: bytes that are no UTF-8 and characters that are not printed, such as a newline in a
     file's name, as \\xff and \\n."""
-    shown = []
-    for character in text:
-        if character.isprintable():
-            shown.append(character)
-        elif 0xDC80 <= ord(character) <= 0xDCFF:
-            shown.append(f"\\x{ord(character) - 0xDC00:02x}")
-        else:
-            shown.append(character.encode("unicode_escape").decode("ascii"))
-    return "".join(shown)
+    def escaped(character):
+        return re.sub(r"^\\udc(?=[89a-f])", r"\\x", character.encode("unicode_escape").decode("ascii"))
+
+    return "".join(character if character.isprintable() else escaped(character) for character in text)
