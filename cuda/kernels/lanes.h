@@ -57,6 +57,7 @@ class LaneTrainer : Instances<T, Team, Block, Optimizer, true> {
   typedef Column<T, HEIGHT> column;
   static constexpr int PITCH = row_pitch<T>();
   using base::adjoint;
+  using base::apart;
   using base::args;
   using base::control;
   using base::hand_over;
@@ -172,12 +173,7 @@ private:
       backward(depth);
     }
     for (int g = 0; g < places; g++)
-      if ((args.weights & 2) && !control->of[g].outcome) {
-        const int L = item(index, g).L;
-        record_weights(g, L,
-                       part(parcel(g), problem(index, g).steps, WEIGHTS, 0) +
-                           (args.weights & 1 ? TENSORS * (size_t)L * s.M * s.D : 0));
-      }
+      if ((args.weights & 2) && !control->of[g].outcome) record_weights(g, item(index, g), problem(index, g), parcel(g));
     team.cluster_phase([&](const Place &, int lane) {
       if (lane) return;
       for (int g = 0; g < places; g++) hand_over(parcel(g), item(index, g), control->of[g].outcome, control->of[g].filled);
@@ -334,10 +330,10 @@ private:
     }
   }
 
-  /* COUNT units from `row` on: sum += sum_a w_a g_a; keeps t and g_a of every unit, in x by tensor of the projection. */
+  /* COUNT units from `row` on: sum += sum_a w_a g_a; keeps t and g_a of every unit in x. */
   template <int COUNT, class F>
-  MNO_DEVICE void respond_back_some(const T *row, const column &h, const column &b, column &sum, T *const (&x)[TENSORS],
-                                    int at, F formula) const {
+  MNO_DEVICE void respond_back_some(const T *row, const column &h, const column &b, column &sum, T *x,
+                                    F formula) const {
     const T per_D = (T)1 / (T)s.D;
     unit_weights unit[COUNT];
     T p[COUNT][INPUTS], q[COUNT], t[COUNT], g[COUNT][INPUTS];
@@ -352,8 +348,8 @@ private:
       MNO_UNROLL for (int a = 0; a < INPUTS; a++) g[i][a] = slope[a] * q[i];
     }
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-      x[0][at + i * PITCH] = t[i];
-      MNO_UNROLL for (int a = 0; a < INPUTS; a++) x[1 + a][at + i * PITCH] = g[i][a];
+      x[i * PITCH] = t[i];
+      MNO_UNROLL for (int a = 0; a < INPUTS; a++) x[apart(1 + a) + i * PITCH] = g[i][a];
     }
     MNO_UNROLL for (int i = 0; i < COUNT; i++) MNO_UNROLL for (int a = 0; a < INPUTS; a++)
         sum.add_product(g[i][a], unit[i].w[a]);
@@ -361,13 +357,13 @@ private:
 
   /* sum over the units of sum_a w_a g_a; keeps t and g_a of every unit. */
   MNO_DEVICE void respond_back(mno_activation activation, const T *weights, const column &h, const column &b, column &sum,
-                               T *const (&x)[TENSORS]) const {
+                               T *x) const {
     const auto usual = [](const T *p, T *t, T *slope) { Block::unit(MNO_TANH, p, t, slope); };
     const auto any = [activation](const T *p, T *t, T *slope) { Block::unit(activation, p, t, slope); };
     int m = 0;
     if (activation == MNO_TANH)
-      for (; m + UNITS <= s.M; m += UNITS) respond_back_some<UNITS>(weights + m * UNIT, h, b, sum, x, m * PITCH, usual);
-    MNO_ROLL for (; m < s.M; m++) respond_back_some<1>(weights + m * UNIT, h, b, sum, x, m * PITCH, any);
+      for (; m + UNITS <= s.M; m += UNITS) respond_back_some<UNITS>(weights + m * UNIT, h, b, sum, x + m * PITCH, usual);
+    MNO_ROLL for (; m < s.M; m++) respond_back_some<1>(weights + m * UNIT, h, b, sum, x + m * PITCH, any);
   }
 
   MNO_DEVICE void backward(int depth) {
@@ -395,9 +391,7 @@ private:
   }
 
   /* t, then g_a: of each [layer of the span][chunk][unit][pitch]; numbers of a layer. */
-  MNO_DEVICE T *projections(const Place &place, int g, int which) const {
-    return state(place, s.P + (uint32_t)which * s.p_bytes, g);
-  }
+  MNO_DEVICE T *projections(const Place &place, int g) const { return state(place, s.P, g); }
   MNO_DEVICE int projected() const { return s.chunks * s.M * PITCH; }
 
   MNO_DEVICE void pass_back(const Place &place, int lane, int span) {
@@ -416,10 +410,8 @@ private:
       h.read_column(stage_states(place, g) + i * height + sample);
       sum.clear();
       b.write_column(state(place, s.A, g) + i * height + sample);
-      T *x[TENSORS];
-      MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = projections(place, g, a) + i * projected() + of_sample;
       respond_back((mno_activation)is.activation, stage_weights(place, g) + i * (int)(s.tile_bytes / sizeof(T)), h, b, sum,
-                   x);
+                   projections(place, g) + i * projected() + of_sample);
       b.add_product(is.step, sum);
     }
     b.write_column(at);
@@ -441,7 +433,7 @@ private:
 
   /* COUNT coordinates of PAIR units, `apart` from each other; PAIR units share what is read of the samples. */
   template <int COUNT>
-  MNO_DEVICE void update_some(T *unit, int apart, bool both, const T *h, const T *b, const Factors &x,
+  MNO_DEVICE void update_some(T *unit, int to_other, const T *h, const T *b, const Factors &x,
                               const motion &motion) const {
     Row<T> row_h[COUNT], row_b[COUNT];
     Coordinates<T, COUNT> row[PAIR][ROWS];
@@ -449,13 +441,13 @@ private:
       row_h[i].read(h + i * PITCH);
       row_b[i].read(b + i * PITCH);
     }
-    MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].read(unit + k * apart +
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].read(unit + k * to_other +
                                                                                                        r * HEIGHT);
     MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int i = 0; i < COUNT; i++)
         MNO_UNROLL for (int a = 0; a < TENSORS; a++)
             move(motion, a, row[k], i, x.of[a][k].dot(a < INPUTS ? row_h[i] : row_b[i]));
-    MNO_UNROLL for (int k = 0; k < PAIR; k++) if (k == 0 || both) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].write(
-        unit + k * apart + r * HEIGHT);
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].write(
+        unit + k * to_other + r * HEIGHT);
   }
 
   /* One coordinate of a unit, its gradients summed over all chunks first. */
@@ -481,9 +473,7 @@ private:
     const Setting is = *setting(place, g);
     const int first = span * s.span, layers = end_of(span, is.L) - first, height = (int)(s.h_bytes / sizeof(T));
     if (layers <= 0) return;
-    const T *const h = stage_states(place, g), *const b = state(place, s.A, g);
-    const T *x[TENSORS]; /* after activation: by tensor, what its gradient is made of */
-    MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = projections(place, g, a < INPUTS ? 1 + a : 0);
+    const T *const h = stage_states(place, g), *const b = state(place, s.A, g), *const x = projections(place, g);
     T *const u = stage_weights(place, g);
     const int pairs = (int)s.by_pairs.d;
     for (int e = lane - g * share; e < layers * pairs * s.d_slices; e += share) {
@@ -496,7 +486,8 @@ private:
       if (!Optimizer::FUSES && s.chunks > 1) {
         for (int k = 0; k < (both ? 2 : 1); k++) {
           const T *of_unit[TENSORS];
-          MNO_UNROLL for (int a = 0; a < TENSORS; a++) of_unit[a] = x[a] + layer * projected() + (m + k * other) * PITCH;
+          MNO_UNROLL for (int a = 0; a < TENSORS; a++) of_unit[a] =
+              x + apart(a < INPUTS ? 1 + a : 0) + layer * projected() + (m + k * other) * PITCH;
           for (int d = begin; d < end; d++)
             update_at_once(unit + k * other * UNIT + d, h + layer * height + d * PITCH, b + layer * height + d * PITCH,
                            of_unit, is.of_step);
@@ -507,15 +498,20 @@ private:
         Factors factors;
         MNO_UNROLL for (int k = 0; k < PAIR; k++) {
           const int at = layer * projected() + (chunk * s.M + m + k * other) * PITCH;
-          MNO_UNROLL for (int a = 0; a < TENSORS; a++) factors.of[a][k].read(x[a] + at);
+          MNO_UNROLL for (int a = 0; a < TENSORS; a++) factors.of[a][k].read(x + apart(a < INPUTS ? 1 + a : 0) + at);
         }
-        const int from = layer * height + chunk * HEIGHT * PITCH;
-        int d = begin;
-        for (; d + COORDINATES <= end; d += COORDINATES)
-          update_some<COORDINATES>(unit + d, other * UNIT, both, h + from + d * PITCH, b + from + d * PITCH, factors,
-                                   is.of_step);
-        MNO_ROLL for (; d < end; d++)
-            update_some<1>(unit + d, other * UNIT, both, h + from + d * PITCH, b + from + d * PITCH, factors, is.of_step);
+        const int from = layer * height + (chunk * HEIGHT + begin) * PITCH;
+        const T *of_h = h + from, *of_b = b + from;
+        T *w = unit + begin;
+        int left = end - begin;
+        for (; left >= COORDINATES; left -= COORDINATES) {
+          update_some<COORDINATES>(w, other * UNIT, of_h, of_b, factors, is.of_step);
+          w += COORDINATES, of_h += COORDINATES * PITCH, of_b += COORDINATES * PITCH;
+        }
+        MNO_ROLL for (; left > 0; left--) {
+          update_some<1>(w, other * UNIT, of_h, of_b, factors, is.of_step);
+          w++, of_h += PITCH, of_b += PITCH;
+        }
       }
     }
   }

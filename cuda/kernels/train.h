@@ -20,6 +20,7 @@ template <class T, class Team, class Block, class Optimizer> class Trainer : Ins
   static constexpr int UPDATED = 2, ADVANCED = 4; /* rows of an update, elements of a state in flight together */
   static constexpr uint32_t NOWHERE = ~(uint32_t)0;
   using base::adjoint;
+  using base::apart;
   using base::args;
   using base::control;
   using base::first_unit;
@@ -99,9 +100,7 @@ private:
       motion.read(problem, k);
       backward(L, activation, step, motion);
     }
-    if ((args.weights & 2) && !outcome)
-      record_weights(0, L,
-                     part(parcel, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? TENSORS * (size_t)L * s.M * s.D : 0));
+    if ((args.weights & 2) && !outcome) record_weights(0, item, problem, parcel);
     team.cluster_phase([&](const Place &place, int lane) {
       if (place.rank || lane) return;
       hand_over(parcel, item, outcome, filled);
@@ -194,8 +193,7 @@ private:
   template <bool BACK> MNO_DEVICE void project(const Place &place, int lane, int count, const T *h, const T *b) {
     constexpr int PROJECTED = BACK ? TENSORS : INPUTS;
     const T *const weights = stage_tile(place);
-    T *out[PROJECTED];
-    MNO_UNROLL for (int i = 0; i < PROJECTED; i++) out[i] = projections(place, i);
+    T *const out = projections(place, 0);
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.tile * s.d_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_tile), m = (int)e - slice * s.tile;
       if (m >= count) continue;
@@ -220,7 +218,7 @@ private:
           }
         }
         const int to = ((c * s.d_slices + slice) * s.tile + m) * PITCH;
-        MNO_UNROLL for (int i = 0; i < PROJECTED; i++) sum[i].write(out[i] + to);
+        MNO_UNROLL for (int i = 0; i < PROJECTED; i++) sum[i].write(out + (apart(i) + to));
       }
     }
   }
@@ -310,8 +308,7 @@ private:
   template <int COUNT>
   MNO_DEVICE void combine(const Place &place, int lane, int count, bool first, int first_tensor, int first_x, T *acc) {
     const T *const weights = stage_tile(place);
-    const T *of[COUNT];
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) of[i] = projections(place, first_x + i);
+    const T *const of = projections(place, first_x);
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
@@ -325,7 +322,7 @@ private:
         const T *w[COUNT], *x[COUNT];
         MNO_UNROLL for (int i = 0; i < COUNT; i++) {
           w[i] = weights + weight_row(begin, first_tensor + i) + d;
-          x[i] = of[i] + (c * s.d_slices * s.tile + begin) * PITCH;
+          x[i] = of + (apart(i) + (c * s.d_slices * s.tile + begin) * PITCH);
         }
         MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) MNO_UNROLL for (int i = 0; i < COUNT; i++) {
           row.read(x[i]);
@@ -378,8 +375,7 @@ private:
   MNO_DEVICE void update(const Place &place, int lane, int count, bool first, const T *h, const T *b, T *acc,
                          const motion &motion) {
     T *const weights = stage_tile(place);
-    const T *of[TENSORS]; /* what the gradient of a tensor is made of: with h, g_a of an input; with b, t of the output */
-    MNO_UNROLL for (int a = 0; a < TENSORS; a++) of[a] = projections(place, a < INPUTS ? 1 + a : 0);
+    const T *const of = projections(place, 0);
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
@@ -400,7 +396,8 @@ private:
       const bool at_once = !ALONE && !Optimizer::FUSES;
       for (int c = 0; c < (ALONE || at_once ? 1 : s.chunks); c++) {
         MNO_UNROLL for (int r = 0; r < ROWS; r++) w[r] = weights + weight_row(begin, r) + d;
-        MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = of[a] + (c * s.d_slices * s.tile + begin) * PITCH;
+        MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] =
+            of + (apart(a < INPUTS ? 1 + a : 0) + (c * s.d_slices * s.tile + begin) * PITCH);
         int left = end - begin;
         if (at_once) {
           for (; left > 0; left--, advance(1)) update_at_once(w, x, h + d * PITCH, b + d * PITCH, motion);
