@@ -116,6 +116,8 @@ protected:
   MNO_DEVICE int weight_row(int m, int which) const { return LANES ? (ROWS * m + which) * s.row : m * s.row + which * (s.tile * s.row); }
   /* From the projections of the first tensor to those of another. */
   MNO_DEVICE int apart(int which) const { return which * (int)(s.p_bytes / sizeof(T)); }
+  /* After activation, to what the gradient of a tensor is made of: with h, g_a of an input; with b, t of the output. */
+  MNO_DEVICE int factor_of(int tensor) const { return apart(tensor < INPUTS ? 1 + tensor : 0); }
   static constexpr MNO_DEVICE int state_row(int tensor) { return TENSORS + tensor * Optimizer::STATES; }
   /* What a problem has for each tensor, of one of them: not by an index, which is a lane's own and would have the compiler
    * keep in each lane what is the same for all. */

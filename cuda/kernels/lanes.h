@@ -60,6 +60,7 @@ class LaneTrainer : Instances<T, Team, Block, Optimizer, true> {
   using base::apart;
   using base::args;
   using base::control;
+  using base::factor_of;
   using base::hand_over;
   using base::head;
   using base::initial_scale;
@@ -487,7 +488,7 @@ private:
         for (int k = 0; k < (both ? 2 : 1); k++) {
           const T *of_unit[TENSORS];
           MNO_UNROLL for (int a = 0; a < TENSORS; a++) of_unit[a] =
-              x + apart(a < INPUTS ? 1 + a : 0) + layer * projected() + (m + k * other) * PITCH;
+              x + factor_of(a) + layer * projected() + (m + k * other) * PITCH;
           for (int d = begin; d < end; d++)
             update_at_once(unit + k * other * UNIT + d, h + layer * height + d * PITCH, b + layer * height + d * PITCH,
                            of_unit, is.of_step);
@@ -498,7 +499,7 @@ private:
         Factors factors;
         MNO_UNROLL for (int k = 0; k < PAIR; k++) {
           const int at = layer * projected() + (chunk * s.M + m + k * other) * PITCH;
-          MNO_UNROLL for (int a = 0; a < TENSORS; a++) factors.of[a][k].read(x + apart(a < INPUTS ? 1 + a : 0) + at);
+          MNO_UNROLL for (int a = 0; a < TENSORS; a++) factors.of[a][k].read(x + factor_of(a) + at);
         }
         const int from = layer * height + (chunk * HEIGHT + begin) * PITCH;
         const T *of_h = h + from, *of_b = b + from;
