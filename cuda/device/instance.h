@@ -113,7 +113,9 @@ protected:
                   : (((size_t)layer * s.portions + portion) * s.tiles + tile) * s.tile_bytes);
   }
   /* One of the ROWS of unit m in a tile. W0 has those of a unit side by side. */
-  MNO_DEVICE int weight_row(int m, int which) const { return LANES ? (ROWS * m + which) * s.row : m * s.row + which * (s.tile * s.row); }
+  MNO_DEVICE int weight_row(int m, int which) const {
+    return LANES ? (ROWS * m + which) * s.row : m * s.row + which * (s.tile * s.row);
+  }
   /* From the projections of the first tensor to those of another. */
   MNO_DEVICE int apart(int which) const { return which * (int)(s.p_bytes / sizeof(T)); }
   /* After activation, to what the gradient of a tensor is made of: with h, g_a of an input; with b, t of the output. */

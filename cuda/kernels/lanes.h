@@ -331,10 +331,10 @@ private:
     }
   }
 
-  /* COUNT units from `row` on: sum += sum_a w_a g_a; keeps t and g_a of every unit in x. */
+  /* COUNT units from `row` on: sum += sum_a w_a g_a; keeps t and g_a of every unit, in x by tensor of the projection. */
   template <int COUNT, class F>
-  MNO_DEVICE void respond_back_some(const T *row, const column &h, const column &b, column &sum, T *x,
-                                    F formula) const {
+  MNO_DEVICE void respond_back_some(const T *row, const column &h, const column &b, column &sum, T *const (&x)[TENSORS],
+                                    int at, F formula) const {
     const T per_D = (T)1 / (T)s.D;
     unit_weights unit[COUNT];
     T p[COUNT][INPUTS], q[COUNT], t[COUNT], g[COUNT][INPUTS];
@@ -349,8 +349,8 @@ private:
       MNO_UNROLL for (int a = 0; a < INPUTS; a++) g[i][a] = slope[a] * q[i];
     }
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-      x[i * PITCH] = t[i];
-      MNO_UNROLL for (int a = 0; a < INPUTS; a++) x[apart(1 + a) + i * PITCH] = g[i][a];
+      x[0][at + i * PITCH] = t[i];
+      MNO_UNROLL for (int a = 0; a < INPUTS; a++) x[1 + a][at + i * PITCH] = g[i][a];
     }
     MNO_UNROLL for (int i = 0; i < COUNT; i++) MNO_UNROLL for (int a = 0; a < INPUTS; a++)
         sum.add_product(g[i][a], unit[i].w[a]);
@@ -358,13 +358,13 @@ private:
 
   /* sum over the units of sum_a w_a g_a; keeps t and g_a of every unit. */
   MNO_DEVICE void respond_back(mno_activation activation, const T *weights, const column &h, const column &b, column &sum,
-                               T *x) const {
+                               T *const (&x)[TENSORS]) const {
     const auto usual = [](const T *p, T *t, T *slope) { Block::unit(MNO_TANH, p, t, slope); };
     const auto any = [activation](const T *p, T *t, T *slope) { Block::unit(activation, p, t, slope); };
     int m = 0;
     if (activation == MNO_TANH)
-      for (; m + UNITS <= s.M; m += UNITS) respond_back_some<UNITS>(weights + m * UNIT, h, b, sum, x + m * PITCH, usual);
-    MNO_ROLL for (; m < s.M; m++) respond_back_some<1>(weights + m * UNIT, h, b, sum, x + m * PITCH, any);
+      for (; m + UNITS <= s.M; m += UNITS) respond_back_some<UNITS>(weights + m * UNIT, h, b, sum, x, m * PITCH, usual);
+    MNO_ROLL for (; m < s.M; m++) respond_back_some<1>(weights + m * UNIT, h, b, sum, x, m * PITCH, any);
   }
 
   MNO_DEVICE void backward(int depth) {
@@ -411,8 +411,10 @@ private:
       h.read_column(stage_states(place, g) + i * height + sample);
       sum.clear();
       b.write_column(state(place, s.A, g) + i * height + sample);
+      T *x[TENSORS];
+      MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = projections(place, g) + apart(a) + i * projected() + of_sample;
       respond_back((mno_activation)is.activation, stage_weights(place, g) + i * (int)(s.tile_bytes / sizeof(T)), h, b, sum,
-                   projections(place, g) + i * projected() + of_sample);
+                   x);
       b.add_product(is.step, sum);
     }
     b.write_column(at);
@@ -434,8 +436,7 @@ private:
 
   /* COUNT coordinates of PAIR units, `apart` from each other; PAIR units share what is read of the samples. */
   template <int COUNT>
-  MNO_DEVICE void update_some(T *unit, int to_other, const T *h, const T *b, const Factors &x,
-                              const motion &motion) const {
+  MNO_DEVICE void update_some(T *unit, int to_other, const T *h, const T *b, const Factors &x, const motion &motion) const {
     Row<T> row_h[COUNT], row_b[COUNT];
     Coordinates<T, COUNT> row[PAIR][ROWS];
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
@@ -447,8 +448,8 @@ private:
     MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int i = 0; i < COUNT; i++)
         MNO_UNROLL for (int a = 0; a < TENSORS; a++)
             move(motion, a, row[k], i, x.of[a][k].dot(a < INPUTS ? row_h[i] : row_b[i]));
-    MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].write(
-        unit + k * to_other + r * HEIGHT);
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].write(unit + k * to_other +
+                                                                                                        r * HEIGHT);
   }
 
   /* One coordinate of a unit, its gradients summed over all chunks first. */
