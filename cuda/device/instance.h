@@ -113,7 +113,13 @@ protected:
                   : (((size_t)layer * s.portions + portion) * s.tiles + tile) * s.tile_bytes);
   }
   /* One of the ROWS of unit m in a tile. W0 has those of a unit side by side. */
-  MNO_DEVICE int weight_row(int m, int which) const { return (LANES ? ROWS * m + which : which * s.tile + m) * s.row; }
+  MNO_DEVICE int weight_row(int m, int which) const {
+    return LANES ? (ROWS * m + which) * s.row : m * s.row + which * (s.tile * s.row);
+  }
+  /* From the projections of the first tensor to those of another. */
+  MNO_DEVICE int apart(int which) const { return which * (int)(s.p_bytes / sizeof(T)); }
+  /* After activation, to what the gradient of a tensor is made of: with h, g_a of an input; with b, t of the output. */
+  MNO_DEVICE int factor_of(int tensor) const { return apart(tensor < INPUTS ? 1 + tensor : 0); }
   static constexpr MNO_DEVICE int state_row(int tensor) { return TENSORS + tensor * Optimizer::STATES; }
   /* What a problem has for each tensor, of one of them: not by an index, which is a lane's own and would have the compiler
    * keep in each lane what is the same for all. */
@@ -200,8 +206,12 @@ protected:
     });
   }
 
-  MNO_DEVICE void record_weights(int g, int L, double *record) {
+  /* Behind the initial weights, if those are recorded. L is asked for again: what is made of it here would stay in registers
+   * all through the training. */
+  MNO_DEVICE void record_weights(int g, const mno_item &item, const mno_device_problem &problem, mno_parcel *parcel) {
+    const int L = item.L;
     const size_t tensor = (size_t)L * s.M * s.D;
+    double *const record = part(parcel, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? TENSORS * tensor : 0);
     team.cluster_phase([&](const Place &place, int lane) {
       for (int layer = 0; layer < L; layer++)
         for (int i = 0; i < mno_tiles_of_rank(&s); i++) {

@@ -57,8 +57,10 @@ class LaneTrainer : Instances<T, Team, Block, Optimizer, true> {
   typedef Column<T, HEIGHT> column;
   static constexpr int PITCH = row_pitch<T>();
   using base::adjoint;
+  using base::apart;
   using base::args;
   using base::control;
+  using base::factor_of;
   using base::hand_over;
   using base::head;
   using base::initial_scale;
@@ -172,12 +174,7 @@ private:
       backward(depth);
     }
     for (int g = 0; g < places; g++)
-      if ((args.weights & 2) && !control->of[g].outcome) {
-        const int L = item(index, g).L;
-        record_weights(g, L,
-                       part(parcel(g), problem(index, g).steps, WEIGHTS, 0) +
-                           (args.weights & 1 ? TENSORS * (size_t)L * s.M * s.D : 0));
-      }
+      if ((args.weights & 2) && !control->of[g].outcome) record_weights(g, item(index, g), problem(index, g), parcel(g));
     team.cluster_phase([&](const Place &, int lane) {
       if (lane) return;
       for (int g = 0; g < places; g++) hand_over(parcel(g), item(index, g), control->of[g].outcome, control->of[g].filled);
@@ -395,9 +392,7 @@ private:
   }
 
   /* t, then g_a: of each [layer of the span][chunk][unit][pitch]; numbers of a layer. */
-  MNO_DEVICE T *projections(const Place &place, int g, int which) const {
-    return state(place, s.P + (uint32_t)which * s.p_bytes, g);
-  }
+  MNO_DEVICE T *projections(const Place &place, int g) const { return state(place, s.P, g); }
   MNO_DEVICE int projected() const { return s.chunks * s.M * PITCH; }
 
   MNO_DEVICE void pass_back(const Place &place, int lane, int span) {
@@ -417,7 +412,7 @@ private:
       sum.clear();
       b.write_column(state(place, s.A, g) + i * height + sample);
       T *x[TENSORS];
-      MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = projections(place, g, a) + i * projected() + of_sample;
+      MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = projections(place, g) + apart(a) + i * projected() + of_sample;
       respond_back((mno_activation)is.activation, stage_weights(place, g) + i * (int)(s.tile_bytes / sizeof(T)), h, b, sum,
                    x);
       b.add_product(is.step, sum);
@@ -441,21 +436,20 @@ private:
 
   /* COUNT coordinates of PAIR units, `apart` from each other; PAIR units share what is read of the samples. */
   template <int COUNT>
-  MNO_DEVICE void update_some(T *unit, int apart, bool both, const T *h, const T *b, const Factors &x,
-                              const motion &motion) const {
+  MNO_DEVICE void update_some(T *unit, int to_other, const T *h, const T *b, const Factors &x, const motion &motion) const {
     Row<T> row_h[COUNT], row_b[COUNT];
     Coordinates<T, COUNT> row[PAIR][ROWS];
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
       row_h[i].read(h + i * PITCH);
       row_b[i].read(b + i * PITCH);
     }
-    MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].read(unit + k * apart +
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].read(unit + k * to_other +
                                                                                                        r * HEIGHT);
     MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int i = 0; i < COUNT; i++)
         MNO_UNROLL for (int a = 0; a < TENSORS; a++)
             move(motion, a, row[k], i, x.of[a][k].dot(a < INPUTS ? row_h[i] : row_b[i]));
-    MNO_UNROLL for (int k = 0; k < PAIR; k++) if (k == 0 || both) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].write(
-        unit + k * apart + r * HEIGHT);
+    MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].write(unit + k * to_other +
+                                                                                                        r * HEIGHT);
   }
 
   /* One coordinate of a unit, its gradients summed over all chunks first. */
@@ -481,9 +475,7 @@ private:
     const Setting is = *setting(place, g);
     const int first = span * s.span, layers = end_of(span, is.L) - first, height = (int)(s.h_bytes / sizeof(T));
     if (layers <= 0) return;
-    const T *const h = stage_states(place, g), *const b = state(place, s.A, g);
-    const T *x[TENSORS]; /* after activation: by tensor, what its gradient is made of */
-    MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = projections(place, g, a < INPUTS ? 1 + a : 0);
+    const T *const h = stage_states(place, g), *const b = state(place, s.A, g), *const x = projections(place, g);
     T *const u = stage_weights(place, g);
     const int pairs = (int)s.by_pairs.d;
     for (int e = lane - g * share; e < layers * pairs * s.d_slices; e += share) {
@@ -496,7 +488,8 @@ private:
       if (!Optimizer::FUSES && s.chunks > 1) {
         for (int k = 0; k < (both ? 2 : 1); k++) {
           const T *of_unit[TENSORS];
-          MNO_UNROLL for (int a = 0; a < TENSORS; a++) of_unit[a] = x[a] + layer * projected() + (m + k * other) * PITCH;
+          MNO_UNROLL for (int a = 0; a < TENSORS; a++) of_unit[a] =
+              x + factor_of(a) + layer * projected() + (m + k * other) * PITCH;
           for (int d = begin; d < end; d++)
             update_at_once(unit + k * other * UNIT + d, h + layer * height + d * PITCH, b + layer * height + d * PITCH,
                            of_unit, is.of_step);
@@ -507,15 +500,20 @@ private:
         Factors factors;
         MNO_UNROLL for (int k = 0; k < PAIR; k++) {
           const int at = layer * projected() + (chunk * s.M + m + k * other) * PITCH;
-          MNO_UNROLL for (int a = 0; a < TENSORS; a++) factors.of[a][k].read(x[a] + at);
+          MNO_UNROLL for (int a = 0; a < TENSORS; a++) factors.of[a][k].read(x + factor_of(a) + at);
         }
-        const int from = layer * height + chunk * HEIGHT * PITCH;
-        int d = begin;
-        for (; d + COORDINATES <= end; d += COORDINATES)
-          update_some<COORDINATES>(unit + d, other * UNIT, both, h + from + d * PITCH, b + from + d * PITCH, factors,
-                                   is.of_step);
-        MNO_ROLL for (; d < end; d++)
-            update_some<1>(unit + d, other * UNIT, both, h + from + d * PITCH, b + from + d * PITCH, factors, is.of_step);
+        const int from = layer * height + (chunk * HEIGHT + begin) * PITCH;
+        const T *of_h = h + from, *of_b = b + from;
+        T *w = unit + begin;
+        int left = end - begin;
+        for (; left >= COORDINATES; left -= COORDINATES) {
+          update_some<COORDINATES>(w, other * UNIT, of_h, of_b, factors, is.of_step);
+          w += COORDINATES, of_h += COORDINATES * PITCH, of_b += COORDINATES * PITCH;
+        }
+        MNO_ROLL for (; left > 0; left--) {
+          update_some<1>(w, other * UNIT, of_h, of_b, factors, is.of_step);
+          w++, of_h += PITCH, of_b += PITCH;
+        }
       }
     }
   }

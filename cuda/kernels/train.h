@@ -20,8 +20,10 @@ template <class T, class Team, class Block, class Optimizer> class Trainer : Ins
   static constexpr int UPDATED = 2, ADVANCED = 4; /* rows of an update, elements of a state in flight together */
   static constexpr uint32_t NOWHERE = ~(uint32_t)0;
   using base::adjoint;
+  using base::apart;
   using base::args;
   using base::control;
+  using base::factor_of;
   using base::first_unit;
   using base::hand_over;
   using base::head;
@@ -99,9 +101,7 @@ private:
       motion.read(problem, k);
       backward(L, activation, step, motion);
     }
-    if ((args.weights & 2) && !outcome)
-      record_weights(0, L,
-                     part(parcel, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? TENSORS * (size_t)L * s.M * s.D : 0));
+    if ((args.weights & 2) && !outcome) record_weights(0, item, problem, parcel);
     team.cluster_phase([&](const Place &place, int lane) {
       if (place.rank || lane) return;
       hand_over(parcel, item, outcome, filled);
@@ -194,33 +194,30 @@ private:
   template <bool BACK> MNO_DEVICE void project(const Place &place, int lane, int count, const T *h, const T *b) {
     constexpr int PROJECTED = BACK ? TENSORS : INPUTS;
     const T *const weights = stage_tile(place);
-    T *out[PROJECTED];
-    MNO_UNROLL for (int i = 0; i < PROJECTED; i++) out[i] = projections(place, i);
+    T *const out = projections(place, 0);
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.tile * s.d_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_tile), m = (int)e - slice * s.tile;
       if (m >= count) continue;
       const int begin = slice * s.d_length, end = begin + s.d_length < s.D ? begin + s.d_length : s.D;
       for (int c = 0; c < s.chunks; c++) {
         Row<T> sum[PROJECTED];
-        const T *w[PROJECTED];
-        MNO_UNROLL for (int i = 0; i < PROJECTED; i++) {
-          sum[i].clear();
-          w[i] = weights + weight_row(m, i) + begin;
-        }
+        MNO_UNROLL for (int i = 0; i < PROJECTED; i++) sum[i].clear();
+        const T *w = weights + weight_row(m, 0) + begin;
         const T *of_h = h + (c * s.D + begin) * PITCH, *of_b = BACK ? b + (c * s.D + begin) * PITCH : NULL;
         MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
           Row<T> row;
           row.read(of_h);
-          MNO_UNROLL for (int i = 0; i < INPUTS; i++) sum[i].add_product(*w[i]++, row);
+          MNO_UNROLL for (int i = 0; i < INPUTS; i++) sum[i].add_product(w[weight_row(0, i)], row);
           of_h += PITCH;
           if (BACK) {
             row.read(of_b);
-            sum[PROJECTED - 1].add_product(*w[PROJECTED - 1]++, row);
+            sum[PROJECTED - 1].add_product(w[weight_row(0, PROJECTED - 1)], row);
             of_b += PITCH;
           }
+          w++;
         }
         const int to = ((c * s.d_slices + slice) * s.tile + m) * PITCH;
-        MNO_UNROLL for (int i = 0; i < PROJECTED; i++) sum[i].write(out[i] + to);
+        MNO_UNROLL for (int i = 0; i < PROJECTED; i++) sum[i].write(out + (apart(i) + to));
       }
     }
   }
@@ -310,8 +307,7 @@ private:
   template <int COUNT>
   MNO_DEVICE void combine(const Place &place, int lane, int count, bool first, int first_tensor, int first_x, T *acc) {
     const T *const weights = stage_tile(place);
-    const T *of[COUNT];
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) of[i] = projections(place, first_x + i);
+    const T *const of = projections(place, first_x);
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
@@ -322,16 +318,13 @@ private:
           sum.clear();
         else
           sum.read(to);
-        const T *w[COUNT], *x[COUNT];
-        MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-          w[i] = weights + weight_row(begin, first_tensor + i) + d;
-          x[i] = of[i] + (c * s.d_slices * s.tile + begin) * PITCH;
-        }
-        MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-          row.read(x[i]);
-          sum.add_product(*w[i], row);
-          w[i] += s.row;
-          x[i] += PITCH;
+        const T *w = weights + weight_row(begin, first_tensor) + d, *x = of + (c * s.d_slices * s.tile + begin) * PITCH;
+        MNO_UNROLL_ROWS for (int left = end - begin; left > 0; left--) {
+          MNO_UNROLL for (int i = 0; i < COUNT; i++) {
+            row.read(x + apart(i));
+            sum.add_product(w[weight_row(0, i)], row);
+          }
+          w += s.row, x += PITCH;
         }
         sum.write(to);
       }
@@ -341,36 +334,35 @@ private:
   /* One coordinate of COUNT units. All is read before anything is written: a write may overlap what is read after it, for
    * all that the compiler knows, and each unit would wait for the one before. */
   template <bool ALONE, int COUNT>
-  MNO_DEVICE void update_rows(T *const (&w)[ROWS], const T *const (&x)[TENSORS], const Row<T> &row_h, const Row<T> &row_b,
-                              Row<T> &sum, const motion &motion) const {
+  MNO_DEVICE void update_rows(T *w, const T *x, const Row<T> &row_h, const Row<T> &row_b, Row<T> &sum,
+                              const motion &motion) const {
     Row<T> row[COUNT][TENSORS];
     T value[COUNT][ROWS];
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
-      MNO_UNROLL for (int r = 0; r < ROWS; r++) value[i][r] = w[r][i * s.row];
-      MNO_UNROLL for (int a = 0; a < TENSORS; a++) row[i][a].read(x[a] + i * PITCH);
+      MNO_UNROLL for (int r = 0; r < ROWS; r++) value[i][r] = w[weight_row(i, r)];
+      MNO_UNROLL for (int a = 0; a < TENSORS; a++) row[i][a].read(x + (factor_of(a) + i * PITCH));
     }
     MNO_UNROLL for (int i = 0; i < COUNT; i++) {
       if (ALONE) MNO_UNROLL for (int a = 0; a < INPUTS; a++) sum.add_product(value[i][a], row[i][a]);
       MNO_UNROLL for (int a = 0; a < TENSORS; a++) value[i][a] =
           motion.moved(a, value[i][a], row[i][a].dot(a < INPUTS ? row_h : row_b), value[i] + state_row(a));
     }
-    MNO_UNROLL for (int i = 0; i < COUNT; i++) MNO_UNROLL for (int r = 0; r < ROWS; r++) w[r][i * s.row] = value[i][r];
+    MNO_UNROLL for (int i = 0; i < COUNT; i++) MNO_UNROLL for (int r = 0; r < ROWS; r++) w[weight_row(i, r)] = value[i][r];
   }
 
   /* One coordinate of one unit, its gradients summed over all chunks first. */
-  MNO_DEVICE void update_at_once(T *const (&w)[ROWS], const T *const (&x)[TENSORS], const T *h, const T *b,
-                                 const motion &motion) const {
+  MNO_DEVICE void update_at_once(T *w, const T *x, const T *h, const T *b, const motion &motion) const {
     T gradient[TENSORS], value[ROWS];
     MNO_UNROLL for (int a = 0; a < TENSORS; a++) gradient[a] = 0;
     for (int c = 0; c < s.chunks; c++) MNO_UNROLL for (int a = 0; a < TENSORS; a++) {
         Row<T> row, other;
-        row.read(x[a] + c * s.d_slices * s.tile * PITCH);
+        row.read(x + (factor_of(a) + c * s.d_slices * s.tile * PITCH));
         other.read((a < INPUTS ? h : b) + c * s.D * PITCH);
         gradient[a] += row.dot(other);
       }
-    MNO_UNROLL for (int r = 0; r < ROWS; r++) value[r] = *w[r];
+    MNO_UNROLL for (int r = 0; r < ROWS; r++) value[r] = w[weight_row(0, r)];
     MNO_UNROLL for (int a = 0; a < TENSORS; a++) value[a] = motion.moved(a, value[a], gradient[a], value + state_row(a));
-    MNO_UNROLL for (int r = 0; r < ROWS; r++) * w[r] = value[r];
+    MNO_UNROLL for (int r = 0; r < ROWS; r++) w[weight_row(0, r)] = value[r];
   }
 
   /* The updates of all tensors; ALONE: there is one chunk, and acc (+)= sum_a w_a g_a on the way. */
@@ -378,8 +370,7 @@ private:
   MNO_DEVICE void update(const Place &place, int lane, int count, bool first, const T *h, const T *b, T *acc,
                          const motion &motion) {
     T *const weights = stage_tile(place);
-    const T *of[TENSORS]; /* what the gradient of a tensor is made of: with h, g_a of an input; with b, t of the output */
-    MNO_UNROLL for (int a = 0; a < TENSORS; a++) of[a] = projections(place, a < INPUTS ? 1 + a : 0);
+    const T *const of = projections(place, 0);
     for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.D * s.m_slices); e += (uint32_t)s.lanes) {
       const int slice = (int)divide(e, s.by_D), d = (int)e - slice * s.D;
       const int begin = slice * s.m_length, end = begin + s.m_length < count ? begin + s.m_length : count;
@@ -391,16 +382,11 @@ private:
         else
           sum.read(to);
       }
-      T *w[ROWS];
-      const T *x[TENSORS];
-      const auto advance = [&](int units) {
-        MNO_UNROLL for (int r = 0; r < ROWS; r++) w[r] += units * s.row;
-        MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] += units * PITCH;
-      };
       const bool at_once = !ALONE && !Optimizer::FUSES;
       for (int c = 0; c < (ALONE || at_once ? 1 : s.chunks); c++) {
-        MNO_UNROLL for (int r = 0; r < ROWS; r++) w[r] = weights + weight_row(begin, r) + d;
-        MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = of[a] + (c * s.d_slices * s.tile + begin) * PITCH;
+        T *w = weights + weight_row(begin, 0) + d;
+        const T *x = of + (c * s.d_slices * s.tile + begin) * PITCH;
+        const auto advance = [&](int units) { w += units * s.row, x += units * PITCH; };
         int left = end - begin;
         if (at_once) {
           for (; left > 0; left--, advance(1)) update_at_once(w, x, h + d * PITCH, b + d * PITCH, motion);
