@@ -73,14 +73,14 @@ static void take_if_it_pays(trial *best, const trial *other) {
 mno_status mno_shape_fit(mno_shape *s, const mno_device_info *info, mno_most_teams most, size_t count, mno_fit_on_card *fit,
                          mno_error *err) {
   trial best = {0};
-  if (s->portions == 1 || mno_ranks_forced != MNO_RANKS_ALL || most.all == 0) {
+  if (most.one > 0) {
     mno_shape shape = mno_shape_spread(s, false);
     do {
       const trial one = fit_stages(&shape, info, most.one, count);
       take_if_it_pays(&best, &one);
     } while (shape.kernel == MNO_KERNEL_LANES && mno_shape_shrink(&shape));
   }
-  if (s->portions > 1 && mno_ranks_forced != MNO_RANKS_ONE) {
+  if (s->portions > 1 && most.all > 0) {
     const mno_shape shape = mno_shape_spread(s, true);
     const trial all = fit_stages(&shape, info, most.all, count);
     take_if_it_pays(&best, &all);

@@ -48,6 +48,7 @@ typedef struct gemm_group {
 typedef struct worker {
   const mno_device_api *api;
   const mno_job *job;
+  mno_shape_options options;
   int index, devices;
   atomic_int *halt; /* shared: something failed, or stop was asked for */
   mno_status status;
@@ -142,8 +143,9 @@ static mno_status fit(const worker *w, const mno_device_info *info, double work,
   const size_t count = (size_t)((double)g->count * fmax(1, work / g->seconds));
   mno_most_teams most = {0};
   mno_status status = by_registers(w, info, &g->shape, false, &most.one, err);
-  if (status == MNO_OK && g->shape.portions > 1 && info->major >= 9)
+  if (status == MNO_OK && g->shape.portions > 1 && info->major >= 9 && w->options.ranks != MNO_RANKS_ONE)
     status = by_registers(w, info, &g->shape, true, &most.all, err);
+  if (w->options.ranks == MNO_RANKS_ALL && most.all > 0) most.one = 0;
   if (status == MNO_OK) status = mno_shape_fit(&g->shape, info, most, count, &g->fit, err);
   if (status == MNO_OK) status = w->api->resident(w->index, &g->shape, &g->fit, &g->wanted, err);
   if (status == MNO_OK && g->wanted < 1)
@@ -174,7 +176,7 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
   mno_device_info info;
   mno_status status = w->api->info(w->index, &info, err);
   asked asked = {.api = w->api, .index = w->index};
-  const mno_abilities abilities = {products(w->api, plan), serves, &asked};
+  const mno_abilities abilities = {products(w->api, plan), w->options.candidate, serves, &asked};
   if (status == MNO_OK)
     status = mno_groups_make(plan, w->job->rows, w->job->count, &abilities, w->index, w->devices, &w->groups, err);
   if (status != MNO_OK) return status;
@@ -467,7 +469,7 @@ static void *work(void *argument) {
   return NULL;
 }
 
-mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error *err) {
+mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_shape_options options, mno_error *err) {
   int devices;
   mno_status status = api->count(&devices, err);
   if (status != MNO_OK || job->count == 0) return status;
@@ -489,8 +491,13 @@ mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error
   atomic_int halt = 0;
   int started = 0;
   for (; started < devices; started++) {
-    workers[started] =
-        (worker){.api = api, .job = job, .index = started, .devices = devices, .halt = &halt, .emit_queue = emit_queue};
+    workers[started] = (worker){.api = api,
+                                .job = job,
+                                .options = options,
+                                .index = started,
+                                .devices = devices,
+                                .halt = &halt,
+                                .emit_queue = emit_queue};
     if (pthread_create(&threads[started], NULL, work, &workers[started]) != 0) {
       status = mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for device %d: raise the limit on threads (ulimit -u)",
                         started);
@@ -519,7 +526,8 @@ mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error
   return status;
 }
 
-mno_status mno_cuda_fits(const mno_device_api *api, const mno_plan *plan, const size_t *rows, size_t count, mno_error *err) {
+mno_status mno_cuda_fits(const mno_device_api *api, const mno_plan *plan, const size_t *rows, size_t count,
+                         mno_shape_options options, mno_error *err) {
   int devices;
   mno_status status = api->count(&devices, err);
   if (!rows) count = plan->instance_count;
@@ -533,7 +541,7 @@ mno_status mno_cuda_fits(const mno_device_api *api, const mno_plan *plan, const 
   const mno_job job = {.plan = plan, .rows = rows ? rows : all, .count = count};
   if ((size_t)devices > count) devices = (int)count;
   for (int i = 0; i < devices && status == MNO_OK; i++) {
-    worker w = {.api = api, .job = &job, .index = i, .devices = devices};
+    worker w = {.api = api, .job = &job, .options = options, .index = i, .devices = devices};
     size_t arena, pinned;
     mno_error why;
     status = measure(&w, &arena, &pinned, &why);

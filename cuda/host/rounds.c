@@ -73,11 +73,11 @@ static mno_status describe(const mno_plan *plan, size_t row, const mno_abilities
   if (i->draw.width > UINT32_MAX / 2 || i->draw.offset > UINT32_MAX / 2)
     return mno_fail(err, MNO_ERR_BACKEND, "the CUDA kernels do not draw units of layers wider than 2^31; use --backend cpu");
   mno_status status = mno_dimensions_of(plan, row, &dims, err);
-  if (status == MNO_OK) status = mno_shape_choose(&dims, plan->precision, can->products, &shape, err);
+  if (status == MNO_OK) status = mno_shape_choose(&dims, plan->precision, can->products, can->candidate, &shape, err);
   int served = 1;
-  if (status == MNO_OK && shape.kernel == MNO_KERNEL_GEMM && mno_candidate_forced < 0 && can->serves)
+  if (status == MNO_OK && shape.kernel == MNO_KERNEL_GEMM && !can->candidate && can->serves)
     status = can->serves(can->context, &shape, &served, err);
-  if (status == MNO_OK && !served) status = mno_shape_choose(&dims, plan->precision, false, &shape, err);
+  if (status == MNO_OK && !served) status = mno_shape_choose(&dims, plan->precision, false, can->candidate, &shape, err);
   if (status != MNO_OK) return status;
   *e = (entry){.row = row,
                .D = dims.D,

@@ -31,10 +31,12 @@ typedef struct mno_groups {
   size_t *rows;
 } mno_groups;
 
-/* What a device can do. products: is there a library for matrix products? serves: whether the library for products serves a
- * shape of kernel G; NULL: any. */
+/* What a device can do. products: is there a library for matrix products? candidate: what shapes have to be, or NULL; where
+ * one is prescribed, the library is not asked. serves: whether the library for products serves a shape of kernel G; NULL:
+ * any. */
 typedef struct mno_abilities {
   bool products;
+  const mno_candidate *candidate;
   mno_status (*serves)(void *context, const mno_shape *shape, int *served, mno_error *err);
   void *context;
 } mno_abilities;

@@ -102,11 +102,8 @@ static uint64_t hash_of(const configuration *c, mno_precision precision, mno_ran
   mno_record *kept[SEEDS] = {0};
   const mno_job job = {.plan = &plan, .rows = rows, .count = SEEDS, .emit = emit, .context = kept};
   mno_twin_state = (mno_twin){.devices = 1, .memory = (size_t)1 << 30, .resident = 2};
-  mno_candidate_forced = c->candidate;
-  mno_ranks_forced = ranks;
-  assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
-  mno_candidate_forced = -1;
-  mno_ranks_forced = MNO_RANKS_FIT;
+  const mno_shape_options options = {&mno_candidates[c->candidate], ranks};
+  assert_ok(mno_cuda_run(&mno_device_twin, &job, options, &err));
   uint64_t hash = UINT64_C(0xcbf29ce484222325);
   const size_t weights = (size_t)(c->L * c->M) * c->D;
   for (size_t i = 0; i < SEEDS; i++) {
