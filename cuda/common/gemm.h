@@ -58,8 +58,7 @@ typedef enum mno_elementwise {
   MNO_ELEMENTWISE_LOSS,     /* their sum, to the host */
   MNO_ELEMENTWISE_ADJOINT,  /* b at the last layer */
   MNO_ELEMENTWISE_RECORD,   /* outputs and states to a parcel, as recorded step number `step` */
-  MNO_ELEMENTWISE_WEIGHTS,  /* final weights to a parcel */
-  MNO_ELEMENTWISE_COUNT
+  MNO_ELEMENTWISE_WEIGHTS   /* final weights to a parcel */
 } mno_elementwise;
 
 typedef struct mno_gemm_args {

@@ -170,7 +170,12 @@ typedef struct mno_train_args {
 #define MNO_LAYOUT static inline
 #endif
 
-MNO_LAYOUT size_t mno_round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+MNO_LAYOUT size_t mno_ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+MNO_LAYOUT size_t mno_round_up(size_t n, size_t to) { return mno_ceil_div(n, to) * to; }
+
+/* Bytes of a number, and elements of a row of a chunk of such numbers. */
+MNO_LAYOUT int mno_number_bytes(mno_precision precision) { return precision == MNO_F64 ? 8 : 4; }
+MNO_LAYOUT int mno_pitch(int bytes) { return bytes == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64; }
 
 /* Who waits for what, in one word so that a single write says it: spin, kernel, ranks, rank a byte each, team above. */
 MNO_LAYOUT uint64_t mno_stuck(mno_spin spin, const mno_shape *s, int rank, int team) {
@@ -181,7 +186,7 @@ MNO_LAYOUT uint64_t mno_stuck(mno_spin spin, const mno_shape *s, int rank, int t
 MNO_LAYOUT mno_slot_layout mno_slot(const mno_shape *s) {
   mno_slot_layout at;
   const size_t N = (size_t)s->N, group = (size_t)s->group;
-  const size_t shares = ((size_t)s->L + (size_t)s->span - 1) / (size_t)s->span * group;
+  const size_t shares = mno_ceil_div((size_t)s->L, (size_t)s->span) * group;
   at.weights = 256;
   at.states = at.weights + (size_t)s->portions * shares * (size_t)s->tiles * s->span_bytes;
   at.readout = at.states + shares * s->span_states;

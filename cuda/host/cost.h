@@ -32,7 +32,6 @@ typedef struct mno_card_rates {
 } mno_card_rates;
 extern const mno_card_rates mno_rates;
 
-static inline size_t mno_ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 static inline double mno_max(double a, double b) { return a > b ? a : b; }
 
 /* Instructions of a lane in a phase that deals `items` x `slices` of `length` rows to the lanes. */

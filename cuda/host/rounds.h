@@ -5,7 +5,7 @@
 #define MNO_CUDA_ROUNDS_H
 
 #include "host/shape.h"
-#include "meanode/plan.h"
+#include "meanode/backend.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -45,12 +45,15 @@ typedef struct mno_abilities {
  */
 mno_status mno_dimensions_of(const mno_plan *plan, size_t row, mno_dimensions *dimensions, mno_error *err);
 
-/* Groups the rows of a plan that fall to device `index` of `devices`: rows are dealt longest first, each to the device that
- * has least to do. A shape that the library for products does not serve goes to another kernel. Errors: MNO_ERR_BACKEND when
- * a shape does not fit the kernels; MNO_ERR_MEMORY. */
-mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t count, const mno_abilities *abilities, int index,
-                           int devices, mno_groups *groups, mno_error *err);
+/* Groups the rows of a job (NULL: all of the plan) that fall to device `index` of `devices`: rows are dealt longest first,
+ * each to the device that has least to do. A shape that the library for products does not serve goes to another kernel.
+ * Errors: MNO_ERR_BACKEND when a shape does not fit the kernels; MNO_ERR_MEMORY. */
+mno_status mno_groups_make(const mno_job *job, const mno_abilities *abilities, int index, int devices, mno_groups *groups,
+                           mno_error *err);
 void mno_groups_free(mno_groups *groups);
+
+/* Teams that could run at once and have work. */
+size_t mno_group_teams(const mno_group *group);
 
 /* Is there a problem with so many samples that kernel G may take it? Otherwise cuBLAS need not be loaded. */
 int mno_products_pay(const mno_plan *plan);

@@ -90,7 +90,7 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
   s.tensors = (int32_t)trainer->block->tensors;
   s.rows = s.tensors * (int32_t)(1 + trainer->optimizer->states);
   s.fused = trainer->optimizer->fuses;
-  s.bytes = precision == MNO_F64 ? 8 : 4;
+  s.bytes = mno_number_bytes(precision);
   const size_t chunks = mno_ceil_div(n->N, MNO_CHUNK), row = n->D | 1;
   const size_t state = chunks * n->D * 16 * (size_t)s.bytes; /* a bound */
   if (n->D > 16384 || n->M > (1u << 24) || n->L > (1u << 30) || n->N * n->d_out > (1u << 28) || state > (64u << 20) ||
@@ -106,7 +106,7 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
   s.L = (int32_t)n->L;
   s.d_out = (int32_t)n->d_out;
   s.chunks = (int32_t)chunks;
-  s.pitch = s.bytes == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
+  s.pitch = mno_pitch(s.bytes);
   if (s.kernel == MNO_KERNEL_LANES) {
     *shape = s;
     return mno_cut_lanes(shape, MNO_GROUP_MOST)

@@ -146,7 +146,8 @@ static void devices_share_the_work(void **state) {
   for (int device = 0; device < 3; device++) {
     mno_groups groups;
     const mno_abilities none = {0};
-    assert_ok(mno_groups_make(&s.plan, s.rows, s.plan.instance_count, &none, device, 3, &groups, &err));
+    const mno_job job = {.plan = &s.plan, .count = s.plan.instance_count};
+    assert_ok(mno_groups_make(&job, &none, device, 3, &groups, &err));
     for (size_t g = 0; g < groups.count; g++) load[device] += groups.group[g].seconds;
     mno_groups_free(&groups);
     sum += load[device];
@@ -267,7 +268,8 @@ static void groups_and_rounds(void **state) {
   for (int device = 0; device < 3; device++) {
     mno_groups groups;
     const mno_abilities none = {0};
-    assert_ok(mno_groups_make(&s.plan, s.rows, s.plan.instance_count, &none, device, 3, &groups, &err));
+    const mno_job job = {.plan = &s.plan, .count = s.plan.instance_count};
+    assert_ok(mno_groups_make(&job, &none, device, 3, &groups, &err));
     size_t largest = 0, memory, pinned;
     for (size_t g = 0; g < groups.count; g++) {
       mno_group *group = &groups.group[g];

@@ -217,7 +217,8 @@ static void rounds_of_its_own(void **state) {
   mno_error err = {0};
   mno_groups groups;
   const mno_abilities none = {0};
-  assert_ok(mno_groups_make(&s.plan, s.rows, s.plan.instance_count, &none, 0, 1, &groups, &err));
+  const mno_job job = {.plan = &s.plan, .count = s.plan.instance_count};
+  assert_ok(mno_groups_make(&job, &none, 0, 1, &groups, &err));
   assert_true(groups.count >= 4);
   for (size_t i = 0; i < groups.count; i += 2) { /* half of them to G, in between the others */
     mno_group *g = &groups.group[i];
