@@ -23,13 +23,13 @@ static size_t held(const mno_shape *s, const mno_device_info *info, size_t share
  * team alone waits for its loads, of which stages - 1 are in flight on the way up and stages - 2 on the way down. */
 static double fit_seconds(const mno_shape *s, int stages, size_t teams, size_t count, const mno_device_info *info) {
   const mno_step_model m = mno_shape_model(s);
-  const double share = mno_max(m.memory, m.issue) * s->group * mno_rates.processors / info->processors;
-  const double loads = s->kernel == MNO_KERNEL_LANES ? mno_spans(s) : (double)s->L * s->tiles;
+  const double of_card = mno_max(m.memory, m.issue) * s->group * mno_rates.processors / info->processors;
+  const double loads = s->kernel == MNO_KERNEL_LANES ? mno_transfers(s) : (double)s->L * s->tiles;
   const double alone =
       mno_chain_cycles(s) / mno_rates.clock + mno_rates.load_seconds * loads * (1.0 / (stages - 1) + 1.0 / (stages - 2));
   const size_t batches = mno_ceil_div(count, (size_t)s->group), waves = mno_ceil_div(batches, teams);
   const size_t last = batches - (waves - 1) * teams;
-  return (double)(waves - 1) * mno_max(alone, (double)teams * share) + mno_max(alone, (double)last * share);
+  return (double)(waves - 1) * mno_max(alone, (double)teams * of_card) + mno_max(alone, (double)last * of_card);
 }
 
 mno_most_teams mno_reference_teams(const mno_shape *s) {

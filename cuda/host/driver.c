@@ -19,7 +19,7 @@ enum {
   QUEUES = 16,
   GEMM_WORKERS = 2 /* of a group: one waits for its losses while the other computes */
 };
-static const double MEMORY_SHARE = 0.92;                  /* of what is free on the card */
+static const double MEMORY_FRACTION = 0.92;               /* of what is free on the card */
 static const size_t PINNED_MOST = (size_t)4 << 30;        /* results in flight */
 static const size_t PINNED_LEAST = (size_t)64 << 20;      /* 20 ms */
 static const double PINNED_SECONDS = 0.3 / 0x1p30;        /* for a byte of it: an estimate, no benchmark times it alone */
@@ -45,7 +45,7 @@ typedef struct launched {
   int workers;
 } launched;
 
-/* One device and its share of the job. */
+/* One device and its part of the job. */
 typedef struct worker {
   pthread_t thread;
   const mno_device_api *api;
@@ -148,9 +148,9 @@ static mno_status fit(const worker *w, const mno_device_info *info, double work,
   const size_t count = (size_t)((double)g->count * fmax(1, work / g->seconds));
   mno_most_teams most = {0};
   mno_status status = by_registers(w, info, &g->shape, false, &most.one, err);
-  if (status == MNO_OK && g->shape.portions > 1 && info->major >= 9 && w->options.ranks != MNO_RANKS_ONE)
+  if (status == MNO_OK && g->shape.portions > 1 && info->major >= 9 && w->options.spread != MNO_SPREAD_ONE)
     status = by_registers(w, info, &g->shape, true, &most.all, err);
-  if (w->options.ranks == MNO_RANKS_ALL && most.all > 0) most.one = 0;
+  if (w->options.spread == MNO_SPREAD_ALL && most.all > 0) most.one = 0;
   if (status == MNO_OK) status = mno_shape_fit(&g->shape, info, most, count, &g->fit, err);
   if (status == MNO_OK) status = w->api->resident(w->index, &g->shape, &g->fit, &g->wanted, err);
   if (status == MNO_OK && g->wanted < 1)
@@ -195,7 +195,7 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
     status = fit(w, &info, work, g, err);
     if (status != MNO_OK) return status;
   }
-  size_t budget = (size_t)(MEMORY_SHARE * (double)info.memory_free);
+  size_t budget = (size_t)(MEMORY_FRACTION * (double)info.memory_free);
   budget = budget > fixed ? budget - fixed : 0;
   const size_t pinned_most = pinned_budget(&w->groups);
   status = mno_rounds_plan(&w->groups, budget, pinned_most, &w->rounds, err);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double MEMORY_SHARE = 0.92;                    /* of what is free on a card */
+static const double MEMORY_FRACTION = 0.92;                 /* of what is free on a card */
 static const uint32_t TEAMS_IN_MEMORY = 8;                  /* of a processor, when work tiles lie in memory: not timed */
 static pthread_mutex_t placing = PTHREAD_MUTEX_INITIALIZER; /* between asking what is free and taking it */
 
@@ -80,7 +80,7 @@ static mno_status memory(const mno_engine *engine, size_t *bytes, int *places, m
     mno_device_info info;
     status = api->info(i, &info, err);
     if (status != MNO_OK) break;
-    const size_t free_here = (size_t)(MEMORY_SHARE * (double)info.memory_free);
+    const size_t free_here = (size_t)(MEMORY_FRACTION * (double)info.memory_free);
     if (i == 0 || free_here < *bytes) *bytes = free_here;
   }
   return status;

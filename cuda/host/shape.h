@@ -35,12 +35,12 @@ extern const size_t mno_candidate_count;
 mno_status mno_candidate_at(int index, const mno_candidate **candidate, mno_error *err);
 
 /* Where a shape has several portions: does a team have a rank for each? */
-typedef enum mno_ranks { MNO_RANKS_FIT, MNO_RANKS_ONE, MNO_RANKS_ALL } mno_ranks;
+typedef enum mno_spread { MNO_SPREAD_FIT, MNO_SPREAD_ONE, MNO_SPREAD_ALL } mno_spread;
 
 /* What tests and measurements prescribe; the program leaves both to the models. */
 typedef struct mno_shape_options {
   const mno_candidate *candidate; /* of all shapes; NULL: of each the one with the least modelled time */
-  mno_ranks ranks;                /* MNO_RANKS_FIT: what is modelled to be faster on the card */
+  mno_spread spread;              /* MNO_SPREAD_FIT: what is modelled to be faster on the card */
 } mno_shape_options;
 
 /* The shape of these dimensions under a candidate, for teams of one rank. Errors: MNO_ERR_BACKEND when it does not fit, with

@@ -21,7 +21,7 @@ static const double *take(double *to, const double *from, size_t used, size_t si
   return from + size;
 }
 
-mno_status mno_unpack(const mno_plan *plan, const mno_parcel *parcel, double share, mno_record **record, mno_error *err) {
+mno_status mno_unpack(const mno_plan *plan, const mno_parcel *parcel, double fraction, mno_record **record, mno_error *err) {
   const size_t row = parcel->row, S = plan->step_count, filled = parcel->filled;
   mno_status status = mno_record_new(plan, row, record, err);
   if (status != MNO_OK) return status;
@@ -30,7 +30,7 @@ mno_status mno_unpack(const mno_plan *plan, const mno_parcel *parcel, double sha
   const size_t outputs = p->N * p->d_out, states = p->N * p->D, weights = (size_t)i->L * (size_t)i->M * p->D;
   mno_record *r = *record;
   r->outcome = parcel->outcome ? MNO_INSTANCE_DIVERGED : MNO_DONE;
-  r->seconds = parcel->seconds * share;
+  r->seconds = parcel->seconds * fraction;
   const double *from = (const double *)(parcel + 1);
   const size_t final = parcel->outcome ? 0 : weights; /* a network that diverged has no final weights */
   from = take(r->loss, from, filled, S);

@@ -237,7 +237,7 @@ static const char *name_of(way w) {
   return mno_kernel_name(&s);
 }
 static mno_shape_options options_of(way w) {
-  return (mno_shape_options){candidate_of(w), w.spread ? MNO_RANKS_ALL : MNO_RANKS_ONE};
+  return (mno_shape_options){candidate_of(w), w.spread ? MNO_SPREAD_ALL : MNO_SPREAD_ONE};
 }
 
 /* "C 1 x 128 of 4 portions, D 7, M 33, L 9, N 13, d_out 2, f32" and, for an instance, its activation and loss. */

@@ -137,7 +137,7 @@ static void a_slow_disk_holds_no_kernel_up(void **state) {
   sweep_free(&s);
 }
 
-/* All devices get their share, by modelled time, and the same bits come out. */
+/* All devices get their part, by modelled time, and the same bits come out. */
 static void devices_share_the_work(void **state) {
   sweep s;
   sweep_make(&s, MNO_F64, MNO_WEIGHTS_NONE);

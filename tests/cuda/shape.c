@@ -46,10 +46,10 @@ static void check_lanes(const mno_shape *s, const mno_dimensions *n) {
   assert_true(s->A >= s->P + 2 * projections && s->each_bytes >= s->A + (uint32_t)s->span * state);
   assert_true(s->each_bytes % 16 == 0 && s->state_bytes == (uint32_t)s->group * s->each_bytes);
   const mno_slot_layout at = mno_slot(s);
-  const size_t shares = (n->L + (size_t)s->span - 1) / (size_t)s->span * (size_t)s->group;
+  const size_t pieces = (n->L + (size_t)s->span - 1) / (size_t)s->span * (size_t)s->group;
   assert_true(s->span_bytes % 16 == 0 && s->span_bytes >= (uint32_t)s->span * s->tile_bytes);
   assert_true(s->span_states % 16 == 0 && s->span_states >= (uint32_t)s->span * s->h_bytes);
-  assert_true(at.states - at.weights == shares * s->span_bytes && at.readout - at.states == shares * s->span_states);
+  assert_true(at.states - at.weights == pieces * s->span_bytes && at.readout - at.states == pieces * s->span_states);
   assert_true(at.region >= at.readout + (size_t)s->group * at.readout_each && at.region % 256 == 0);
 }
 
