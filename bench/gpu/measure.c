@@ -27,17 +27,24 @@
 
 enum { D_IN = 5, D_OUT = 5 };
 
-/* A plan of `count` instances of one problem; only the last step is recorded unless all are asked for. */
+/* What is measured. */
+typedef struct request {
+  size_t D, M, L, N, instances, K;
+  mno_precision precision;
+} request;
+
+/* A plan of instances of one problem; only the last step is recorded unless all are asked for. */
 typedef struct setting {
+  request of;
   mno_problem problem;
   mno_plan plan;
   size_t *rows;
+  mno_shape_options options;
 } setting;
 
-static int setting_make(setting *s, size_t D, int64_t M, int64_t L, size_t N, size_t count, size_t K,
-                        mno_precision precision, int all_steps) {
-  *s = (setting){0};
-  s->problem = problem_plain(N, D_IN, D_OUT, D, K);
+static int setting_make(setting *s, const request *r, int all_steps) {
+  const size_t count = r->instances, K = r->K;
+  *s = (setting){.of = *r, .problem = problem_plain(r->N, D_IN, D_OUT, r->D, K)};
   problem_draw(&s->problem, 1, PROBLEM_FLAT);
   mno_instance *instance = mno_alloc(count, sizeof *instance);
   int64_t *step = mno_alloc(K + 1, sizeof *step);
@@ -45,11 +52,11 @@ static int setting_make(setting *s, size_t D, int64_t M, int64_t L, size_t N, si
   if (!s->problem.x || !s->problem.y || !s->problem.w_embed || !s->problem.w_unembed || !instance || !step || !s->rows)
     return -1;
   for (size_t i = 0; i < count; i++) {
-    instance[i] = (mno_instance){.L = L, .M = M, .seed = 1 + i, .draw = {M, 0, 1}};
+    instance[i] = (mno_instance){.L = (int64_t)r->L, .M = (int64_t)r->M, .seed = 1 + i, .draw = {(int64_t)r->M, 0, 1}};
     s->rows[i] = i;
   }
   for (size_t k = 0; k <= K; k++) step[k] = all_steps ? (int64_t)k : (int64_t)K;
-  s->plan = (mno_plan){.precision = precision,
+  s->plan = (mno_plan){.precision = r->precision,
                        .problem_count = 1,
                        .problem = &s->problem,
                        .instance_count = count,
@@ -88,15 +95,18 @@ static int report(const mno_error *err) {
   return mno_status_exit_code(err->status);
 }
 
-static int floors(size_t D, size_t M, size_t L, size_t N, double count, mno_precision precision) {
+static int floors(const request *r) {
+  const size_t D = r->D, M = r->M, L = r->L, N = r->N;
+  const double count = (double)r->instances;
+  const mno_precision precision = r->precision;
   mno_error err;
   mno_shape s;
   const mno_dimensions n = {D, M, N, L, D_OUT, 0};
-  if (mno_shape_choose(&n, precision, true, &s, &err) != MNO_OK) return report(&err);
+  if (mno_shape_choose(&n, precision, true, NULL, &s, &err) != MNO_OK) return report(&err);
   const mno_step_model model = mno_shape_model(&s);
   mno_fit_on_card fit = {.seconds = mno_shape_seconds(&s) * count};
   if (s.kernel != MNO_KERNEL_GEMM &&
-      mno_shape_fit(&s, &mno_reference_card, mno_reference_teams(&s), (size_t)count, &fit, &err) != MNO_OK)
+      mno_shape_fit(&s, &mno_reference_card, mno_reference_teams(&s), r->instances, &fit, &err) != MNO_OK)
     return report(&err);
   const double w = (double)D * (double)M * (double)L, e = precision == MNO_F64 ? 8 : 4;
   const double bytes = 6 * e * w + 2 * e * (double)(N * L) * (double)(D < M ? D : M);
@@ -112,14 +122,14 @@ static int floors(size_t D, size_t M, size_t L, size_t N, double count, mno_prec
 
 /* One whole run with K steps: its wall time, from the count of the cards to the last record. */
 static int run_once(const setting *of, size_t K, sink *s, double *seconds) {
-  const mno_problem *p = &of->problem;
-  const mno_instance *first = &of->plan.instance[0];
+  request r = of->of;
   setting t;
   mno_error err = {0};
-  if (setting_make(&t, p->D, first->M, first->L, p->N, of->plan.instance_count, K, of->plan.precision, 0) != 0) return 1;
+  r.K = K;
+  if (setting_make(&t, &r, 0) != 0) return 1;
   mno_job job = {.plan = &t.plan, .rows = t.rows, .count = t.plan.instance_count, .emit = emit, .context = s, .threads = 1};
   const double start = mno_now();
-  const mno_status status = mno_cuda_run(&mno_device_cuda, &job, &err);
+  const mno_status status = mno_cuda_run(&mno_device_cuda, &job, of->options, &err);
   *seconds = mno_now() - start;
   setting_free(&t);
   return status == MNO_OK ? 0 : report(&err);
@@ -149,22 +159,22 @@ static int choose_steps(const setting *of, size_t K, double one, double until, s
 /* Time per step: the difference of a run of 1 + n steps and one of 1 step. Start and end of a run are in both and fall out:
  * memory of card and host, data, the first weights, the results. What remains is the scatter of these from run to run, a few
  * milliseconds, against which the steps have to be many. Of each kind the shortest run counts. */
-static int time_kernel(size_t D, int64_t M, int64_t L, size_t N, size_t count, size_t K, mno_precision precision,
-                       int candidate) {
+static int time_kernel(const request *r, int candidate) {
   const char *once = getenv("MEANODE_BENCH_ONCE");
   const int is_once = once && *once && strcmp(once, "0") != 0;
   sink s = {0};
   setting t;
   double seconds[2] = {INFINITY, INFINITY}, took, last = 0;
-  size_t steps = K;
+  size_t steps = r->K;
   int repeats = 0;
-  mno_candidate_forced = candidate;
-  if (setting_make(&t, D, M, L, N, count, K, precision, 0) != 0) return 1;
-  int bad = run_once(&t, is_once ? K : 1, &s, &took); /* the card starts, kernels are loaded */
+  mno_error err;
+  if (setting_make(&t, r, 0) != 0) return 1;
+  if (mno_candidate_at(candidate, &t.options.candidate, &err) != MNO_OK) return report(&err);
+  int bad = run_once(&t, is_once ? r->K : 1, &s, &took); /* the card starts, kernels are loaded */
   const double start = mno_now();
   if (!bad && !is_once) {
     bad = run_once(&t, 1, &s, &seconds[0]);
-    if (!bad) bad = choose_steps(&t, K, seconds[0], start + PATIENCE / 2, &s, &steps);
+    if (!bad) bad = choose_steps(&t, r->K, seconds[0], start + PATIENCE / 2, &s, &steps);
     for (; !bad && repeats < REPEATS && (repeats == 0 || mno_now() + last < start + PATIENCE); repeats++) {
       const double began = mno_now();
       for (int is_long = 1; is_long >= 0 && !bad; is_long--) {
@@ -176,9 +186,9 @@ static int time_kernel(size_t D, int64_t M, int64_t L, size_t N, size_t count, s
   }
   setting_free(&t);
   if (bad) return bad;
-  printf("{\"D\": %zu, \"M\": %lld, \"L\": %lld, \"N\": %zu, \"instances\": %zu, \"precision\": \"%s\", \"candidate\": %d, "
+  printf("{\"D\": %zu, \"M\": %zu, \"L\": %zu, \"N\": %zu, \"instances\": %zu, \"precision\": \"%s\", \"candidate\": %d, "
          "\"K\": %zu, ",
-         D, (long long)M, (long long)L, N, count, mno_precision_name(precision), candidate, steps);
+         r->D, r->M, r->L, r->N, r->instances, mno_precision_name(r->precision), candidate, steps);
   if (is_once)
     printf("\"seconds_once\": %.6g", took);
   else
@@ -202,6 +212,7 @@ static int put(const char *folder, const char *name, const double *x, size_t cou
 /* Four small networks with all that a peer needs to repeat them, and their losses. */
 static int write_case(const char *folder, int on_cpu) {
   enum { D = 7, M = 6, L = 9, N = 10, COUNT = 4, K = 8 };
+  const request r = {D, M, L, N, COUNT, K, MNO_F64};
   extern const mno_backend mno_backend_cpu;
   mno_error err = {0};
   setting t;
@@ -211,9 +222,9 @@ static int write_case(const char *folder, int on_cpu) {
     fprintf(stderr, "bench_gpu: cannot make %s: %s\n", folder, strerror(errno));
     return 74;
   }
-  if (setting_make(&t, D, M, L, N, COUNT, K, MNO_F64, 1) != 0) return 1;
+  if (setting_make(&t, &r, 1) != 0) return 1;
   mno_job job = {.plan = &t.plan, .rows = t.rows, .count = COUNT, .emit = emit, .context = &s};
-  mno_status status = on_cpu ? mno_backend_cpu.run(&job, &err) : mno_cuda_run(&mno_device_cuda, &job, &err);
+  mno_status status = on_cpu ? mno_backend_cpu.run(&job, &err) : mno_cuda_run(&mno_device_cuda, &job, t.options, &err);
   if (status != MNO_OK) return report(&err);
   const size_t w = (size_t)D * M * L;
   double *u = mno_alloc(COUNT * w, sizeof *u), *v = mno_alloc(COUNT * w, sizeof *v), loss[COUNT * (K + 1)];
@@ -277,13 +288,11 @@ int main(int argc, char **argv) {
   const int is_floors = argc == 8 && strcmp(argv[1], "floors") == 0;
   const int is_time = (argc == 9 || argc == 10) && strcmp(argv[1], "time") == 0;
   if (!is_floors && !is_time) return usage();
-  size_t n[6] = {0};
+  request r = {.precision = strcmp(argv[is_time ? 8 : 7], "f32") == 0 ? MNO_F32 : MNO_F64};
+  size_t *const number[] = {&r.D, &r.M, &r.L, &r.N, &r.instances, &r.K};
   for (int i = 0; i < (is_time ? 6 : 5); i++) {
-    n[i] = strtoul(argv[2 + i], NULL, 10);
-    if (n[i] == 0) return usage();
+    *number[i] = strtoul(argv[2 + i], NULL, 10);
+    if (*number[i] == 0) return usage();
   }
-  const char *name = argv[is_time ? 8 : 7];
-  const mno_precision precision = strcmp(name, "f32") == 0 ? MNO_F32 : MNO_F64;
-  if (is_floors) return floors(n[0], n[1], n[2], n[3], (double)n[4], precision);
-  return time_kernel(n[0], (int64_t)n[1], (int64_t)n[2], n[3], n[4], n[5], precision, argc == 10 ? atoi(argv[9]) : -1);
+  return is_floors ? floors(&r) : time_kernel(&r, argc == 10 ? atoi(argv[9]) : -1);
 }

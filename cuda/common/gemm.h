@@ -54,12 +54,11 @@ typedef enum mno_elementwise {
   MNO_ELEMENTWISE_UPDATE,   /* the optimiser moves the weights of a layer, if gradients are not products onto them */
   MNO_ELEMENTWISE_STEP,     /* then counts the step */
   MNO_ELEMENTWISE_OUTPUT,   /* f */
-  MNO_ELEMENTWISE_SAMPLE,   /* each sample's share of the loss, dloss/df */
+  MNO_ELEMENTWISE_SAMPLE,   /* each sample's part of the loss, dloss/df */
   MNO_ELEMENTWISE_LOSS,     /* their sum, to the host */
   MNO_ELEMENTWISE_ADJOINT,  /* b at the last layer */
   MNO_ELEMENTWISE_RECORD,   /* outputs and states to a parcel, as recorded step number `step` */
-  MNO_ELEMENTWISE_WEIGHTS,  /* final weights to a parcel */
-  MNO_ELEMENTWISE_COUNT
+  MNO_ELEMENTWISE_WEIGHTS   /* final weights to a parcel */
 } mno_elementwise;
 
 typedef struct mno_gemm_args {

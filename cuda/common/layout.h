@@ -4,13 +4,12 @@
  * A team trains one instance at a time: lanes of one or several ranks (blocks of a cluster; otherwise one). Units are dealt
  * to portions and within a portion to tiles; a tile is the unit of transfer, [tensor][unit][row], then the optimiser's
  * [tensor][state][unit][row], with rows padded to an odd number of elements so that both orientations of access are free of
- * bank conflicts. One rank takes all portions in turn, or
- * each of several ranks one. Samples come in chunks of MNO_CHUNK; states lie
- * as [chunk][coordinate][pitch].
+ * bank conflicts. One rank takes all portions in turn, or each of several ranks one. Samples come in chunks of MNO_CHUNK;
+ * states lie as [chunk][coordinate][pitch].
  *
- * Small networks go several at once (W0): a lane is a sample of one of the team's instances, and a transfer brings a span of
- * whole layers of all of them, [instance][layer][unit][tensors and states][row]. The shares of the instances are padded to a
- * stride that keeps the lanes of different instances out of each other's banks.
+ * Small networks go several at once (W0): a lane is a sample of one of the team's instances, and a transfer brings
+ * several layers of all of them, [instance][layer][unit][tensors and states][row]. What it brings of an instance is padded
+ * to a stride that keeps the lanes of different instances out of each other's banks.
  *
  * Every sum has a fixed order: coordinates in `slices` of a projection <u,h>, units in `slices` of a combination sum v rho,
  * then the slices in order, then the portions. All of that depends on D, M, N, L and the precision only, never on the batch,
@@ -73,9 +72,9 @@ typedef struct mno_shape {
                                                          units, parts of a pair of units, pairs of a layer */
   uint32_t tile_bytes, h_bytes;                         /* of a tile in memory; of a state */
   uint32_t weights_bytes, p_bytes;  /* of a tile less the optimiser's states; of the projections of one tensor */
-  uint32_t span_bytes, span_states; /* from one instance's share of a span to the next; W0: with padding */
-  /* Offsets in an instance's state region: h, b, projections [tensor], accumulators (W0: b of the span), the sum of the
-   * portions that a rank has behind it. */
+  uint32_t span_bytes, span_states; /* from one instance to the next in a transfer; W0: with padding */
+  /* Offsets in an instance's state region: h, b, projections [tensor], accumulators (W0: b of the transfer's layers), the
+   * sum of the portions that a rank has behind it. */
   uint32_t H, B, P, A, S;
   uint32_t a_bytes;     /* one of the accumulator buffers: two when there are several ranks */
   uint32_t each_bytes;  /* of an instance's state region */
@@ -136,15 +135,15 @@ typedef struct mno_control {
   uint32_t live;  /* instances still being trained */
   uint32_t depth; /* their largest L */
   double start;   /* when they were begun */
-  double looked;  /* when the stop word was last read */
+  double looked;  /* when the stop word was last polled */
   struct mno_progress_of {
     double loss;
     uint32_t filled, outcome;
   } of[MNO_GROUP_MOST];
 } mno_control;
 
-/* Offsets in a slot: control, weights [layer][portion][tile] (W0: [span][instance][layer]), states [layer] (W0 likewise),
- * readouts (f64), state region if it is not in shared memory. */
+/* Offsets in a slot: control, weights [layer][portion][tile] (W0: [transfer][instance][layer]), states [layer] (W0
+ * likewise), readouts (f64), state region if it is not in shared memory. */
 typedef struct mno_slot_layout {
   size_t weights, states, readout, readout_each, region, bytes;
 } mno_slot_layout;
@@ -170,7 +169,12 @@ typedef struct mno_train_args {
 #define MNO_LAYOUT static inline
 #endif
 
-MNO_LAYOUT size_t mno_round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+MNO_LAYOUT size_t mno_ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+MNO_LAYOUT size_t mno_round_up(size_t n, size_t to) { return mno_ceil_div(n, to) * to; }
+
+/* Bytes of a number, and elements of a row of a chunk of such numbers. */
+MNO_LAYOUT int mno_number_bytes(mno_precision precision) { return precision == MNO_F64 ? 8 : 4; }
+MNO_LAYOUT int mno_pitch(int bytes) { return bytes == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64; }
 
 /* Who waits for what, in one word so that a single write says it: spin, kernel, ranks, rank a byte each, team above. */
 MNO_LAYOUT uint64_t mno_stuck(mno_spin spin, const mno_shape *s, int rank, int team) {
@@ -181,17 +185,17 @@ MNO_LAYOUT uint64_t mno_stuck(mno_spin spin, const mno_shape *s, int rank, int t
 MNO_LAYOUT mno_slot_layout mno_slot(const mno_shape *s) {
   mno_slot_layout at;
   const size_t N = (size_t)s->N, group = (size_t)s->group;
-  const size_t shares = ((size_t)s->L + (size_t)s->span - 1) / (size_t)s->span * group;
+  const size_t pieces = mno_ceil_div((size_t)s->L, (size_t)s->span) * group;
   at.weights = 256;
-  at.states = at.weights + (size_t)s->portions * shares * (size_t)s->tiles * s->span_bytes;
-  at.readout = at.states + shares * s->span_states;
+  at.states = at.weights + (size_t)s->portions * pieces * (size_t)s->tiles * s->span_bytes;
+  at.readout = at.states + pieces * s->span_states;
   at.readout_each = (2 * N * (size_t)s->d_out + N) * sizeof(double);
   at.region = mno_round_up(at.readout + group * at.readout_each, 256);
   at.bytes = mno_round_up(at.region + (size_t)s->ranks * s->state_bytes, 256);
   return at;
 }
 
-/* What a transfer of W0 brings at most of weights and of states, less the padding of the last share; a transfer of the
+/* What a transfer of W0 brings at most of weights and of states, less the padding of the last instance; a transfer of the
  * others brings a tile of weights. */
 MNO_LAYOUT uint32_t mno_stage_weights(const mno_shape *s) {
   return (uint32_t)(s->group - 1) * s->span_bytes + (uint32_t)s->span * s->tile_bytes;

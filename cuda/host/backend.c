@@ -32,16 +32,18 @@ static void libraries(const mno_plan *plan, char *text, size_t size) {
   mno_device_cuda.gemm->available(text, size, NULL);
 }
 
-static mno_status run(const mno_job *job, mno_error *err) { return mno_cuda_run(&mno_device_cuda, job, err); }
+static mno_status run(const mno_job *job, mno_error *err) {
+  return mno_cuda_run(&mno_device_cuda, job, (mno_shape_options){0}, err);
+}
 
 static mno_status fits(const mno_plan *plan, const size_t *rows, size_t count, int threads, mno_error *err) {
-  return mno_cuda_fits(&mno_device_cuda, plan, rows, count, err);
+  return mno_cuda_fits(&mno_device_cuda, plan, rows, count, (mno_shape_options){0}, err);
 }
 
 static mno_status shape_of(const mno_plan *plan, size_t row, mno_shape *shape) {
   mno_dimensions dims;
   const mno_status status = mno_dimensions_of(plan, row, &dims, NULL);
-  return status != MNO_OK ? status : mno_shape_choose(&dims, plan->precision, true, shape, NULL);
+  return status != MNO_OK ? status : mno_shape_choose(&dims, plan->precision, true, NULL, shape, NULL);
 }
 
 /* On the card: what the team needs that would train it. */

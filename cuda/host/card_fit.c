@@ -23,13 +23,13 @@ static size_t held(const mno_shape *s, const mno_device_info *info, size_t share
  * team alone waits for its loads, of which stages - 1 are in flight on the way up and stages - 2 on the way down. */
 static double fit_seconds(const mno_shape *s, int stages, size_t teams, size_t count, const mno_device_info *info) {
   const mno_step_model m = mno_shape_model(s);
-  const double share = mno_max(m.memory, m.issue) * s->group * mno_rates.processors / info->processors;
-  const double loads = s->kernel == MNO_KERNEL_LANES ? mno_spans(s) : (double)s->L * s->tiles;
+  const double of_card = mno_max(m.memory, m.issue) * s->group * mno_rates.processors / info->processors;
+  const double loads = s->kernel == MNO_KERNEL_LANES ? mno_transfers(s) : (double)s->L * s->tiles;
   const double alone =
       mno_chain_cycles(s) / mno_rates.clock + mno_rates.load_seconds * loads * (1.0 / (stages - 1) + 1.0 / (stages - 2));
   const size_t batches = mno_ceil_div(count, (size_t)s->group), waves = mno_ceil_div(batches, teams);
   const size_t last = batches - (waves - 1) * teams;
-  return (double)(waves - 1) * mno_max(alone, (double)teams * share) + mno_max(alone, (double)last * share);
+  return (double)(waves - 1) * mno_max(alone, (double)teams * of_card) + mno_max(alone, (double)last * of_card);
 }
 
 mno_most_teams mno_reference_teams(const mno_shape *s) {
@@ -73,14 +73,14 @@ static void take_if_it_pays(trial *best, const trial *other) {
 mno_status mno_shape_fit(mno_shape *s, const mno_device_info *info, mno_most_teams most, size_t count, mno_fit_on_card *fit,
                          mno_error *err) {
   trial best = {0};
-  if (s->portions == 1 || mno_ranks_forced != MNO_RANKS_ALL || most.all == 0) {
+  if (most.one > 0) {
     mno_shape shape = mno_shape_spread(s, false);
     do {
       const trial one = fit_stages(&shape, info, most.one, count);
       take_if_it_pays(&best, &one);
     } while (shape.kernel == MNO_KERNEL_LANES && mno_shape_shrink(&shape));
   }
-  if (s->portions > 1 && mno_ranks_forced != MNO_RANKS_ONE) {
+  if (s->portions > 1 && most.all > 0) {
     const mno_shape shape = mno_shape_spread(s, true);
     const trial all = fit_stages(&shape, info, most.all, count);
     take_if_it_pays(&best, &all);

@@ -44,7 +44,7 @@ static double layer_instructions(const mno_shape *s) {
 }
 
 /* Instructions of a warp of W0, as counted in the code for sm_90 (tanh; bench/results/gpu-loops.md); those in double
- * precision occupy two issue slots. In the two passes of a layer, and in all of a span of layers. */
+ * precision occupy two issue slots. In the two passes of a layer, and in all layers of a transfer. */
 double mno_pass_instructions(const mno_shape *s) {
   const double sums = 3 * s->tensors - 1; /* of a unit: an fma each for every coordinate; and loads of 16 bytes */
   const double unit =
@@ -54,7 +54,7 @@ double mno_pass_instructions(const mno_shape *s) {
 int mno_update_rounds(const mno_shape *s) {
   return (int)mno_ceil_div((size_t)(s->span * s->d_slices) * s->by_pairs.d, s->by_share.d);
 }
-double mno_span_instructions(const mno_shape *s) {
+double mno_transfer_instructions(const mno_shape *s) {
   const double row = s->bytes == 8 ? 28.5 : 15.5;
   const double update = s->chunks * (s->d_length * row * (s->tensors + s->rows) + 60);
   return s->span * mno_pass_instructions(s) + mno_update_rounds(s) * update + 450;
@@ -76,15 +76,15 @@ static mno_step_model batch_model(const mno_shape *s) {
 
 static double warps_of(const mno_shape *s) { return s->lanes / 32.0 * s->ranks; }
 
-double mno_spans(const mno_shape *s) { return (double)mno_ceil_div((size_t)s->L, (size_t)s->span); }
+double mno_transfers(const mno_shape *s) { return (double)mno_ceil_div((size_t)s->L, (size_t)s->span); }
 /* W, C, X, W0: of a lane in a step. */
 static double instructions_of(const mno_shape *s) {
-  return s->kernel == MNO_KERNEL_LANES ? mno_spans(s) * mno_span_instructions(s) : s->L * layer_instructions(s);
+  return s->kernel == MNO_KERNEL_LANES ? mno_transfers(s) * mno_transfer_instructions(s) : s->L * layer_instructions(s);
 }
 double mno_chain_cycles(const mno_shape *s) {
   const double barrier = warps_of(s) <= 1 ? 30 : 60, cluster = s->ranks > 1 ? 700 : 0;
   return s->kernel == MNO_KERNEL_LANES
-             ? 1.6 * instructions_of(s) + mno_spans(s) * (3 * barrier + 300)
+             ? 1.6 * instructions_of(s) + mno_transfers(s) * (3 * barrier + 300)
              : 2 * instructions_of(s) + s->L * (2 * mno_tiles_of_rank(s) * (3 * barrier + 150) + 2 * (barrier + cluster));
 }
 

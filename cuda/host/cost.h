@@ -32,19 +32,18 @@ typedef struct mno_card_rates {
 } mno_card_rates;
 extern const mno_card_rates mno_rates;
 
-static inline size_t mno_ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 static inline double mno_max(double a, double b) { return a > b ? a : b; }
 
 /* Instructions of a lane in a phase that deals `items` x `slices` of `length` rows to the lanes. */
 double mno_phase_instructions(const mno_shape *shape, size_t items, size_t slices, size_t length);
 
-/* W0: instructions of a warp in the two passes of a layer, and in all of a span of layers; rounds of an update. */
+/* W0: instructions of a warp in the two passes of a layer, and in all layers of a transfer; rounds of an update. */
 double mno_pass_instructions(const mno_shape *shape);
-double mno_span_instructions(const mno_shape *shape);
+double mno_transfer_instructions(const mno_shape *shape);
 int mno_update_rounds(const mno_shape *shape);
 
-/* W, C, X, W0: spans of layers, and the cycles of a team's chain of phases in a step. */
-double mno_spans(const mno_shape *shape);
+/* W, C, X, W0: transfers of layers' weights in a pass, and the cycles of a team's chain of phases in a step. */
+double mno_transfers(const mno_shape *shape);
 double mno_chain_cycles(const mno_shape *shape);
 
 #ifdef __cplusplus

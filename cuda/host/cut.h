@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How an instance's computation is cut into tiles, slices and spans: that fixes the order of sums. Pure functions. */
+/* How an instance's computation is cut into tiles, slices and transfers: that fixes the order of sums. Pure functions. */
 #ifndef MNO_CUDA_CUT_H
 #define MNO_CUDA_CUT_H
 

@@ -5,10 +5,11 @@
 #include "host/trainers.h"
 
 enum {
-  SPAN_MOST = 32,           /* layers of a span */
-  ROUNDS_MOST = 8,          /* of an update, that bank conflicts are modelled for */
-  SPAN_INSTRUCTIONS = 2000, /* so that barriers and transfers (some 400 cycles, mno_chain_cycles) do not count */
-  SPAN_BYTES = 14 << 10     /* shared memory of a warp that leaves room for 16 on a processor */
+  LAYERS_MOST = 32,           /* of a transfer */
+  ROUNDS_MOST = 8,            /* of an update, that bank conflicts are modelled for */
+  AMPLE_INSTRUCTIONS = 2000,  /* of the layers of a transfer: so that barriers and transfers (some 400 cycles,
+                                 mno_chain_cycles) do not count */
+  SMALL_TEAM_BYTES = 14 << 10 /* shared memory of a warp that leaves room for 16 on a processor */
 };
 
 int mno_height_of(size_t D) {
@@ -25,7 +26,7 @@ static void cut_update(mno_shape *s) {
   for (int parts = 1; parts <= s->D; parts++) {
     s->d_slices = parts;
     s->d_length = (int32_t)mno_round_up(mno_ceil_div((size_t)s->D, (size_t)parts), MNO_TOGETHER / (size_t)s->bytes);
-    const double cost = mno_span_instructions(s);
+    const double cost = mno_transfer_instructions(s);
     if (parts == 1 || cost < least) least = cost, best = *s;
   }
   *s = best;
@@ -59,9 +60,9 @@ static int wavefronts(const int32_t at[WARP], int bytes) {
  * and coordinates as given, in bytes. */
 static void update_addresses(const mno_shape *s, int e, int stride, int layer_bytes, int unit_bytes, int coordinate_bytes,
                              int32_t at[WARP]) {
-  const int share = (int)s->by_share.d, pairs = (int)s->by_pairs.d;
+  const int lanes = (int)s->by_share.d, pairs = (int)s->by_pairs.d;
   for (int lane = 0; lane < WARP; lane++) {
-    const int g = lane / share, item = e + lane % share, pair = item / s->d_slices;
+    const int g = lane / lanes, item = e + lane % lanes, pair = item / s->d_slices;
     at[lane] = IDLE;
     if (g < s->group && item < s->span * pairs * s->d_slices)
       at[lane] = g * stride + pair / pairs * layer_bytes + pair % pairs * unit_bytes +
@@ -74,7 +75,7 @@ static int rounds_like(const mno_shape *s) {
   return mno_update_rounds(s) < ROUNDS_MOST ? mno_update_rounds(s) : ROUNDS_MOST;
 }
 
-/* For the weights of a span when instances lie `stride` apart: in the passes a unit is read by all samples of an
+/* For the weights of a transfer when instances lie `stride` apart: in the passes a unit is read by all samples of an
  * instance; in the update every lane has units of its own. */
 static double weights_wavefronts(const mno_shape *s, int stride) {
   const int unit = s->rows * s->height * s->bytes, read = s->tensors * s->height * s->bytes;
@@ -90,7 +91,7 @@ static double weights_wavefronts(const mno_shape *s, int stride) {
                                                                      MNO_PAIR;
 }
 
-/* For the states of a span: columns in the pass, rows in the update. */
+/* For the states of a transfer: columns in the pass, rows in the update. */
 static double states_wavefronts(const mno_shape *s, int stride) {
   const int row = s->pitch * s->bytes;
   int32_t at[WARP];
@@ -107,7 +108,7 @@ static double states_wavefronts(const mno_shape *s, int stride) {
          update * mno_update_rounds(s) / rounds_like(s) * s->chunks * s->d_length;
 }
 
-/* A stride of instances whose shares of a span have `bytes`, with the padding that saves more wavefronts than it costs
+/* A stride of instances each of which has `bytes` of a transfer, with the padding that saves more wavefronts than it costs
  * bandwidth in so many transfers. */
 static uint32_t spaced(const mno_shape *s, uint32_t bytes, double (*cost)(const mno_shape *s, int stride), int transfers) {
   const double per_byte = transfers * (s->group - 1) * mno_rates.processors * mno_rates.clock / mno_rates.bandwidth;
@@ -136,30 +137,30 @@ bool mno_cut_lanes(mno_shape *s, int most) {
   s->by_tile = mno_divide_by((uint32_t)s->M);
   s->by_D = mno_divide_by((uint32_t)s->D);
   s->by_pairs = mno_divide_by((uint32_t)mno_ceil_div((size_t)s->M, MNO_PAIR));
-  int span = s->L < SPAN_MOST ? s->L : SPAN_MOST, group = s->lanes / s->N;
+  int layers = s->L < LAYERS_MOST ? s->L : LAYERS_MOST, group = s->lanes / s->N;
   if (group > most) group = most;
   for (;;) {
     s->group = group;
-    s->span = span;
+    s->span = layers;
     s->by_share = mno_divide_by((uint32_t)(s->lanes / group));
     cut_update(s);
-    s->span_bytes = spaced(s, (uint32_t)span * s->tile_bytes, weights_wavefronts, 3);
-    s->span_states = spaced(s, (uint32_t)span * s->h_bytes, states_wavefronts, 1);
+    s->span_bytes = spaced(s, (uint32_t)layers * s->tile_bytes, weights_wavefronts, 3);
+    s->span_states = spaced(s, (uint32_t)layers * s->h_bytes, states_wavefronts, 1);
     s->H = (uint32_t)mno_round_up(mno_setting_bytes(s, mno_trainer_at(s->trainer)->optimizer->knobs), 32);
     s->B = s->H + s->h_bytes;
-    s->p_bytes = (uint32_t)(span * s->chunks * s->M * s->pitch * s->bytes);
+    s->p_bytes = (uint32_t)(layers * s->chunks * s->M * s->pitch * s->bytes);
     s->P = s->B + s->h_bytes;
     s->A = s->P + (uint32_t)s->tensors * s->p_bytes;
-    s->a_bytes = (uint32_t)span * s->h_bytes;
+    s->a_bytes = (uint32_t)layers * s->h_bytes;
     /* samples of the instances of a warp in different banks, as far as sixteen bytes allow */
     s->each_bytes = s->A + s->a_bytes;
     const uint32_t want = (uint32_t)mno_round_up((size_t)s->N * bytes, 16) % 128;
     s->each_bytes += (want + 128 - s->each_bytes % 128) % 128;
     s->state_bytes = (uint32_t)group * s->each_bytes;
     const size_t shared = mno_shared_bytes(s, MNO_STAGES_LEAST, 0);
-    const bool ample = (span - 1) * mno_pass_instructions(s) >= SPAN_INSTRUCTIONS;
-    if (span > 1 && (shared > MNO_TEAM_BYTES || (shared > SPAN_BYTES && ample)))
-      span--;
+    const bool ample = (layers - 1) * mno_pass_instructions(s) >= AMPLE_INSTRUCTIONS;
+    if (layers > 1 && (shared > MNO_TEAM_BYTES || (shared > SMALL_TEAM_BYTES && ample)))
+      layers--;
     else if (shared <= MNO_TEAM_BYTES)
       break;
     else if (group > 1)

@@ -32,8 +32,12 @@ mno_status mno_cuda_fail(mno_error *err, const char *call, cudaError_t error) {
                   cudaGetErrorString(error), cudaGetErrorName(error), remedy(error));
 }
 
+mno_status mno_cuda_status(const char *call, cudaError_t error, mno_error *err) {
+  return error == cudaSuccess ? MNO_OK : mno_cuda_fail(err, call, error);
+}
+
 mno_status mno_cuda_released(mno_status so_far, const char *call, cudaError_t error, mno_error *err) {
-  return error == cudaSuccess || so_far != MNO_OK ? so_far : mno_cuda_fail(err, call, error);
+  return so_far == MNO_OK ? mno_cuda_status(call, error, err) : so_far;
 }
 
 enum { QUEUES = 16, NAMES = 16 };
@@ -84,39 +88,45 @@ static mno_status name_of(int index, char *name, size_t size, mno_error *err) {
 }
 
 static mno_status device_info(int index, mno_device_info *info, mno_error *err) {
-  int block, processor;
-  memset(info, 0, sizeof *info);
+  int block = 0, processor = 0;
+  *info = (mno_device_info){0};
+  const struct {
+    enum cudaDeviceAttr attribute;
+    int *to;
+  } asked[] = {{cudaDevAttrComputeCapabilityMajor, &info->major},
+               {cudaDevAttrComputeCapabilityMinor, &info->minor},
+               {cudaDevAttrMultiProcessorCount, &info->processors},
+               {cudaDevAttrMaxSharedMemoryPerBlockOptin, &block},
+               {cudaDevAttrMaxSharedMemoryPerMultiprocessor, &processor}};
   mno_status status = name_of(index, info->name, sizeof info->name, err);
-  if (status != MNO_OK) return status;
-  MNO_CUDA_CHECK(cudaSetDevice(index));
-  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&info->major, cudaDevAttrComputeCapabilityMajor, index));
-  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&info->minor, cudaDevAttrComputeCapabilityMinor, index));
-  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&info->processors, cudaDevAttrMultiProcessorCount, index));
-  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&block, cudaDevAttrMaxSharedMemoryPerBlockOptin, index));
-  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&processor, cudaDevAttrMaxSharedMemoryPerMultiprocessor, index));
+  if (status == MNO_OK) status = MNO_CUDA(err, cudaSetDevice(index));
+  for (size_t i = 0; i < sizeof asked / sizeof *asked && status == MNO_OK; i++)
+    status = MNO_CUDA(err, cudaDeviceGetAttribute(asked[i].to, asked[i].attribute, index));
   info->shared_block = (size_t)block;
   info->shared_processor = (size_t)processor;
-  MNO_CUDA_CHECK(cudaMemGetInfo(&info->memory_free, &info->memory_total));
-  return MNO_OK;
+  return status == MNO_OK ? MNO_CUDA(err, cudaMemGetInfo(&info->memory_free, &info->memory_total)) : status;
 }
 
 /* Lets launches of a kernel ask for all the shared memory that a block may have, of processors that give all they have to
  * it: the occupancy that is counted on supposes so. The attribute belongs to the device, not to a launch: were it the size
  * of one, a launch of another thread with a larger size would fail. */
 static mno_status allow_shared(int index, const void *kernel, mno_error *err) {
-  int most;
-  MNO_CUDA_CHECK(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, index));
-  MNO_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
-  MNO_CUDA_CHECK(
-      cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared));
-  return MNO_OK;
+  int most = 0;
+  mno_status status = MNO_CUDA(err, cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, index));
+  if (status == MNO_OK)
+    status = MNO_CUDA(err, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+  if (status == MNO_OK)
+    status = MNO_CUDA(
+        err, cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared));
+  return status;
 }
 
 /* The driver prepares all kernels before it starts any, because loading one may wait for those that run. */
 static mno_status prepare(int index, const mno_shape *shape, const mno_fit_on_card *fit, const void **kernel,
                           mno_error *err) {
   *kernel = shape->kernel == MNO_KERNEL_LANES ? mno_lanes_kernel(shape) : mno_train_kernel(shape, fit->state_in_memory);
-  return allow_shared(index, *kernel, err);
+  const mno_status status = MNO_CUDA(err, cudaSetDevice(index));
+  return status == MNO_OK ? allow_shared(index, *kernel, err) : status;
 }
 
 static cudaLaunchConfig_t configuration(const mno_shape *shape, const mno_fit_on_card *fit, int teams, cudaStream_t stream,
@@ -135,21 +145,18 @@ static cudaLaunchConfig_t configuration(const mno_shape *shape, const mno_fit_on
 static mno_status device_resident(int index, const mno_shape *shape, const mno_fit_on_card *fit, int *teams,
                                   mno_error *err) {
   const void *kernel;
-  int blocks, processors;
-  MNO_CUDA_CHECK(cudaSetDevice(index));
+  int blocks = 0, processors = 1;
+  cudaLaunchAttribute cluster;
+  cudaLaunchConfig_t launch = configuration(shape, fit, 1, 0, &cluster);
   mno_status status = prepare(index, shape, fit, &kernel, err);
-  if (status != MNO_OK) return status;
-  if (shape->ranks > 1) {
-    cudaLaunchAttribute cluster;
-    cudaLaunchConfig_t launch = configuration(shape, fit, 1, 0, &cluster);
-    MNO_CUDA_CHECK(cudaOccupancyMaxActiveClusters(&blocks, kernel, &launch));
-    *teams = blocks;
-  } else {
-    MNO_CUDA_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, shape->lanes, fit->shared));
-    MNO_CUDA_CHECK(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, index));
-    *teams = blocks * processors;
+  if (status == MNO_OK && shape->ranks > 1) {
+    status = MNO_CUDA(err, cudaOccupancyMaxActiveClusters(&blocks, kernel, &launch));
+  } else if (status == MNO_OK) {
+    status = MNO_CUDA(err, cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, shape->lanes, fit->shared));
+    if (status == MNO_OK) status = MNO_CUDA(err, cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, index));
   }
-  return MNO_OK;
+  *teams = blocks * processors;
+  return status;
 }
 
 static mno_status device_close(mno_device *device, mno_error *err) {
@@ -166,12 +173,13 @@ static mno_status device_close(mno_device *device, mno_error *err) {
 }
 
 static mno_status fill(mno_device *device, size_t arena_bytes, size_t pinned_bytes, mno_error *err) {
-  MNO_CUDA_CHECK(cudaSetDevice(device->index));
-  MNO_CUDA_CHECK(cudaMalloc((void **)&device->arena, arena_bytes));
-  MNO_CUDA_CHECK(cudaHostAlloc((void **)&device->pinned, pinned_bytes, cudaHostAllocMapped | cudaHostAllocPortable));
-  for (int i = 0; i < QUEUES; i++) MNO_CUDA_CHECK(cudaStreamCreateWithFlags(&device->stream[i], cudaStreamNonBlocking));
-  MNO_CUDA_CHECK(cudaStreamCreateWithFlags(&device->transfers, cudaStreamNonBlocking));
-  return MNO_OK;
+  const unsigned flags = cudaHostAllocMapped | cudaHostAllocPortable;
+  mno_status status = MNO_CUDA(err, cudaSetDevice(device->index));
+  if (status == MNO_OK) status = MNO_CUDA(err, cudaMalloc((void **)&device->arena, arena_bytes));
+  if (status == MNO_OK) status = MNO_CUDA(err, cudaHostAlloc((void **)&device->pinned, pinned_bytes, flags));
+  for (int i = 0; i < QUEUES && status == MNO_OK; i++)
+    status = MNO_CUDA(err, cudaStreamCreateWithFlags(&device->stream[i], cudaStreamNonBlocking));
+  return status == MNO_OK ? MNO_CUDA(err, cudaStreamCreateWithFlags(&device->transfers, cudaStreamNonBlocking)) : status;
 }
 
 static mno_status device_open(int index, size_t arena_bytes, size_t pinned_bytes, mno_device **device, mno_error *err) {
@@ -191,31 +199,29 @@ int mno_device_index(const mno_device *device) { return device->index; }
 static char *device_arena(mno_device *device) { return device->arena; }
 static char *device_pinned(mno_device *device) { return device->pinned; }
 
+static mno_status copy(mno_device *device, void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
+                       mno_error *err) {
+  mno_status status = MNO_CUDA(err, cudaSetDevice(device->index));
+  if (status == MNO_OK) status = MNO_CUDA(err, cudaMemcpyAsync(to, from, bytes, kind, device->transfers));
+  return status == MNO_OK ? MNO_CUDA(err, cudaStreamSynchronize(device->transfers)) : status;
+}
+
 static mno_status device_upload(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err) {
-  MNO_CUDA_CHECK(cudaSetDevice(device->index));
-  MNO_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device->transfers));
-  MNO_CUDA_CHECK(cudaStreamSynchronize(device->transfers));
-  return MNO_OK;
+  return copy(device, to, from, bytes, cudaMemcpyHostToDevice, err);
 }
 
 static mno_status device_download(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err) {
-  MNO_CUDA_CHECK(cudaSetDevice(device->index));
-  MNO_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, device->transfers));
-  MNO_CUDA_CHECK(cudaStreamSynchronize(device->transfers));
-  return MNO_OK;
+  return copy(device, to, from, bytes, cudaMemcpyDeviceToHost, err);
 }
 
 static mno_status device_launch(mno_device *device, int queue, const mno_train_args *args, const mno_fit_on_card *fit,
                                 int teams, mno_error *err) {
   const void *kernel;
-  MNO_CUDA_CHECK(cudaSetDevice(device->index));
-  mno_status status = prepare(device->index, &args->shape, fit, &kernel, err);
-  if (status != MNO_OK) return status;
   cudaLaunchAttribute cluster;
   cudaLaunchConfig_t launch = configuration(&args->shape, fit, teams, device->stream[queue % QUEUES], &cluster);
   void *parameters[] = {(void *)args};
-  MNO_CUDA_CHECK(cudaLaunchKernelExC(&launch, kernel, parameters));
-  return MNO_OK;
+  const mno_status status = prepare(device->index, &args->shape, fit, &kernel, err);
+  return status == MNO_OK ? MNO_CUDA(err, cudaLaunchKernelExC(&launch, kernel, parameters)) : status;
 }
 
 static mno_status device_idle(mno_device *device, int *idle, mno_error *err) {
@@ -230,32 +236,28 @@ static mno_status device_idle(mno_device *device, int *idle, mno_error *err) {
 }
 
 static mno_status device_send(mno_device *device, void *to, const void *from, size_t bytes, mno_error *err) {
-  MNO_CUDA_CHECK(cudaSetDevice(device->index));
-  MNO_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device->stream[0]));
-  return MNO_OK;
+  const mno_status status = MNO_CUDA(err, cudaSetDevice(device->index));
+  return status == MNO_OK ? MNO_CUDA(err, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device->stream[0]))
+                          : status;
 }
 
 static mno_status device_field(mno_device *device, const mno_field_args *args, mno_error *err) {
   const mno_field_shape *s = &args->shape;
   const void *kernel = mno_field_kernel(s, args->work_in_memory);
-  const size_t shared = mno_field_shared_bytes(s, args->work_in_memory), results = (size_t)args->count * s->outputs;
+  const size_t results = (size_t)args->count * s->outputs;
   void *parameters[] = {(void *)args};
   cudaLaunchConfig_t launch = {.gridDim = {args->teams, 1, 1},
                                .blockDim = {MNO_FIELD_LANES, 1, 1},
-                               .dynamicSmemBytes = shared,
+                               .dynamicSmemBytes = mno_field_shared_bytes(s, args->work_in_memory),
                                .stream = device->stream[0]};
-  MNO_CUDA_CHECK(cudaSetDevice(device->index));
-  if (device->allowed != kernel) {
-    const mno_status status = allow_shared(device->index, kernel, err);
-    if (status != MNO_OK) return status;
-    device->allowed = kernel;
-  }
-  MNO_CUDA_CHECK(cudaLaunchKernelExC(&launch, kernel, parameters));
-  if (results == 0) return MNO_OK;
+  mno_status status = MNO_CUDA(err, cudaSetDevice(device->index));
+  if (status == MNO_OK && device->allowed != kernel) status = allow_shared(device->index, kernel, err);
+  if (status == MNO_OK) device->allowed = kernel;
+  if (status == MNO_OK) status = MNO_CUDA(err, cudaLaunchKernelExC(&launch, kernel, parameters));
+  if (status != MNO_OK || results == 0) return status;
   launch.gridDim.x = (unsigned)((results + MNO_FIELD_LANES - 1) / MNO_FIELD_LANES);
   launch.dynamicSmemBytes = 0;
-  MNO_CUDA_CHECK(cudaLaunchKernelExC(&launch, mno_field_total_kernel(), parameters));
-  return MNO_OK;
+  return MNO_CUDA(err, cudaLaunchKernelExC(&launch, mno_field_total_kernel(), parameters));
 }
 
 static mno_status device_wait(mno_device *device, mno_error *err) {

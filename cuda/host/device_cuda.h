@@ -10,11 +10,9 @@
 /* The status and message of a failed call of the runtime, with what a person can do about it. */
 mno_status mno_cuda_fail(mno_error *err, const char *call, cudaError_t error);
 
-#define MNO_CUDA_CHECK(call)                                                                                                \
-  do {                                                                                                                      \
-    cudaError_t error_ = (call);                                                                                            \
-    if (error_ != cudaSuccess) return mno_cuda_fail(err, #call, error_);                                                    \
-  } while (0)
+/* The status of a call: MNO_CUDA(err, cudaSetDevice(0)) has its text for the message. */
+mno_status mno_cuda_status(const char *call, cudaError_t error, mno_error *err);
+#define MNO_CUDA(err, call) mno_cuda_status(#call, call, err)
 
 /* For functions that give things back and go on after a failure: the status so far, or that of this call if it is the first
  * that failed. */

@@ -19,7 +19,7 @@ enum {
   QUEUES = 16,
   GEMM_WORKERS = 2 /* of a group: one waits for its losses while the other computes */
 };
-static const double MEMORY_SHARE = 0.92;                  /* of what is free on the card */
+static const double MEMORY_FRACTION = 0.92;               /* of what is free on the card */
 static const size_t PINNED_MOST = (size_t)4 << 30;        /* results in flight */
 static const size_t PINNED_LEAST = (size_t)64 << 20;      /* 20 ms */
 static const double PINNED_SECONDS = 0.3 / 0x1p30;        /* for a byte of it: an estimate, no benchmark times it alone */
@@ -35,19 +35,22 @@ typedef struct gemm_worker {
   atomic_int *running, *halt;
 } gemm_worker;
 
-/* What the workers of a group of kernel G share. */
-typedef struct gemm_group {
+/* A group in its round: the arguments of its launch; for kernel G also what its workers share. */
+typedef struct launched {
+  mno_train_args args;
   mno_item *item;
   mno_batch *batch;
   atomic_size_t next;
   gemm_worker worker[GEMM_WORKERS];
-  int size;
-} gemm_group;
+  int workers;
+} launched;
 
-/* One device and its share of the job. */
+/* One device and its part of the job. */
 typedef struct worker {
+  pthread_t thread;
   const mno_device_api *api;
   const mno_job *job;
+  mno_shape_options options;
   int index, devices;
   atomic_int *halt; /* shared: something failed, or stop was asked for */
   mno_status status;
@@ -57,8 +60,7 @@ typedef struct worker {
   int rounds;
   size_t common_bytes;               /* of the part of the arena that all rounds use */
   const mno_device_problem *problem; /* [problem_count] on the device */
-  gemm_group *gemm_group;            /* [groups] */
-  mno_train_args *args;              /* [groups] of their launches */
+  launched *launched;                /* [groups] */
   atomic_int running;                /* workers of kernel G */
   mno_emit_queue *emit_queue;        /* shared: records on their way to whoever receives them */
 } worker;
@@ -125,6 +127,10 @@ static bool products(const mno_device_api *api, const mno_plan *plan) {
 
 static size_t parcel_count(const mno_group *g) { return 2 * (size_t)g->teams * (size_t)g->shape.group; }
 
+static mno_parcel *parcel_at(const launched *o, size_t k) {
+  return (mno_parcel *)(o->args.parcels + k * o->args.parcel_bytes);
+}
+
 /* Teams that the card holds by their registers. */
 static mno_status by_registers(const worker *w, const mno_device_info *info, const mno_shape *shape, bool all, size_t *most,
                                mno_error *err) {
@@ -142,8 +148,9 @@ static mno_status fit(const worker *w, const mno_device_info *info, double work,
   const size_t count = (size_t)((double)g->count * fmax(1, work / g->seconds));
   mno_most_teams most = {0};
   mno_status status = by_registers(w, info, &g->shape, false, &most.one, err);
-  if (status == MNO_OK && g->shape.portions > 1 && info->major >= 9)
+  if (status == MNO_OK && g->shape.portions > 1 && info->major >= 9 && w->options.spread != MNO_SPREAD_ONE)
     status = by_registers(w, info, &g->shape, true, &most.all, err);
+  if (w->options.spread == MNO_SPREAD_ALL && most.all > 0) most.one = 0;
   if (status == MNO_OK) status = mno_shape_fit(&g->shape, info, most, count, &g->fit, err);
   if (status == MNO_OK) status = w->api->resident(w->index, &g->shape, &g->fit, &g->wanted, err);
   if (status == MNO_OK && g->wanted < 1)
@@ -159,9 +166,7 @@ static size_t pinned_budget(const mno_groups *groups) {
   double all = 0, seconds = 0, least = (double)PINNED_LEAST, budget = (double)(mno_memory_available() / 4);
   for (size_t i = 0; i < groups->count; i++) {
     const mno_group *g = &groups->group[i];
-    const size_t group = (size_t)g->shape.group, most = (g->count + group - 1) / group;
-    const size_t teams = (size_t)g->wanted < most ? (size_t)g->wanted : most;
-    all += (double)teams * 2 * (double)group * (double)g->parcel_bytes;
+    all += (double)mno_group_teams(g) * 2 * (double)g->shape.group * (double)g->parcel_bytes;
     seconds += g->seconds;
     if (least < 4 * (double)g->pinned_bytes) least = 4 * (double)g->pinned_bytes; /* a few teams of any group */
   }
@@ -174,9 +179,8 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
   mno_device_info info;
   mno_status status = w->api->info(w->index, &info, err);
   asked asked = {.api = w->api, .index = w->index};
-  const mno_abilities abilities = {products(w->api, plan), serves, &asked};
-  if (status == MNO_OK)
-    status = mno_groups_make(plan, w->job->rows, w->job->count, &abilities, w->index, w->devices, &w->groups, err);
+  const mno_abilities abilities = {products(w->api, plan), w->options.candidate, serves, &asked};
+  if (status == MNO_OK) status = mno_groups_make(w->job, &abilities, w->index, w->devices, &w->groups, err);
   if (status != MNO_OK) return status;
   w->common_bytes = mno_upload_bytes(plan);
   size_t fixed = w->common_bytes;
@@ -191,7 +195,7 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
     status = fit(w, &info, work, g, err);
     if (status != MNO_OK) return status;
   }
-  size_t budget = (size_t)(MEMORY_SHARE * (double)info.memory_free);
+  size_t budget = (size_t)(MEMORY_FRACTION * (double)info.memory_free);
   budget = budget > fixed ? budget - fixed : 0;
   const size_t pinned_most = pinned_budget(&w->groups);
   status = mno_rounds_plan(&w->groups, budget, pinned_most, &w->rounds, err);
@@ -218,23 +222,26 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
   return MNO_OK;
 }
 
-/* The items of a group, on the device and, in *kept, on the host. */
-static mno_status upload_items(const worker *w, const mno_group *g, mno_upload *to, const void **items, mno_item **kept,
-                               mno_error *err) {
+/* The items of a group: o->item on the host, o->args.item on the device. */
+static mno_status upload_items(const worker *w, const mno_group *g, mno_upload *to, launched *o, mno_error *err) {
   const mno_plan *plan = w->job->plan;
-  mno_item *item = *kept = mno_alloc(g->count, sizeof *item);
-  if (!item) return mno_fail_memory(err, g->count * sizeof *item, "the list of instances");
+  const size_t bytes = g->count * sizeof *o->item;
+  o->item = mno_alloc(1, bytes);
+  if (!o->item) return mno_fail_memory(err, bytes, "the list of instances");
   for (size_t i = 0; i < g->count; i++) {
     const mno_instance *n = &plan->instance[g->rows[i]];
-    item[i] = (mno_item){.seed = n->seed,
-                         .width = (uint32_t)n->draw.width,
-                         .offset = (uint32_t)n->draw.offset,
-                         .row = (uint32_t)g->rows[i],
-                         .problem = n->problem,
-                         .L = (int32_t)n->L,
-                         .sign = n->draw.sign};
+    o->item[i] = (mno_item){.seed = n->seed,
+                            .width = (uint32_t)n->draw.width,
+                            .offset = (uint32_t)n->draw.offset,
+                            .row = (uint32_t)g->rows[i],
+                            .problem = n->problem,
+                            .L = (int32_t)n->L,
+                            .sign = n->draw.sign};
   }
-  return mno_upload_put(to, item, g->count * sizeof *item, items, err);
+  const void *items = NULL;
+  const mno_status status = mno_upload_put(to, o->item, bytes, &items, err);
+  o->args.item = items;
+  return status;
 }
 
 static void *run(void *argument) {
@@ -245,16 +252,17 @@ static void *run(void *argument) {
   return NULL;
 }
 
-/* Starts the workers of a group; its batches and items stay with the gemm_group. */
-static mno_status start_gemm_workers(worker *w, const mno_group *g, gemm_group *o, const void *items, char *slots,
-                                     char *parcels, mno_error *err) {
+/* Starts the workers of a group of kernel G. */
+static mno_status start_gemm_workers(worker *w, const mno_group *g, launched *o, mno_error *err) {
+  const mno_plan *plan = w->job->plan;
   o->batch = mno_alloc(g->count, sizeof *o->batch);
   if (!o->batch) return mno_fail_memory(err, g->count * sizeof *o->batch, "the list of batches");
   const size_t batches = mno_batches_make(o->item, g->count, (size_t)g->shape.group, o->batch);
-  char *const losses = parcels + parcel_count(g) * g->parcel_bytes;
-  const size_t loss_bytes = g->pinned_bytes - 2 * (size_t)g->shape.group * g->parcel_bytes;
-  for (int i = 0; i < g->teams; i++) {
-    gemm_worker *c = &o->worker[i];
+  const size_t parcels_bytes = 2 * (size_t)g->shape.group * g->parcel_bytes, loss_bytes = g->pinned_bytes - parcels_bytes;
+  char *const losses = o->args.parcels + (size_t)g->teams * parcels_bytes;
+  for (; o->workers < g->teams; o->workers++) {
+    gemm_worker *c = &o->worker[o->workers];
+    const size_t i = (size_t)o->workers;
     c->running = &w->running;
     c->halt = w->halt;
     c->run = (mno_gemm_run){.api = w->api->gemm,
@@ -264,23 +272,23 @@ static mno_status start_gemm_workers(worker *w, const mno_group *g, gemm_group *
                             .batches = batches,
                             .next = &o->next,
                             .item = o->item,
-                            .item_at = items,
-                            .problem = w->job->plan->problem,
+                            .item_at = o->args.item,
+                            .problem = plan->problem,
                             .problem_at = w->problem,
-                            .step = w->job->plan->step,
-                            .steps = w->job->plan->step_count,
-                            .slot = slots + (size_t)i * g->slot_bytes,
-                            .parcels = parcels + 2 * (size_t)(i * g->shape.group) * g->parcel_bytes,
-                            .loss = (double *)(losses + (size_t)i * loss_bytes),
+                            .step = plan->step,
+                            .steps = plan->step_count,
+                            .slot = o->args.slots + i * g->slot_bytes,
+                            .parcels = o->args.parcels + i * parcels_bytes,
+                            .loss = (double *)(losses + i * loss_bytes),
                             .parcel_bytes = g->parcel_bytes,
-                            .weights = (uint32_t)w->job->plan->recording.weights,
+                            .weights = (uint32_t)plan->recording.weights,
                             .stop = &signals_of(w)->stop};
     atomic_fetch_add(&w->running, 1);
-    if (pthread_create(&c->thread, NULL, run, c) != 0) {
+    const int why = pthread_create(&c->thread, NULL, run, c);
+    if (why) {
       atomic_fetch_sub(&w->running, 1);
-      return mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for kernel G: raise the limit on threads (ulimit -u)");
+      return mno_fail_thread(err, "a thread for kernel G", why);
     }
-    o->size++;
   }
   return MNO_OK;
 }
@@ -288,14 +296,14 @@ static mno_status start_gemm_workers(worker *w, const mno_group *g, gemm_group *
 /* Waits for the workers of kernel G; the first failure among them is reported unless there was one before. */
 static mno_status end_gemm_workers(worker *w, mno_status status, mno_error *err) {
   for (size_t i = 0; i < w->groups.count; i++) {
-    gemm_group *o = &w->gemm_group[i];
-    for (int k = 0; k < o->size; k++) {
+    launched *o = &w->launched[i];
+    for (int k = 0; k < o->workers; k++) {
       pthread_join(o->worker[k].thread, NULL);
       if (status != MNO_OK || o->worker[k].status == MNO_OK) continue;
       status = o->worker[k].status;
       *err = o->worker[k].err;
     }
-    o->size = 0;
+    o->workers = 0;
     free(o->item);
     free(o->batch);
     o->item = NULL;
@@ -304,91 +312,94 @@ static mno_status end_gemm_workers(worker *w, mno_status status, mno_error *err)
   return status;
 }
 
+/* What the launches of a round begin with, uploads apart; all parcels belong to the teams. */
+static void begin_round(worker *w, int round) {
+  char *parcels = w->api->pinned(w->device) + PARCELS_AT;
+  for (size_t i = 0; i < w->groups.count; i++) {
+    const mno_group *g = &w->groups.group[i];
+    launched *o = &w->launched[i];
+    if (g->round != round) continue;
+    o->args = (mno_train_args){.shape = g->shape,
+                               .problem = w->problem,
+                               .count = (uint32_t)g->count,
+                               .weights = (uint32_t)w->job->plan->recording.weights,
+                               .parcels = parcels,
+                               .slot_bytes = g->slot_bytes,
+                               .parcel_bytes = g->parcel_bytes,
+                               .signals = signals_of(w),
+                               .stages = g->fit.stages};
+    if (g->shape.kernel != MNO_KERNEL_GEMM) o->args.at = mno_slot(&g->shape);
+    for (size_t k = 0; k < parcel_count(g); k++) memset(parcel_at(o, k), 0, sizeof(mno_parcel));
+    parcels += (size_t)g->teams * g->pinned_bytes;
+  }
+}
+
 /* Uploads what the groups of a round need. All of it before the first of them starts: a copy behind kernels that wait for
  * the host would wait for ever. */
-static mno_status prepare(worker *w, int round, mno_error *err) {
+static mno_status upload_round(worker *w, int round, mno_error *err) {
   mno_upload to = {w->api, w->device, w->api->arena(w->device) + w->common_bytes};
-  char *parcels = w->api->pinned(w->device) + PARCELS_AT;
   mno_status status = MNO_OK;
   for (size_t i = 0; i < w->groups.count && status == MNO_OK; i++) {
     const mno_group *g = &w->groups.group[i];
-    if (g->round != round) continue;
-    mno_train_args *args = &w->args[i];
-    *args = (mno_train_args){.shape = g->shape,
-                             .problem = w->problem,
-                             .count = (uint32_t)g->count,
-                             .weights = (uint32_t)w->job->plan->recording.weights,
-                             .parcels = parcels,
-                             .slot_bytes = g->slot_bytes,
-                             .parcel_bytes = g->parcel_bytes,
-                             .signals = signals_of(w),
-                             .stages = g->fit.stages};
-    if (g->shape.kernel != MNO_KERNEL_GEMM) args->at = mno_slot(&g->shape);
-    const void *address = NULL;
+    mno_train_args *args = &w->launched[i].args;
     const uint32_t zero = 0;
-    status = upload_items(w, g, &to, &address, &w->gemm_group[i].item, err);
-    args->item = address;
-    if (status == MNO_OK) status = mno_upload_put(&to, &zero, sizeof zero, &address, err);
-    args->next = (uint32_t *)address;
+    const void *next = NULL;
+    if (g->round != round) continue;
+    status = upload_items(w, g, &to, &w->launched[i], err);
+    if (status == MNO_OK) status = mno_upload_put(&to, &zero, sizeof zero, &next, err);
+    args->next = (uint32_t *)next;
     args->slots = to.at;
     to.at += (size_t)g->teams * g->slot_bytes;
-    parcels += (size_t)g->teams * g->pinned_bytes;
   }
   return status;
-}
-
-/* All parcels of a round belong to the teams. */
-static void clear_parcels(worker *w, int round) {
-  char *at = w->api->pinned(w->device) + PARCELS_AT;
-  for (size_t i = 0; i < w->groups.count; i++) {
-    const mno_group *g = &w->groups.group[i];
-    if (g->round != round) continue;
-    for (size_t k = 0; k < parcel_count(g); k++) memset(at + k * g->parcel_bytes, 0, sizeof(mno_parcel));
-    at += (size_t)g->teams * g->pinned_bytes;
-  }
 }
 
 /* Starts the groups of a round. */
 static mno_status launch(worker *w, int round, mno_error *err) {
-  clear_parcels(w, round); /* whatever fails from here on: they are looked at */
-  mno_status status = prepare(w, round, err);
+  begin_round(w, round); /* whatever fails from here on: parcels are looked at */
+  mno_status status = upload_round(w, round, err);
   int queue = 0;
   for (size_t i = 0; i < w->groups.count && status == MNO_OK; i++) {
     const mno_group *g = &w->groups.group[i];
-    const mno_train_args *args = &w->args[i];
     if (g->round != round) continue;
     if (g->shape.kernel == MNO_KERNEL_GEMM)
-      status = start_gemm_workers(w, g, &w->gemm_group[i], args->item, args->slots, args->parcels, err);
+      status = start_gemm_workers(w, g, &w->launched[i], err);
     else
-      status = w->api->launch(w->device, queue++ % QUEUES, args, &g->fit, g->teams, err);
+      status = w->api->launch(w->device, queue++ % QUEUES, &w->launched[i].args, &g->fit, g->teams, err);
   }
   return status;
+}
+
+/* The first failure of a device is its status; it ends all of them. */
+static void fail(worker *w, mno_status status, const mno_error *err) {
+  if (status == MNO_OK || w->status != MNO_OK) return;
+  w->status = status;
+  w->err = *err;
+  atomic_store(w->halt, 1);
+}
+
+/* A full parcel becomes a record, unless something failed before, and belongs to the team again. */
+static void take_parcel(worker *w, const mno_group *g, mno_parcel *parcel) {
+  mno_record *record = NULL;
+  mno_error err;
+  mno_status status = w->status == MNO_OK ? mno_unpack(w->job->plan, parcel, 1.0 / g->teams, &record, &err) : MNO_OK;
+  __atomic_store_n(&parcel->state, 0, __ATOMIC_RELEASE);
+  if (record) status = mno_emit_queue_put(w->emit_queue, record, &err);
+  fail(w, status, &err);
 }
 
 /* Takes the parcels that are full; returns how many. */
 static size_t collect(worker *w, int round) {
   size_t found = 0;
-  char *at = w->api->pinned(w->device) + PARCELS_AT;
   for (size_t i = 0; i < w->groups.count; i++) {
     const mno_group *g = &w->groups.group[i];
     if (g->round != round) continue;
     for (size_t k = 0; k < parcel_count(g); k++) {
-      mno_parcel *parcel = (mno_parcel *)(at + k * g->parcel_bytes);
+      mno_parcel *parcel = parcel_at(&w->launched[i], k);
       if (!__atomic_load_n(&parcel->state, __ATOMIC_ACQUIRE)) continue;
       found++;
-      mno_record *record = NULL;
-      mno_error err;
-      mno_status status = MNO_OK;
-      if (w->status == MNO_OK) status = mno_unpack(w->job->plan, parcel, 1.0 / g->teams, &record, &err);
-      __atomic_store_n(&parcel->state, 0, __ATOMIC_RELEASE);
-      if (record) status = mno_emit_queue_put(w->emit_queue, record, &err);
-      if (status != MNO_OK) { /* the others are dropped */
-        w->status = status;
-        w->err = err;
-        atomic_store(w->halt, 1);
-      }
+      take_parcel(w, g, parcel);
     }
-    at += (size_t)g->teams * g->pinned_bytes;
   }
   return found;
 }
@@ -435,105 +446,91 @@ static mno_status run_round(worker *w, int round, mno_error *err) {
   }
 }
 
+/* All rounds, on an open device. */
+static mno_status run_rounds(worker *w, mno_error *err) {
+  memset(w->api->pinned(w->device), 0, PARCELS_AT);
+  mno_upload to = {w->api, w->device, w->api->arena(w->device)};
+  mno_status status = mno_upload_problems(&to, w->job->plan, &w->problem, err);
+  for (int round = 0; round < w->rounds && status == MNO_OK && !atomic_load(w->halt); round++)
+    status = run_round(w, round, err);
+  return status;
+}
+
 static void *work(void *argument) {
   worker *w = argument;
   size_t arena, pinned;
   mno_error err = {0};
   mno_status status = measure(w, &arena, &pinned, &err);
-  w->gemm_group = mno_alloc(w->groups.count, sizeof *w->gemm_group);
-  w->args = mno_alloc(w->groups.count, sizeof *w->args);
-  if (status == MNO_OK && (!w->gemm_group || !w->args))
-    status = mno_fail_memory(&err, w->groups.count * (sizeof *w->gemm_group + sizeof *w->args), "the list of groups");
+  const size_t bytes = w->groups.count * sizeof *w->launched;
+  w->launched = mno_alloc(1, bytes);
+  if (status == MNO_OK && !w->launched) status = mno_fail_memory(&err, bytes, "the list of groups");
   if (status == MNO_OK && w->groups.count > 0) {
     status = w->api->open(w->index, arena, pinned, &w->device, &err);
-    if (status == MNO_OK) memset(w->api->pinned(w->device), 0, PARCELS_AT);
-    if (status == MNO_OK) {
-      mno_upload to = {w->api, w->device, w->api->arena(w->device)};
-      status = mno_upload_problems(&to, w->job->plan, &w->problem, &err);
-    }
-    for (int round = 0; round < w->rounds && status == MNO_OK && !atomic_load(w->halt); round++)
-      status = run_round(w, round, &err);
+    if (status == MNO_OK) status = run_rounds(w, &err);
     const mno_status closed = w->device ? w->api->close(w->device, status == MNO_OK ? &err : NULL) : MNO_OK;
     if (status == MNO_OK) status = closed;
   }
-  if (status != MNO_OK && w->status == MNO_OK) {
-    w->status = status;
-    w->err = err;
-    atomic_store(w->halt, 1);
-  }
-  free(w->gemm_group);
-  free(w->args);
+  fail(w, status, &err);
+  free(w->launched);
   mno_groups_free(&w->groups);
   return NULL;
 }
 
-mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_error *err) {
+/* Starts a thread for each device; returns how many there are, *status is not MNO_OK if that is not all. */
+static int start(worker *workers, const worker *common, mno_status *status, mno_error *err) {
+  int started = 0;
+  for (; started < common->devices; started++) {
+    worker *w = &workers[started];
+    *w = *common;
+    w->index = started;
+    const int why = pthread_create(&w->thread, NULL, work, w);
+    if (why == 0) continue;
+    char what[64];
+    snprintf(what, sizeof what, "a thread for device %d", started);
+    *status = mno_fail_thread(err, what, why);
+    atomic_store(w->halt, 1);
+    break;
+  }
+  return started;
+}
+
+mno_status mno_cuda_run(const mno_device_api *api, const mno_job *job, mno_shape_options options, mno_error *err) {
   int devices;
   mno_status status = api->count(&devices, err);
   if (status != MNO_OK || job->count == 0) return status;
   if ((size_t)devices > job->count) devices = (int)job->count;
   worker *workers = mno_alloc((size_t)devices, sizeof *workers);
-  pthread_t *threads = mno_alloc((size_t)devices, sizeof *threads);
-  if (!workers || !threads) {
-    free(workers);
-    free(threads);
-    return mno_fail_memory(err, (size_t)devices * (sizeof *workers + sizeof *threads), "the list of devices");
-  }
-  mno_emit_queue *emit_queue;
-  status = mno_emit_queue_open(&emit_queue, job, job->threads > 0 ? job->threads : mno_core_count(), EMIT_QUEUE_BYTES, err);
-  if (status != MNO_OK) {
-    free(workers);
-    free(threads);
-    return status;
-  }
+  if (!workers) return mno_fail_memory(err, (size_t)devices * sizeof *workers, "the list of devices");
   atomic_int halt = 0;
-  int started = 0;
-  for (; started < devices; started++) {
-    workers[started] =
-        (worker){.api = api, .job = job, .index = started, .devices = devices, .halt = &halt, .emit_queue = emit_queue};
-    if (pthread_create(&threads[started], NULL, work, &workers[started]) != 0) {
-      status = mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for device %d: raise the limit on threads (ulimit -u)",
-                        started);
-      atomic_store(&halt, 1);
-      break;
-    }
-  }
+  worker common = {.api = api, .job = job, .options = options, .devices = devices, .halt = &halt};
+  status = mno_emit_queue_open(&common.emit_queue, job, job->threads > 0 ? job->threads : mno_core_count(), EMIT_QUEUE_BYTES,
+                               err);
+  const int started = status == MNO_OK ? start(workers, &common, &status, err) : 0;
   size_t done = 0;
   for (int i = 0; i < started; i++) {
-    pthread_join(threads[i], NULL);
+    pthread_join(workers[i].thread, NULL);
     if (status == MNO_OK && workers[i].status != MNO_OK) {
       status = workers[i].status;
       if (err) *err = workers[i].err;
     }
   }
-  mno_error failed;
-  const mno_status sent = mno_emit_queue_close(emit_queue, &done, &failed);
-  if (status == MNO_OK && sent != MNO_OK) {
-    status = sent;
-    if (err) *err = failed;
-  }
+  const mno_status sent = mno_emit_queue_close(common.emit_queue, &done, status == MNO_OK ? err : NULL);
+  if (status == MNO_OK) status = sent;
   free(workers);
-  free(threads);
   if (status == MNO_OK && done < job->count)
     status = mno_fail(err, MNO_INTERRUPTED, "interrupted: what was in flight on the card is dropped");
   return status;
 }
 
-mno_status mno_cuda_fits(const mno_device_api *api, const mno_plan *plan, const size_t *rows, size_t count, mno_error *err) {
+mno_status mno_cuda_fits(const mno_device_api *api, const mno_plan *plan, const size_t *rows, size_t count,
+                         mno_shape_options options, mno_error *err) {
   int devices;
   mno_status status = api->count(&devices, err);
-  if (!rows) count = plan->instance_count;
-  if (status != MNO_OK || count == 0) return status;
-  size_t *all = NULL;
-  if (!rows) {
-    all = mno_alloc(count, sizeof *all);
-    if (!all) return mno_fail_memory(err, count * sizeof *all, "the list of instances");
-    for (size_t i = 0; i < count; i++) all[i] = i;
-  }
-  const mno_job job = {.plan = plan, .rows = rows ? rows : all, .count = count};
-  if ((size_t)devices > count) devices = (int)count;
+  const mno_job job = {.plan = plan, .rows = rows, .count = rows ? count : plan->instance_count};
+  if (status != MNO_OK || job.count == 0) return status;
+  if ((size_t)devices > job.count) devices = (int)job.count;
   for (int i = 0; i < devices && status == MNO_OK; i++) {
-    worker w = {.api = api, .job = &job, .index = i, .devices = devices};
+    worker w = {.api = api, .job = &job, .options = options, .index = i, .devices = devices};
     size_t arena, pinned;
     mno_error why;
     status = measure(&w, &arena, &pinned, &why);
@@ -541,6 +538,5 @@ mno_status mno_cuda_fits(const mno_device_api *api, const mno_plan *plan, const 
     if (status == MNO_ERR_MEMORY) status = MNO_ERR_INPUT;
     if (status != MNO_OK) mno_fail(err, status, "%s: %s", plan->sweep ? plan->sweep->path : "the plan", why.message);
   }
-  free(all);
   return status;
 }

@@ -67,11 +67,12 @@ mno_status mno_emit_queue_open(mno_emit_queue **queue, const mno_job *job, int t
   pthread_mutex_init(&o->lock, NULL);
   pthread_cond_init(&o->filled, NULL);
   pthread_cond_init(&o->emptied, NULL);
-  while (o->threads < threads && pthread_create(&o->thread[o->threads], NULL, work, o) == 0) o->threads++;
+  int why = 0;
+  while (o->threads < threads && (why = pthread_create(&o->thread[o->threads], NULL, work, o)) == 0) o->threads++;
   if (o->threads) return MNO_OK;
   mno_emit_queue_close(o, NULL, NULL);
   *queue = NULL;
-  return mno_fail(err, MNO_ERR_INTERNAL, "cannot start a thread for the results: raise the limit on threads (ulimit -u)");
+  return mno_fail_thread(err, "a thread for the results", why);
 }
 
 mno_status mno_emit_queue_put(mno_emit_queue *o, mno_record *record, mno_error *err) {

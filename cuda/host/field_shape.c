@@ -3,22 +3,22 @@
 
 #include "host/trainers.h"
 
-static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
-
 /* Blocks of results of a patch of so many samples and rows. */
 static size_t blocks(size_t r, mno_field_results results, size_t samples, size_t rows) {
-  const size_t row_blocks = ceil_div(rows, MNO_FIELD_ROWS), fields = ceil_div(samples, MNO_FIELD_SAMPLES) * row_blocks;
+  const size_t row_blocks = mno_ceil_div(rows, MNO_FIELD_ROWS),
+               fields = mno_ceil_div(samples, MNO_FIELD_SAMPLES) * row_blocks;
   if (results == MNO_FIELD_FJ)
-    return fields + ceil_div(samples, MNO_FIELD_J_SAMPLES) * row_blocks * ceil_div(r, MNO_FIELD_ROWS);
+    return fields + mno_ceil_div(samples, MNO_FIELD_J_SAMPLES) * row_blocks * mno_ceil_div(r, MNO_FIELD_ROWS);
   return results == MNO_FIELD_FG ? 2 * fields : fields;
 }
 
 mno_field_shape mno_field_shape_make(int trainer, size_t N, size_t r, size_t particles, mno_precision precision,
                                      mno_field_results results) {
   const mno_trainer *of = mno_trainer_at(trainer);
+  const int bytes = mno_number_bytes(precision);
   const size_t tensors = of->block->tensors, vectors = tensors * (1 + of->optimizer->states);
-  const size_t tiles = ceil_div(particles, MNO_FIELD_LANES), groups = ceil_div(N, MNO_CHUNK);
-  size_t samples = MNO_CHUNK, rows = r, chunk = ceil_div(tiles, MNO_FIELD_CHUNKS);
+  const size_t tiles = mno_ceil_div(particles, MNO_FIELD_LANES), groups = mno_ceil_div(N, MNO_CHUNK);
+  size_t samples = MNO_CHUNK, rows = r, chunk = mno_ceil_div(tiles, MNO_FIELD_CHUNKS);
   const size_t step = results == MNO_FIELD_FJ ? MNO_FIELD_J_SAMPLES : MNO_FIELD_SAMPLES;
   /* fewer samples first: a patch with fewer rows projects all of them again just the same */
   while (samples > step && blocks(r, results, samples, rows) > MNO_FIELD_LANES) samples -= step;
@@ -32,20 +32,20 @@ mno_field_shape mno_field_shape_make(int trainer, size_t N, size_t r, size_t par
   return (mno_field_shape){.trainer = trainer,
                            .tensors = (int32_t)tensors,
                            .vectors = (int32_t)vectors,
-                           .bytes = precision == MNO_F64 ? 8 : 4,
+                           .bytes = bytes,
                            .N = (int32_t)N,
                            .r = (int32_t)r,
                            .groups = (int32_t)groups,
-                           .pitch = precision == MNO_F64 ? 10 : 12,
+                           .pitch = mno_pitch(bytes),
                            .results = (int32_t)results,
                            .samples = (int32_t)samples,
                            .rows = (int32_t)rows,
-                           .sample_patches = (int32_t)ceil_div(MNO_CHUNK, samples),
-                           .row_patches = (int32_t)ceil_div(r, rows),
+                           .sample_patches = (int32_t)mno_ceil_div(MNO_CHUNK, samples),
+                           .row_patches = (int32_t)mno_ceil_div(r, rows),
                            .particles = (uint32_t)particles,
                            .tiles = (uint32_t)tiles,
                            .chunk = (uint32_t)chunk,
-                           .chunks = (uint32_t)ceil_div(tiles, chunk),
+                           .chunks = (uint32_t)mno_ceil_div(tiles, chunk),
                            .outputs = (uint32_t)outputs,
                            .work_rows = (uint32_t)((groups > 1 ? 2 : 1) * tensors * r + MNO_FIELD_ROWS - 1)};
 }
@@ -58,14 +58,4 @@ mno_status mno_field_fit(const mno_field_shape *shape, const mno_device_info *in
       "%s: a pass over particles of %d coordinates needs %.0f KiB of shared memory in a block, the card has %.0f "
       "KiB; use --backend cpu",
       info->name, shape->r, (double)mno_field_shared_bytes(shape, 1) / 1024, (double)info->shared_block / 1024);
-}
-
-mno_field_work mno_field_count(const mno_field_shape *s, size_t nodes, int updating) {
-  const double particles = (double)nodes * s->particles, N = s->N, r = s->r, T = s->tensors;
-  const double read = updating ? s->vectors : T, written = updating ? s->vectors : 0;
-  const double move = updating ? N * (4 * T * r + MNO_FIELD_ACTIVATION) : 0;  /* projections; then gradients */
-  double drift = s->results ? N * (2 * T * r + MNO_FIELD_ACTIVATION) : 0;     /* p; t v */
-  if (s->results == MNO_FIELD_FG) drift += N * 2 * T * r;                     /* q; g w */
-  if (s->results == MNO_FIELD_FJ) drift += N * (T - 1) * (2 * r + 2 * r * r); /* g v; g v w */
-  return (mno_field_work){.bytes = particles * (read + written) * r * s->bytes, .flops = particles * (move + drift)};
 }

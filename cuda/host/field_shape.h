@@ -19,14 +19,6 @@ mno_field_shape mno_field_shape_make(int trainer, size_t N, size_t r, size_t par
  * even the rest fits, with the numbers. */
 mno_status mno_field_fit(const mno_field_shape *shape, const mno_device_info *info, int *work_in_memory, mno_error *err);
 
-/* Work of a pass with an update: bytes of particles, and floating-point operations (an fma counts two; an activation with
- * its derivative MNO_FIELD_ACTIVATION). Counted, not measured. */
-enum { MNO_FIELD_ACTIVATION = 70 };
-typedef struct mno_field_work {
-  double bytes, flops;
-} mno_field_work;
-mno_field_work mno_field_count(const mno_field_shape *shape, size_t nodes, int updating);
-
 #ifdef __cplusplus
 }
 #endif

@@ -7,6 +7,7 @@
  * heuristics' first choice for the product's sizes and its nominal count, so it depends on the version of the library and
  * the card, but on no other instance. */
 #include "common/kernels.h"
+#include "core/memory.h"
 #include "host/device_cuda.h"
 
 #include <stdio.h>
@@ -49,14 +50,19 @@ static void load_library(void) {
     snprintf(lt.why, sizeof lt.why, "%s: put the toolkit's library folder on LD_LIBRARY_PATH", dlerror());
     return;
   }
-#define LOOK_UP(function)                                                                                                   \
-  *(void **)&lt.function = dlsym(lt.handle, #function);                                                                     \
-  if (!lt.function) {                                                                                                       \
-    snprintf(lt.why, sizeof lt.why, "%s has no %s", name, #function);                                                       \
-    return;                                                                                                                 \
+  const struct {
+    const char *name;
+    void *at;
+  } function[] = {
+#define ENTRY(name) {#name, &lt.name},
+      FUNCTIONS(ENTRY)
+#undef ENTRY
+  };
+  for (size_t i = 0; i < sizeof function / sizeof *function && !lt.why[0]; i++) {
+    void *found = dlsym(lt.handle, function[i].name);
+    if (!found) snprintf(lt.why, sizeof lt.why, "%s has no %s", name, function[i].name);
+    memcpy(function[i].at, &found, sizeof found);
   }
-  FUNCTIONS(LOOK_UP)
-#undef LOOK_UP
 }
 
 static mno_status gemm_available(char *description, size_t size, mno_error *err) {
@@ -76,22 +82,18 @@ static mno_status lt_fail(mno_error *err, const char *call, cublasStatus_t error
   return mno_fail(err, MNO_ERR_BACKEND, "%s: %s: %s", call, lt.cublasLtGetStatusString(error), remedy);
 }
 
-#define LT(call)                                                                                                            \
-  do {                                                                                                                      \
-    cublasStatus_t status_ = lt.call;                                                                                       \
-    if (status_ != CUBLAS_STATUS_SUCCESS) return lt_fail(err, #call, status_);                                              \
-  } while (0)
-
-/* As mno_cuda_released. */
-#define LT_RELEASE(call)                                                                                                    \
-  do {                                                                                                                      \
-    cublasStatus_t status_ = lt.call;                                                                                       \
-    if (status_ != CUBLAS_STATUS_SUCCESS && status == MNO_OK) status = lt_fail(err, #call, status_);                        \
-  } while (0)
+/* As MNO_CUDA and mno_cuda_released: LT(err, cublasLtCreate(&handle)). */
+static mno_status lt_status(const char *call, cublasStatus_t error, mno_error *err) {
+  return error == CUBLAS_STATUS_SUCCESS ? MNO_OK : lt_fail(err, call, error);
+}
+#define LT(err, call) lt_status(#call, lt.call, err)
+static mno_status lt_released(mno_status so_far, const char *call, cublasStatus_t error, mno_error *err) {
+  return so_far == MNO_OK ? lt_status(call, error, err) : so_far;
+}
 
 /* The algorithm of a product's sizes. */
 typedef struct choice {
-  mno_product key; /* without scale, count and pointers */
+  mno_product of; /* scale, count and pointers are any */
   cublasLtMatmulAlgo_t algorithm;
 } choice;
 
@@ -113,23 +115,22 @@ static mno_status gemm_close(mno_gemm *gemm, mno_error *err) {
   for (int i = 0; i < MNO_GRAPHS; i++)
     if (gemm->graph[i])
       status = mno_cuda_released(status, "cudaGraphExecDestroy", cudaGraphExecDestroy(gemm->graph[i]), err);
-  if (gemm->handle) LT_RELEASE(cublasLtDestroy(gemm->handle));
+  if (gemm->handle) status = lt_released(status, "cublasLtDestroy", lt.cublasLtDestroy(gemm->handle), err);
   if (gemm->stream) status = mno_cuda_released(status, "cudaStreamDestroy", cudaStreamDestroy(gemm->stream), err);
   free(gemm);
   return status;
 }
 
 static mno_status fill(mno_gemm *gemm, mno_error *err) {
-  MNO_CUDA_CHECK(cudaSetDevice(gemm->device));
-  MNO_CUDA_CHECK(cudaStreamCreateWithFlags(&gemm->stream, cudaStreamNonBlocking));
-  LT(cublasLtCreate(&gemm->handle));
-  return MNO_OK;
+  mno_status status = MNO_CUDA(err, cudaSetDevice(gemm->device));
+  if (status == MNO_OK) status = MNO_CUDA(err, cudaStreamCreateWithFlags(&gemm->stream, cudaStreamNonBlocking));
+  return status == MNO_OK ? LT(err, cublasLtCreate(&gemm->handle)) : status;
 }
 
 static mno_status gemm_open(mno_device *device, mno_gemm **gemm, mno_error *err) {
-  mno_gemm *made = calloc(1, sizeof *made);
+  mno_gemm *made = mno_alloc(1, sizeof *made);
   *gemm = NULL;
-  if (!made) return mno_fail(err, MNO_ERR_MEMORY, "out of memory: a stream of products");
+  if (!made) return mno_fail_memory(err, sizeof *made, "a stream of products");
   made->device = mno_device_index(device);
   mno_status status = fill(made, err);
   if (status == MNO_OK)
@@ -147,35 +148,48 @@ typedef struct description {
 
 /* status: that of what the description was for, which goes before that of giving it back. */
 static mno_status description_free(const description *d, mno_status status, mno_error *err) {
-  if (d->operation) LT_RELEASE(cublasLtMatmulDescDestroy(d->operation));
-  if (d->A) LT_RELEASE(cublasLtMatrixLayoutDestroy(d->A));
-  if (d->B) LT_RELEASE(cublasLtMatrixLayoutDestroy(d->B));
-  if (d->to) LT_RELEASE(cublasLtMatrixLayoutDestroy(d->to));
+  const cublasLtMatrixLayout_t layout[] = {d->A, d->B, d->to};
+  if (d->operation)
+    status = lt_released(status, "cublasLtMatmulDescDestroy", lt.cublasLtMatmulDescDestroy(d->operation), err);
+  for (int i = 0; i < 3; i++)
+    if (layout[i])
+      status = lt_released(status, "cublasLtMatrixLayoutDestroy", lt.cublasLtMatrixLayoutDestroy(layout[i]), err);
   return status;
+}
+
+static mno_status set_layout(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t attribute, const void *value,
+                             size_t size, mno_error *err) {
+  return LT(err, cublasLtMatrixLayoutSetAttribute(layout, attribute, value, size));
 }
 
 static mno_status layout(cublasLtMatrixLayout_t *made, const mno_product *p, int rows, int columns, int lead, int count,
                          mno_error *err) {
   const int32_t batch = count;
   const int64_t stride = (int64_t)p->stride;
-  LT(cublasLtMatrixLayoutCreate(made, p->bytes == 4 ? CUDA_R_32F : CUDA_R_64F, (uint64_t)rows, (uint64_t)columns, lead));
-  LT(cublasLtMatrixLayoutSetAttribute(*made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch, sizeof batch));
-  LT(cublasLtMatrixLayoutSetAttribute(*made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride));
-  return MNO_OK;
+  const cudaDataType_t number = p->bytes == 4 ? CUDA_R_32F : CUDA_R_64F;
+  mno_status status = LT(err, cublasLtMatrixLayoutCreate(made, number, (uint64_t)rows, (uint64_t)columns, lead));
+  if (status == MNO_OK) status = set_layout(*made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch, sizeof batch, err);
+  if (status == MNO_OK) status = set_layout(*made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride, err);
+  return status;
+}
+
+static mno_status transpose(const description *d, cublasLtMatmulDescAttributes_t side, int transposed, mno_error *err) {
+  const cublasOperation_t operation = transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+  return LT(err, cublasLtMatmulDescSetAttribute(d->operation, side, &operation, sizeof operation));
 }
 
 static mno_status describe(description *d, const mno_product *p, int count, mno_error *err) {
-  const cublasOperation_t a = p->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N, b = p->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
+  const cublasComputeType_t arithmetic = p->bytes == 4 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_64F_PEDANTIC;
   *d = (description){0};
-  LT(cublasLtMatmulDescCreate(&d->operation, p->bytes == 4 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_64F_PEDANTIC,
-                              p->bytes == 4 ? CUDA_R_32F : CUDA_R_64F));
-  LT(cublasLtMatmulDescSetAttribute(d->operation, CUBLASLT_MATMUL_DESC_TRANSA, &a, sizeof a));
-  LT(cublasLtMatmulDescSetAttribute(d->operation, CUBLASLT_MATMUL_DESC_TRANSB, &b, sizeof b));
-  mno_status status = p->transpose_a ? layout(&d->A, p, p->inner, p->rows, p->lead_a, count, err)
-                                     : layout(&d->A, p, p->rows, p->inner, p->lead_a, count, err);
+  mno_status status = LT(err, cublasLtMatmulDescCreate(&d->operation, arithmetic, p->bytes == 4 ? CUDA_R_32F : CUDA_R_64F));
+  if (status == MNO_OK) status = transpose(d, CUBLASLT_MATMUL_DESC_TRANSA, p->transpose_a, err);
+  if (status == MNO_OK) status = transpose(d, CUBLASLT_MATMUL_DESC_TRANSB, p->transpose_b, err);
   if (status == MNO_OK)
-    status = p->transpose_b ? layout(&d->B, p, p->columns, p->inner, p->lead_b, count, err)
-                            : layout(&d->B, p, p->inner, p->columns, p->lead_b, count, err);
+    status =
+        layout(&d->A, p, p->transpose_a ? p->inner : p->rows, p->transpose_a ? p->rows : p->inner, p->lead_a, count, err);
+  if (status == MNO_OK)
+    status = layout(&d->B, p, p->transpose_b ? p->columns : p->inner, p->transpose_b ? p->inner : p->columns, p->lead_b,
+                    count, err);
   return status == MNO_OK ? layout(&d->to, p, p->rows, p->columns, p->lead_to, count, err) : status;
 }
 
@@ -184,13 +198,16 @@ static mno_status suits(const cublasLtMatmulAlgo_t *algorithm, int *yes, mno_err
   int32_t splits = 0, elsewhere = 0;
   uint32_t reduction = 1;
   size_t written;
-  LT(cublasLtMatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &splits, sizeof splits, &written));
-  LT(cublasLtMatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &reduction, sizeof reduction,
-                                          &written));
-  LT(cublasLtMatmulAlgoCapGetAttribute(algorithm, CUBLASLT_ALGO_CAP_OUT_OF_PLACE_RESULT_SUPPORT, &elsewhere,
-                                       sizeof elsewhere, &written));
+  mno_status status = LT(err, cublasLtMatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &splits,
+                                                                   sizeof splits, &written));
+  if (status == MNO_OK)
+    status = LT(err, cublasLtMatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &reduction,
+                                                          sizeof reduction, &written));
+  if (status == MNO_OK)
+    status = LT(err, cublasLtMatmulAlgoCapGetAttribute(algorithm, CUBLASLT_ALGO_CAP_OUT_OF_PLACE_RESULT_SUPPORT, &elsewhere,
+                                                       sizeof elsewhere, &written));
   *yes = splits <= 1 && reduction == CUBLASLT_REDUCTION_SCHEME_NONE && elsewhere;
-  return MNO_OK;
+  return status;
 }
 
 static mno_status prefer(cublasLtMatmulPreference_t preference, const mno_product *p, mno_error *err) {
@@ -201,22 +218,21 @@ static mno_status prefer(cublasLtMatmulPreference_t preference, const mno_produc
                                ? CUBLASLT_NUMERICAL_IMPL_FLAGS_ACCUMULATOR_32F | CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_32F
                                : CUBLASLT_NUMERICAL_IMPL_FLAGS_ACCUMULATOR_64F | CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_64F;
   const uint64_t allowed = kinds | numbers;
-  LT(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
-                                          sizeof workspace));
-  LT(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reduction,
-                                          sizeof reduction));
-  LT(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_IMPL_MASK, &allowed, sizeof allowed));
-  static const cublasLtMatmulPreferenceAttributes_t sides[] = {
-      CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-      CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
-  for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
-    LT(cublasLtMatmulPreferenceSetAttribute(preference, sides[i], &alignment, sizeof alignment));
-  return MNO_OK;
-}
-
-static mno_status new_preference(cublasLtMatmulPreference_t *preference, mno_error *err) {
-  LT(cublasLtMatmulPreferenceCreate(preference));
-  return MNO_OK;
+  const struct {
+    cublasLtMatmulPreferenceAttributes_t attribute;
+    const void *value;
+    size_t size;
+  } wish[] = {{CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace},
+              {CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reduction, sizeof reduction},
+              {CUBLASLT_MATMUL_PREF_IMPL_MASK, &allowed, sizeof allowed},
+              {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &alignment, sizeof alignment},
+              {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &alignment, sizeof alignment},
+              {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &alignment, sizeof alignment},
+              {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &alignment, sizeof alignment}};
+  mno_status status = MNO_OK;
+  for (size_t i = 0; i < sizeof wish / sizeof *wish && status == MNO_OK; i++)
+    status = LT(err, cublasLtMatmulPreferenceSetAttribute(preference, wish[i].attribute, wish[i].value, wish[i].size));
+  return status;
 }
 
 static mno_status search(mno_gemm *gemm, const mno_product *p, const description *d, cublasLtMatmulPreference_t preference,
@@ -247,31 +263,29 @@ static mno_status search(mno_gemm *gemm, const mno_product *p, const description
       p->rows, p->columns, p->inner, 8 * p->bytes);
 }
 
+/* Is the algorithm for one of them that for the other? */
+static int alike(const mno_product *a, const mno_product *b) {
+  return a->bytes == b->bytes && a->nominal == b->nominal && a->transpose_a == b->transpose_a &&
+         a->transpose_b == b->transpose_b && a->rows == b->rows && a->columns == b->columns && a->inner == b->inner &&
+         a->lead_a == b->lead_a && a->lead_b == b->lead_b && a->lead_to == b->lead_to;
+}
+
 /* The algorithm for a product: looked for once per stream. */
 static mno_status choose(mno_gemm *gemm, const mno_product *p, const cublasLtMatmulAlgo_t **algorithm, mno_error *err) {
-  mno_product key;
-  memcpy(&key, p, sizeof key);
-  key.count = 0;
-  key.scale = 0;
-  key.A = key.B = key.add = NULL;
-  key.to = NULL;
   for (int i = 0; i < gemm->choices; i++) {
-    const mno_product *k = &gemm->choice[i].key;
     *algorithm = &gemm->choice[i].algorithm;
-    if (k->bytes == key.bytes && k->nominal == key.nominal && k->transpose_a == key.transpose_a &&
-        k->transpose_b == key.transpose_b && k->rows == key.rows && k->columns == key.columns && k->inner == key.inner &&
-        k->lead_a == key.lead_a && k->lead_b == key.lead_b && k->lead_to == key.lead_to)
-      return MNO_OK;
+    if (alike(&gemm->choice[i].of, p)) return MNO_OK;
   }
   if (gemm->choices == CHOICES) gemm->choices = 0;
   choice *made = &gemm->choice[gemm->choices];
-  made->key = key;
+  made->of = *p;
   description d;
   cublasLtMatmulPreference_t preference = NULL;
   mno_status status = describe(&d, p, p->nominal, err);
-  if (status == MNO_OK) status = new_preference(&preference, err);
+  if (status == MNO_OK) status = LT(err, cublasLtMatmulPreferenceCreate(&preference));
   if (status == MNO_OK) status = search(gemm, p, &d, preference, &made->algorithm, err);
-  if (preference) LT_RELEASE(cublasLtMatmulPreferenceDestroy(preference));
+  if (preference)
+    status = lt_released(status, "cublasLtMatmulPreferenceDestroy", lt.cublasLtMatmulPreferenceDestroy(preference), err);
   status = description_free(&d, status, err);
   if (status != MNO_OK) return status;
   gemm->choices++;
@@ -281,15 +295,14 @@ static mno_status choose(mno_gemm *gemm, const mno_product *p, const cublasLtMat
 
 static mno_status gemm_serves(int index, const mno_product *product, size_t count, int *served, mno_error *err) {
   mno_gemm asked = {.device = index};
-  MNO_CUDA_CHECK(cudaSetDevice(index));
-  LT(cublasLtCreate(&asked.handle));
-  mno_status status = MNO_OK;
   const cublasLtMatmulAlgo_t *algorithm;
+  mno_status status = MNO_CUDA(err, cudaSetDevice(index));
+  if (status == MNO_OK) status = LT(err, cublasLtCreate(&asked.handle));
+  if (status != MNO_OK) return status;
   for (size_t i = 0; i < count && status == MNO_OK; i++) status = choose(&asked, &product[i], &algorithm, err);
   *served = !asked.unserved;
   if (asked.unserved) status = MNO_OK; /* the reason stays in err */
-  LT_RELEASE(cublasLtDestroy(asked.handle));
-  return status;
+  return lt_released(status, "cublasLtDestroy", lt.cublasLtDestroy(asked.handle), err);
 }
 
 static mno_status multiply(mno_gemm *gemm, const mno_product *p, const description *d, const cublasLtMatmulAlgo_t *algorithm,
@@ -298,9 +311,8 @@ static mno_status multiply(mno_gemm *gemm, const mno_product *p, const descripti
   const double scale64 = p->scale, add64 = p->add ? 1 : 0;
   const void *scale = p->bytes == 4 ? (const void *)&scale32 : (const void *)&scale64;
   const void *add = p->bytes == 4 ? (const void *)&add32 : (const void *)&add64;
-  LT(cublasLtMatmul(gemm->handle, d->operation, scale, p->A, d->A, p->B, d->B, add, p->add ? p->add : p->to, d->to, p->to,
-                    d->to, algorithm, NULL, 0, gemm->stream));
-  return MNO_OK;
+  return LT(err, cublasLtMatmul(gemm->handle, d->operation, scale, p->A, d->A, p->B, d->B, add, p->add ? p->add : p->to,
+                                d->to, p->to, d->to, algorithm, NULL, 0, gemm->stream));
 }
 
 static mno_status gemm_product(mno_gemm *gemm, const mno_product *p, mno_error *err) {
@@ -318,60 +330,30 @@ static mno_status gemm_elementwise(mno_gemm *gemm, mno_elementwise operation, co
   size_t size = mno_elementwise_size(operation, args), blocks = (size + 255) / 256;
   if (blocks > 65536) blocks = 65536;
   void *parameters[] = {(void *)args, &which, &size};
-  MNO_CUDA_CHECK(cudaLaunchKernel(mno_elementwise_kernel(&args->shape),
-                                  (dim3){(unsigned)blocks, (unsigned)args->shape.group, 1}, (dim3){256, 1, 1}, parameters, 0,
-                                  gemm->stream));
-  return MNO_OK;
+  const dim3 grid = {(unsigned)blocks, (unsigned)args->shape.group, 1}, block = {256, 1, 1};
+  return MNO_CUDA(err, cudaLaunchKernel(mno_elementwise_kernel(&args->shape), grid, block, parameters, 0, gemm->stream));
 }
 
 static mno_status gemm_capture(mno_gemm *gemm, mno_error *err) {
-  MNO_CUDA_CHECK(cudaStreamBeginCapture(gemm->stream, cudaStreamCaptureModeThreadLocal));
-  return MNO_OK;
+  return MNO_CUDA(err, cudaStreamBeginCapture(gemm->stream, cudaStreamCaptureModeThreadLocal));
 }
 
 static mno_status gemm_end(mno_gemm *gemm, mno_graph which, mno_error *err) {
   cudaGraph_t graph;
-  mno_status status = MNO_OK;
-  MNO_CUDA_CHECK(cudaStreamEndCapture(gemm->stream, &graph));
+  mno_status status = MNO_CUDA(err, cudaStreamEndCapture(gemm->stream, &graph));
+  if (status != MNO_OK) return status;
   if (gemm->graph[which])
     status = mno_cuda_released(status, "cudaGraphExecDestroy", cudaGraphExecDestroy(gemm->graph[which]), err);
   gemm->graph[which] = NULL;
   status = mno_cuda_released(status, "cudaGraphInstantiate", cudaGraphInstantiate(&gemm->graph[which], graph, 0), err);
-  status = mno_cuda_released(status, "cudaGraphDestroy", cudaGraphDestroy(graph), err);
-  return status;
+  return mno_cuda_released(status, "cudaGraphDestroy", cudaGraphDestroy(graph), err);
 }
 
 static mno_status gemm_play(mno_gemm *gemm, mno_graph which, mno_error *err) {
-  MNO_CUDA_CHECK(cudaGraphLaunch(gemm->graph[which], gemm->stream));
-  return MNO_OK;
+  return MNO_CUDA(err, cudaGraphLaunch(gemm->graph[which], gemm->stream));
 }
 
-static mno_status gemm_wait(mno_gemm *gemm, mno_error *err) {
-  MNO_CUDA_CHECK(cudaStreamSynchronize(gemm->stream));
-  return MNO_OK;
-}
-
-#else /* a toolkit without cuBLAS: the other kernels take its shapes */
-
-static mno_status none(mno_error *err) {
-  return mno_fail(err, MNO_ERR_BACKEND, "no cuBLAS: the toolkit that this program was built with has no cublasLt.h");
-}
-static mno_status gemm_available(char *description, size_t size, mno_error *err) { return none(err); }
-static mno_status gemm_serves(int index, const mno_product *product, size_t count, int *served, mno_error *err) {
-  return none(err);
-}
-static mno_status gemm_open(mno_device *device, mno_gemm **gemm, mno_error *err) { return none(err); }
-static mno_status gemm_close(mno_gemm *gemm, mno_error *err) { return MNO_OK; }
-static mno_status gemm_product(mno_gemm *gemm, const mno_product *product, mno_error *err) { return none(err); }
-static mno_status gemm_elementwise(mno_gemm *gemm, mno_elementwise operation, const mno_gemm_args *args, mno_error *err) {
-  return none(err);
-}
-static mno_status gemm_capture(mno_gemm *gemm, mno_error *err) { return none(err); }
-static mno_status gemm_end(mno_gemm *gemm, mno_graph graph, mno_error *err) { return none(err); }
-static mno_status gemm_play(mno_gemm *gemm, mno_graph graph, mno_error *err) { return none(err); }
-static mno_status gemm_wait(mno_gemm *gemm, mno_error *err) { return none(err); }
-
-#endif
+static mno_status gemm_wait(mno_gemm *gemm, mno_error *err) { return MNO_CUDA(err, cudaStreamSynchronize(gemm->stream)); }
 
 const mno_gemm_api mno_gemm_cuda = {.available = gemm_available,
                                     .serves = gemm_serves,
@@ -383,3 +365,13 @@ const mno_gemm_api mno_gemm_cuda = {.available = gemm_available,
                                     .end = gemm_end,
                                     .play = gemm_play,
                                     .wait = gemm_wait};
+
+#else /* a toolkit without cuBLAS: the other kernels take its shapes */
+
+static mno_status gemm_available(char *description, size_t size, mno_error *err) {
+  return mno_fail(err, MNO_ERR_BACKEND, "no cuBLAS: the toolkit that this program was built with has no cublasLt.h");
+}
+
+const mno_gemm_api mno_gemm_cuda = {.available = gemm_available};
+
+#endif

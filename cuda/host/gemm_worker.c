@@ -24,28 +24,34 @@ size_t mno_batches_make(const mno_item *item, size_t count, size_t group, mno_ba
   return batches;
 }
 
-/* One worker and its batch. */
+/* One worker and its batch. After a failure its calls of the device do nothing. */
 typedef struct work {
   const mno_gemm_run *c;
   mno_gemm *gemm;
+  mno_status status;
+  mno_error *err;
   mno_gemm_args args; /* of the batch */
   mno_product product[MNO_PRODUCTS];
   const mno_problem *problem;
   bool warm;
-  bool captured; /* the graphs are those of this problem, L and count */
+  bool captured; /* are the graphs those of this problem, L and count? */
   uint32_t problem_index;
 } work;
 
-#define TRY(call)                                                                                                           \
-  do {                                                                                                                      \
-    mno_status status_ = (call);                                                                                            \
-    if (status_ != MNO_OK) return status_;                                                                                  \
-  } while (0)
-
-static mno_status elementwise(work *w, mno_elementwise which, int layer, int step, mno_error *err) {
+/* Of a layer; MNO_ELEMENTWISE_RECORD: as recorded step number `step`. */
+static void elementwise_at(work *w, mno_elementwise which, int layer, int step) {
   w->args.layer = layer;
   w->args.step = step;
-  return w->c->api->elementwise(w->gemm, which, &w->args, err);
+  if (w->status == MNO_OK) w->status = w->c->api->elementwise(w->gemm, which, &w->args, w->err);
+}
+static void elementwise(work *w, mno_elementwise which) { elementwise_at(w, which, 0, 0); }
+
+static void play(work *w, mno_graph graph) {
+  if (w->status == MNO_OK) w->status = w->c->api->play(w->gemm, graph, w->err);
+}
+
+static void wait_for_all(work *w) {
+  if (w->status == MNO_OK) w->status = w->c->api->wait(w->gemm, w->err);
 }
 
 /* Matrices by columns: weights are D x M, fields (h, b) D x N, what belongs to units and samples (p, t, q) M x N. */
@@ -78,14 +84,14 @@ typedef struct operands {
   char *to;
 } operands;
 
-static mno_status product(work *w, mno_product_kind kind, operands of, mno_error *err) {
+static void product(work *w, mno_product_kind kind, operands of) {
   mno_product p = w->product[kind];
   p.A = of.A;
   p.B = of.B;
   p.scale = of.scale;
   p.add = of.add;
   p.to = of.to;
-  return w->c->api->product(w->gemm, &p, err);
+  if (w->status == MNO_OK) w->status = w->c->api->product(w->gemm, &p, w->err);
 }
 
 /* The block's last tensor; those before it are the inputs. */
@@ -120,97 +126,94 @@ static char *b_of(const work *w) { return w->args.batch + w->args.at.b; }
 static double step_of(const work *w) { return w->problem->alpha / ((double)w->args.shape.L * w->args.shape.M); }
 
 /* Weights on a field, over D. */
-static mno_status project(work *w, const char *weights, const char *field, char *to, mno_error *err) {
-  const operands of = {.A = weights, .B = field, .scale = 1.0 / w->args.shape.D, .to = to};
-  return product(w, MNO_PRODUCT_PROJECT, of, err);
+static void project(work *w, const char *weights, const char *field, char *to) {
+  product(w, MNO_PRODUCT_PROJECT, (operands){.A = weights, .B = field, .scale = 1.0 / w->args.shape.D, .to = to});
 }
 
-static mno_status project_inputs(work *w, int l, mno_error *err) {
-  for (int i = 0; i < output_of(w); i++) TRY(project(w, weights_of(w, l, i), state_of(w, l), projection_of(w, l, i), err));
-  return MNO_OK;
+static void project_inputs(work *w, int l) {
+  for (int i = 0; i < output_of(w); i++) project(w, weights_of(w, l, i), state_of(w, l), projection_of(w, l, i));
 }
 
 /* h of layer l + 1 = h + alpha/(L M) v s(p) */
-static mno_status layer_forward(work *w, int l, mno_error *err) {
-  TRY(project_inputs(w, l, err));
-  TRY(elementwise(w, MNO_ELEMENTWISE_ACTIVATE, l, 0, err));
-  return product(w, MNO_PRODUCT_COMBINE,
-                 (operands){.A = weights_of(w, l, output_of(w)),
-                            .B = t_of(w),
-                            .scale = step_of(w),
-                            .add = state_of(w, l),
-                            .to = state_of(w, l + 1)},
-                 err);
+static void layer_forward(work *w, int l) {
+  const operands of = {.A = weights_of(w, l, output_of(w)),
+                       .B = t_of(w),
+                       .scale = step_of(w),
+                       .add = state_of(w, l),
+                       .to = state_of(w, l + 1)};
+  project_inputs(w, l);
+  elementwise_at(w, MNO_ELEMENTWISE_ACTIVATE, l, 0);
+  product(w, MNO_PRODUCT_COMBINE, of);
 }
 
 /* The normalised gradient of a tensor: onto its weights, if updates are products, or where MNO_ELEMENTWISE_UPDATE finds it.
  */
-static mno_status gradient(work *w, int l, int tensor, const char *field, const char *of_units, mno_error *err) {
+static void gradient(work *w, int l, int tensor, const char *field, const char *of_units) {
   operands of = {.A = field, .B = of_units, .scale = 1, .to = gradient_of(w, tensor)};
   if (w->args.shape.fused) {
     of.scale = -mno_problem_rate(w->problem, 0, (size_t)tensor);
     of.add = of.to = weights_of(w, l, tensor);
   }
-  return product(w, MNO_PRODUCT_GRADIENT, of, err);
+  product(w, MNO_PRODUCT_GRADIENT, of);
 }
 
 /* The output's gradient before b moves on, those of the inputs after b has used the old weights. last: no layer comes after
  * this one, so b need not move. */
-static mno_status layer_backward(work *w, int l, bool last, mno_error *err) {
+static void layer_backward(work *w, int l, bool last) {
   const int output = output_of(w);
-  if (!w->args.shape.kept) TRY(project_inputs(w, l, err));
-  TRY(project(w, weights_of(w, l, output), b_of(w), g_of(w, 0), err));
-  TRY(elementwise(w, MNO_ELEMENTWISE_BACK, l, 0, err));
-  TRY(gradient(w, l, output, b_of(w), t_of(w), err));
+  if (!w->args.shape.kept) project_inputs(w, l);
+  project(w, weights_of(w, l, output), b_of(w), g_of(w, 0));
+  elementwise_at(w, MNO_ELEMENTWISE_BACK, l, 0);
+  gradient(w, l, output, b_of(w), t_of(w));
   for (int i = 0; i < output && !last; i++) {
     const operands of = {.A = weights_of(w, l, i), .B = g_of(w, i), .scale = step_of(w), .add = b_of(w), .to = b_of(w)};
-    TRY(product(w, MNO_PRODUCT_COMBINE, of, err));
+    product(w, MNO_PRODUCT_COMBINE, of);
   }
-  for (int i = 0; i < output; i++) TRY(gradient(w, l, i, state_of(w, l), g_of(w, i), err));
-  return w->args.shape.fused ? MNO_OK : elementwise(w, MNO_ELEMENTWISE_UPDATE, l, 0, err);
+  for (int i = 0; i < output; i++) gradient(w, l, i, state_of(w, l), g_of(w, i));
+  if (!w->args.shape.fused) elementwise_at(w, MNO_ELEMENTWISE_UPDATE, l, 0);
 }
 
-static mno_status forward(work *w, mno_error *err) {
-  for (int l = 0; l < w->args.shape.L; l++) TRY(layer_forward(w, l, err));
-  TRY(elementwise(w, MNO_ELEMENTWISE_OUTPUT, 0, 0, err));
-  TRY(elementwise(w, MNO_ELEMENTWISE_SAMPLE, 0, 0, err));
-  return elementwise(w, MNO_ELEMENTWISE_LOSS, 0, 0, err);
+static void forward(work *w) {
+  for (int l = 0; l < w->args.shape.L; l++) layer_forward(w, l);
+  elementwise(w, MNO_ELEMENTWISE_OUTPUT);
+  elementwise(w, MNO_ELEMENTWISE_SAMPLE);
+  elementwise(w, MNO_ELEMENTWISE_LOSS);
 }
 
-static mno_status backward(work *w, mno_error *err) {
-  TRY(elementwise(w, MNO_ELEMENTWISE_ADJOINT, 0, 0, err));
-  for (int l = w->args.shape.L - 1; l >= 0; l--) TRY(layer_backward(w, l, l == 0, err));
-  return w->args.shape.fused ? MNO_OK : elementwise(w, MNO_ELEMENTWISE_STEP, 0, 0, err);
+static void backward(work *w) {
+  elementwise(w, MNO_ELEMENTWISE_ADJOINT);
+  for (int l = w->args.shape.L - 1; l >= 0; l--) layer_backward(w, l, l == 0);
+  if (!w->args.shape.fused) elementwise(w, MNO_ELEMENTWISE_STEP);
 }
 
 /* Every kind of call once, at once, on whatever lies in the memory (but for the number of the step): algorithms are chosen
  * and their code is loaded, which must not happen while a graph is captured. */
-static mno_status warm_up(work *w, mno_error *err) {
-  TRY(elementwise(w, MNO_ELEMENTWISE_START, 0, 0, err));
-  TRY(layer_forward(w, 0, err));
-  TRY(layer_backward(w, 0, false, err));
-  return w->c->api->wait(w->gemm, err);
+static void warm_up(work *w) {
+  elementwise(w, MNO_ELEMENTWISE_START);
+  layer_forward(w, 0);
+  layer_backward(w, 0, false);
+  wait_for_all(w);
 }
 
-static mno_status capture_graphs(work *w, mno_error *err) {
-  TRY(w->c->api->capture(w->gemm, err));
-  TRY(forward(w, err));
-  TRY(w->c->api->end(w->gemm, MNO_GRAPH_FORWARD, err));
-  TRY(w->c->api->capture(w->gemm, err));
-  TRY(backward(w, err));
-  TRY(w->c->api->end(w->gemm, MNO_GRAPH_BACKWARD, err));
-  return MNO_OK;
+static void capture(work *w, void (*calls)(work *), mno_graph graph) {
+  if (w->status == MNO_OK) w->status = w->c->api->capture(w->gemm, w->err);
+  calls(w);
+  if (w->status == MNO_OK) w->status = w->c->api->end(w->gemm, graph, w->err);
+}
+
+static void capture_graphs(work *w) {
+  capture(w, forward, MNO_GRAPH_FORWARD);
+  capture(w, backward, MNO_GRAPH_BACKWARD);
 }
 
 /* One worker of the process at a time: what a library sets up with its first calls (attributes of kernels belong to the
  * device, not to a stream) must not meet another's. On a card two that began together failed in f64 with "the function
  * failed to launch" once; whether this is the cure is not yet run on a GPU. */
-static mno_status alone(mno_status (*prepare)(work *, mno_error *), work *w, mno_error *err) {
+static void alone(void (*prepare)(work *), work *w) {
   static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
   pthread_mutex_lock(&turn);
-  const mno_status status = prepare(w, err);
+  prepare(w);
   pthread_mutex_unlock(&turn);
-  return status;
 }
 
 static bool stopped(const mno_gemm_run *c) { return __atomic_load_n(c->stop, __ATOMIC_ACQUIRE) != 0; }
@@ -229,92 +232,105 @@ static bool parcels_free(const work *w) {
   return !stopped(w->c);
 }
 
-/* Trains one batch; *go_on: it was not stopped. */
-static mno_status train(work *w, const mno_batch *batch, char *parcels, bool *go_on, mno_error *err) {
+/* What calls are about from now on. */
+static void take_batch(work *w, const mno_batch *batch, char *parcels) {
   const mno_gemm_run *c = w->c;
   const mno_item *item = c->item + batch->first;
-  const int count = (int)batch->count;
-  const mno_gemm_api *api = c->api;
-  if (!w->captured || w->problem_index != item->problem || w->args.shape.L != item->L || w->args.shape.group != count)
-    w->captured = false;
+  mno_gemm_args *a = &w->args;
+  w->captured =
+      w->captured && w->problem_index == item->problem && a->shape.L == item->L && a->shape.group == (int)batch->count;
   w->problem_index = item->problem;
   w->problem = &c->problem[item->problem];
-  mno_gemm_args *a = &w->args;
-  a->shape = c->shape;
+  *a = (mno_gemm_args){.shape = c->shape,
+                       .problem = c->problem_at,
+                       .item = c->item_at + batch->first,
+                       .batch = c->slot,
+                       .parcels = parcels,
+                       .parcel_bytes = c->parcel_bytes,
+                       .loss = c->loss,
+                       .weights = c->weights};
   a->shape.L = item->L;
-  a->shape.group = count;
+  a->shape.group = (int)batch->count;
   a->at = mno_gemm_place(&a->shape);
   mno_gemm_products(&a->shape, w->product);
-  a->problem = c->problem_at;
-  a->item = c->item_at + batch->first;
-  a->batch = c->slot;
-  a->parcels = parcels;
-  a->parcel_bytes = c->parcel_bytes;
-  a->loss = c->loss;
-  a->weights = c->weights;
+}
+
+/* The losses of a step to the parcels; returns how many instances go on. */
+static int note_losses(work *w, bool recorded, size_t filled) {
+  int live = 0;
+  for (int i = 0; i < w->args.shape.group; i++) {
+    mno_parcel *p = parcel_of(w, i);
+    const double loss = w->args.loss[i];
+    if (!isfinite(loss)) p->outcome = MNO_INSTANCE_DIVERGED;
+    if (p->outcome != MNO_DONE) continue;
+    live++;
+    if (!recorded) continue;
+    ((double *)(p + 1))[filled] = loss;
+    p->filled++;
+  }
+  return live;
+}
+
+/* Trains one batch. False: it failed or was stopped. */
+static bool train(work *w, const mno_batch *batch, char *parcels) {
+  const mno_gemm_run *c = w->c;
+  const int count = (int)batch->count;
+  take_batch(w, batch, parcels);
   const double start = mno_now();
-  *go_on = parcels_free(w);
-  if (!*go_on) return MNO_OK;
+  if (!parcels_free(w)) return false;
   for (int i = 0; i < count; i++) { /* but for the state: the host is looking at it */
     mno_parcel *p = parcel_of(w, i);
-    p->row = item[i].row;
+    p->row = c->item[batch->first + (size_t)i].row;
     p->outcome = MNO_DONE;
     p->filled = 0;
   }
 
-  if (!w->warm) TRY(alone(warm_up, w, err));
+  if (!w->warm) alone(warm_up, w);
   w->warm = true;
-  TRY(elementwise(w, MNO_ELEMENTWISE_DRAW, 0, 0, err));
-  TRY(elementwise(w, MNO_ELEMENTWISE_START, 0, 0, err));
+  elementwise(w, MNO_ELEMENTWISE_DRAW);
+  elementwise(w, MNO_ELEMENTWISE_START);
   /* What a graph's operations read of the items is their problem, which is that of the batch it was captured for. */
-  if (!w->captured) TRY(alone(capture_graphs, w, err));
+  if (!w->captured) alone(capture_graphs, w);
   w->captured = true;
   size_t filled = 0;
   int live = count;
   for (int64_t k = 0;; k++) {
-    TRY(api->play(w->gemm, MNO_GRAPH_FORWARD, err));
     const bool recorded = filled < c->steps && c->step[filled] == k;
-    if (recorded) TRY(elementwise(w, MNO_ELEMENTWISE_RECORD, 0, (int)filled, err));
-    TRY(api->wait(w->gemm, err));
-    for (int i = 0; i < count; i++) {
-      mno_parcel *p = parcel_of(w, i);
-      if (p->outcome != MNO_DONE) continue;
-      if (!isfinite(a->loss[i])) {
-        p->outcome = MNO_INSTANCE_DIVERGED;
-        live--;
-      } else if (recorded) {
-        ((double *)(p + 1))[filled] = a->loss[i];
-        p->filled++;
-      }
-    }
+    play(w, MNO_GRAPH_FORWARD);
+    if (recorded) elementwise_at(w, MNO_ELEMENTWISE_RECORD, 0, (int)filled);
+    wait_for_all(w);
+    if (w->status != MNO_OK) return false;
+    live = note_losses(w, recorded, filled);
     filled += recorded;
     if (live == 0 || k == (int64_t)w->problem->K) break;
-    *go_on = !stopped(c);
-    if (!*go_on) return MNO_OK;
-    TRY(api->play(w->gemm, MNO_GRAPH_BACKWARD, err));
+    if (stopped(c)) return false;
+    play(w, MNO_GRAPH_BACKWARD);
   }
   if (live && (c->weights & MNO_WEIGHTS_FINAL)) {
-    TRY(elementwise(w, MNO_ELEMENTWISE_WEIGHTS, 0, 0, err));
-    TRY(api->wait(w->gemm, err));
+    elementwise(w, MNO_ELEMENTWISE_WEIGHTS);
+    wait_for_all(w);
+    if (w->status != MNO_OK) return false;
   }
   const double seconds = (mno_now() - start) / count;
   for (int i = 0; i < count; i++) {
     parcel_of(w, i)->seconds = seconds;
     __atomic_store_n(&parcel_of(w, i)->state, 1, __ATOMIC_RELEASE);
   }
-  return MNO_OK;
+  return true;
 }
 
 mno_status mno_gemm_train(const mno_gemm_run *c, mno_error *err) {
-  work w = {.c = c};
-  mno_status status = c->api->open(c->device, &w.gemm, err);
-  bool go_on = status == MNO_OK;
-  for (size_t serial = 0; go_on && status == MNO_OK; serial++) {
+  work w = {.c = c, .err = err};
+  char library[128];
+  w.status = c->api->available(library, sizeof library, err);
+  if (w.status == MNO_OK) w.status = c->api->open(c->device, &w.gemm, err);
+  bool go_on = w.status == MNO_OK;
+  for (size_t serial = 0; go_on; serial++) {
     const size_t next = atomic_fetch_add(c->next, 1);
     if (next >= c->batches) break;
-    status = train(&w, &c->batch[next], c->parcels + (serial & 1) * (size_t)c->shape.group * c->parcel_bytes, &go_on, err);
+    go_on = train(&w, &c->batch[next], c->parcels + (serial & 1) * (size_t)c->shape.group * c->parcel_bytes);
   }
-  if (!w.gemm) return status;
-  const mno_status closed = c->api->close(w.gemm, status == MNO_OK ? err : NULL);
-  return status == MNO_OK ? closed : status;
+  if (!w.gemm) return w.status;
+  const mno_status closed = c->api->close(w.gemm, w.status == MNO_OK ? err : NULL);
+  return w.status == MNO_OK ? closed : w.status;
 }

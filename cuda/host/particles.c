@@ -4,12 +4,13 @@
 #include "core/memory.h"
 #include "host/field_shape.h"
 #include "host/trainers.h"
+#include "host/upload.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const double MEMORY_SHARE = 0.92;                    /* of what is free on a card */
+static const double MEMORY_FRACTION = 0.92;                 /* of what is free on a card */
 static const uint32_t TEAMS_IN_MEMORY = 8;                  /* of a processor, when work tiles lie in memory: not timed */
 static pthread_mutex_t placing = PTHREAD_MUTEX_INITIALIZER; /* between asking what is free and taking it */
 
@@ -79,7 +80,7 @@ static mno_status memory(const mno_engine *engine, size_t *bytes, int *places, m
     mno_device_info info;
     status = api->info(i, &info, err);
     if (status != MNO_OK) break;
-    const size_t free_here = (size_t)(MEMORY_SHARE * (double)info.memory_free);
+    const size_t free_here = (size_t)(MEMORY_FRACTION * (double)info.memory_free);
     if (i == 0 || free_here < *bytes) *bytes = free_here;
   }
   return status;
@@ -136,22 +137,13 @@ static mno_status create(const mno_engine *engine, const mno_particle_request *r
 
 static char *arena(const mno_particles *p, size_t offset) { return p->api->arena(p->device) + offset; }
 
-static void put(size_t element, void *array, size_t index, double value) {
-  if (element == sizeof(double))
-    ((double *)array)[index] = value;
-  else
-    ((float *)array)[index] = (float)value;
-}
-
-static size_t element_of(const mno_particles *p) { return p->holds.precision == MNO_F64 ? 8 : 4; }
-
 static mno_status weigh(mno_particles *p, const double *weight, mno_error *err) {
   const mno_field_shape s = shape_of(&p->holds, MNO_FIELD_NONE);
-  const size_t count = (size_t)s.tiles * MNO_FIELD_LANES, element = element_of(p);
-  void *packed = mno_alloc(count, element);
-  if (!packed) return mno_fail_memory(err, count * element, "the weights of the particles");
-  for (size_t n = 0; n < p->holds.particles; n++) put(element, packed, n, weight[n]);
-  mno_status status = p->api->upload(p->device, arena(p, p->at.weight), packed, count * element, err);
+  const size_t count = (size_t)s.tiles * MNO_FIELD_LANES, bytes = count * (size_t)s.bytes;
+  void *packed = mno_alloc(1, bytes);
+  if (!packed) return mno_fail_memory(err, bytes, "the weights of the particles");
+  for (size_t n = 0; n < p->holds.particles; n++) mno_put_number(s.bytes, packed, n, weight[n]);
+  mno_status status = p->api->upload(p->device, arena(p, p->at.weight), packed, bytes, err);
   free(packed);
   p->weighed = 1;
   return status;
@@ -194,8 +186,8 @@ static void pack(const mno_particles *p, const mno_field_shape *s, size_t count,
     for (size_t i = 0; i < N; i++)
       for (size_t a = 0; a < r; a++) {
         const size_t row = ((j * (size_t)s->groups + i / MNO_CHUNK) * r + a) * 2, from = (j * N + i) * r + a;
-        put((size_t)s->bytes, to, row * (size_t)s->pitch + i % MNO_CHUNK, h[from]);
-        if (b) put((size_t)s->bytes, to, (row + 1) * (size_t)s->pitch + i % MNO_CHUNK, b[from]);
+        mno_put_number(s->bytes, to, row * (size_t)s->pitch + i % MNO_CHUNK, h[from]);
+        if (b) mno_put_number(s->bytes, to, (row + 1) * (size_t)s->pitch + i % MNO_CHUNK, b[from]);
       }
 }
 
@@ -270,7 +262,7 @@ static mno_status pass(mno_particles *p, const mno_particle_pass *pass, mno_erro
 /* Weights [particles][tensors][r] of a node to and from its tiles; states of the optimiser become zero. */
 static mno_status move(mno_particles *p, size_t node, const double *in, double *out, mno_error *err) {
   const mno_field_shape s = shape_of(&p->holds, MNO_FIELD_NONE);
-  const size_t size = mno_field_state_bytes(&s, 1), element = element_of(p), count = (size_t)(s.tensors * s.r);
+  const size_t size = mno_field_state_bytes(&s, 1), count = (size_t)(s.tensors * s.r);
   const size_t tile = (size_t)(s.vectors * s.r) * MNO_FIELD_LANES;
   char *tiles = mno_alloc(1, size);
   if (!tiles) return mno_fail_memory(err, size, "the particles of a node");
@@ -280,9 +272,9 @@ static mno_status move(mno_particles *p, size_t node, const double *in, double *
     for (size_t e = 0; e < count; e++) {
       const size_t at = n / MNO_FIELD_LANES * tile + e * MNO_FIELD_LANES + n % MNO_FIELD_LANES;
       if (in)
-        put(element, tiles, at, in[n * count + e]);
+        mno_put_number(s.bytes, tiles, at, in[n * count + e]);
       else
-        out[n * count + e] = element == 8 ? ((double *)tiles)[at] : (double)((float *)tiles)[at];
+        out[n * count + e] = s.bytes == 8 ? ((double *)tiles)[at] : (double)((float *)tiles)[at];
     }
   if (status == MNO_OK && in) status = p->api->upload(p->device, arena(p, node * size), tiles, size, err);
   free(tiles);

@@ -13,8 +13,9 @@
 
 typedef struct entry {
   size_t row;
-  uint64_t D, M, N, d_out, L;
-  int trainer, kernel, lanes, portions, scheduled;
+  mno_dimensions of;
+  mno_candidate candidate;
+  bool scheduled;
   uint32_t problem;
   int device;
   double seconds;
@@ -24,20 +25,24 @@ static int order(uint64_t a, uint64_t b) { return a < b ? -1 : a > b; }
 
 /* Equal groups together, then longest first, then by problem and row. */
 static int same_group(const entry *x, const entry *y) {
-  int c = order(x->D, y->D);
-  if (!c) c = order(x->M, y->M);
-  if (!c) c = order(x->N, y->N);
-  if (!c) c = order(x->d_out, y->d_out);
-  if (!c) c = order((uint64_t)x->trainer, (uint64_t)y->trainer);
-  if (!c) c = order((uint64_t)x->kernel, (uint64_t)y->kernel);
-  if (!c) c = order((uint64_t)x->lanes, (uint64_t)y->lanes);
-  if (!c) c = order((uint64_t)x->portions, (uint64_t)y->portions);
-  if (!c) c = order((uint64_t)x->scheduled, (uint64_t)y->scheduled);
+  const mno_dimensions *a = &x->of, *b = &y->of;
+  const mno_candidate *j = &x->candidate, *k = &y->candidate;
+  const size_t key[][2] = {{a->D, b->D},
+                           {a->M, b->M},
+                           {a->N, b->N},
+                           {a->d_out, b->d_out},
+                           {(size_t)a->trainer, (size_t)b->trainer},
+                           {j->kernel, k->kernel},
+                           {(size_t)j->lanes, (size_t)k->lanes},
+                           {(size_t)j->portions, (size_t)k->portions},
+                           {x->scheduled, y->scheduled}};
+  int c = 0;
+  for (size_t i = 0; i < sizeof key / sizeof *key && !c; i++) c = order(key[i][0], key[i][1]);
   return c;
 }
 static int longest_first(const entry *x, const entry *y) {
   int c = x->seconds > y->seconds ? -1 : x->seconds < y->seconds;
-  if (!c) c = order(y->L, x->L);
+  if (!c) c = order(y->of.L, x->of.L);
   if (!c) c = order(x->problem, y->problem);
   return c ? c : order(x->row, y->row);
 }
@@ -68,29 +73,18 @@ mno_status mno_dimensions_of(const mno_plan *plan, size_t row, mno_dimensions *d
 static mno_status describe(const mno_plan *plan, size_t row, const mno_abilities *can, entry *e, mno_error *err) {
   const mno_instance *i = &plan->instance[row];
   const mno_problem *p = &plan->problem[i->problem];
-  mno_dimensions dims;
   mno_shape shape;
   if (i->draw.width > UINT32_MAX / 2 || i->draw.offset > UINT32_MAX / 2)
     return mno_fail(err, MNO_ERR_BACKEND, "the CUDA kernels do not draw units of layers wider than 2^31; use --backend cpu");
-  mno_status status = mno_dimensions_of(plan, row, &dims, err);
-  if (status == MNO_OK) status = mno_shape_choose(&dims, plan->precision, can->products, &shape, err);
+  *e = (entry){.row = row, .scheduled = p->schedule != NULL, .problem = i->problem};
+  mno_status status = mno_dimensions_of(plan, row, &e->of, err);
+  if (status == MNO_OK) status = mno_shape_choose(&e->of, plan->precision, can->products, can->candidate, &shape, err);
   int served = 1;
-  if (status == MNO_OK && shape.kernel == MNO_KERNEL_GEMM && mno_candidate_forced < 0 && can->serves)
+  if (status == MNO_OK && shape.kernel == MNO_KERNEL_GEMM && !can->candidate && can->serves)
     status = can->serves(can->context, &shape, &served, err);
-  if (status == MNO_OK && !served) status = mno_shape_choose(&dims, plan->precision, false, &shape, err);
+  if (status == MNO_OK && !served) status = mno_shape_choose(&e->of, plan->precision, false, can->candidate, &shape, err);
   if (status != MNO_OK) return status;
-  *e = (entry){.row = row,
-               .D = dims.D,
-               .M = dims.M,
-               .N = dims.N,
-               .d_out = dims.d_out,
-               .L = dims.L,
-               .trainer = dims.trainer,
-               .kernel = shape.kernel,
-               .lanes = shape.lanes,
-               .portions = shape.portions,
-               .scheduled = p->schedule != NULL,
-               .problem = i->problem};
+  e->candidate = (mno_candidate){(mno_kernel_kind)shape.kernel, shape.lanes, shape.portions};
   e->seconds = mno_shape_seconds(&shape) * (double)(p->K + 1);
   return MNO_OK;
 }
@@ -117,8 +111,10 @@ static void measure(mno_group *g) {
   g->pinned_bytes = 2 * group * g->parcel_bytes + mno_round_up(losses, 256);
 }
 
-mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t count, const mno_abilities *abilities, int index,
-                           int devices, mno_groups *groups, mno_error *err) {
+mno_status mno_groups_make(const mno_job *job, const mno_abilities *abilities, int index, int devices, mno_groups *groups,
+                           mno_error *err) {
+  const mno_plan *plan = job->plan;
+  const size_t count = job->count;
   *groups = (mno_groups){0};
   entry *e = mno_alloc(count, sizeof *e);
   groups->rows = mno_alloc(count, sizeof *groups->rows);
@@ -127,7 +123,8 @@ mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t coun
   if (!e || !groups->rows || !groups->group)
     status =
         mno_fail_memory(err, count * (sizeof *e + sizeof *groups->rows + sizeof *groups->group), "the list of instances");
-  for (size_t i = 0; i < count && status == MNO_OK; i++) status = describe(plan, rows[i], abilities, &e[i], err);
+  for (size_t i = 0; i < count && status == MNO_OK; i++)
+    status = describe(plan, job->rows ? job->rows[i] : i, abilities, &e[i], err);
   size_t used = 0;
   if (status == MNO_OK) status = deal(e, count, devices, err);
   if (status == MNO_OK) qsort(e, count, sizeof *e, compare_entries);
@@ -139,14 +136,14 @@ mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t coun
       groups->rows[used++] = e[next].row;
       g.count++;
       g.seconds += e[next].seconds;
-      if (e[next].L > longest) longest = e[next].L;
+      if (e[next].of.L > longest) longest = e[next].of.L;
       size_t parcel = mno_parcel_size(plan, e[next].row);
       if (parcel > g.parcel_bytes) g.parcel_bytes = parcel;
     }
     if (g.count == 0) continue;
-    const mno_dimensions dims = {e[i].D, e[i].M, e[i].N, longest, e[i].d_out, e[i].trainer};
-    const mno_candidate candidate = {(mno_kernel_kind)e[i].kernel, e[i].lanes, e[i].portions};
-    status = mno_shape_make(&dims, plan->precision, &candidate, &g.shape, err);
+    mno_dimensions of = e[i].of;
+    of.L = longest;
+    status = mno_shape_make(&of, plan->precision, &e[i].candidate, &g.shape, err);
     if (e[i].scheduled) g.shape.fused = 0; /* products have one rate for all steps */
     measure(&g);
     groups->group[groups->count++] = g;
@@ -163,6 +160,11 @@ void mno_groups_free(mno_groups *groups) {
   *groups = (mno_groups){0};
 }
 
+size_t mno_group_teams(const mno_group *g) {
+  const size_t busy = mno_ceil_div(g->count, (size_t)g->shape.group);
+  return (size_t)g->wanted < busy ? (size_t)g->wanted : busy;
+}
+
 /* What is left in a round. */
 typedef struct room {
   size_t memory, pinned;
@@ -172,9 +174,8 @@ typedef struct room {
 /* Finds a place for a group, in this round or a new one. all: what a new round has. */
 static mno_status settle(mno_group *g, const room *all, room *left, mno_error *err) {
   for (;;) {
-    const size_t group = (size_t)g->shape.group, most = (g->count + group - 1) / group; /* teams that have work */
-    size_t teams = (size_t)g->wanted < most ? (size_t)g->wanted : most;
-    const size_t full = teams;
+    const size_t full = mno_group_teams(g);
+    size_t teams = full;
     if (teams > left->memory / g->slot_bytes) teams = left->memory / g->slot_bytes;
     if (teams > left->pinned / g->pinned_bytes) teams = left->pinned / g->pinned_bytes;
     if (teams == 0 && left->empty && mno_shape_shrink(&g->shape)) {

@@ -5,7 +5,7 @@
 #define MNO_CUDA_ROUNDS_H
 
 #include "host/shape.h"
-#include "meanode/plan.h"
+#include "meanode/backend.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,10 +31,12 @@ typedef struct mno_groups {
   size_t *rows;
 } mno_groups;
 
-/* What a device can do. products: is there a library for matrix products? serves: whether the library for products serves a
- * shape of kernel G; NULL: any. */
+/* What a device can do. products: is there a library for matrix products? candidate: what shapes have to be, or NULL; where
+ * one is prescribed, the library is not asked. serves: whether the library for products serves a shape of kernel G; NULL:
+ * any. */
 typedef struct mno_abilities {
   bool products;
+  const mno_candidate *candidate;
   mno_status (*serves)(void *context, const mno_shape *shape, int *served, mno_error *err);
   void *context;
 } mno_abilities;
@@ -43,12 +45,15 @@ typedef struct mno_abilities {
  */
 mno_status mno_dimensions_of(const mno_plan *plan, size_t row, mno_dimensions *dimensions, mno_error *err);
 
-/* Groups the rows of a plan that fall to device `index` of `devices`: rows are dealt longest first, each to the device that
- * has least to do. A shape that the library for products does not serve goes to another kernel. Errors: MNO_ERR_BACKEND when
- * a shape does not fit the kernels; MNO_ERR_MEMORY. */
-mno_status mno_groups_make(const mno_plan *plan, const size_t *rows, size_t count, const mno_abilities *abilities, int index,
-                           int devices, mno_groups *groups, mno_error *err);
+/* Groups the rows of a job (NULL: all of the plan) that fall to device `index` of `devices`: rows are dealt longest first,
+ * each to the device that has least to do. A shape that the library for products does not serve goes to another kernel.
+ * Errors: MNO_ERR_BACKEND when a shape does not fit the kernels; MNO_ERR_MEMORY. */
+mno_status mno_groups_make(const mno_job *job, const mno_abilities *abilities, int index, int devices, mno_groups *groups,
+                           mno_error *err);
 void mno_groups_free(mno_groups *groups);
+
+/* Teams that could run at once and have work. */
+size_t mno_group_teams(const mno_group *group);
 
 /* Is there a problem with so many samples that kernel G may take it? Otherwise cuBLAS need not be loaded. */
 int mno_products_pay(const mno_plan *plan);

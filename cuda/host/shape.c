@@ -17,8 +17,13 @@ const mno_candidate mno_candidates[] = {
 };
 const size_t mno_candidate_count = sizeof mno_candidates / sizeof *mno_candidates;
 
-int mno_candidate_forced = -1;
-mno_ranks mno_ranks_forced = MNO_RANKS_FIT;
+mno_status mno_candidate_at(int index, const mno_candidate **candidate, mno_error *err) {
+  if (index < -1 || index >= (int)mno_candidate_count)
+    return mno_fail(err, MNO_ERR_INPUT, "there is no kernel %d: they are 0 to %zu, -1 is the program's choice", index,
+                    mno_candidate_count - 1);
+  *candidate = index < 0 ? NULL : &mno_candidates[index];
+  return MNO_OK;
+}
 
 const char *mno_kernel_name(const mno_shape *s) {
   static const char *const names[] = {"W", "C", "W0", "G"};
@@ -85,7 +90,7 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
   s.tensors = (int32_t)trainer->block->tensors;
   s.rows = s.tensors * (int32_t)(1 + trainer->optimizer->states);
   s.fused = trainer->optimizer->fuses;
-  s.bytes = precision == MNO_F64 ? 8 : 4;
+  s.bytes = mno_number_bytes(precision);
   const size_t chunks = mno_ceil_div(n->N, MNO_CHUNK), row = n->D | 1;
   const size_t state = chunks * n->D * 16 * (size_t)s.bytes; /* a bound */
   if (n->D > 16384 || n->M > (1u << 24) || n->L > (1u << 30) || n->N * n->d_out > (1u << 28) || state > (64u << 20) ||
@@ -101,7 +106,7 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
   s.L = (int32_t)n->L;
   s.d_out = (int32_t)n->d_out;
   s.chunks = (int32_t)chunks;
-  s.pitch = s.bytes == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
+  s.pitch = mno_pitch(s.bytes);
   if (s.kernel == MNO_KERNEL_LANES) {
     *shape = s;
     return mno_cut_lanes(shape, MNO_GROUP_MOST)
@@ -162,8 +167,6 @@ static mno_status choose(const mno_dimensions *dimensions, mno_precision precisi
                          mno_error *err) {
   double least = 0;
   mno_status status = MNO_OK;
-  if (mno_candidate_forced >= 0)
-    return mno_shape_make(dimensions, precision, &mno_candidates[mno_candidate_forced], shape, err);
   for (size_t i = 0; i < mno_candidate_count; i++) {
     const mno_candidate *candidate = &mno_candidates[i];
     mno_shape made;
@@ -186,29 +189,21 @@ static mno_status choose(const mno_dimensions *dimensions, mno_precision precisi
 }
 
 /* A sweep asks for each of its instances, and few of them differ: a choice takes 3 to 30 us. */
-mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, bool products, mno_shape *shape,
-                            mno_error *err) {
+mno_status mno_shape_choose(const mno_dimensions *n, mno_precision precision, bool products, const mno_candidate *prescribed,
+                            mno_shape *shape, mno_error *err) {
+  if (prescribed) return mno_shape_make(n, precision, prescribed, shape, err);
   enum { KEPT = 32 };
+  const size_t question[] = {n->D, n->M, n->N, n->L, n->d_out, (size_t)n->trainer, precision, products};
   static _Thread_local struct {
-    mno_dimensions dimensions;
-    mno_precision precision;
-    bool products;
-    int forced;
+    size_t question[sizeof question / sizeof *question];
     mno_shape shape; /* lanes: 0 if there is none */
   } kept[KEPT];
-  const mno_dimensions *n = dimensions;
   const size_t at = (n->D + 3 * n->M + 7 * n->N + 13 * n->L + 29 * n->d_out) % KEPT;
-  const mno_dimensions *k = &kept[at].dimensions;
-  if (!kept[at].shape.lanes || k->D != n->D || k->M != n->M || k->N != n->N || k->L != n->L || k->d_out != n->d_out ||
-      k->trainer != n->trainer || kept[at].precision != precision || kept[at].products != products ||
-      kept[at].forced != mno_candidate_forced) {
+  if (!kept[at].shape.lanes || memcmp(kept[at].question, question, sizeof question) != 0) {
     kept[at].shape.lanes = 0;
     const mno_status status = choose(n, precision, products, shape, err);
     if (status != MNO_OK) return status;
-    kept[at].dimensions = *n;
-    kept[at].precision = precision;
-    kept[at].products = products;
-    kept[at].forced = mno_candidate_forced;
+    memcpy(kept[at].question, question, sizeof question);
     kept[at].shape = *shape;
   }
   *shape = kept[at].shape;

@@ -31,13 +31,17 @@ const char *mno_kernel_name(const mno_shape *shape);
 extern const mno_candidate mno_candidates[];
 extern const size_t mno_candidate_count;
 
-/* -1; tests and measurements set it to the index of the candidate that every choice then takes. */
-extern int mno_candidate_forced;
+/* The candidate of an index, NULL for -1. Errors: MNO_ERR_INPUT if there is none. */
+mno_status mno_candidate_at(int index, const mno_candidate **candidate, mno_error *err);
 
-/* Where a shape has several portions: does a team have a rank for each? Tests and measurements set what every fit then
- * takes. */
-typedef enum mno_ranks { MNO_RANKS_FIT, MNO_RANKS_ONE, MNO_RANKS_ALL } mno_ranks;
-extern mno_ranks mno_ranks_forced;
+/* Where a shape has several portions: does a team have a rank for each? */
+typedef enum mno_spread { MNO_SPREAD_FIT, MNO_SPREAD_ONE, MNO_SPREAD_ALL } mno_spread;
+
+/* What tests and measurements prescribe; the program leaves both to the models. */
+typedef struct mno_shape_options {
+  const mno_candidate *candidate; /* of all shapes; NULL: of each the one with the least modelled time */
+  mno_spread spread;              /* MNO_SPREAD_FIT: what is modelled to be faster on the card */
+} mno_shape_options;
 
 /* The shape of these dimensions under a candidate, for teams of one rank. Errors: MNO_ERR_BACKEND when it does not fit, with
  * the numbers. */
@@ -48,9 +52,9 @@ enum { MNO_PRODUCTS_LEAST = 32 /* samples: fewer are not worth a call for each p
 
 /* The shape of the candidate with the least modelled time, for teams of one rank; of those that differ in portions, the one
  * with most that costs little more, so that few large networks can fill a card. products: is there a library for matrix
- * products (cuBLAS)? */
-mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, bool products, mno_shape *shape,
-                            mno_error *err);
+ * products (cuBLAS)? prescribed: the candidate that it has to be, or NULL. */
+mno_status mno_shape_choose(const mno_dimensions *dimensions, mno_precision precision, bool products,
+                            const mno_candidate *prescribed, mno_shape *shape, mno_error *err);
 
 /* The same shape for teams with a rank for each portion, or with one for all: no number changes. */
 mno_shape mno_shape_spread(const mno_shape *shape, bool all);

@@ -15,13 +15,13 @@ size_t mno_parcel_size(const mno_plan *plan, size_t row) {
       sizeof(mno_parcel) + (plan->step_count * (1 + p->N * (p->d_out + p->D)) + kinds * weights) * sizeof(double), 256);
 }
 
-/* The next `size` numbers of a parcel, of which `used` are filled; to may be NULL. */
+/* The next `size` numbers of a parcel, of which `used` are filled. */
 static const double *take(double *to, const double *from, size_t used, size_t size) {
-  if (to) memcpy(to, from, used * sizeof(double));
+  memcpy(to, from, used * sizeof(double));
   return from + size;
 }
 
-mno_status mno_unpack(const mno_plan *plan, const mno_parcel *parcel, double share, mno_record **record, mno_error *err) {
+mno_status mno_unpack(const mno_plan *plan, const mno_parcel *parcel, double fraction, mno_record **record, mno_error *err) {
   const size_t row = parcel->row, S = plan->step_count, filled = parcel->filled;
   mno_status status = mno_record_new(plan, row, record, err);
   if (status != MNO_OK) return status;
@@ -30,15 +30,13 @@ mno_status mno_unpack(const mno_plan *plan, const mno_parcel *parcel, double sha
   const size_t outputs = p->N * p->d_out, states = p->N * p->D, weights = (size_t)i->L * (size_t)i->M * p->D;
   mno_record *r = *record;
   r->outcome = parcel->outcome ? MNO_INSTANCE_DIVERGED : MNO_DONE;
-  r->seconds = parcel->seconds * share;
+  r->seconds = parcel->seconds * fraction;
   const double *from = (const double *)(parcel + 1);
   const size_t final = parcel->outcome ? 0 : weights; /* a network that diverged has no final weights */
   from = take(r->loss, from, filled, S);
   from = take(r->output, from, filled * outputs, S * outputs);
   from = take(r->embedding, from, filled * states, S * states);
-  for (size_t t = 0; plan->recording.weights & MNO_WEIGHTS_INITIAL && t < p->block->tensors; t++)
-    from = take(r->initial[t], from, weights, weights);
-  for (size_t t = 0; plan->recording.weights & MNO_WEIGHTS_FINAL && t < p->block->tensors; t++)
-    from = take(r->final[t], from, final, weights);
+  for (size_t t = 0; t < p->block->tensors && r->initial[t]; t++) from = take(r->initial[t], from, weights, weights);
+  for (size_t t = 0; t < p->block->tensors && r->final[t]; t++) from = take(r->final[t], from, final, weights);
   return MNO_OK;
 }

@@ -9,7 +9,7 @@
 /* Bytes of a parcel of this instance. */
 size_t mno_parcel_size(const mno_plan *plan, size_t row);
 
-/* share: of the parcel's seconds, which are a team's. Errors: MNO_ERR_MEMORY. */
-mno_status mno_unpack(const mno_plan *plan, const mno_parcel *parcel, double share, mno_record **record, mno_error *err);
+/* fraction: of the parcel's seconds, which are a team's. Errors: MNO_ERR_MEMORY. */
+mno_status mno_unpack(const mno_plan *plan, const mno_parcel *parcel, double fraction, mno_record **record, mno_error *err);
 
 #endif

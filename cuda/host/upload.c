@@ -13,10 +13,15 @@ mno_status mno_upload_put(mno_upload *to, const void *from, size_t bytes, const 
   return bytes ? to->api->upload(to->device, (void *)*address, from, bytes, err) : MNO_OK;
 }
 
+/* Numbers of W_E x and of the rates of all steps and tensors, as the kernels have them. */
+static size_t states_of(const mno_plan *plan, const mno_problem *p) {
+  return mno_ceil_div(p->N, MNO_CHUNK) * p->D * (size_t)mno_pitch(mno_number_bytes(plan->precision));
+}
+static size_t rates_of(const mno_problem *p) { return p->K * p->block->tensors; }
+
 static size_t problem_bytes(const mno_plan *plan, const mno_problem *p) {
-  const size_t bytes = plan->precision == MNO_F64 ? 8 : 4, pitch = bytes == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
-  const size_t chunks = (p->N + MNO_CHUNK - 1) / MNO_CHUNK;
-  return mno_round_up(chunks * p->D * pitch * bytes, 256) + mno_round_up(p->K * p->block->tensors * bytes, 256) +
+  const size_t bytes = (size_t)mno_number_bytes(plan->precision);
+  return mno_round_up(states_of(plan, p) * bytes, 256) + mno_round_up(rates_of(p) * bytes, 256) +
          mno_round_up(p->N * p->d_out * sizeof(double), 256) + mno_round_up(p->D * p->d_out * sizeof(double), 256);
 }
 
@@ -27,38 +32,19 @@ size_t mno_upload_bytes(const mno_plan *plan) {
   return bytes;
 }
 
-/* W_E x in the kernels' layout and precision. */
-static void *embedded(const mno_plan *plan, const mno_problem *p, size_t *bytes) {
-  const size_t size = plan->precision == MNO_F64 ? 8 : 4, pitch = size == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64;
-  *bytes = (p->N + MNO_CHUNK - 1) / MNO_CHUNK * p->D * pitch * size;
-  void *h0 = mno_alloc(1, *bytes);
-  if (!h0) return NULL;
+/* W_E x in the kernels' layout, in numbers of so many bytes. */
+static void fill_states(const mno_problem *p, int bytes, void *h0) {
   for (size_t n = 0; n < p->N; n++)
     for (size_t d = 0; d < p->D; d++) {
       double sum = 0;
       for (size_t j = 0; j < p->d_in; j++) sum += p->w_embed[d * p->d_in + j] * p->x[n * p->d_in + j];
-      const size_t at = (n / MNO_CHUNK * p->D + d) * pitch + n % MNO_CHUNK;
-      if (size == 8)
-        ((double *)h0)[at] = sum;
-      else
-        ((float *)h0)[at] = (float)sum;
+      mno_put_number(bytes, h0, (n / MNO_CHUNK * p->D + d) * (size_t)mno_pitch(bytes) + n % MNO_CHUNK, sum);
     }
-  return h0;
 }
 
-/* The rates of all steps and tensors, in the kernels' precision. */
-static void *rates(const mno_plan *plan, const mno_problem *p, size_t *bytes) {
-  const size_t size = plan->precision == MNO_F64 ? 8 : 4, tensors = p->block->tensors;
-  *bytes = p->K * tensors * size;
-  void *rate = mno_alloc(1, *bytes);
-  for (size_t i = 0; rate && i < p->K * tensors; i++) {
-    const double r = mno_problem_rate(p, i / tensors, i % tensors);
-    if (size == 8)
-      ((double *)rate)[i] = r;
-    else
-      ((float *)rate)[i] = (float)r;
-  }
-  return rate;
+static void fill_rates(const mno_problem *p, int bytes, void *rate) {
+  const size_t tensors = p->block->tensors;
+  for (size_t i = 0; i < rates_of(p); i++) mno_put_number(bytes, rate, i, mno_problem_rate(p, i / tensors, i % tensors));
 }
 
 static mno_device_problem device_problem(const mno_plan *plan, const mno_problem *p) {
@@ -76,27 +62,26 @@ static mno_device_problem device_problem(const mno_plan *plan, const mno_problem
   return d;
 }
 
-/* An array of a problem, which is freed. */
-static mno_status put_made(mno_upload *to, void *made, size_t bytes, const void **address, mno_error *err) {
-  const mno_status status = made ? mno_upload_put(to, made, bytes, address, err) : mno_fail_memory(err, bytes, "a problem");
-  free(made);
-  return status;
-}
-
 /* The arrays of a problem; *d receives their addresses. */
 static mno_status put_problem(mno_upload *to, const mno_plan *plan, const mno_problem *p, mno_device_problem *d,
                               mno_error *err) {
-  const void *address = NULL;
-  size_t bytes;
-  void *made = embedded(plan, p, &bytes);
-  mno_status status = put_made(to, made, bytes, &d->h0, err);
-  if (status != MNO_OK) return status;
-  made = rates(plan, p, &bytes);
-  status = put_made(to, made, bytes, &d->rate, err);
-  if (status == MNO_OK) status = mno_upload_put(to, p->y, p->N * p->d_out * sizeof(double), &address, err);
-  d->y = address;
-  if (status == MNO_OK) status = mno_upload_put(to, p->w_unembed, p->D * p->d_out * sizeof(double), &address, err);
-  d->w_unembed = address;
+  const int number = mno_number_bytes(plan->precision);
+  const size_t states = states_of(plan, p) * (size_t)number, rates = rates_of(p) * (size_t)number;
+  const void *y = NULL, *w_unembed = NULL;
+  void *h0 = mno_alloc(1, states), *rate = mno_alloc(1, rates);
+  mno_status status = h0 && rate ? MNO_OK : mno_fail_memory(err, states + rates, "a problem");
+  if (status == MNO_OK) {
+    fill_states(p, number, h0);
+    fill_rates(p, number, rate);
+    status = mno_upload_put(to, h0, states, &d->h0, err);
+  }
+  if (status == MNO_OK) status = mno_upload_put(to, rate, rates, &d->rate, err);
+  if (status == MNO_OK) status = mno_upload_put(to, p->y, p->N * p->d_out * sizeof(double), &y, err);
+  if (status == MNO_OK) status = mno_upload_put(to, p->w_unembed, p->D * p->d_out * sizeof(double), &w_unembed, err);
+  d->y = y;
+  d->w_unembed = w_unembed;
+  free(h0);
+  free(rate);
   return status;
 }
 

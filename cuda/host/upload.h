@@ -12,6 +12,14 @@ typedef struct mno_upload {
   char *at; /* device address, aligned to 256, that the next array gets */
 } mno_upload;
 
+/* array[index] = value, in numbers of so many bytes. */
+static inline void mno_put_number(int bytes, void *array, size_t index, double value) {
+  if (bytes == sizeof(double))
+    ((double *)array)[index] = value;
+  else
+    ((float *)array)[index] = (float)value;
+}
+
 /* Copies a host array; *address receives where it lies. */
 mno_status mno_upload_put(mno_upload *to, const void *from, size_t bytes, const void **address, mno_error *err);
 

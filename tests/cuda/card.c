@@ -186,11 +186,12 @@ static mno_status emit(void *context, mno_record *record, mno_error *err) {
 }
 
 /* Runs the first `count` instances. */
-static mno_status run(const mno_device_api *api, const sample *s, size_t count, mno_record **kept, mno_error *err) {
+static mno_status run(const mno_device_api *api, const sample *s, mno_shape_options options, size_t count, mno_record **kept,
+                      mno_error *err) {
   size_t rows[INSTANCES];
   for (size_t i = 0; i < INSTANCES; i++) rows[i] = i, kept[i] = NULL;
   const mno_job job = {.plan = &s->plan, .rows = rows, .count = count, .emit = emit, .context = kept};
-  return mno_cuda_run(api, &job, err);
+  return mno_cuda_run(api, &job, options, err);
 }
 
 static void records_free(mno_record **kept) {
@@ -235,13 +236,8 @@ static const char *name_of(way w) {
   const mno_shape s = {.kernel = candidate_of(w)->kernel, .ranks = ranks_of(w)};
   return mno_kernel_name(&s);
 }
-static void force(way w) {
-  mno_candidate_forced = w.candidate;
-  mno_ranks_forced = w.spread ? MNO_RANKS_ALL : MNO_RANKS_ONE;
-}
-static void force_nothing(void) {
-  mno_candidate_forced = -1;
-  mno_ranks_forced = MNO_RANKS_FIT;
+static mno_shape_options options_of(way w) {
+  return (mno_shape_options){candidate_of(w), w.spread ? MNO_SPREAD_ALL : MNO_SPREAD_ONE};
 }
 
 /* "C 1 x 128 of 4 portions, D 7, M 33, L 9, N 13, d_out 2, f32" and, for an instance, its activation and loss. */
@@ -265,14 +261,12 @@ static void network_case(way w, const network *n, mno_precision precision, int a
   sample_make(&s, n, precision, activations, activations == 1 ? 3 : 1);
   name_case(w, n, precision, NULL);
   mno_twin_state = (mno_twin){.devices = 1, .memory = (size_t)4 << 30, .resident = 8};
-  force(w);
-  const mno_status status = run(&mno_device_cuda, &s, s.plan.instance_count, card, &err);
+  const mno_status status = run(&mno_device_cuda, &s, options_of(w), s.plan.instance_count, card, &err);
   if (status != MNO_OK) fail_case(err.message);
   mno_error of_twin = {0};
-  force((way){w.candidate, !w.spread && candidate_of(w)->portions > 1});
-  const mno_status twin = lost ? MNO_OK : run(&mno_device_twin, &s, s.plan.instance_count, host, &of_twin);
+  const mno_shape_options other = options_of((way){w.candidate, !w.spread && candidate_of(w)->portions > 1});
+  const mno_status twin = lost ? MNO_OK : run(&mno_device_twin, &s, other, s.plan.instance_count, host, &of_twin);
   if (twin != MNO_OK) fail_case(of_twin.message);
-  force_nothing();
   part.cases += status == MNO_OK && twin == MNO_OK ? (int)s.plan.instance_count : 1;
   for (size_t i = 0; status == MNO_OK && twin == MNO_OK && i < s.plan.instance_count; i++) {
     const network one = {n->D, n->M, s.instance[i].L, n->N, n->d_out};
@@ -291,11 +285,9 @@ static bool takes(way w, const network *n, mno_precision precision, const mno_de
   mno_fit_on_card fit;
   mno_error why;
   if (w.spread && info->major < 9) return false;
-  force(w);
-  const bool fits = mno_shape_make(&dims, precision, candidate_of(w), &shape, &why) == MNO_OK &&
-                    mno_shape_fit(&shape, info, (mno_most_teams){SIZE_MAX, SIZE_MAX}, 1, &fit, &why) == MNO_OK;
-  force_nothing();
-  return fits;
+  const mno_most_teams most = {w.spread ? 0 : SIZE_MAX, w.spread ? SIZE_MAX : 0};
+  return mno_shape_make(&dims, precision, candidate_of(w), &shape, &why) == MNO_OK &&
+         mno_shape_fit(&shape, info, most, 1, &fit, &why) == MNO_OK;
 }
 
 static void card_equals_host(void **state) {
@@ -332,7 +324,7 @@ static void card_equals_host(void **state) {
       for (size_t i = 0; !small && i < sizeof usual / sizeof *usual; i++) {
         mno_shape chosen = {0};
         const mno_dimensions dims = {usual[i].n.D, (size_t)usual[i].n.M, usual[i].n.N, (size_t)usual[i].n.L, 2, 0};
-        if (usual[i].candidate < 0) assert_ok(mno_shape_choose(&dims, (mno_precision)precision, false, &chosen, &err));
+        if (usual[i].candidate < 0) assert_ok(mno_shape_choose(&dims, (mno_precision)precision, false, NULL, &chosen, &err));
         const bool here = usual[i].candidate < 0
                               ? chosen.kernel == (int)k->kernel && chosen.lanes == k->lanes && chosen.portions == k->portions
                               : usual[i].candidate == w.candidate;
@@ -367,11 +359,9 @@ static void products_case(way w, const network *n, mno_precision precision, int 
   sample_make(&s, n, precision, activations, activations == 1 ? 5 : 1);
   name_case(w, n, precision, NULL);
   mno_twin_state = (mno_twin){.devices = 1, .memory = (size_t)4 << 30, .resident = 8};
-  force(w);
-  const mno_status status[] = {run(&mno_device_cuda, &s, s.plan.instance_count, card, &err),
-                               run(&mno_device_cuda, &s, 1, alone, &err),
-                               run(&mno_device_twin, &s, s.plan.instance_count, host, &err)};
-  force_nothing();
+  const mno_status status[] = {run(&mno_device_cuda, &s, options_of(w), s.plan.instance_count, card, &err),
+                               run(&mno_device_cuda, &s, options_of(w), 1, alone, &err),
+                               run(&mno_device_twin, &s, options_of(w), s.plan.instance_count, host, &err)};
   const bool done = status[0] == MNO_OK && status[1] == MNO_OK && status[2] == MNO_OK;
   if (!done) fail_case(err.message);
   part.cases += done ? (int)s.plan.instance_count : 1;

@@ -48,7 +48,7 @@ static void resources_change_nothing(void **state) {
   job.count = 3;
   mno_error err = {0};
   mno_twin_state = usual();
-  assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
+  assert_ok(mno_cuda_run(&mno_device_twin, &job, (mno_shape_options){0}, &err));
   for (size_t i = 0; i < 3; i++) compare(&s, some.record[rows[i]], expected.record[rows[i]], 0);
   assert_int_equal(some.count, 3);
   catch_free(&some);
@@ -83,7 +83,7 @@ static void few_or_many_large_networks(void **state) {
   job.count = 1;
   mno_error err = {0};
   mno_twin_state = twin;
-  assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
+  assert_ok(mno_cuda_run(&mno_device_twin, &job, (mno_shape_options){0}, &err));
   assert_int_equal(mno_twin_state.spread, 1);
   compare(&s, alone.record[row], many.record[row], 0);
   catch_free(&alone);
@@ -129,7 +129,7 @@ static void a_slow_disk_holds_no_kernel_up(void **state) {
   job.threads = 1;
   mno_error err = {0};
   mno_twin_state = twin;
-  assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
+  assert_ok(mno_cuda_run(&mno_device_twin, &job, (mno_shape_options){0}, &err));
   assert_false(slow.late);
   for (size_t i = 0; i < s.plan.instance_count; i++) compare(&s, slow.c.record[i], expected.record[i], 0);
   catch_free(&slow.c);
@@ -137,7 +137,7 @@ static void a_slow_disk_holds_no_kernel_up(void **state) {
   sweep_free(&s);
 }
 
-/* All devices get their share, by modelled time, and the same bits come out. */
+/* All devices get their part, by modelled time, and the same bits come out. */
 static void devices_share_the_work(void **state) {
   sweep s;
   sweep_make(&s, MNO_F64, MNO_WEIGHTS_NONE);
@@ -146,7 +146,8 @@ static void devices_share_the_work(void **state) {
   for (int device = 0; device < 3; device++) {
     mno_groups groups;
     const mno_abilities none = {0};
-    assert_ok(mno_groups_make(&s.plan, s.rows, s.plan.instance_count, &none, device, 3, &groups, &err));
+    const mno_job job = {.plan = &s.plan, .count = s.plan.instance_count};
+    assert_ok(mno_groups_make(&job, &none, device, 3, &groups, &err));
     for (size_t g = 0; g < groups.count; g++) load[device] += groups.group[g].seconds;
     mno_groups_free(&groups);
     sum += load[device];
@@ -168,10 +169,12 @@ static mno_status failing(mno_twin twin, catch *c, mno_error *err, sweep *s) {
   mno_job job = job_of(s, c);
   job.stop = c->stop;
   mno_twin_state = twin;
-  mno_status status = mno_cuda_run(&mno_device_twin, &job, err);
+  mno_status status = mno_cuda_run(&mno_device_twin, &job, (mno_shape_options){0}, err);
   assert_int_equal(mno_twin_state.live, 0);
   return status;
 }
+
+static void divergence_reaches_the_record(void **state) { check_divergence(NULL); }
 
 static void failures_are_reported(void **state) {
   sweep s;
@@ -243,11 +246,11 @@ static void too_large_is_refused_with_numbers(void **state) {
   mno_twin twin = usual();
   s.instance[5].L = 100000;
   mno_twin_state = twin;
-  assert_int_equal(mno_cuda_fits(&mno_device_twin, &s.plan, NULL, 0, &err), MNO_ERR_INPUT);
+  assert_int_equal(mno_cuda_fits(&mno_device_twin, &s.plan, NULL, 0, (mno_shape_options){0}, &err), MNO_ERR_INPUT);
   assert_non_null(strstr(err.message, "L = 100000"));
   assert_non_null(strstr(err.message, "GiB"));
   const size_t others[] = {0, 1, 30};
-  assert_ok(mno_cuda_fits(&mno_device_twin, &s.plan, others, 3, &err));
+  assert_ok(mno_cuda_fits(&mno_device_twin, &s.plan, others, 3, (mno_shape_options){0}, &err));
   assert_int_equal(mno_twin_state.opens, 0);
   assert_int_equal(failing(twin, &c, &err, &s), MNO_ERR_MEMORY);
   assert_non_null(strstr(err.message, "L = 100000"));
@@ -265,7 +268,8 @@ static void groups_and_rounds(void **state) {
   for (int device = 0; device < 3; device++) {
     mno_groups groups;
     const mno_abilities none = {0};
-    assert_ok(mno_groups_make(&s.plan, s.rows, s.plan.instance_count, &none, device, 3, &groups, &err));
+    const mno_job job = {.plan = &s.plan, .count = s.plan.instance_count};
+    assert_ok(mno_groups_make(&job, &none, device, 3, &groups, &err));
     size_t largest = 0, memory, pinned;
     for (size_t g = 0; g < groups.count; g++) {
       mno_group *group = &groups.group[g];

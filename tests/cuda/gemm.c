@@ -10,22 +10,16 @@
 #include "jobs.h"
 #include "meanode/random.h"
 
-static int force(mno_kernel_kind kernel) {
-  for (size_t i = 0; i < mno_candidate_count; i++)
-    if (mno_candidates[i].kernel == kernel) mno_candidate_forced = (int)i;
-  return 0;
-}
-static int setup(void **state) { return force(MNO_KERNEL_GEMM); }
-static int teardown(void **state) {
-  mno_candidate_forced = -1;
-  return 0;
+static void make(sweep *s, mno_precision precision, mno_weights weights) {
+  sweep_make(s, precision, weights);
+  s->options.candidate = candidate_with(MNO_KERNEL_GEMM);
 }
 
 static void equals_the_cpu_backend(void **state) {
   for (int precision = 0; precision < 2; precision++)
     for (int activation = 0; activation < MNO_ACTIVATION_COUNT; activation++) {
       sweep s;
-      sweep_make(&s, (mno_precision)precision, MNO_WEIGHTS_BOTH);
+      make(&s, (mno_precision)precision, MNO_WEIGHTS_BOTH);
       for (int p = 0; p < 2; p++) {
         s.problem[p].activation = (mno_activation)activation;
         /* linear networks amplify rounding a thousandfold at the usual rates, whatever trains them */
@@ -50,7 +44,7 @@ static void equals_the_cpu_backend(void **state) {
 static void frozen_and_untrained(void **state) {
   for (int k = 0; k < 3; k++) {
     sweep s;
-    sweep_make(&s, MNO_F64, MNO_WEIGHTS_BOTH);
+    make(&s, MNO_F64, MNO_WEIGHTS_BOTH);
     for (int p = 0; p < 2; p++) {
       if (k == 0) s.problem[p].eta[MNO_U] = 0;
       if (k == 1) s.problem[p].eta[MNO_V] = 0;
@@ -88,7 +82,8 @@ static void gradients_match_differences(void **state) {
   const mno_job job = {.plan = &plan, .rows = rows, .count = 1, .emit = emit, .context = &c};
   mno_error err = {0};
   mno_twin_state = usual();
-  assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
+  const mno_shape_options options = {.candidate = candidate_with(MNO_KERNEL_GEMM)};
+  assert_ok(mno_cuda_run(&mno_device_twin, &job, options, &err));
   const mno_record *r = c.record[0];
   double u[L * M * D], v[L * M * D];
   for (int which = 0; which < 2; which++)
@@ -130,7 +125,7 @@ static void gradients_match_differences(void **state) {
 static void resources_change_nothing(void **state) {
   for (int precision = 0; precision < 2; precision++) {
     sweep s;
-    sweep_make(&s, (mno_precision)precision, MNO_WEIGHTS_BOTH);
+    make(&s, (mno_precision)precision, MNO_WEIGHTS_BOTH);
     catch expected = run_twin(&s, usual());
     const int plays = mno_twin_state.plays;
     for (int k = 0; k < 3; k++) {
@@ -150,7 +145,7 @@ static void resources_change_nothing(void **state) {
     job.count = 3;
     mno_error err = {0};
     mno_twin_state = usual();
-    assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
+    assert_ok(mno_cuda_run(&mno_device_twin, &job, s.options, &err));
     for (size_t i = 0; i < 3; i++) compare(&s, some.record[rows[i]], expected.record[rows[i]], 0);
     catch_free(&some);
     catch_free(&expected);
@@ -160,7 +155,7 @@ static void resources_change_nothing(void **state) {
 
 static void recomputed_projections_are_the_same(void **state) {
   sweep s;
-  sweep_make(&s, MNO_F32, MNO_WEIGHTS_FINAL);
+  make(&s, MNO_F32, MNO_WEIGHTS_FINAL);
   s.plan.instance_count = 1;
   s.instance[0] = (mno_instance){.L = 30, .M = 20, .seed = 5, .draw = {20, 0, 1}};
   catch kept = run_twin(&s, usual());
@@ -176,9 +171,11 @@ static void recomputed_projections_are_the_same(void **state) {
   sweep_free(&s);
 }
 
+static void divergence_reaches_the_record(void **state) { check_divergence(candidate_with(MNO_KERNEL_GEMM)); }
+
 static void failures_are_reported(void **state) {
   sweep s;
-  sweep_make(&s, MNO_F64, MNO_WEIGHTS_NONE);
+  make(&s, MNO_F64, MNO_WEIGHTS_NONE);
   for (int k = 0; k < 4; k++) {
     catch c = {.lock = PTHREAD_MUTEX_INITIALIZER, .fail_at = k == 2 ? 4 : 0};
     atomic_int stop = 0;
@@ -190,7 +187,7 @@ static void failures_are_reported(void **state) {
     if (k == 3) job.stop = c.stop = &stop;
     static const mno_status expected[] = {MNO_ERR_BACKEND, MNO_ERR_BACKEND, MNO_ERR_IO, MNO_INTERRUPTED};
     static const char *const message[] = {"a product failed", "a graph failed", "disk full", "interrupted"};
-    assert_int_equal(mno_cuda_run(&mno_device_twin, &job, &err), expected[k]);
+    assert_int_equal(mno_cuda_run(&mno_device_twin, &job, s.options, &err), expected[k]);
     assert_non_null(strstr(err.message, message[k]));
     assert_int_equal(mno_twin_state.live, 0);
     assert_true(c.count < s.plan.instance_count);
@@ -216,13 +213,12 @@ static void batches_share_problem_and_depth(void **state) {
 /* Kernels wait for the host, calls of G may wait for kernels: they never run at the same time. */
 static void rounds_of_its_own(void **state) {
   sweep s;
-  sweep_make(&s, MNO_F32, MNO_WEIGHTS_NONE);
+  make(&s, MNO_F32, MNO_WEIGHTS_NONE);
   mno_error err = {0};
   mno_groups groups;
-  const int forced = mno_candidate_forced;
-  mno_candidate_forced = -1;
   const mno_abilities none = {0};
-  assert_ok(mno_groups_make(&s.plan, s.rows, s.plan.instance_count, &none, 0, 1, &groups, &err));
+  const mno_job job = {.plan = &s.plan, .count = s.plan.instance_count};
+  assert_ok(mno_groups_make(&job, &none, 0, 1, &groups, &err));
   assert_true(groups.count >= 4);
   for (size_t i = 0; i < groups.count; i += 2) { /* half of them to G, in between the others */
     mno_group *g = &groups.group[i];
@@ -238,14 +234,12 @@ static void rounds_of_its_own(void **state) {
   assert_int_equal(rounds, 2);
   for (size_t i = 0; i < groups.count; i++)
     assert_int_equal(groups.group[i].round, groups.group[i].shape.kernel == MNO_KERNEL_GEMM);
-  mno_candidate_forced = forced;
   mno_groups_free(&groups);
   sweep_free(&s);
 }
 
 /* Without a library for products, or one without an algorithm for these sizes, the other kernels take the shape. */
 static void without_a_library(void **state) {
-  mno_candidate_forced = -1;
   enum { L = 2 };
   mno_problem p = problem_make(100, 200, 3, 2, 1, MNO_TANH, MNO_SQUARED);
   mno_instance instance = {.L = L, .M = 100, .seed = 3, .draw = {100, 0, 1}};
@@ -267,7 +261,7 @@ static void without_a_library(void **state) {
     mno_twin_state = usual();
     mno_twin_state.no_products = k == 1;
     mno_twin_state.no_algorithm = k == 2;
-    assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
+    assert_ok(mno_cuda_run(&mno_device_twin, &job, (mno_shape_options){0}, &err));
     assert_int_equal(mno_twin_state.products > 0, !k);
     assert_int_equal(mno_twin_state.launches, k > 0);
     loss[k] = c.record[0]->loss[0];
@@ -289,5 +283,5 @@ int main(void) {
                                      cmocka_unit_test(batches_share_problem_and_depth),
                                      cmocka_unit_test(rounds_of_its_own),
                                      cmocka_unit_test(without_a_library)};
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, NULL, NULL);
 }

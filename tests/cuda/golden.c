@@ -81,7 +81,7 @@ static mno_status emit(void *context, mno_record *record, mno_error *err) {
   return MNO_OK;
 }
 
-static uint64_t hash_of(const configuration *c, mno_precision precision, mno_ranks ranks) {
+static uint64_t hash_of(const configuration *c, mno_precision precision, mno_spread spread) {
   mno_error err = {0};
   mno_problem problem = problem_make(c->D, c->N, 3, 2, 3, c->activation, c->L % 2 ? MNO_CROSS_ENTROPY : MNO_SQUARED);
   mno_instance instance[SEEDS];
@@ -102,11 +102,8 @@ static uint64_t hash_of(const configuration *c, mno_precision precision, mno_ran
   mno_record *kept[SEEDS] = {0};
   const mno_job job = {.plan = &plan, .rows = rows, .count = SEEDS, .emit = emit, .context = kept};
   mno_twin_state = (mno_twin){.devices = 1, .memory = (size_t)1 << 30, .resident = 2};
-  mno_candidate_forced = c->candidate;
-  mno_ranks_forced = ranks;
-  assert_ok(mno_cuda_run(&mno_device_twin, &job, &err));
-  mno_candidate_forced = -1;
-  mno_ranks_forced = MNO_RANKS_FIT;
+  const mno_shape_options options = {&mno_candidates[c->candidate], spread};
+  assert_ok(mno_cuda_run(&mno_device_twin, &job, options, &err));
   uint64_t hash = UINT64_C(0xcbf29ce484222325);
   const size_t weights = (size_t)(c->L * c->M) * c->D;
   for (size_t i = 0; i < SEEDS; i++) {
@@ -135,12 +132,12 @@ static void golden_bits(void **state) {
       const configuration *c = &configurations[i];
       const mno_candidate *k = &mno_candidates[c->candidate];
       const mno_shape of = {.kernel = k->kernel, .ranks = 1};
-      const uint64_t hash = hash_of(c, (mno_precision)precision, MNO_RANKS_ONE);
+      const uint64_t hash = hash_of(c, (mno_precision)precision, MNO_SPREAD_ONE);
       char line[200], found[200];
       snprintf(line, sizeof line, "%s,%d,%d,%zu,%lld,%lld,%zu,%s,%s,%016llx\n", mno_kernel_name(&of), k->lanes, k->portions,
                c->D, (long long)c->M, (long long)c->L, c->N, mno_activation_name(c->activation),
                mno_precision_name((mno_precision)precision), (unsigned long long)hash);
-      if (k->portions > 1 && hash_of(c, (mno_precision)precision, MNO_RANKS_ALL) != hash)
+      if (k->portions > 1 && hash_of(c, (mno_precision)precision, MNO_SPREAD_ALL) != hash)
         fail_msg("a rank for each portion changes the bits of %s", line);
       if (writing) {
         fputs(line, file);

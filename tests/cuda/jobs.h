@@ -5,6 +5,7 @@
 
 #include "device_twin.h"
 #include "host/driver.h"
+#include "host/shape.h"
 #include "problem.h"
 
 #include <pthread.h>
@@ -22,6 +23,7 @@ typedef struct sweep {
   int64_t step[3];
   size_t rows[MOST];
   mno_plan plan;
+  mno_shape_options options;
 } sweep;
 
 static inline void sweep_make(sweep *s, mno_precision precision, mno_weights weights) {
@@ -88,7 +90,7 @@ static inline catch run_on(const mno_device_api *api, sweep *s) {
   catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};
   mno_error err = {0};
   mno_job job = job_of(s, &c);
-  assert_ok(mno_cuda_run(api, &job, &err));
+  assert_ok(mno_cuda_run(api, &job, s->options, &err));
   assert_int_equal(c.count, s->plan.instance_count);
   return c;
 }
@@ -128,10 +130,18 @@ static inline void compare(const sweep *s, const mno_record *a, const mno_record
   }
 }
 
+/* The first candidate with this kernel. */
+static inline const mno_candidate *candidate_with(mno_kernel_kind kernel) {
+  const mno_candidate *candidate = mno_candidates;
+  while (candidate->kernel != kernel) candidate++;
+  return candidate;
+}
+
 /* A test for several programs. */
-static inline void divergence_reaches_the_record(void **state) {
+static inline void check_divergence(const mno_candidate *candidate) {
   sweep s;
   sweep_make(&s, MNO_F64, MNO_WEIGHTS_BOTH);
+  s.options.candidate = candidate;
   s.problem[0].activation = MNO_IDENTITY;
   s.problem[0].eta[MNO_U] = s.problem[0].eta[MNO_V] = 1e100;
   catch c = run_twin(&s, usual());

@@ -21,16 +21,11 @@ static void of_the_first_trainer(mno_problem *p, const double *schedule) {
   p->knob[0] = 0.8;
 }
 
-static int setup(void **state) {
-  for (size_t i = 0; i < mno_candidate_count; i++)
-    if (mno_candidates[i].kernel == MNO_KERNEL_GEMM) mno_candidate_forced = (int)i;
-  return 0;
-}
-
 /* ---- Networks */
 
 static catch train(sweep *s, mno_precision precision, mno_activation activation, const double *schedule, mno_twin twin) {
   sweep_make(s, precision, MNO_WEIGHTS_NONE);
+  s->options.candidate = candidate_with(MNO_KERNEL_GEMM);
   for (int p = 0; p < 2; p++) {
     of_the_first_trainer(&s->problem[p], schedule);
     s->problem[p].activation = activation;
@@ -280,5 +275,5 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(networks_equal_the_reference), cmocka_unit_test(schedules_and_resources_change_nothing),
       cmocka_unit_test(particles_equal_plain_loops), cmocka_unit_test(drawn_particles_have_no_past)};
-  return cmocka_run_group_tests(tests, setup, NULL);
+  return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,27 +29,21 @@ static bool products(void) {
   return mno_device_cuda.gemm->available(library, sizeof library, NULL) == MNO_OK;
 }
 
-static int gemm_candidate(void) {
-  for (size_t i = 0; i < mno_candidate_count; i++)
-    if (mno_candidates[i].kernel == MNO_KERNEL_GEMM) return (int)i;
-  return -1;
-}
-
 /* Every candidate, both precisions. The stand-in's products are the twin's plain loops, so kernel G too has the same bits.
  */
 static void every_kernel_as_on_the_twin(void **state) {
-  for (int candidate = -1; candidate < (int)mno_candidate_count; candidate++)
+  for (int index = -1; index < (int)mno_candidate_count; index++)
     for (int precision = 0; precision < 2; precision++) {
-      if (candidate == gemm_candidate() && !products()) continue;
+      const mno_candidate *candidate = index < 0 ? NULL : &mno_candidates[index];
+      if (candidate == candidate_with(MNO_KERNEL_GEMM) && !products()) continue;
       sweep s;
       sweep_make(&s, (mno_precision)precision, MNO_WEIGHTS_BOTH);
       problem_free(&s.problem[0]); /* as many coordinates and samples as units: what is transposed tells products apart */
       s.problem[0] = problem_make(9, 9, 3, 2, 3, MNO_TANH, MNO_SQUARED);
-      mno_candidate_forced = candidate;
+      s.options.candidate = candidate;
       catch card = run_card(&s, one());
-      assert_int_equal(mno_standin_state.played > 0, candidate == gemm_candidate());
+      assert_int_equal(mno_standin_state.played > 0, candidate == candidate_with(MNO_KERNEL_GEMM));
       catch twin = run_twin(&s, usual());
-      mno_candidate_forced = -1;
       for (size_t i = 0; i < s.plan.instance_count; i++) compare(&s, card.record[i], twin.record[i], 0);
       catch_free(&card);
       catch_free(&twin);
@@ -61,9 +55,9 @@ static void every_kernel_as_on_the_twin(void **state) {
 static void devices_and_memory_change_nothing(void **state) {
   sweep s;
   sweep_make(&s, MNO_F64, MNO_WEIGHTS_FINAL);
-  for (int candidate = -1; candidate <= gemm_candidate(); candidate += gemm_candidate() + 1) {
-    if (candidate == gemm_candidate() && !products()) continue;
-    mno_candidate_forced = candidate;
+  for (int gemm = 0; gemm <= products(); gemm++) {
+    const mno_candidate *candidate = gemm ? candidate_with(MNO_KERNEL_GEMM) : NULL;
+    s.options.candidate = candidate;
     catch expected = run_card(&s, one());
     for (int k = 0; k < 4; k++) {
       mno_standin standin = one();
@@ -77,7 +71,6 @@ static void devices_and_memory_change_nothing(void **state) {
     }
     catch_free(&expected);
   }
-  mno_candidate_forced = -1;
   sweep_free(&s);
 }
 
@@ -112,7 +105,7 @@ static void nothing_waits_for_kernels(void **state) {
   catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};
   mno_error err = {0};
   mno_job job = job_of(&s, &c);
-  assert_int_equal(mno_status_exit_code(mno_cuda_run(&mno_device_cuda, &job, &err)), 69);
+  assert_int_equal(mno_status_exit_code(mno_cuda_run(&mno_device_cuda, &job, (mno_shape_options){0}, &err)), 69);
   assert_non_null(strstr(err.message, "CUDA_LAUNCH_BLOCKING=1"));
   setenv("CUDA_LAUNCH_BLOCKING", "0", 1);
   assert_int_equal(mno_backend_cuda.probe(text, sizeof text), MNO_OK);
@@ -145,7 +138,7 @@ static void products_that_are_not_served(void **state) {
     mno_error err = {0};
     mno_standin_state = one();
     mno_standin_state.no_algorithm = k;
-    assert_ok(mno_cuda_run(&mno_device_cuda, &job, &err));
+    assert_ok(mno_cuda_run(&mno_device_cuda, &job, (mno_shape_options){0}, &err));
     assert_int_equal(mno_standin_state.played > 0, k == 0);
     assert_int_equal(mno_standin_state.live, 0);
     assert_int_equal(mno_standin_state.complaints, 0);
@@ -156,7 +149,7 @@ static void products_that_are_not_served(void **state) {
     mno_error err = {0};
     mno_standin_state = one();
     mno_standin_state.fail_at = n;
-    const mno_status status = mno_cuda_fits(&mno_device_cuda, &plan, NULL, 0, &err);
+    const mno_status status = mno_cuda_fits(&mno_device_cuda, &plan, NULL, 0, (mno_shape_options){0}, &err);
     assert_int_equal(mno_standin_state.live, 0);
     if (mno_standin_state.failed == 0) {
       assert_int_equal(status, MNO_OK);
@@ -174,10 +167,10 @@ static void products_that_are_not_served(void **state) {
 static void every_call_may_fail(void **state) {
   sweep s;
   sweep_make(&s, MNO_F64, MNO_WEIGHTS_FINAL);
-  for (int candidate = -1; candidate <= gemm_candidate(); candidate += gemm_candidate() + 1) {
-    if (candidate == gemm_candidate() && !products()) continue;
-    mno_candidate_forced = candidate;
-    s.plan.instance_count = candidate < 0 ? 12 : 2; /* two devices have one each, in every call of kernel G */
+  for (int gemm = 0; gemm <= products(); gemm++) {
+    const mno_candidate *candidate = gemm ? candidate_with(MNO_KERNEL_GEMM) : NULL;
+    s.options.candidate = candidate;
+    s.plan.instance_count = gemm ? 2 : 12; /* two devices have one each, in every call of kernel G */
     catch expected = run_card(&s, one());
     int failures = 0, partial = 0;
     for (int lasting = 0; lasting < 2; lasting++)
@@ -189,7 +182,7 @@ static void every_call_may_fail(void **state) {
         catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};
         mno_error err = {0};
         mno_job job = job_of(&s, &c);
-        const mno_status status = mno_cuda_run(&mno_device_cuda, &job, &err);
+        const mno_status status = mno_cuda_run(&mno_device_cuda, &job, s.options, &err);
         assert_int_equal(mno_standin_state.live, 0);
         assert_int_equal(mno_standin_state.complaints, 0);
         size_t kept = 0;
@@ -214,7 +207,6 @@ static void every_call_may_fail(void **state) {
     assert_true(failures > 100 && partial > 0);
     catch_free(&expected);
   }
-  mno_candidate_forced = -1;
   sweep_free(&s);
 }
 
@@ -360,7 +352,7 @@ static void a_lost_card_and_resume(void **state) {
   const size_t count = plan->instance_count;
   int partial = 0;
   mno_standin_state = one();
-  assert_ok(mno_cuda_fits(&mno_device_cuda, plan, NULL, 0, &err));
+  assert_ok(mno_cuda_fits(&mno_device_cuda, plan, NULL, 0, (mno_shape_options){0}, &err));
   const int checked = mno_standin_state.calls; /* before there is a file */
   /* at once; while limits are integrated; while networks are trained, until that was before all of them were finished */
   for (int k = 0; k < 5 || (partial == 0 && k < 30); k++) {

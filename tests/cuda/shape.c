@@ -46,10 +46,10 @@ static void check_lanes(const mno_shape *s, const mno_dimensions *n) {
   assert_true(s->A >= s->P + 2 * projections && s->each_bytes >= s->A + (uint32_t)s->span * state);
   assert_true(s->each_bytes % 16 == 0 && s->state_bytes == (uint32_t)s->group * s->each_bytes);
   const mno_slot_layout at = mno_slot(s);
-  const size_t shares = (n->L + (size_t)s->span - 1) / (size_t)s->span * (size_t)s->group;
+  const size_t pieces = (n->L + (size_t)s->span - 1) / (size_t)s->span * (size_t)s->group;
   assert_true(s->span_bytes % 16 == 0 && s->span_bytes >= (uint32_t)s->span * s->tile_bytes);
   assert_true(s->span_states % 16 == 0 && s->span_states >= (uint32_t)s->span * s->h_bytes);
-  assert_true(at.states - at.weights == shares * s->span_bytes && at.readout - at.states == shares * s->span_states);
+  assert_true(at.states - at.weights == pieces * s->span_bytes && at.readout - at.states == pieces * s->span_states);
   assert_true(at.region >= at.readout + (size_t)s->group * at.readout_each && at.region % 256 == 0);
 }
 
@@ -148,8 +148,8 @@ static void every_card_takes_the_choice(void **state) {
         mno_device_info info = {.name = "card", .major = cards[c].major, .processors = 100};
         info.shared_block = cards[c].block << 10;
         info.shared_processor = cards[c].processor << 10;
-        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, true, &s, &err));
-        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, true, &again, &err));
+        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, true, NULL, &s, &err));
+        assert_ok(mno_shape_choose(&dims[i], (mno_precision)precision, true, NULL, &again, &err));
         assert_memory_equal(&s, &again, sizeof s);
         mno_fit_on_card fit;
         if (s.kernel == MNO_KERNEL_GEMM) continue;
@@ -194,7 +194,7 @@ static void choice_by_size(void **state) {
       {{1000, 1000, 200, 100, 5, 0}, MNO_KERNEL_GEMM, true}};
   for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
     mno_shape s;
-    assert_ok(mno_shape_choose(&expected[i].n, MNO_F32, expected[i].products, &s, &err));
+    assert_ok(mno_shape_choose(&expected[i].n, MNO_F32, expected[i].products, NULL, &s, &err));
     const mno_step_model m = mno_shape_model(&s);
     printf(
         "D %4d M %4d L %4d N %3d: kernel %s, %d lanes, %d portions; modelled us per step: memory %.3g, issue %.3g, latency "
@@ -207,7 +207,7 @@ static void choice_by_size(void **state) {
 /* The reference card: how many waves `count` instances take. */
 static size_t waves(const mno_dimensions *n, mno_precision precision, size_t count, mno_shape *s, mno_fit_on_card *fit) {
   mno_error err = {0};
-  assert_ok(mno_shape_choose(n, precision, false, s, &err));
+  assert_ok(mno_shape_choose(n, precision, false, NULL, s, &err));
   assert_ok(mno_shape_fit(s, &mno_reference_card, mno_reference_teams(s), count, fit, &err));
   const size_t blocks = mno_reference_card.shared_processor / (fit->shared + 1024) * 132 / (size_t)s->ranks;
   assert_true(fit->teams >= 1 && fit->teams <= blocks && fit->seconds > 0);
@@ -273,10 +273,19 @@ static void refusals_have_numbers(void **state) {
   mno_error err;
   mno_shape s;
   const mno_dimensions wide = {20000, 1, 10, 1, 1, 0}, many = {1000, 10, 100000, 1, 1, 0}, unit = {9000, 10, 1, 1, 1, 0};
-  assert_int_equal(mno_shape_choose(&wide, MNO_F32, false, &s, &err), MNO_ERR_BACKEND);
+  assert_int_equal(mno_shape_choose(&wide, MNO_F32, false, NULL, &s, &err), MNO_ERR_BACKEND);
   assert_non_null(strstr(err.message, "20000"));
-  assert_int_equal(mno_shape_choose(&many, MNO_F32, false, &s, &err), MNO_ERR_BACKEND);
-  assert_int_equal(mno_shape_choose(&unit, MNO_F64, false, &s, &err), MNO_ERR_BACKEND);
+  const mno_candidate *candidate;
+  assert_int_equal(mno_candidate_at((int)mno_candidate_count, &candidate, &err), MNO_ERR_INPUT);
+  assert_non_null(strstr(err.message, "0 to 10"));
+  assert_int_equal(mno_candidate_at(-2, &candidate, &err), MNO_ERR_INPUT);
+  assert_non_null(strstr(err.message, "no kernel -2"));
+  assert_ok(mno_candidate_at(10, &candidate, &err));
+  assert_ptr_equal(candidate, &mno_candidates[10]);
+  assert_ok(mno_candidate_at(-1, &candidate, &err));
+  assert_null(candidate);
+  assert_int_equal(mno_shape_choose(&many, MNO_F32, false, NULL, &s, &err), MNO_ERR_BACKEND);
+  assert_int_equal(mno_shape_choose(&unit, MNO_F64, false, NULL, &s, &err), MNO_ERR_BACKEND);
   assert_non_null(strstr(err.message, "KiB"));
   /* regions of more than 2 GiB: no cut of theirs may be counted in 32 bits and come out small */
   for (size_t D = 1; D <= 4; D++)
@@ -292,7 +301,7 @@ static void refusals_have_numbers(void **state) {
         assert_true(s.state_bytes >= a_row * (D * states + 2 * (size_t)(s.d_slices * s.tile)) && s.state_bytes <= INT32_MAX);
       }
   const mno_dimensions fine = {100, 100, 10, 100, 1, 0};
-  assert_ok(mno_shape_choose(&fine, MNO_F64, false, &s, &err));
+  assert_ok(mno_shape_choose(&fine, MNO_F64, false, NULL, &s, &err));
   const mno_device_info tiny = {.name = "tiny", .processors = 1, .shared_block = 16 << 10, .shared_processor = 16 << 10};
   mno_fit_on_card fit;
   assert_int_equal(mno_shape_fit(&s, &tiny, (mno_most_teams){SIZE_MAX, SIZE_MAX}, 1, &fit, &err), MNO_ERR_BACKEND);
