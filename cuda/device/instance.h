@@ -145,8 +145,8 @@ protected:
   }
   MNO_DEVICE uint32_t state_elements() const { return (uint32_t)(s.chunks * s.D * MNO_CHUNK); }
 
-  MNO_DEVICE double *part(mno_parcel *parcel, int steps, Part which, uint32_t step) const {
-    return parcel_part(s, parcel, steps, which, step);
+  MNO_DEVICE double *part(mno_mailbox *mailbox, int steps, Part which, uint32_t step) const {
+    return mailbox_part(s, mailbox, steps, which, step);
   }
   MNO_DEVICE double *readout_memory(int g) const { return (double *)(slot + at.readout + g * at.readout_each); }
 
@@ -208,10 +208,10 @@ protected:
 
   /* Behind the initial weights, if those are recorded. L is asked for again: what is made of it here would stay in registers
    * all through the training. */
-  MNO_DEVICE void record_weights(int g, const mno_item &item, const mno_device_problem &problem, mno_parcel *parcel) {
+  MNO_DEVICE void record_weights(int g, const mno_item &item, const mno_device_problem &problem, mno_mailbox *mailbox) {
     const int L = item.L;
     const size_t tensor = (size_t)L * s.M * s.D;
-    double *const record = part(parcel, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? TENSORS * tensor : 0);
+    double *const record = part(mailbox, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? TENSORS * tensor : 0);
     team.cluster_phase([&](const Place &place, int lane) {
       for (int layer = 0; layer < L; layer++)
         for (int i = 0; i < mno_tiles_of_rank(&s); i++) {
@@ -227,13 +227,13 @@ protected:
     });
   }
 
-  /* The instance is done: its parcel belongs to the host. Called by one lane. */
-  MNO_DEVICE void hand_over(mno_parcel *parcel, const mno_item &item, uint32_t outcome, uint32_t filled) const {
-    parcel->row = item.row;
-    parcel->outcome = outcome;
-    parcel->filled = filled;
-    parcel->seconds = (team.now() - control->start) / s.group;
-    team.announce(&parcel->state, 1);
+  /* The instance is done: its mailbox belongs to the host. Called by one lane. */
+  MNO_DEVICE void hand_over(mno_mailbox *mailbox, const mno_item &item, uint32_t outcome, uint32_t filled) const {
+    mailbox->row = item.row;
+    mailbox->outcome = outcome;
+    mailbox->filled = filled;
+    mailbox->seconds = (team.now() - control->start) / s.group;
+    team.announce(&mailbox->state, 1);
   }
 };
 
