@@ -57,8 +57,8 @@ typedef enum mno_elementwise {
   MNO_ELEMENTWISE_SAMPLE,   /* each sample's part of the loss, dloss/df */
   MNO_ELEMENTWISE_LOSS,     /* their sum, to the host */
   MNO_ELEMENTWISE_ADJOINT,  /* b at the last layer */
-  MNO_ELEMENTWISE_RECORD,   /* outputs and states to a parcel, as recorded step number `step` */
-  MNO_ELEMENTWISE_WEIGHTS   /* final weights to a parcel */
+  MNO_ELEMENTWISE_RECORD,   /* outputs and states to a mailbox, as recorded step number `step` */
+  MNO_ELEMENTWISE_WEIGHTS   /* final weights to a mailbox */
 } mno_elementwise;
 
 typedef struct mno_gemm_args {
@@ -67,8 +67,8 @@ typedef struct mno_gemm_args {
   const mno_device_problem *problem;
   const mno_item *item; /* [group] */
   char *batch;          /* [group][at.each] */
-  char *parcels;        /* [group][parcel_bytes], pinned */
-  size_t parcel_bytes;
+  char *mailboxes;      /* [group][mailbox_bytes], pinned */
+  size_t mailbox_bytes;
   double *loss;     /* [group], pinned */
   uint32_t weights; /* bits of mno_weights to record */
   int32_t layer, step;

@@ -106,20 +106,20 @@ typedef struct mno_item {
 
 /* A result on its way to the host, in pinned memory: this header, then doubles in the order of mno_record: loss, output,
  * embedding, initial weights by tensor, final weights by tensor. */
-typedef struct mno_parcel {
+typedef struct mno_mailbox {
   uint32_t state; /* 0: free, belongs to the team; 1: full, belongs to the host */
   uint32_t row;
   uint32_t outcome; /* mno_outcome */
   uint32_t filled;  /* recorded steps that were reached */
   double seconds;   /* the team's own time */
   double pad[5];
-} mno_parcel;
+} mno_mailbox;
 
 /* What kernels wait for by polling. */
 typedef enum mno_spin {
   MNO_SPIN_NONE,
   MNO_SPIN_TRANSFER, /* from memory into a stage of the ring */
-  MNO_SPIN_PARCEL    /* a parcel that the host is to free */
+  MNO_SPIN_MAILBOX   /* a mailbox that the host is to free */
 } mno_spin;
 
 /* Words between the host and all kernels of a card: the pinned memory starts with them. */
@@ -157,8 +157,8 @@ typedef struct mno_train_args {
   uint32_t weights; /* bits of mno_weights to record */
   uint32_t *next;   /* the next item to take */
   char *slots;      /* [teams][slot_bytes] */
-  char *parcels;    /* [teams][2][group][parcel_bytes], pinned */
-  size_t slot_bytes, parcel_bytes;
+  char *mailboxes;  /* [teams][2][group][mailbox_bytes], pinned */
+  size_t slot_bytes, mailbox_bytes;
   volatile mno_signals *signals; /* pinned */
   int32_t stages;                /* of the ring; never changes the numbers */
 } mno_train_args;

@@ -139,8 +139,8 @@ protected:
   }
   MNO_DEVICE uint32_t state_elements() const { return (uint32_t)(s.chunks * s.D * MNO_CHUNK); }
 
-  MNO_DEVICE double *part(mno_parcel *parcel, int steps, Part which, uint32_t step) const {
-    return parcel_part(s, parcel, steps, which, step);
+  MNO_DEVICE double *part(mno_mailbox *mailbox, int steps, Part which, uint32_t step) const {
+    return mailbox_part(s, mailbox, steps, which, step);
   }
   MNO_DEVICE double *readout_memory(int g) const { return (double *)(slot + at.readout + g * at.readout_each); }
 
@@ -217,13 +217,13 @@ protected:
     });
   }
 
-  /* The instance is done: its parcel belongs to the host. Called by one lane. */
-  MNO_DEVICE void hand_over(mno_parcel *parcel, const mno_item &item, uint32_t outcome, uint32_t filled) const {
-    parcel->row = item.row;
-    parcel->outcome = outcome;
-    parcel->filled = filled;
-    parcel->seconds = (team.now() - control->start) / s.group;
-    team.announce(&parcel->state, 1);
+  /* The instance is done: its mailbox belongs to the host. Called by one lane. */
+  MNO_DEVICE void hand_over(mno_mailbox *mailbox, const mno_item &item, uint32_t outcome, uint32_t filled) const {
+    mailbox->row = item.row;
+    mailbox->outcome = outcome;
+    mailbox->filled = filled;
+    mailbox->seconds = (team.now() - control->start) / s.group;
+    team.announce(&mailbox->state, 1);
   }
 };
 

@@ -36,10 +36,10 @@ MNO_DEVICE double sample_loss(int loss, int N, int d_out, int n, const double *f
   return sum * each;
 }
 
-/* Where a quantity lies in a parcel; step counts the recorded steps. */
+/* Where a quantity lies in a mailbox; step counts the recorded steps. */
 enum Part { LOSS, OUTPUT, EMBEDDING, WEIGHTS };
-MNO_DEVICE double *parcel_part(const mno_shape &s, mno_parcel *parcel, int steps, Part which, uint32_t step) {
-  double *const loss = (double *)(parcel + 1), *const output = loss + steps;
+MNO_DEVICE double *mailbox_part(const mno_shape &s, mno_mailbox *mailbox, int steps, Part which, uint32_t step) {
+  double *const loss = (double *)(mailbox + 1), *const output = loss + steps;
   const size_t outputs = (size_t)s.N * s.d_out, states = (size_t)s.N * s.D;
   if (which == LOSS) return loss + step;
   if (which == OUTPUT) return output + step * outputs;

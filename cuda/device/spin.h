@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Waiting by polling. Only an error of the protocol makes such a wait endless (a transfer that nobody started, a parcel that
- * the host forgot), but on a card that is a hang without a name. A bounded team loses patience: it leaves the name of its
- * wait in pinned memory and ends the kernel. Bounded are the host's teams, and a card's in a build with
+/* Waiting by polling. Only an error of the protocol makes such a wait endless (a transfer that nobody started, a mailbox
+ * that the host forgot), but on a card that is a hang without a name. A bounded team loses patience: it leaves the name of
+ * its wait in pinned memory and ends the kernel. Bounded are the host's teams, and a card's in a build with
  * MEANODE_CUDA_CHECKED. */
 #ifndef MNO_CUDA_SPIN_H
 #define MNO_CUDA_SPIN_H
@@ -21,7 +21,7 @@ static constexpr bool CHECKED = false;
 static constexpr uint32_t TICKS_OF_SECOND = 954;
 
 /* A transfer takes microseconds; a host whose disk is slow takes its time. */
-static constexpr uint32_t TRANSFER_TICKS = 30 * TICKS_OF_SECOND, PARCEL_TICKS = 120 * TICKS_OF_SECOND;
+static constexpr uint32_t TRANSFER_TICKS = 30 * TICKS_OF_SECOND, MAILBOX_TICKS = 120 * TICKS_OF_SECOND;
 
 /* Polls as long as pending() and not stopped(), with pause() in between; a bounded team gives up after `patience` ticks. */
 template <class Team, class Pending, class Stopped, class Pause>

@@ -237,11 +237,11 @@ public:
     __threadfence_system();
     return value;
   }
-  /* Waits until the host has freed a parcel, or asks to stop. */
-  __device__ __forceinline__ void until_free(const mno_parcel *parcel) {
-    const auto pending = [&] { return look(&parcel->state) != 0; };
+  /* Waits until the host has freed a mailbox, or asks to stop. */
+  __device__ __forceinline__ void until_free(const mno_mailbox *mailbox) {
+    const auto pending = [&] { return look(&mailbox->state) != 0; };
     const auto stopped = [&] { return look(&args_.signals->stop) != 0; };
-    spin(*this, MNO_SPIN_PARCEL, PARCEL_TICKS, pending, stopped, [] { __nanosleep(1000); });
+    spin(*this, MNO_SPIN_MAILBOX, MAILBOX_TICKS, pending, stopped, [] { __nanosleep(1000); });
   }
   /* The name of the wait must be with the host before the kernel ends: what a kernel prints is lost with it. */
   __device__ __forceinline__ void give_up(mno_spin what) {

@@ -24,7 +24,7 @@ static const size_t PINNED_MOST = (size_t)4 << 30;        /* results in flight *
 static const size_t PINNED_LEAST = (size_t)64 << 20;      /* 20 ms */
 static const double PINNED_SECONDS = 0.3 / 0x1p30;        /* for a byte of it: an estimate, no benchmark times it alone */
 static const size_t EMIT_QUEUE_BYTES = (size_t)512 << 20; /* records that wait to be emitted */
-static const struct timespec NAP = {.tv_nsec = 200000L};  /* between looks at the parcels */
+static const struct timespec NAP = {.tv_nsec = 200000L};  /* between looks at the mailboxes */
 
 /* A thread that trains batches of a group by calls of the device. */
 typedef struct gemm_worker {
@@ -65,7 +65,7 @@ typedef struct worker {
   mno_emit_queue *emit_queue;        /* shared: records on their way to whoever receives them */
 } worker;
 
-static const size_t PARCELS_AT = 256; /* the pinned arena starts with the signals */
+static const size_t MAILBOXES_AT = 256; /* the pinned arena starts with the signals */
 
 static mno_signals *signals_of(const worker *w) { return (mno_signals *)w->api->pinned(w->device); }
 
@@ -125,10 +125,10 @@ static bool products(const mno_device_api *api, const mno_plan *plan) {
          api->gemm->available(description, sizeof description, &why) == MNO_OK;
 }
 
-static size_t parcel_count(const mno_group *g) { return 2 * (size_t)g->teams * (size_t)g->shape.group; }
+static size_t mailbox_count(const mno_group *g) { return 2 * (size_t)g->teams * (size_t)g->shape.group; }
 
-static mno_parcel *parcel_at(const launched *o, size_t k) {
-  return (mno_parcel *)(o->args.parcels + k * o->args.parcel_bytes);
+static mno_mailbox *mailbox_at(const launched *o, size_t k) {
+  return (mno_mailbox *)(o->args.mailboxes + k * o->args.mailbox_bytes);
 }
 
 /* Teams that the card holds by their registers. */
@@ -166,7 +166,7 @@ static size_t pinned_budget(const mno_groups *groups) {
   double all = 0, seconds = 0, least = (double)PINNED_LEAST, budget = (double)(mno_memory_available() / 4);
   for (size_t i = 0; i < groups->count; i++) {
     const mno_group *g = &groups->group[i];
-    all += (double)mno_group_teams(g) * 2 * (double)g->shape.group * (double)g->parcel_bytes;
+    all += (double)mno_group_teams(g) * 2 * (double)g->shape.group * (double)g->mailbox_bytes;
     seconds += g->seconds;
     if (least < 4 * (double)g->pinned_bytes) least = 4 * (double)g->pinned_bytes; /* a few teams of any group */
   }
@@ -207,18 +207,18 @@ static mno_status measure(worker *w, size_t *arena, size_t *pinned, mno_error *e
   }
   *arena = *pinned = 0;
   for (int round = 0; round < w->rounds; round++) {
-    size_t slots = 0, parcels = 0;
+    size_t slots = 0, mailboxes = 0;
     for (size_t i = 0; i < w->groups.count; i++) {
       const mno_group *g = &w->groups.group[i];
       if (g->round != round) continue;
       slots += (size_t)g->teams * g->slot_bytes + launch_bytes(g);
-      parcels += (size_t)g->teams * g->pinned_bytes;
+      mailboxes += (size_t)g->teams * g->pinned_bytes;
     }
     if (slots > *arena) *arena = slots;
-    if (parcels > *pinned) *pinned = parcels;
+    if (mailboxes > *pinned) *pinned = mailboxes;
   }
   *arena += w->common_bytes;
-  *pinned += PARCELS_AT;
+  *pinned += MAILBOXES_AT;
   return MNO_OK;
 }
 
@@ -258,8 +258,9 @@ static mno_status start_gemm_workers(worker *w, const mno_group *g, launched *o,
   o->batch = mno_alloc(g->count, sizeof *o->batch);
   if (!o->batch) return mno_fail_memory(err, g->count * sizeof *o->batch, "the list of batches");
   const size_t batches = mno_batches_make(o->item, g->count, (size_t)g->shape.group, o->batch);
-  const size_t parcels_bytes = 2 * (size_t)g->shape.group * g->parcel_bytes, loss_bytes = g->pinned_bytes - parcels_bytes;
-  char *const losses = o->args.parcels + (size_t)g->teams * parcels_bytes;
+  const size_t mailboxes_bytes = 2 * (size_t)g->shape.group * g->mailbox_bytes,
+               loss_bytes = g->pinned_bytes - mailboxes_bytes;
+  char *const losses = o->args.mailboxes + (size_t)g->teams * mailboxes_bytes;
   for (; o->workers < g->teams; o->workers++) {
     gemm_worker *c = &o->worker[o->workers];
     const size_t i = (size_t)o->workers;
@@ -278,9 +279,9 @@ static mno_status start_gemm_workers(worker *w, const mno_group *g, launched *o,
                             .step = plan->step,
                             .steps = plan->step_count,
                             .slot = o->args.slots + i * g->slot_bytes,
-                            .parcels = o->args.parcels + i * parcels_bytes,
+                            .mailboxes = o->args.mailboxes + i * mailboxes_bytes,
                             .loss = (double *)(losses + i * loss_bytes),
-                            .parcel_bytes = g->parcel_bytes,
+                            .mailbox_bytes = g->mailbox_bytes,
                             .weights = (uint32_t)plan->recording.weights,
                             .stop = &signals_of(w)->stop};
     atomic_fetch_add(&w->running, 1);
@@ -312,9 +313,9 @@ static mno_status end_gemm_workers(worker *w, mno_status status, mno_error *err)
   return status;
 }
 
-/* What the launches of a round begin with, uploads apart; all parcels belong to the teams. */
+/* What the launches of a round begin with, uploads apart; all mailboxes belong to the teams. */
 static void begin_round(worker *w, int round) {
-  char *parcels = w->api->pinned(w->device) + PARCELS_AT;
+  char *mailboxes = w->api->pinned(w->device) + MAILBOXES_AT;
   for (size_t i = 0; i < w->groups.count; i++) {
     const mno_group *g = &w->groups.group[i];
     launched *o = &w->launched[i];
@@ -323,14 +324,14 @@ static void begin_round(worker *w, int round) {
                                .problem = w->problem,
                                .count = (uint32_t)g->count,
                                .weights = (uint32_t)w->job->plan->recording.weights,
-                               .parcels = parcels,
+                               .mailboxes = mailboxes,
                                .slot_bytes = g->slot_bytes,
-                               .parcel_bytes = g->parcel_bytes,
+                               .mailbox_bytes = g->mailbox_bytes,
                                .signals = signals_of(w),
                                .stages = g->fit.stages};
     if (g->shape.kernel != MNO_KERNEL_GEMM) o->args.at = mno_slot(&g->shape);
-    for (size_t k = 0; k < parcel_count(g); k++) memset(parcel_at(o, k), 0, sizeof(mno_parcel));
-    parcels += (size_t)g->teams * g->pinned_bytes;
+    for (size_t k = 0; k < mailbox_count(g); k++) memset(mailbox_at(o, k), 0, sizeof(mno_mailbox));
+    mailboxes += (size_t)g->teams * g->pinned_bytes;
   }
 }
 
@@ -356,7 +357,7 @@ static mno_status upload_round(worker *w, int round, mno_error *err) {
 
 /* Starts the groups of a round. */
 static mno_status launch(worker *w, int round, mno_error *err) {
-  begin_round(w, round); /* whatever fails from here on: parcels are looked at */
+  begin_round(w, round); /* whatever fails from here on: mailboxes are looked at */
   mno_status status = upload_round(w, round, err);
   int queue = 0;
   for (size_t i = 0; i < w->groups.count && status == MNO_OK; i++) {
@@ -378,27 +379,27 @@ static void fail(worker *w, mno_status status, const mno_error *err) {
   atomic_store(w->halt, 1);
 }
 
-/* A full parcel becomes a record, unless something failed before, and belongs to the team again. */
-static void take_parcel(worker *w, const mno_group *g, mno_parcel *parcel) {
+/* A full mailbox becomes a record, unless something failed before, and belongs to the team again. */
+static void take_mailbox(worker *w, const mno_group *g, mno_mailbox *mailbox) {
   mno_record *record = NULL;
   mno_error err;
-  mno_status status = w->status == MNO_OK ? mno_unpack(w->job->plan, parcel, 1.0 / g->teams, &record, &err) : MNO_OK;
-  __atomic_store_n(&parcel->state, 0, __ATOMIC_RELEASE);
+  mno_status status = w->status == MNO_OK ? mno_unpack(w->job->plan, mailbox, 1.0 / g->teams, &record, &err) : MNO_OK;
+  __atomic_store_n(&mailbox->state, 0, __ATOMIC_RELEASE);
   if (record) status = mno_emit_queue_put(w->emit_queue, record, &err);
   fail(w, status, &err);
 }
 
-/* Takes the parcels that are full; returns how many. */
+/* Takes the mailboxes that are full; returns how many. */
 static size_t collect(worker *w, int round) {
   size_t found = 0;
   for (size_t i = 0; i < w->groups.count; i++) {
     const mno_group *g = &w->groups.group[i];
     if (g->round != round) continue;
-    for (size_t k = 0; k < parcel_count(g); k++) {
-      mno_parcel *parcel = parcel_at(&w->launched[i], k);
-      if (!__atomic_load_n(&parcel->state, __ATOMIC_ACQUIRE)) continue;
+    for (size_t k = 0; k < mailbox_count(g); k++) {
+      mno_mailbox *mailbox = mailbox_at(&w->launched[i], k);
+      if (!__atomic_load_n(&mailbox->state, __ATOMIC_ACQUIRE)) continue;
       found++;
-      take_parcel(w, g, parcel);
+      take_mailbox(w, g, mailbox);
     }
   }
   return found;
@@ -407,11 +408,11 @@ static size_t collect(worker *w, int round) {
 /* Puts the wait that a kernel gave up, if one did, before what the device says of its end. */
 static void name_stuck(worker *w, mno_error *err) {
   static const char *const waits[] = {
-      [MNO_SPIN_TRANSFER] = "a transfer that never came", [MNO_SPIN_PARCEL] = "the host to free a parcel, in vain"};
+      [MNO_SPIN_TRANSFER] = "a transfer that never came", [MNO_SPIN_MAILBOX] = "the host to free a mailbox, in vain"};
   const uint64_t stuck = __atomic_load_n(&signals_of(w)->stuck, __ATOMIC_ACQUIRE);
   const unsigned spin = stuck & 0xff, rank = stuck >> 24 & 0xff;
   const mno_shape shape = {.kernel = stuck >> 8 & 0xff, .ranks = stuck >> 16 & 0xff};
-  if (spin == MNO_SPIN_NONE || spin > MNO_SPIN_PARCEL || shape.kernel > MNO_KERNEL_GEMM)
+  if (spin == MNO_SPIN_NONE || spin > MNO_SPIN_MAILBOX || shape.kernel > MNO_KERNEL_GEMM)
     return; /* after a fault: anything */
   const mno_error device = *err;
   mno_fail(err, MNO_ERR_BACKEND, "kernel %s on card %d: team %u, rank %u waited for %s: %s", mno_kernel_name(&shape),
@@ -428,7 +429,7 @@ static mno_status run_round(worker *w, int round, mno_error *err) {
       __atomic_store_n(stop, 1, __ATOMIC_RELEASE);
     }
     int idle = 0;
-    const int workers_ended = atomic_load(&w->running) == 0; /* before the last look at the parcels */
+    const int workers_ended = atomic_load(&w->running) == 0; /* before the last look at the mailboxes */
     mno_error fault;
     mno_status state = w->api->idle(w->device, &idle, &fault);
     size_t found = collect(w, round);
@@ -448,7 +449,7 @@ static mno_status run_round(worker *w, int round, mno_error *err) {
 
 /* All rounds, on an open device. */
 static mno_status run_rounds(worker *w, mno_error *err) {
-  memset(w->api->pinned(w->device), 0, PARCELS_AT);
+  memset(w->api->pinned(w->device), 0, MAILBOXES_AT);
   mno_upload to = {w->api, w->device, w->api->arena(w->device)};
   mno_status status = mno_upload_problems(&to, w->job->plan, &w->problem, err);
   for (int round = 0; round < w->rounds && status == MNO_OK && !atomic_load(w->halt); round++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Records on their way from the devices to whoever receives them. Emitting may take long (diagnostics, a full queue to the
- * disk): it is done here by threads of their own, so that parcels go back to the kernels at once. Bounded: beyond its room
+ * disk): it is done here by threads of their own, so that mailboxes go back to the kernels at once. Bounded: beyond its room
  * the queue makes whoever fills it wait. */
 #ifndef MNO_CUDA_EMIT_QUEUE_H
 #define MNO_CUDA_EMIT_QUEUE_H

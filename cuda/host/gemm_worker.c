@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <time.h>
 
-static const struct timespec NAP = {.tv_nsec = 100000L}; /* between looks at the parcels */
+static const struct timespec NAP = {.tv_nsec = 100000L}; /* between looks at the mailboxes */
 
 size_t mno_batches_make(const mno_item *item, size_t count, size_t group, mno_batch *batch) {
   size_t batches = 0;
@@ -218,14 +218,14 @@ static void alone(void (*prepare)(work *), work *w) {
 
 static bool stopped(const mno_gemm_run *c) { return __atomic_load_n(c->stop, __ATOMIC_ACQUIRE) != 0; }
 
-static mno_parcel *parcel_of(const work *w, int i) {
-  return (mno_parcel *)(w->args.parcels + (size_t)i * w->args.parcel_bytes);
+static mno_mailbox *mailbox_of(const work *w, int i) {
+  return (mno_mailbox *)(w->args.mailboxes + (size_t)i * w->args.mailbox_bytes);
 }
 
-/* Waits until the host has taken what the parcels held before. False: stop. */
-static bool parcels_free(const work *w) {
+/* Waits until the host has taken what the mailboxes held before. False: stop. */
+static bool mailboxes_free(const work *w) {
   for (int i = 0; i < w->args.shape.group; i++)
-    while (__atomic_load_n(&parcel_of(w, i)->state, __ATOMIC_ACQUIRE)) {
+    while (__atomic_load_n(&mailbox_of(w, i)->state, __ATOMIC_ACQUIRE)) {
       if (stopped(w->c)) return false;
       nanosleep(&NAP, NULL);
     }
@@ -233,7 +233,7 @@ static bool parcels_free(const work *w) {
 }
 
 /* What calls are about from now on. */
-static void take_batch(work *w, const mno_batch *batch, char *parcels) {
+static void take_batch(work *w, const mno_batch *batch, char *mailboxes) {
   const mno_gemm_run *c = w->c;
   const mno_item *item = c->item + batch->first;
   mno_gemm_args *a = &w->args;
@@ -245,8 +245,8 @@ static void take_batch(work *w, const mno_batch *batch, char *parcels) {
                        .problem = c->problem_at,
                        .item = c->item_at + batch->first,
                        .batch = c->slot,
-                       .parcels = parcels,
-                       .parcel_bytes = c->parcel_bytes,
+                       .mailboxes = mailboxes,
+                       .mailbox_bytes = c->mailbox_bytes,
                        .loss = c->loss,
                        .weights = c->weights};
   a->shape.L = item->L;
@@ -255,11 +255,11 @@ static void take_batch(work *w, const mno_batch *batch, char *parcels) {
   mno_gemm_products(&a->shape, w->product);
 }
 
-/* The losses of a step to the parcels; returns how many instances go on. */
+/* The losses of a step to the mailboxes; returns how many instances go on. */
 static int note_losses(work *w, bool recorded, size_t filled) {
   int live = 0;
   for (int i = 0; i < w->args.shape.group; i++) {
-    mno_parcel *p = parcel_of(w, i);
+    mno_mailbox *p = mailbox_of(w, i);
     const double loss = w->args.loss[i];
     if (!isfinite(loss)) p->outcome = MNO_INSTANCE_DIVERGED;
     if (p->outcome != MNO_DONE) continue;
@@ -272,14 +272,14 @@ static int note_losses(work *w, bool recorded, size_t filled) {
 }
 
 /* Trains one batch. False: it failed or was stopped. */
-static bool train(work *w, const mno_batch *batch, char *parcels) {
+static bool train(work *w, const mno_batch *batch, char *mailboxes) {
   const mno_gemm_run *c = w->c;
   const int count = (int)batch->count;
-  take_batch(w, batch, parcels);
+  take_batch(w, batch, mailboxes);
   const double start = mno_now();
-  if (!parcels_free(w)) return false;
+  if (!mailboxes_free(w)) return false;
   for (int i = 0; i < count; i++) { /* but for the state: the host is looking at it */
-    mno_parcel *p = parcel_of(w, i);
+    mno_mailbox *p = mailbox_of(w, i);
     p->row = c->item[batch->first + (size_t)i].row;
     p->outcome = MNO_DONE;
     p->filled = 0;
@@ -313,8 +313,8 @@ static bool train(work *w, const mno_batch *batch, char *parcels) {
   }
   const double seconds = (mno_now() - start) / count;
   for (int i = 0; i < count; i++) {
-    parcel_of(w, i)->seconds = seconds;
-    __atomic_store_n(&parcel_of(w, i)->state, 1, __ATOMIC_RELEASE);
+    mailbox_of(w, i)->seconds = seconds;
+    __atomic_store_n(&mailbox_of(w, i)->state, 1, __ATOMIC_RELEASE);
   }
   return true;
 }
@@ -328,7 +328,7 @@ mno_status mno_gemm_train(const mno_gemm_run *c, mno_error *err) {
   for (size_t serial = 0; go_on; serial++) {
     const size_t next = atomic_fetch_add(c->next, 1);
     if (next >= c->batches) break;
-    go_on = train(&w, &c->batch[next], c->parcels + (serial & 1) * (size_t)c->shape.group * c->parcel_bytes);
+    go_on = train(&w, &c->batch[next], c->mailboxes + (serial & 1) * (size_t)c->shape.group * c->mailbox_bytes);
   }
   if (!w.gemm) return w.status;
   const mno_status closed = c->api->close(w.gemm, w.status == MNO_OK ? err : NULL);

@@ -27,10 +27,10 @@ typedef struct mno_gemm_run {
   const mno_device_problem *problem_at; /* on the device */
   const int64_t *step;                  /* [steps] recorded steps, host copy */
   size_t steps;
-  char *slot;    /* device memory of this worker */
-  char *parcels; /* [2][group][parcel_bytes], pinned */
-  double *loss;  /* [group], pinned */
-  size_t parcel_bytes;
+  char *slot;      /* device memory of this worker */
+  char *mailboxes; /* [2][group][mailbox_bytes], pinned */
+  double *loss;    /* [group], pinned */
+  size_t mailbox_bytes;
   uint32_t weights;
   const uint32_t *stop; /* nonzero: drop what is in flight */
 } mno_gemm_run;
@@ -51,7 +51,7 @@ typedef enum mno_product_kind {
 /* They for this shape, without scale and pointers. */
 void mno_gemm_products(const mno_shape *shape, mno_product product[MNO_PRODUCTS]);
 
-/* Trains batches until none is left or stop is set. Parcels are handed over as the kernels of the device do. */
+/* Trains batches until none is left or stop is set. Mailboxes are handed over as the kernels of the device do. */
 mno_status mno_gemm_train(const mno_gemm_run *run, mno_error *err);
 
 #endif

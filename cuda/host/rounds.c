@@ -108,7 +108,7 @@ static mno_status deal(entry *e, size_t count, int devices, mno_error *err) {
 static void measure(mno_group *g) {
   const size_t group = (size_t)g->shape.group, losses = g->shape.kernel == MNO_KERNEL_GEMM ? group * sizeof(double) : 0;
   g->slot_bytes = mno_slot_bytes(&g->shape);
-  g->pinned_bytes = 2 * group * g->parcel_bytes + mno_round_up(losses, 256);
+  g->pinned_bytes = 2 * group * g->mailbox_bytes + mno_round_up(losses, 256);
 }
 
 mno_status mno_groups_make(const mno_job *job, const mno_abilities *abilities, int index, int devices, mno_groups *groups,
@@ -137,8 +137,8 @@ mno_status mno_groups_make(const mno_job *job, const mno_abilities *abilities, i
       g.count++;
       g.seconds += e[next].seconds;
       if (e[next].of.L > longest) longest = e[next].of.L;
-      size_t parcel = mno_parcel_size(plan, e[next].row);
-      if (parcel > g.parcel_bytes) g.parcel_bytes = parcel;
+      size_t mailbox = mno_mailbox_size(plan, e[next].row);
+      if (mailbox > g.mailbox_bytes) g.mailbox_bytes = mailbox;
     }
     if (g.count == 0) continue;
     mno_dimensions of = e[i].of;

@@ -15,7 +15,7 @@ typedef struct mno_group {
   mno_shape shape; /* L: the largest */
   size_t count;
   size_t *rows;                    /* [count] longest first */
-  size_t parcel_bytes;             /* of one instance's results */
+  size_t mailbox_bytes;            /* of one instance's results */
   size_t slot_bytes, pinned_bytes; /* of a team */
   double seconds;                  /* modelled, all rows */
   /* filled for a device */

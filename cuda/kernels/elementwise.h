@@ -17,7 +17,7 @@ template <class T, class Block, class Optimizer> class Elementwise {
 public:
   MNO_DEVICE Elementwise(const mno_gemm_args &args, uint32_t instance)
       : a(args), s(args.shape), item(args.item[instance]), problem(args.problem[item.problem]),
-        at(args.batch + instance * args.at.each), parcel((mno_parcel *)(args.parcels + instance * args.parcel_bytes)),
+        at(args.batch + instance * args.at.each), mailbox((mno_mailbox *)(args.mailboxes + instance * args.mailbox_bytes)),
         instance(instance) {}
 
   MNO_DEVICE void run(mno_elementwise operation, uint64_t e) const {
@@ -43,7 +43,7 @@ private:
   const mno_item &item;
   const mno_device_problem &problem;
   char *const at;
-  mno_parcel *const parcel;
+  mno_mailbox *const mailbox;
   const uint32_t instance;
 
   MNO_DEVICE T *numbers(size_t offset) const { return (T *)(at + offset); }
@@ -61,7 +61,7 @@ private:
     return numbers(a.at.weights) + ((s.rows * layer + (uint32_t)tensor) * (uint32_t)s.M + m) * (uint32_t)a.at.ld_d;
   }
   MNO_DEVICE size_t row_size() const { return (size_t)s.M * (uint32_t)a.at.ld_d; }
-  MNO_DEVICE double *recorded_weights() const { return parcel_part(s, parcel, problem.steps, WEIGHTS, 0); }
+  MNO_DEVICE double *recorded_weights() const { return mailbox_part(s, mailbox, problem.steps, WEIGHTS, 0); }
 
   /* Four coordinates of a tensor of one unit, and their states. */
   MNO_DEVICE void draw(uint64_t e) const {
@@ -148,12 +148,12 @@ private:
   MNO_DEVICE void record(uint32_t e) const {
     const uint32_t outputs = (uint32_t)(s.N * s.d_out);
     if (e < outputs) {
-      parcel_part(s, parcel, problem.steps, OUTPUT, (uint32_t)a.step)[e] = f()[e];
+      mailbox_part(s, mailbox, problem.steps, OUTPUT, (uint32_t)a.step)[e] = f()[e];
       return;
     }
     e -= outputs;
     const uint32_t n = e / (uint32_t)s.D, d = e - n * (uint32_t)s.D;
-    parcel_part(s, parcel, problem.steps, EMBEDDING, (uint32_t)a.step)[e] = state(s.L)[(size_t)n * a.at.ld_d + d];
+    mailbox_part(s, mailbox, problem.steps, EMBEDDING, (uint32_t)a.step)[e] = state(s.L)[(size_t)n * a.at.ld_d + d];
   }
   MNO_DEVICE void weights(uint64_t e) const {
     const size_t tensor = (size_t)s.L * s.M * s.D;

@@ -86,17 +86,17 @@ public:
   MNO_DEVICE void run() {
     team.begin();
     for (uint32_t serial = 0;; serial++) {
-      char *const parcels =
-          args.parcels + ((size_t)team.team_index * 2 + (serial & 1)) * (size_t)s.group * args.parcel_bytes;
+      char *const mailboxes =
+          args.mailboxes + ((size_t)team.team_index * 2 + (serial & 1)) * (size_t)s.group * args.mailbox_bytes;
       team.cluster_phase([&](const Place &, int lane) {
         if (lane) return;
-        for (int g = 0; g < s.group; g++) team.until_free((mno_parcel *)(parcels + g * args.parcel_bytes));
+        for (int g = 0; g < s.group; g++) team.until_free((mno_mailbox *)(mailboxes + g * args.mailbox_bytes));
         control->go_on = !team.look(&args.signals->stop);
         control->index = team.take(args.next, (uint32_t)s.group);
         control->start = control->looked = team.now();
       });
       if (!control->go_on || control->index >= args.count) return;
-      if (!train(control->index, parcels)) return;
+      if (!train(control->index, mailboxes)) return;
     }
   }
 
@@ -116,9 +116,9 @@ private:
     return left < (uint32_t)s.group ? (int)left : s.group;
   }
 
-  MNO_DEVICE bool train(uint32_t index, char *parcels) {
+  MNO_DEVICE bool train(uint32_t index, char *mailboxes) {
     const int places = filled_places(index);
-    const auto parcel = [&](int g) { return (mno_parcel *)(parcels + g * args.parcel_bytes); };
+    const auto mailbox = [&](int g) { return (mno_mailbox *)(mailboxes + g * args.mailbox_bytes); };
     team.cluster_phase([&](const Place &place, int lane) {
       if (lane) return;
       uint32_t depth = 0;
@@ -137,16 +137,16 @@ private:
       control->live = (uint32_t)places;
     });
     const int depth = (int)control->depth;
-    for (int g = 0; g < places; g++) draw(g, item(index, g), problem(index, g), parcel(g));
+    for (int g = 0; g < places; g++) draw(g, item(index, g), problem(index, g), mailbox(g));
     for (int64_t k = 0;; k++) {
       forward(index, places, depth);
       for (int g = 0; g < places; g++) {
         const mno_device_problem &p = problem(index, g);
         const uint32_t filled = control->of[g].filled;
         const bool recorded = !control->of[g].outcome && k <= p.K && filled < (uint32_t)p.steps && p.step[filled] == k;
-        readout(g, p, recorded ? part(parcel(g), p.steps, OUTPUT, filled) : NULL,
-                recorded ? part(parcel(g), p.steps, EMBEDDING, filled) : NULL,
-                recorded ? part(parcel(g), p.steps, LOSS, filled) : NULL);
+        readout(g, p, recorded ? part(mailbox(g), p.steps, OUTPUT, filled) : NULL,
+                recorded ? part(mailbox(g), p.steps, EMBEDDING, filled) : NULL,
+                recorded ? part(mailbox(g), p.steps, LOSS, filled) : NULL);
       }
       if (!control->go_on) return false;
       team.cluster_phase([&](const Place &place, int lane) {
@@ -175,20 +175,20 @@ private:
       if ((args.weights & 2) && !control->of[g].outcome) {
         const int L = item(index, g).L;
         record_weights(g, L,
-                       part(parcel(g), problem(index, g).steps, WEIGHTS, 0) +
+                       part(mailbox(g), problem(index, g).steps, WEIGHTS, 0) +
                            (args.weights & 1 ? TENSORS * (size_t)L * s.M * s.D : 0));
       }
     team.cluster_phase([&](const Place &, int lane) {
       if (lane) return;
-      for (int g = 0; g < places; g++) hand_over(parcel(g), item(index, g), control->of[g].outcome, control->of[g].filled);
+      for (int g = 0; g < places; g++) hand_over(mailbox(g), item(index, g), control->of[g].outcome, control->of[g].filled);
     });
     return true;
   }
 
   /* Initial weights, padding zero, four coordinates of a tensor of a unit at a time; and zeros where nothing else writes:
    * the optimiser's states among them. */
-  MNO_DEVICE void draw(int g, const mno_item &item, const mno_device_problem &problem, mno_parcel *parcel) {
-    double *const record = part(parcel, problem.steps, WEIGHTS, 0);
+  MNO_DEVICE void draw(int g, const mno_item &item, const mno_device_problem &problem, mno_mailbox *mailbox) {
+    double *const record = part(mailbox, problem.steps, WEIGHTS, 0);
     const size_t tensor = (size_t)item.L * s.M * s.D;
     team.phase([&](const Place &place, int lane) {
       const uint32_t fours = (uint32_t)(s.height + 3) / 4, count = (uint32_t)item.L * (uint32_t)s.M * ROWS * fours;

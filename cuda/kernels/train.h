@@ -54,16 +54,17 @@ public:
   MNO_DEVICE void run() {
     team.begin();
     for (uint32_t serial = 0;; serial++) {
-      mno_parcel *parcel = (mno_parcel *)(args.parcels + ((size_t)team.team_index * 2 + (serial & 1)) * args.parcel_bytes);
+      mno_mailbox *mailbox =
+          (mno_mailbox *)(args.mailboxes + ((size_t)team.team_index * 2 + (serial & 1)) * args.mailbox_bytes);
       team.cluster_phase([&](const Place &place, int lane) {
         if (place.rank || lane) return;
-        team.until_free(parcel);
+        team.until_free(mailbox);
         control->go_on = !team.look(&args.signals->stop);
         control->index = team.take(args.next, 1);
         control->start = control->looked = team.now();
       });
       if (!control->go_on || control->index >= args.count) return;
-      if (!train(args.item[control->index], parcel)) return;
+      if (!train(args.item[control->index], mailbox)) return;
     }
   }
 
@@ -73,20 +74,20 @@ private:
   /* Of one tensor: before activation those of the inputs and of the output, p_a and q; after it t and g_a. */
   MNO_DEVICE T *projections(const Place &place, int which) const { return state(place, s.P + (uint32_t)which * s.p_bytes); }
 
-  MNO_DEVICE bool train(const mno_item &item, mno_parcel *parcel) {
+  MNO_DEVICE bool train(const mno_item &item, mno_mailbox *mailbox) {
     const mno_device_problem &problem = args.problem[item.problem];
     const int L = item.L;
     const mno_activation activation = (mno_activation)problem.activation;
     const T step = (T)(problem.alpha / ((double)L * s.M));
-    draw(item, problem, part(parcel, problem.steps, WEIGHTS, 0));
+    draw(item, problem, part(mailbox, problem.steps, WEIGHTS, 0));
 
     uint32_t filled = 0, outcome = 0;
     for (int64_t k = 0;; k++) {
       forward(L, (const T *)problem.h0, activation, step);
       const bool recorded = filled < (uint32_t)problem.steps && problem.step[filled] == k;
-      readout(0, problem, recorded ? part(parcel, problem.steps, OUTPUT, filled) : NULL,
-              recorded ? part(parcel, problem.steps, EMBEDDING, filled) : NULL,
-              recorded ? part(parcel, problem.steps, LOSS, filled) : NULL);
+      readout(0, problem, recorded ? part(mailbox, problem.steps, OUTPUT, filled) : NULL,
+              recorded ? part(mailbox, problem.steps, EMBEDDING, filled) : NULL,
+              recorded ? part(mailbox, problem.steps, LOSS, filled) : NULL);
       if (!finite((double)control->of[0].loss)) {
         outcome = 1;
         break;
@@ -101,10 +102,10 @@ private:
     }
     if ((args.weights & 2) && !outcome)
       record_weights(0, L,
-                     part(parcel, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? TENSORS * (size_t)L * s.M * s.D : 0));
+                     part(mailbox, problem.steps, WEIGHTS, 0) + (args.weights & 1 ? TENSORS * (size_t)L * s.M * s.D : 0));
     team.cluster_phase([&](const Place &place, int lane) {
       if (place.rank || lane) return;
-      hand_over(parcel, item, outcome, filled);
+      hand_over(mailbox, item, outcome, filled);
     });
     return true;
   }

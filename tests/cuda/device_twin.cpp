@@ -19,7 +19,7 @@ struct mno_device {
   size_t arena_bytes;
   char *arena, *pinned;
   std::vector<std::thread> threads;
-  std::vector<std::vector<char>> lost; /* parcels */
+  std::vector<std::vector<char>> lost; /* mailboxes */
   std::atomic<int> running{0};
   std::atomic<bool> stuck{false}; /* a kernel gave a wait up */
 };
@@ -94,9 +94,9 @@ mno_status device_launch(mno_device *device, int, const mno_train_args *args, co
   __atomic_add_fetch(&mno_twin_state.started, teams, __ATOMIC_SEQ_CST);
   if (args->shape.ranks > 1) __atomic_add_fetch(&mno_twin_state.spread, teams, __ATOMIC_SEQ_CST);
   mno_train_args given = *args;
-  if (mno_twin_state.lose_parcels) {
-    device->lost.emplace_back(2 * (size_t)(teams * args->shape.group) * args->parcel_bytes);
-    given.parcels = device->lost.back().data();
+  if (mno_twin_state.lose_mailboxes) {
+    device->lost.emplace_back(2 * (size_t)(teams * args->shape.group) * args->mailbox_bytes);
+    given.mailboxes = device->lost.back().data();
   }
   for (int i = 0; i < teams; i++)
     device->threads.emplace_back([device, args = given, fit = *fit, i] {

@@ -221,18 +221,18 @@ static void failures_are_reported(void **state) {
   sweep_free(&s);
 }
 
-/* A kernel whose parcels nobody empties ends, and the message says what it waited for. */
+/* A kernel whose mailboxes nobody empties ends, and the message says what it waited for. */
 static void a_wait_in_vain_is_named(void **state) {
   sweep s;
   sweep_make(&s, MNO_F64, MNO_WEIGHTS_NONE);
   mno_error err = {0};
   mno_twin twin = usual();
   twin.resident = 1;
-  twin.lose_parcels = 1;
+  twin.lose_mailboxes = 1;
   twin.patience = 20;
   catch c = {.lock = PTHREAD_MUTEX_INITIALIZER};
   assert_int_equal(failing(twin, &c, &err, &s), MNO_ERR_BACKEND);
-  assert_non_null(strstr(err.message, "kernel W0 on card 0: team 0, rank 0 waited for the host to free a parcel, in vain"));
+  assert_non_null(strstr(err.message, "kernel W0 on card 0: team 0, rank 0 waited for the host to free a mailbox, in vain"));
   assert_non_null(strstr(err.message, "launch failure"));
   catch_free(&c);
   sweep_free(&s);
@@ -280,7 +280,7 @@ static void groups_and_rounds(void **state) {
         assert_int_equal(n->M, group->shape.M);
         assert_true(n->L <= group->shape.L);
         if (i) assert_true(n->L <= s.plan.instance[group->rows[i - 1]].L);
-        assert_true(group->parcel_bytes >= mno_parcel_size(&s.plan, group->rows[i]));
+        assert_true(group->mailbox_bytes >= mno_mailbox_size(&s.plan, group->rows[i]));
         seen[group->rows[i]]++;
       }
       if (group->slot_bytes > largest) largest = group->slot_bytes;

@@ -9,7 +9,7 @@ struct Launch {
   mno_train_args args = {};
   mno_signals signals = {};
   std::vector<char> slots;
-  mno_parcel parcel = {};
+  mno_mailbox mailbox = {};
   Launch() {
     mno_error err;
     const mno_dimensions dims = {5, 4, 6, 3, 2, 0};
@@ -55,23 +55,23 @@ void a_transfer_must_have_been_started(void **) {
   }
 }
 
-void a_parcel_must_be_freed(void **) {
+void a_mailbox_must_be_freed(void **) {
   Launch l;
   mno::HostTeam team = l.team();
   team.patience = 5;
-  assert_false(is_stuck([&] { team.until_free(&l.parcel); }));
-  l.parcel.state = l.signals.stop = 1;
-  assert_false(is_stuck([&] { team.until_free(&l.parcel); }));
+  assert_false(is_stuck([&] { team.until_free(&l.mailbox); }));
+  l.mailbox.state = l.signals.stop = 1;
+  assert_false(is_stuck([&] { team.until_free(&l.mailbox); }));
   assert_true(l.signals.stuck == 0);
   l.signals.stop = 0;
-  assert_true(is_stuck([&] { team.until_free(&l.parcel); }));
-  assert_true(l.signals.stuck == mno_stuck(MNO_SPIN_PARCEL, &l.args.shape, 0, 1));
+  assert_true(is_stuck([&] { team.until_free(&l.mailbox); }));
+  assert_true(l.signals.stuck == mno_stuck(MNO_SPIN_MAILBOX, &l.args.shape, 0, 1));
 }
 
 } // namespace
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_transfer_must_have_been_started),
-                                     cmocka_unit_test(a_parcel_must_be_freed)};
+                                     cmocka_unit_test(a_mailbox_must_be_freed)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

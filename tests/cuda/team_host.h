@@ -45,7 +45,7 @@ public:
   static constexpr int activated = 4;
   const int team_index;
   const bool state_in_memory;
-  uint32_t patience = PARCEL_TICKS; /* for a parcel, in ticks */
+  uint32_t patience = MAILBOX_TICKS; /* for a mailbox, in ticks */
 
   template <class F> void phase(F f) {
     for (int r = 0; r < shape.ranks; r++)
@@ -98,16 +98,16 @@ public:
     return reinterpret_cast<const std::atomic<uint32_t> *>(const_cast<const uint32_t *>(word))
         ->load(std::memory_order_acquire);
   }
-  void until_free(const mno_parcel *parcel) {
-    const auto pending = [&] { return look(&parcel->state) != 0; };
+  void until_free(const mno_mailbox *mailbox) {
+    const auto pending = [&] { return look(&mailbox->state) != 0; };
     const auto stopped = [&] { return look(&signals_->stop) != 0; };
-    spin(*this, MNO_SPIN_PARCEL, patience, pending, stopped, [] { std::this_thread::yield(); });
+    spin(*this, MNO_SPIN_MAILBOX, patience, pending, stopped, [] { std::this_thread::yield(); });
   }
   /* Throws Stuck. The host runs all ranks at once: the first has the blame. */
   [[noreturn]] void give_up(mno_spin what) {
     __atomic_store_n(&signals_->stuck, mno_stuck(what, &shape, 0, team_index), __ATOMIC_RELEASE);
     throw Stuck(what == MNO_SPIN_TRANSFER ? "a team awaits a transfer that was not started"
-                                          : "a team awaits a parcel that the host does not free");
+                                          : "a team awaits a mailbox that the host does not free");
   }
   void announce(uint32_t *word, uint32_t value) {
     reinterpret_cast<std::atomic<uint32_t> *>(word)->store(value, std::memory_order_release);

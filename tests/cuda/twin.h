@@ -196,23 +196,23 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
   args.stages = run.stages;
   args.at = mno_slot(&s);
   args.slot_bytes = args.at.bytes;
-  args.parcel_bytes = sizeof(mno_parcel) + most * sizeof(double);
+  args.mailbox_bytes = sizeof(mno_mailbox) + most * sizeof(double);
   struct alignas(256) Line {
     char byte[256];
   };
   std::vector<Line> slots((size_t)teams * args.slot_bytes / sizeof(Line) + 1);
   memset((void *)slots.data(), 0xff, slots.size() * sizeof(Line)); /* NaN */
-  /* a host that never empties a parcel: as many as instances */
+  /* a host that never empties a mailbox: as many as instances */
   std::vector<Result> results(cases.size());
   args.slots = slots[0].byte;
-  const auto unpack = [&](mno_parcel *parcel) {
-    if (!parcel->state) return;
-    const Case &c = cases[parcel->row];
+  const auto unpack = [&](mno_mailbox *mailbox) {
+    if (!mailbox->state) return;
+    const Case &c = cases[mailbox->row];
     Result r;
-    r.outcome = (int)parcel->outcome;
-    r.filled = parcel->filled;
-    const double *at = (const double *)(parcel + 1);
-    const size_t S = steps[parcel->row].size(), w = (size_t)s.tensors * c.L * c.M * c.D;
+    r.outcome = (int)mailbox->outcome;
+    r.filled = mailbox->filled;
+    const double *at = (const double *)(mailbox + 1);
+    const size_t S = steps[mailbox->row].size(), w = (size_t)s.tensors * c.L * c.M * c.D;
     const auto piece = [&](size_t size, size_t used) {
       Numbers numbers(at, at + used);
       at += size;
@@ -222,15 +222,15 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
     r.output = piece(S * c.N * c.d_out, r.filled * c.N * c.d_out);
     r.embedding = piece(S * c.N * c.D, r.filled * c.N * c.D);
     r.initial = piece(w, w), r.trained = piece(w, w);
-    results[parcel->row] = r;
-    __atomic_store_n(&parcel->state, 0, __ATOMIC_RELEASE);
+    results[mailbox->row] = r;
+    __atomic_store_n(&mailbox->state, 0, __ATOMIC_RELEASE);
   };
   /* every team in a thread of its own, the consumer here: as on a card */
-  const int parcel_count = 2 * teams * s.group;
-  std::vector<Line> parcels((size_t)parcel_count * args.parcel_bytes / sizeof(Line) + 2);
-  memset((void *)parcels.data(), 0, parcels.size() * sizeof(Line));
-  args.parcel_bytes = mno_round_up(args.parcel_bytes, 8);
-  args.parcels = parcels[0].byte;
+  const int mailbox_count = 2 * teams * s.group;
+  std::vector<Line> mailboxes((size_t)mailbox_count * args.mailbox_bytes / sizeof(Line) + 2);
+  memset((void *)mailboxes.data(), 0, mailboxes.size() * sizeof(Line));
+  args.mailbox_bytes = mno_round_up(args.mailbox_bytes, 8);
+  args.mailboxes = mailboxes[0].byte;
   std::atomic<int> running(teams);
   std::vector<std::thread> threads;
   for (int i = 0; i < teams; i++)
@@ -241,9 +241,9 @@ template <class T> std::vector<Result> launch(const std::vector<Case> &cases, co
     });
   for (bool last = false; !last;) {
     last = running == 0;
-    for (int i = 0; i < parcel_count; i++) {
-      mno_parcel *parcel = (mno_parcel *)(args.parcels + (size_t)i * args.parcel_bytes);
-      if (__atomic_load_n(&parcel->state, __ATOMIC_ACQUIRE)) unpack(parcel);
+    for (int i = 0; i < mailbox_count; i++) {
+      mno_mailbox *mailbox = (mno_mailbox *)(args.mailboxes + (size_t)i * args.mailbox_bytes);
+      if (__atomic_load_n(&mailbox->state, __ATOMIC_ACQUIRE)) unpack(mailbox);
     }
     std::this_thread::yield();
   }
