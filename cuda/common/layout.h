@@ -57,10 +57,10 @@ typedef struct mno_shape {
   int32_t rows;    /* of a unit: tensors x (1 + states of the optimiser) */
   int32_t bytes;   /* of a number: 4 or 8 */
   int32_t D, M, N, L, d_out;
-  int32_t chunks, pitch, row; /* samples / MNO_CHUNK, elements of a state row, elements of a weight row */
-  int32_t ranks, lanes;       /* blocks of a team: 1 or `portions`, which changes no number; lanes of a rank */
-  int32_t group, span;        /* instances of a team, layers of a transfer: 1 unless W0 (group also: G) */
-  int32_t height;             /* rows of a chunk of a state: D, or what D is padded to */
+  int32_t chunks, pitch, row;         /* samples / MNO_CHUNK, elements of a state row, elements of a weight row */
+  int32_t ranks, lanes;               /* blocks of a team: 1 or `portions`, which changes no number; lanes of a rank */
+  int32_t group, layers_per_transfer; /* instances of a team, layers of a transfer: 1 unless W0 (group also: G) */
+  int32_t height;                     /* rows of a chunk of a state: D, or what D is padded to */
   int32_t nominal, kept;      /* G: instances that algorithms are chosen for; are the projections of all layers kept? */
   int32_t fused;              /* G: are updates products onto the weights? */
   int32_t portions, portion;  /* into which the units of a layer are cut; units of one */
@@ -71,8 +71,8 @@ typedef struct mno_shape {
   mno_divisor by_samples, by_share, by_parts, by_pairs; /* W0: lanes of an instance when they are samples and when they are
                                                          units, parts of a pair of units, pairs of a layer */
   uint32_t tile_bytes, h_bytes;                         /* of a tile in memory; of a state */
-  uint32_t weights_bytes, p_bytes;  /* of a tile less the optimiser's states; of the projections of one tensor */
-  uint32_t span_bytes, span_states; /* from one instance to the next in a transfer; W0: with padding */
+  uint32_t weights_bytes, p_bytes;        /* of a tile less the optimiser's states; of the projections of one tensor */
+  uint32_t weights_stride, states_stride; /* from one instance to the next in a transfer; W0: with padding */
   /* Offsets in an instance's state region: h, b, projections [tensor], accumulators (W0: b of the transfer's layers), the
    * sum of the portions that a rank has behind it. */
   uint32_t H, B, P, A, S;
@@ -185,10 +185,10 @@ MNO_LAYOUT uint64_t mno_stuck(mno_spin spin, const mno_shape *s, int rank, int t
 MNO_LAYOUT mno_slot_layout mno_slot(const mno_shape *s) {
   mno_slot_layout at;
   const size_t N = (size_t)s->N, group = (size_t)s->group;
-  const size_t pieces = mno_ceil_div((size_t)s->L, (size_t)s->span) * group;
+  const size_t pieces = mno_ceil_div((size_t)s->L, (size_t)s->layers_per_transfer) * group;
   at.weights = 256;
-  at.states = at.weights + (size_t)s->portions * pieces * (size_t)s->tiles * s->span_bytes;
-  at.readout = at.states + pieces * s->span_states;
+  at.states = at.weights + (size_t)s->portions * pieces * (size_t)s->tiles * s->weights_stride;
+  at.readout = at.states + pieces * s->states_stride;
   at.readout_each = (2 * N * (size_t)s->d_out + N) * sizeof(double);
   at.region = mno_round_up(at.readout + group * at.readout_each, 256);
   at.bytes = mno_round_up(at.region + (size_t)s->ranks * s->state_bytes, 256);
@@ -198,10 +198,12 @@ MNO_LAYOUT mno_slot_layout mno_slot(const mno_shape *s) {
 /* What a transfer of W0 brings at most of weights and of states, less the padding of the last instance; a transfer of the
  * others brings a tile of weights. */
 MNO_LAYOUT uint32_t mno_stage_weights(const mno_shape *s) {
-  return (uint32_t)(s->group - 1) * s->span_bytes + (uint32_t)s->span * s->tile_bytes;
+  return (uint32_t)(s->group - 1) * s->weights_stride + (uint32_t)s->layers_per_transfer * s->tile_bytes;
 }
 MNO_LAYOUT uint32_t mno_stage_states(const mno_shape *s) {
-  return s->kernel == MNO_KERNEL_LANES ? (uint32_t)(s->group - 1) * s->span_states + (uint32_t)s->span * s->h_bytes : 0;
+  return s->kernel == MNO_KERNEL_LANES
+             ? (uint32_t)(s->group - 1) * s->states_stride + (uint32_t)s->layers_per_transfer * s->h_bytes
+             : 0;
 }
 MNO_LAYOUT uint32_t mno_stage_bytes(const mno_shape *s) { return mno_stage_weights(s) + mno_stage_states(s); }
 

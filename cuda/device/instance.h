@@ -102,14 +102,14 @@ protected:
     return count < 0 ? 0 : count > s.tile ? s.tile : count;
   }
 
-  /* W0: where a layer lies among the spans of all instances, whose shares are `stride` apart, its layers `each`. */
+  /* W0: where a layer lies among the transfers, in which instances are `stride` apart, its layers `each`. */
   MNO_DEVICE size_t place_of(int layer, int g, uint32_t stride, uint32_t each) const {
-    const int span = layer / s.span;
-    return ((size_t)span * s.group + g) * stride + (size_t)(layer - span * s.span) * each;
+    const int transfer = layer / s.layers_per_transfer;
+    return ((size_t)transfer * s.group + g) * stride + (size_t)(layer - transfer * s.layers_per_transfer) * each;
   }
   MNO_DEVICE char *tile_memory(int portion, int layer, int tile, int g = 0) const {
     return slot + at.weights +
-           (LANES ? place_of(layer, g, s.span_bytes, s.tile_bytes)
+           (LANES ? place_of(layer, g, s.weights_stride, s.tile_bytes)
                   : (((size_t)layer * s.portions + portion) * s.tiles + tile) * s.tile_bytes);
   }
   /* One of the ROWS of unit m in a tile. W0 has those of a unit side by side. */
@@ -126,7 +126,7 @@ protected:
     return of_tensor(problem.scale, tensor) * (problem.flips >> tensor & 1 ? item.sign : 1);
   }
   MNO_DEVICE char *state_memory(int layer, int g = 0) const {
-    return slot + at.states + (LANES ? place_of(layer, g, s.span_states, s.h_bytes) : (size_t)layer * s.h_bytes);
+    return slot + at.states + (LANES ? place_of(layer, g, s.states_stride, s.h_bytes) : (size_t)layer * s.h_bytes);
   }
 
   /* e counts [chunks][D][MNO_CHUNK]; returns the offset in a state and the sample. */

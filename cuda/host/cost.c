@@ -52,12 +52,12 @@ double mno_pass_instructions(const mno_shape *s) {
   return s->M * unit + 120 + 3 * s->height;
 }
 int mno_update_rounds(const mno_shape *s) {
-  return (int)mno_ceil_div((size_t)(s->span * s->d_slices) * s->by_pairs.d, s->by_share.d);
+  return (int)mno_ceil_div((size_t)(s->layers_per_transfer * s->d_slices) * s->by_pairs.d, s->by_share.d);
 }
 double mno_transfer_instructions(const mno_shape *s) {
   const double row = s->bytes == 8 ? 28.5 : 15.5;
   const double update = s->chunks * (s->d_length * row * (s->tensors + s->rows) + 60);
-  return s->span * mno_pass_instructions(s) + mno_update_rounds(s) * update + 450;
+  return s->layers_per_transfer * mno_pass_instructions(s) + mno_update_rounds(s) * update + 450;
 }
 
 /* G: bytes beyond the second-level cache and within it; flops at 85% of the peak, less what tiles of 128 waste at the edges;
@@ -76,7 +76,7 @@ static mno_step_model batch_model(const mno_shape *s) {
 
 static double warps_of(const mno_shape *s) { return s->lanes / 32.0 * s->ranks; }
 
-double mno_transfers(const mno_shape *s) { return (double)mno_ceil_div((size_t)s->L, (size_t)s->span); }
+double mno_transfers(const mno_shape *s) { return (double)mno_ceil_div((size_t)s->L, (size_t)s->layers_per_transfer); }
 /* W, C, X, W0: of a lane in a step. */
 static double instructions_of(const mno_shape *s) {
   return s->kernel == MNO_KERNEL_LANES ? mno_transfers(s) * mno_transfer_instructions(s) : s->L * layer_instructions(s);
@@ -99,7 +99,7 @@ static size_t modelled_bytes(const mno_shape *s, int in_memory) {
 mno_step_model mno_shape_model(const mno_shape *s) {
   if (s->kernel == MNO_KERNEL_GEMM) return batch_model(s);
   const double L = s->L, warps = warps_of(s), group = s->group;
-  const double layers = (double)s->group * s->span; /* of a transfer */
+  const double layers = (double)s->group * s->layers_per_transfer; /* of a transfer */
   const double weights = (double)s->portions * s->tiles * mno_stage_weights(s) / layers;
   const double states = s->kernel == MNO_KERNEL_LANES ? mno_stage_states(s) / layers : s->h_bytes;
   const int in_memory = modelled_bytes(s, 0) > (size_t)mno_rates.shared;

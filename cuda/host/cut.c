@@ -34,7 +34,7 @@ bool mno_place_state(mno_shape *s) {
     return false;
   const uint32_t state = (uint32_t)(s->chunks * s->D * s->pitch * s->bytes);
   s->p_bytes = (uint32_t)(s->chunks * s->d_slices * s->tile * s->pitch * s->bytes);
-  s->h_bytes = s->span_states = state;
+  s->h_bytes = s->states_stride = state;
   s->height = s->D;
   s->H = 0;
   s->B = s->H + state;
@@ -50,7 +50,7 @@ bool mno_place_state(mno_shape *s) {
 static bool cut(mno_shape *s, size_t tiles) {
   s->tile = (int32_t)mno_ceil_div((size_t)s->portion, tiles);
   s->tiles = (int32_t)mno_ceil_div((size_t)s->portion, (size_t)s->tile);
-  s->tile_bytes = s->span_bytes = (uint32_t)mno_round_up((size_t)(s->rows * s->tile * s->row * s->bytes), 16);
+  s->tile_bytes = s->weights_stride = (uint32_t)mno_round_up((size_t)(s->rows * s->tile * s->row * s->bytes), 16);
   s->weights_bytes = (uint32_t)mno_round_up((size_t)(s->tensors * s->tile * s->row * s->bytes), 16);
   s->d_slices = (int32_t)best_slices(s, (size_t)s->tile, (size_t)s->D);
   s->d_length = (int32_t)mno_ceil_div((size_t)s->D, (size_t)s->d_slices);

@@ -64,7 +64,7 @@ static void update_addresses(const mno_shape *s, int e, int stride, int layer_by
   for (int lane = 0; lane < WARP; lane++) {
     const int g = lane / lanes, item = e + lane % lanes, pair = item / s->d_slices;
     at[lane] = IDLE;
-    if (g < s->group && item < s->span * pairs * s->d_slices)
+    if (g < s->group && item < s->layers_per_transfer * pairs * s->d_slices)
       at[lane] = g * stride + pair / pairs * layer_bytes + pair % pairs * unit_bytes +
                  item % s->d_slices * s->d_length * coordinate_bytes;
   }
@@ -86,9 +86,9 @@ static double weights_wavefronts(const mno_shape *s, int stride) {
     update += wavefronts(at, MNO_TOGETHER);
   }
   for (int lane = 0; lane < WARP; lane++) at[lane] = lane / s->N < s->group ? lane / s->N * stride : IDLE;
-  return 2.0 * s->span * s->M * read / 16 * wavefronts(at, 16) + update * mno_update_rounds(s) / rounds_like(s) * s->chunks *
-                                                                     s->d_length * s->bytes / MNO_TOGETHER * 2 * s->rows *
-                                                                     MNO_PAIR;
+  return 2.0 * s->layers_per_transfer * s->M * read / 16 * wavefronts(at, 16) +
+         update * mno_update_rounds(s) / rounds_like(s) * s->chunks * s->d_length * s->bytes / MNO_TOGETHER * 2 * s->rows *
+             MNO_PAIR;
 }
 
 /* For the states of a transfer: columns in the pass, rows in the update. */
@@ -104,7 +104,7 @@ static double states_wavefronts(const mno_shape *s, int stride) {
     const int g = lane / s->N, n = lane % s->N;
     at[lane] = g < s->group ? g * stride + n / MNO_CHUNK * s->height * row + n % MNO_CHUNK * s->bytes : IDLE;
   }
-  return s->span * s->height * wavefronts(at, s->bytes) +
+  return s->layers_per_transfer * s->height * wavefronts(at, s->bytes) +
          update * mno_update_rounds(s) / rounds_like(s) * s->chunks * s->d_length;
 }
 
@@ -141,11 +141,11 @@ bool mno_cut_lanes(mno_shape *s, int most) {
   if (group > most) group = most;
   for (;;) {
     s->group = group;
-    s->span = layers;
+    s->layers_per_transfer = layers;
     s->by_share = mno_divide_by((uint32_t)(s->lanes / group));
     cut_update(s);
-    s->span_bytes = spaced(s, (uint32_t)layers * s->tile_bytes, weights_wavefronts, 3);
-    s->span_states = spaced(s, (uint32_t)layers * s->h_bytes, states_wavefronts, 1);
+    s->weights_stride = spaced(s, (uint32_t)layers * s->tile_bytes, weights_wavefronts, 3);
+    s->states_stride = spaced(s, (uint32_t)layers * s->h_bytes, states_wavefronts, 1);
     s->H = (uint32_t)mno_round_up(mno_setting_bytes(s, mno_trainer_at(s->trainer)->optimizer->knobs), 32);
     s->B = s->H + s->h_bytes;
     s->p_bytes = (uint32_t)(layers * s->chunks * s->M * s->pitch * s->bytes);

@@ -84,7 +84,7 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
                  .portions = candidate->portions,
                  .ranks = 1,
                  .group = 1,
-                 .span = 1};
+                 .layers_per_transfer = 1};
   const mno_trainer *trainer = mno_trainer_at(n->trainer);
   s.trainer = n->trainer;
   s.tensors = (int32_t)trainer->block->tensors;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The body of kernel W0: a warp trains several small networks at once. In the passes a lane is one sample of one instance
- * and keeps its states in registers over a span of layers; in the updates it is a share of an instance's units.
+ * and keeps its states in registers over the layers of a transfer; in the updates it has a part of an instance's units.
  *
  * Every sum runs over coordinates, units or samples in their order, so an instance's bits do not depend on its neighbours.
  * HEIGHT: D, or what D is padded to. */
@@ -208,9 +208,10 @@ private:
           if (t < TENSORS && d < s.D && (args.weights & 1)) record[t * tensor + (size_t)unit * s.D + d] = w;
         }
       }
-      for (int span = lane; span * s.span < item.L; span += s.lanes) {
-        clear(tile_memory(0, span * s.span, 0, g), (uint32_t)s.span * s.tile_bytes, s.span_bytes);
-        clear(state_memory(span * s.span, g), 0, s.span_states);
+      for (int transfer = lane; transfer * s.layers_per_transfer < item.L; transfer += s.lanes) {
+        clear(tile_memory(0, transfer * s.layers_per_transfer, 0, g), (uint32_t)s.layers_per_transfer * s.tile_bytes,
+              s.weights_stride);
+        clear(state_memory(transfer * s.layers_per_transfer, g), 0, s.states_stride);
       }
       T *const region = state(place, 0, g);
       for (uint32_t i = s.H / (uint32_t)sizeof(T) + (uint32_t)lane; i < s.each_bytes / sizeof(T); i += (uint32_t)s.lanes)
@@ -225,17 +226,17 @@ private:
     for (; from < to; from += (uint32_t)sizeof(uint4_)) *(uint4_ *)(at + from) = uint4_{};
   }
 
-  /* Starts loading the next span, if there is one; with the states on the way down. */
-  MNO_DEVICE void load(int span, int spans, bool down) {
-    if (span < 0 || span >= spans) {
+  /* Starts the next transfer, if there is one; with the states on the way down. */
+  MNO_DEVICE void load(int transfer, int transfers, bool down) {
+    if (transfer < 0 || transfer >= transfers) {
       team.no_load();
       return;
     }
     const uint32_t to = stage_offset(head.stage), weights = mno_stage_weights(&s);
     team.load(head, [&](int) {
       Transfer t;
-      t.piece[0] = Piece{tile_memory(0, span * s.span, 0, 0), to, weights};
-      t.piece[1] = Piece{state_memory(span * s.span, 0), to + weights, down ? mno_stage_states(&s) : 0};
+      t.piece[0] = Piece{tile_memory(0, transfer * s.layers_per_transfer, 0, 0), to, weights};
+      t.piece[1] = Piece{state_memory(transfer * s.layers_per_transfer, 0), to + weights, down ? mno_stage_states(&s) : 0};
       return t;
     });
     head.advance(args.stages);
@@ -249,12 +250,14 @@ private:
     return *g < s.group;
   }
   MNO_DEVICE T *stage_weights(const Place &place, int g) const {
-    return (T *)(place.shared + stage_offset(tail.stage) + (uint32_t)g * s.span_bytes);
+    return (T *)(place.shared + stage_offset(tail.stage) + (uint32_t)g * s.weights_stride);
   }
   MNO_DEVICE T *stage_states(const Place &place, int g) const {
-    return (T *)(place.shared + stage_offset(tail.stage) + mno_stage_weights(&s) + (uint32_t)g * s.span_states);
+    return (T *)(place.shared + stage_offset(tail.stage) + mno_stage_weights(&s) + (uint32_t)g * s.states_stride);
   }
-  MNO_DEVICE int end_of(int span, int L) const { return (span + 1) * s.span < L ? (span + 1) * s.span : L; }
+  MNO_DEVICE int end_of(int transfer, int L) const {
+    return (transfer + 1) * s.layers_per_transfer < L ? (transfer + 1) * s.layers_per_transfer : L;
+  }
 
   /* Units of a pass and coordinates of an update that are in flight together. Nothing else hides the latency of a lane, and
    * all is read before anything is written: a write may overlap what is read after it, for all that the compiler knows. */
@@ -292,7 +295,7 @@ private:
   }
 
   MNO_DEVICE void forward(uint32_t index, int places, int depth) {
-    const int spans = (depth + s.span - 1) / s.span, ahead = args.stages - 1;
+    const int transfers = (depth + s.layers_per_transfer - 1) / s.layers_per_transfer, ahead = args.stages - 1;
     team.phase([&](const Place &place, int lane) {
       for (int g = 0; g < places; g++) {
         T *const h = state(place, s.H, g);
@@ -303,15 +306,15 @@ private:
         }
       }
     });
-    for (int i = 0; i < ahead; i++) load(i, spans, false);
-    for (int span = 0; span < spans; span++) {
-      load(span + ahead, spans, false);
+    for (int i = 0; i < ahead; i++) load(i, transfers, false);
+    for (int transfer = 0; transfer < transfers; transfer++) {
+      load(transfer + ahead, transfers, false);
       team.ready(tail, ahead);
       team.phase([&](const Place &place, int lane) {
         int g, sample;
         if (!sample_of(lane, &g, &sample)) return;
         const Setting is = *setting(place, g);
-        const int first = span * s.span, end = end_of(span, is.L);
+        const int first = transfer * s.layers_per_transfer, end = end_of(transfer, is.L);
         if (first >= end) return;
         T *const at = state(place, s.H, g) + sample;
         const T *u = stage_weights(place, g);
@@ -371,21 +374,21 @@ private:
   }
 
   MNO_DEVICE void backward(int depth) {
-    const int spans = (depth + s.span - 1) / s.span, ahead = args.stages - 2;
-    for (int i = 0; i < ahead; i++) load(spans - 1 - i, spans, true);
-    for (int span = spans - 1; span >= 0; span--) {
+    const int transfers = (depth + s.layers_per_transfer - 1) / s.layers_per_transfer, ahead = args.stages - 2;
+    for (int i = 0; i < ahead; i++) load(transfers - 1 - i, transfers, true);
+    for (int transfer = transfers - 1; transfer >= 0; transfer--) {
       team.reusable(1);
-      load(span - ahead, spans, true);
+      load(transfer - ahead, transfers, true);
       team.ready(tail, ahead);
-      team.phase([&](const Place &place, int lane) { pass_back(place, lane, span); });
+      team.phase([&](const Place &place, int lane) { pass_back(place, lane, transfer); });
       team.phase([&](const Place &place, int lane) {
-        update(place, lane, span);
+        update(place, lane, transfer);
         team.publish(place);
       });
       const uint32_t from = stage_offset(tail.stage);
       team.store([&](int) {
         Transfer t;
-        t.piece[0] = Piece{tile_memory(0, span * s.span, 0, 0), from, mno_stage_weights(&s)};
+        t.piece[0] = Piece{tile_memory(0, transfer * s.layers_per_transfer, 0, 0), from, mno_stage_weights(&s)};
         t.piece[1] = Piece{NULL, from, 0};
         return t;
       });
@@ -394,17 +397,17 @@ private:
     team.drain();
   }
 
-  /* t, then g_a: of each [layer of the span][chunk][unit][pitch]; numbers of a layer. */
+  /* t, then g_a: of each [layer of the transfer][chunk][unit][pitch]; numbers of a layer. */
   MNO_DEVICE T *projections(const Place &place, int g, int which) const {
     return state(place, s.P + (uint32_t)which * s.p_bytes, g);
   }
   MNO_DEVICE int projected() const { return s.chunks * s.M * PITCH; }
 
-  MNO_DEVICE void pass_back(const Place &place, int lane, int span) {
+  MNO_DEVICE void pass_back(const Place &place, int lane, int transfer) {
     int g, sample;
     if (!sample_of(lane, &g, &sample)) return;
     const Setting is = *setting(place, g);
-    const int first = span * s.span, end = end_of(span, is.L), height = (int)(s.h_bytes / sizeof(T));
+    const int first = transfer * s.layers_per_transfer, end = end_of(transfer, is.L), height = (int)(s.h_bytes / sizeof(T));
     const int n = lane - g * s.N, chunk = n / MNO_CHUNK, of_sample = chunk * s.M * PITCH + n - chunk * MNO_CHUNK;
     if (first >= end) return;
     T *const at = state(place, s.B, g) + sample;
@@ -475,11 +478,12 @@ private:
   }
 
   /* The inputs w_a move by sum_i h_i g_a, the output v by sum_i b_i t; a part of the coordinates of two units at a time. */
-  MNO_DEVICE void update(const Place &place, int lane, int span) {
+  MNO_DEVICE void update(const Place &place, int lane, int transfer) {
     const int g = (int)divide((uint32_t)lane, s.by_share), share = (int)s.by_share.d;
     if (g >= s.group) return;
     const Setting is = *setting(place, g);
-    const int first = span * s.span, layers = end_of(span, is.L) - first, height = (int)(s.h_bytes / sizeof(T));
+    const int first = transfer * s.layers_per_transfer, layers = end_of(transfer, is.L) - first,
+              height = (int)(s.h_bytes / sizeof(T));
     if (layers <= 0) return;
     const T *const h = stage_states(place, g), *const b = state(place, s.A, g);
     const T *x[TENSORS]; /* after activation: by tensor, what its gradient is made of */

@@ -35,21 +35,22 @@ static void divisions_are_exact(void **state) {
 
 /* W0: lanes for all samples of all its instances, regions without overlap, everything that is copied in sixteen bytes. */
 static void check_lanes(const mno_shape *s, const mno_dimensions *n) {
-  assert_true(s->group >= 1 && s->group <= MNO_GROUP_MOST && s->group * s->N <= s->lanes && s->span >= 1 && s->span <= s->L);
+  assert_true(s->group >= 1 && s->group <= MNO_GROUP_MOST && s->group * s->N <= s->lanes && s->layers_per_transfer >= 1 &&
+              s->layers_per_transfer <= s->L);
   assert_true(s->tiles == 1 && s->tile == s->M && s->height >= s->D && s->row == s->height);
   assert_true(s->by_samples.d == (uint32_t)s->N && s->by_share.d == (uint32_t)(s->lanes / s->group));
   assert_true(s->tile_bytes % 16 == 0 && s->tile_bytes >= (uint32_t)(2 * s->M * s->height * s->bytes) && s->H % 16 == 0);
   const uint32_t state = (uint32_t)(s->chunks * s->height * s->pitch * s->bytes),
-                 projections = (uint32_t)(s->span * s->chunks * s->M * s->pitch * s->bytes);
+                 projections = (uint32_t)(s->layers_per_transfer * s->chunks * s->M * s->pitch * s->bytes);
   assert_true(s->h_bytes == state && s->H >= 32 && s->B >= s->H + state && s->P >= s->B + state &&
               s->p_bytes == projections);
-  assert_true(s->A >= s->P + 2 * projections && s->each_bytes >= s->A + (uint32_t)s->span * state);
+  assert_true(s->A >= s->P + 2 * projections && s->each_bytes >= s->A + (uint32_t)s->layers_per_transfer * state);
   assert_true(s->each_bytes % 16 == 0 && s->state_bytes == (uint32_t)s->group * s->each_bytes);
   const mno_slot_layout at = mno_slot(s);
-  const size_t pieces = (n->L + (size_t)s->span - 1) / (size_t)s->span * (size_t)s->group;
-  assert_true(s->span_bytes % 16 == 0 && s->span_bytes >= (uint32_t)s->span * s->tile_bytes);
-  assert_true(s->span_states % 16 == 0 && s->span_states >= (uint32_t)s->span * s->h_bytes);
-  assert_true(at.states - at.weights == pieces * s->span_bytes && at.readout - at.states == pieces * s->span_states);
+  const size_t pieces = (n->L + (size_t)s->layers_per_transfer - 1) / (size_t)s->layers_per_transfer * (size_t)s->group;
+  assert_true(s->weights_stride % 16 == 0 && s->weights_stride >= (uint32_t)s->layers_per_transfer * s->tile_bytes);
+  assert_true(s->states_stride % 16 == 0 && s->states_stride >= (uint32_t)s->layers_per_transfer * s->h_bytes);
+  assert_true(at.states - at.weights == pieces * s->weights_stride && at.readout - at.states == pieces * s->states_stride);
   assert_true(at.region >= at.readout + (size_t)s->group * at.readout_each && at.region % 256 == 0);
 }
 
@@ -82,8 +83,8 @@ static void check(const mno_shape *s, const mno_dimensions *n) {
   assert_true(s->d_slices * s->d_length >= s->D && (s->m_slices * s->m_length >= s->tile || s->kernel == MNO_KERNEL_LANES));
   assert_true((size_t)(s->chunks * MNO_CHUNK) >= n->N && s->row >= s->D);
   if (s->kernel == MNO_KERNEL_LANES) return check_lanes(s, n);
-  assert_true(s->row % 2 == 1 && s->group == 1 && s->span == 1 && s->height == s->D);
-  assert_true(s->span_bytes == s->tile_bytes && s->span_states == s->h_bytes);
+  assert_true(s->row % 2 == 1 && s->group == 1 && s->layers_per_transfer == 1 && s->height == s->D);
+  assert_true(s->weights_stride == s->tile_bytes && s->states_stride == s->h_bytes);
   /* alignment of everything that is copied in sixteen bytes */
   assert_true(s->pitch >= MNO_CHUNK && s->pitch * s->bytes % 16 == 0);
   assert_true(s->tile_bytes % 16 == 0 && s->tile_bytes >= (uint32_t)(2 * s->tile * s->row * s->bytes) &&
