@@ -205,12 +205,12 @@ def strided(code):
     return any(i.op in ("LEA", "IMAD") and registers_of(i)[0] in bases for i in code)
 
 
-def classify(kernel, element, height, code):
+def classify(kernel, element, padded_D, code):
     """(role, unit, items a trip), or None for a loop that is not one of those of the passes."""
     stored = sum(size(i) for i in code if i.op.startswith("STS")) / element
     tanhs, sums, products = sum(map(is_bound, code)), carried(code), len(fmas(code))
     if kernel == "W0":
-        if tanhs and sums == height:
+        if tanhs and sums == padded_D:
             return "backward" if stored else "forward", "unit", tanhs
         return ("update", "coordinate", stored / 2) if stored and not tanhs and not sums else None
     if kernel == "F":
@@ -229,7 +229,7 @@ def classify(kernel, element, height, code):
 
 
 def kernel_of(name):
-    """(kernel, precision, bytes of a number, height) from a mangled name; None for those that have no place in the table."""
+    """(kernel, precision, bytes of a number, padded_D) from a mangled name; None for those that have no place in the table."""
     compiled_for = r"(?:N3mno5block10perceptronENS\d*_9optimizer2gdE)?"  # none in builds before kernels knew others
     found = re.search(r"(train|lanes|field)I" + compiled_for + r"([fd])((?:L[bi]\d+E)+)E", name)
     if not found:

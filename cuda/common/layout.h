@@ -36,7 +36,7 @@ enum {
 };
 
 /* Numbers of coordinates that kernel W0 is compiled for: D is padded to the next. */
-#define MNO_HEIGHTS 2, 4, 8, 10, 16
+#define MNO_PADDED_D 2, 4, 8, 10, 16
 
 typedef enum mno_kernel_kind {
   MNO_KERNEL_WARP,  /* W: a warp per instance (a block of one warp) */
@@ -60,7 +60,7 @@ typedef struct mno_shape {
   int32_t chunks, pitch, row;         /* samples / MNO_CHUNK, elements of a state row, elements of a weight row */
   int32_t ranks, lanes;               /* blocks of a team: 1 or `portions`, which changes no number; lanes of a rank */
   int32_t group, layers_per_transfer; /* instances of a team, layers of a transfer: 1 unless W0 (group also: G) */
-  int32_t height;                     /* rows of a chunk of a state: D, or what D is padded to */
+  int32_t padded_D;                   /* rows of a chunk of a state: D, or what D is padded to */
   int32_t nominal, kept;      /* G: instances that algorithms are chosen for; are the projections of all layers kept? */
   int32_t fused;              /* G: are updates products onto the weights? */
   int32_t portions, portion;  /* into which the units of a layer are cut; units of one */

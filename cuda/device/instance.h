@@ -134,7 +134,7 @@ protected:
     uint32_t row = e / MNO_CHUNK, n = e - row * MNO_CHUNK, chunk = divide(row, s.by_D);
     *sample = (int)(chunk * MNO_CHUNK + n);
     *coordinate = (int)(row - chunk * (uint32_t)s.D);
-    if (LANES) row = chunk * (uint32_t)s.height + (uint32_t)*coordinate;
+    if (LANES) row = chunk * (uint32_t)s.padded_D + (uint32_t)*coordinate;
     return row * (uint32_t)row_pitch<T>() + n;
   }
   MNO_DEVICE uint32_t state_elements() const { return (uint32_t)(s.chunks * s.D * MNO_CHUNK); }
@@ -152,7 +152,7 @@ protected:
       const T *const h = state(place, s.H, g);
       for (uint32_t e = (uint32_t)lane; e < (uint32_t)(s.N * s.d_out); e += (uint32_t)s.lanes) {
         const int n = (int)e / s.d_out, o = (int)e - n * s.d_out;
-        const T *const x = h + (n / MNO_CHUNK) * s.height * row_pitch<T>() + n % MNO_CHUNK;
+        const T *const x = h + (n / MNO_CHUNK) * s.padded_D * row_pitch<T>() + n % MNO_CHUNK;
         double sum = 0;
         for (int d = 0; d < s.D; d++) sum = fma_(problem.w_unembed[d * s.d_out + o], (double)x[d * row_pitch<T>()], sum);
         f[e] = sum * (1.0 / s.D);

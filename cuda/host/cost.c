@@ -48,8 +48,8 @@ static double layer_instructions(const mno_shape *s) {
 double mno_pass_instructions(const mno_shape *s) {
   const double sums = 3 * s->tensors - 1; /* of a unit: an fma each for every coordinate; and loads of 16 bytes */
   const double unit =
-      s->bytes == 8 ? 230 + (2 * sums + 2 * s->tensors) * s->height : 82 + (sums + 0.5 * s->tensors) * s->height;
-  return s->M * unit + 120 + 3 * s->height;
+      s->bytes == 8 ? 230 + (2 * sums + 2 * s->tensors) * s->padded_D : 82 + (sums + 0.5 * s->tensors) * s->padded_D;
+  return s->M * unit + 120 + 3 * s->padded_D;
 }
 int mno_update_rounds(const mno_shape *s) {
   return (int)mno_ceil_div((size_t)(s->layers_per_transfer * s->d_slices) * s->by_pairs.d, s->by_share.d);

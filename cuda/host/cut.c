@@ -35,7 +35,7 @@ bool mno_place_state(mno_shape *s) {
   const uint32_t state = (uint32_t)(s->chunks * s->D * s->pitch * s->bytes);
   s->p_bytes = (uint32_t)(s->chunks * s->d_slices * s->tile * s->pitch * s->bytes);
   s->h_bytes = s->states_stride = state;
-  s->height = s->D;
+  s->padded_D = s->D;
   s->H = 0;
   s->B = s->H + state;
   s->P = s->B + state;

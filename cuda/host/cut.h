@@ -25,7 +25,7 @@ bool mno_place_state(mno_shape *shape);
  * layer of one instance. */
 bool mno_cut_lanes(mno_shape *shape, int most);
 
-/* W0: the heights that the kernel is compiled for; 0: D is too large. */
-int mno_height_of(size_t D);
+/* W0: D padded to what the kernel is compiled for; 0: D is too large. */
+int mno_padded_D(size_t D);
 
 #endif

@@ -12,10 +12,10 @@ enum {
   SMALL_TEAM_BYTES = 14 << 10 /* shared memory of a warp that leaves room for 16 on a processor */
 };
 
-int mno_height_of(size_t D) {
-  static const int heights[] = {MNO_HEIGHTS};
-  for (size_t i = 0; i < sizeof heights / sizeof *heights; i++)
-    if (D <= (size_t)heights[i]) return heights[i];
+int mno_padded_D(size_t D) {
+  static const int sizes[] = {MNO_PADDED_D};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    if (D <= (size_t)sizes[i]) return sizes[i];
   return 0;
 }
 
@@ -78,7 +78,7 @@ static int rounds_like(const mno_shape *s) {
 /* For the weights of a transfer when instances lie `stride` apart: in the passes a unit is read by all samples of an
  * instance; in the update every lane has units of its own. */
 static double weights_wavefronts(const mno_shape *s, int stride) {
-  const int unit = s->rows * s->height * s->bytes, read = s->tensors * s->height * s->bytes;
+  const int unit = s->rows * s->padded_D * s->bytes, read = s->tensors * s->padded_D * s->bytes;
   int32_t at[WARP];
   double update = 0;
   for (int r = 0; r < rounds_like(s); r++) {
@@ -102,9 +102,9 @@ static double states_wavefronts(const mno_shape *s, int stride) {
   }
   for (int lane = 0; lane < WARP; lane++) {
     const int g = lane / s->N, n = lane % s->N;
-    at[lane] = g < s->group ? g * stride + n / MNO_CHUNK * s->height * row + n % MNO_CHUNK * s->bytes : IDLE;
+    at[lane] = g < s->group ? g * stride + n / MNO_CHUNK * s->padded_D * row + n % MNO_CHUNK * s->bytes : IDLE;
   }
-  return s->layers_per_transfer * s->height * wavefronts(at, s->bytes) +
+  return s->layers_per_transfer * s->padded_D * wavefronts(at, s->bytes) +
          update * mno_update_rounds(s) / rounds_like(s) * s->chunks * s->d_length;
 }
 
@@ -123,16 +123,16 @@ static uint32_t spaced(const mno_shape *s, uint32_t bytes, double (*cost)(const 
 
 bool mno_cut_lanes(mno_shape *s, int most) {
   const size_t bytes = (size_t)s->bytes;
-  s->height = mno_height_of((size_t)s->D);
-  if (s->height == 0 || s->N > s->lanes || (double)s->L * s->M * (s->height + 3) > 1e9) return false;
-  s->row = s->height;
+  s->padded_D = mno_padded_D((size_t)s->D);
+  if (s->padded_D == 0 || s->N > s->lanes || (double)s->L * s->M * (s->padded_D + 3) > 1e9) return false;
+  s->row = s->padded_D;
   s->tile = s->portion = s->M;
   s->tiles = 1;
   s->m_slices = s->m_length = 1;
-  const size_t layer = (size_t)(s->M * s->rows) * (size_t)s->height * bytes;
+  const size_t layer = (size_t)(s->M * s->rows) * (size_t)s->padded_D * bytes;
   if (layer > MNO_TEAM_BYTES) return false;
   s->tile_bytes = s->weights_bytes = (uint32_t)mno_round_up(layer, 16);
-  s->h_bytes = (uint32_t)(s->chunks * s->height * s->pitch * s->bytes);
+  s->h_bytes = (uint32_t)(s->chunks * s->padded_D * s->pitch * s->bytes);
   s->by_samples = mno_divide_by((uint32_t)s->N);
   s->by_tile = mno_divide_by((uint32_t)s->M);
   s->by_D = mno_divide_by((uint32_t)s->D);

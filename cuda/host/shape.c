@@ -51,7 +51,7 @@ mno_shape mno_shape_spread(const mno_shape *s, bool all) {
 /* G: how many instances to a call. Products are cut into tiles of 128 x 128 or so; a call should fill a card twice. */
 static void cut_batch(mno_shape *s) {
   const size_t tiles = mno_ceil_div((size_t)s->M, 128) * mno_ceil_div((size_t)s->N, 128);
-  s->row = s->height = s->D;
+  s->row = s->padded_D = s->D;
   s->tile = s->portion = s->M;
   s->tiles = 1;
   s->kept = 1;
@@ -172,7 +172,7 @@ static mno_status choose(const mno_dimensions *dimensions, mno_precision precisi
     mno_shape made;
     if (candidate->portions > 1) continue;
     if (candidate->kernel == MNO_KERNEL_GEMM && (!products || dimensions->N < MNO_PRODUCTS_LEAST)) continue;
-    if (candidate->kernel == MNO_KERNEL_LANES && (mno_height_of(dimensions->D) == 0 || dimensions->N > 32)) continue;
+    if (candidate->kernel == MNO_KERNEL_LANES && (mno_padded_D(dimensions->D) == 0 || dimensions->N > 32)) continue;
     if (mno_shape_make(dimensions, precision, candidate, &made, err) != MNO_OK) {
       status = err ? err->status : MNO_ERR_BACKEND;
       continue;

@@ -3,7 +3,7 @@
  * and keeps its states in registers over the layers of a transfer; in the updates it has a part of an instance's units.
  *
  * Every sum runs over coordinates, units or samples in their order, so an instance's bits do not depend on its neighbours.
- * HEIGHT: D, or what D is padded to. */
+ * PADDED_D: D, or what D is padded to. */
 #ifndef MNO_CUDA_LANES_H
 #define MNO_CUDA_LANES_H
 
@@ -12,11 +12,13 @@
 namespace mno {
 
 /* A row of weights or a column of states. */
-template <class T, int HEIGHT> struct Column : Tuple<T, HEIGHT> {
-  using Tuple<T, HEIGHT>::x;
+template <class T, int PADDED_D> struct Column : Tuple<T, PADDED_D> {
+  using Tuple<T, PADDED_D>::x;
   /* A sample of a state. */
-  MNO_DEVICE void read_column(const T *from) { MNO_UNROLL for (int d = 0; d < HEIGHT; d++) x[d] = from[d * row_pitch<T>()]; }
-  MNO_DEVICE void write_column(T *to) const { MNO_UNROLL for (int d = 0; d < HEIGHT; d++) to[d * row_pitch<T>()] = x[d]; }
+  MNO_DEVICE void read_column(const T *from) {
+    MNO_UNROLL for (int d = 0; d < PADDED_D; d++) x[d] = from[d * row_pitch<T>()];
+  }
+  MNO_DEVICE void write_column(T *to) const { MNO_UNROLL for (int d = 0; d < PADDED_D; d++) to[d * row_pitch<T>()] = x[d]; }
 };
 
 /* Some coordinates of a row that are read and written together: aligned to their size. */
@@ -34,27 +36,28 @@ template <> MNO_DEVICE void Coordinates<float, 2>::write(float *to) const { *(fl
 #endif
 
 /* The weights of a unit: the inputs, then the output. */
-template <class T, int HEIGHT, int TENSORS> struct Unit {
-  Column<T, HEIGHT> w[TENSORS];
+template <class T, int PADDED_D, int TENSORS> struct Unit {
+  Column<T, PADDED_D> w[TENSORS];
   MNO_DEVICE void read(const T *from) { /* aligned to 16 bytes */
 #ifdef __CUDA_ARCH__
-    T x[TENSORS * HEIGHT];
-    MNO_UNROLL for (int i = 0; i < (int)(TENSORS * HEIGHT * sizeof(T) / 16); i++) {
+    T x[TENSORS * PADDED_D];
+    MNO_UNROLL for (int i = 0; i < (int)(TENSORS * PADDED_D * sizeof(T) / 16); i++) {
       const uint4 four = ((const uint4 *)from)[i];
       memcpy((char *)x + 16 * i, &four, 16);
     }
-    MNO_UNROLL for (int t = 0; t < TENSORS; t++) MNO_UNROLL for (int d = 0; d < HEIGHT; d++) w[t].x[d] = x[t * HEIGHT + d];
+    MNO_UNROLL for (int t = 0; t < TENSORS; t++) MNO_UNROLL for (int d = 0; d < PADDED_D; d++) w[t].x[d] =
+        x[t * PADDED_D + d];
 #else
     memcpy(w, from, sizeof w);
 #endif
   }
 };
 
-template <class T, class Team, class Block, class Optimizer, int HEIGHT>
+template <class T, class Team, class Block, class Optimizer, int PADDED_D>
 class LaneTrainer : Instances<T, Team, Block, Optimizer, true> {
   typedef Instances<T, Team, Block, Optimizer, true> base;
   typedef typename base::motion motion;
-  typedef Column<T, HEIGHT> column;
+  typedef Column<T, PADDED_D> column;
   static constexpr int PITCH = row_pitch<T>();
   using base::adjoint;
   using base::args;
@@ -191,7 +194,7 @@ private:
     double *const record = part(mailbox, problem.steps, WEIGHTS, 0);
     const size_t tensor = (size_t)item.L * s.M * s.D;
     team.phase([&](const Place &place, int lane) {
-      const uint32_t fours = (uint32_t)(s.height + 3) / 4, count = (uint32_t)item.L * (uint32_t)s.M * ROWS * fours;
+      const uint32_t fours = (uint32_t)(s.padded_D + 3) / 4, count = (uint32_t)item.L * (uint32_t)s.M * ROWS * fours;
       for (uint32_t e = (uint32_t)lane; e < count; e += (uint32_t)s.lanes) {
         const uint32_t row = e / fours, block = e - row * fours, unit = row / ROWS, t = row - unit * ROWS;
         const uint32_t layer = unit / (uint32_t)s.M, m = unit - layer * (uint32_t)s.M, drawn = unit / item.width;
@@ -246,7 +249,7 @@ private:
   MNO_DEVICE bool sample_of(int lane, int *g, int *sample) const {
     *g = (int)divide((uint32_t)lane, s.by_samples);
     const int n = lane - *g * s.N, chunk = n / MNO_CHUNK;
-    *sample = chunk * s.height * PITCH + n - chunk * MNO_CHUNK;
+    *sample = chunk * s.padded_D * PITCH + n - chunk * MNO_CHUNK;
     return *g < s.group;
   }
   MNO_DEVICE T *stage_weights(const Place &place, int g) const {
@@ -261,13 +264,13 @@ private:
 
   /* Units of a pass and coordinates of an update that are in flight together. Nothing else hides the latency of a lane, and
    * all is read before anything is written: a write may overlap what is read after it, for all that the compiler knows. */
-  static constexpr int UNITS = HEIGHT > 10      ? 1
+  static constexpr int UNITS = PADDED_D > 10    ? 1
                                : sizeof(T) == 4 ? 5
                                                 : 3,
                        COORDINATES = MNO_TOGETHER / (int)sizeof(T), PAIR = MNO_PAIR;
 
-  typedef Unit<T, HEIGHT, TENSORS> unit_weights;
-  static constexpr int UNIT = ROWS * HEIGHT; /* numbers of a unit */
+  typedef Unit<T, PADDED_D, TENSORS> unit_weights;
+  static constexpr int UNIT = ROWS * PADDED_D; /* numbers of a unit */
 
   /* COUNT units from `row` on: sum += v s(p_0, ..) */
   template <int COUNT, class F> MNO_DEVICE void respond_some(const T *row, const column &h, column &sum, F formula) const {
@@ -302,7 +305,7 @@ private:
         const T *const h0 = (const T *)problem(index, g).h0;
         for (int e = lane; e < s.chunks * s.D * PITCH; e += s.lanes) {
           const int chunk = e / (s.D * PITCH);
-          h[e + chunk * (s.height - s.D) * PITCH] = h0[e];
+          h[e + chunk * (s.padded_D - s.D) * PITCH] = h0[e];
         }
       }
     });
@@ -407,7 +410,8 @@ private:
     int g, sample;
     if (!sample_of(lane, &g, &sample)) return;
     const Setting is = *setting(place, g);
-    const int first = transfer * s.layers_per_transfer, end = end_of(transfer, is.L), height = (int)(s.h_bytes / sizeof(T));
+    const int first = transfer * s.layers_per_transfer, end = end_of(transfer, is.L),
+              state_numbers = (int)(s.h_bytes / sizeof(T));
     const int n = lane - g * s.N, chunk = n / MNO_CHUNK, of_sample = chunk * s.M * PITCH + n - chunk * MNO_CHUNK;
     if (first >= end) return;
     T *const at = state(place, s.B, g) + sample;
@@ -416,9 +420,9 @@ private:
     for (int layer = end - 1; layer >= first; layer--) {
       const int i = layer - first;
       column h, sum;
-      h.read_column(stage_states(place, g) + i * height + sample);
+      h.read_column(stage_states(place, g) + i * state_numbers + sample);
       sum.clear();
-      b.write_column(state(place, s.A, g) + i * height + sample);
+      b.write_column(state(place, s.A, g) + i * state_numbers + sample);
       T *x[TENSORS];
       MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = projections(place, g, a) + i * projected() + of_sample;
       respond_back((mno_activation)is.activation, stage_weights(place, g) + i * (int)(s.tile_bytes / sizeof(T)), h, b, sum,
@@ -453,12 +457,12 @@ private:
       row_b[i].read(b + i * PITCH);
     }
     MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].read(unit + k * apart +
-                                                                                                       r * HEIGHT);
+                                                                                                       r * PADDED_D);
     MNO_UNROLL for (int k = 0; k < PAIR; k++) MNO_UNROLL for (int i = 0; i < COUNT; i++)
         MNO_UNROLL for (int a = 0; a < TENSORS; a++)
             move(motion, a, row[k], i, x.of[a][k].dot(a < INPUTS ? row_h[i] : row_b[i]));
     MNO_UNROLL for (int k = 0; k < PAIR; k++) if (k == 0 || both) MNO_UNROLL for (int r = 0; r < ROWS; r++) row[k][r].write(
-        unit + k * apart + r * HEIGHT);
+        unit + k * apart + r * PADDED_D);
   }
 
   /* One coordinate of a unit, its gradients summed over all chunks first. */
@@ -469,12 +473,12 @@ private:
     for (int chunk = 0; chunk < s.chunks; chunk++) MNO_UNROLL for (int a = 0; a < TENSORS; a++) {
         Row<T> factor, other;
         factor.read(x[a] + chunk * s.M * PITCH);
-        other.read((a < INPUTS ? h : b) + chunk * HEIGHT * PITCH);
+        other.read((a < INPUTS ? h : b) + chunk * PADDED_D * PITCH);
         gradient[a] += factor.dot(other);
       }
-    MNO_UNROLL for (int r = 0; r < ROWS; r++) row[r].read(unit + r * HEIGHT);
+    MNO_UNROLL for (int r = 0; r < ROWS; r++) row[r].read(unit + r * PADDED_D);
     MNO_UNROLL for (int a = 0; a < TENSORS; a++) move(motion, a, row, 0, gradient[a]);
-    MNO_UNROLL for (int r = 0; r < ROWS; r++) row[r].write(unit + r * HEIGHT);
+    MNO_UNROLL for (int r = 0; r < ROWS; r++) row[r].write(unit + r * PADDED_D);
   }
 
   /* The inputs w_a move by sum_i h_i g_a, the output v by sum_i b_i t; a part of the coordinates of two units at a time. */
@@ -483,7 +487,7 @@ private:
     if (g >= s.group) return;
     const Setting is = *setting(place, g);
     const int first = transfer * s.layers_per_transfer, layers = end_of(transfer, is.L) - first,
-              height = (int)(s.h_bytes / sizeof(T));
+              state_numbers = (int)(s.h_bytes / sizeof(T));
     if (layers <= 0) return;
     const T *const h = stage_states(place, g), *const b = state(place, s.A, g);
     const T *x[TENSORS]; /* after activation: by tensor, what its gradient is made of */
@@ -502,8 +506,8 @@ private:
           const T *of_unit[TENSORS];
           MNO_UNROLL for (int a = 0; a < TENSORS; a++) of_unit[a] = x[a] + layer * projected() + (m + k * other) * PITCH;
           for (int d = begin; d < end; d++)
-            update_at_once(unit + k * other * UNIT + d, h + layer * height + d * PITCH, b + layer * height + d * PITCH,
-                           of_unit, is.of_step);
+            update_at_once(unit + k * other * UNIT + d, h + layer * state_numbers + d * PITCH,
+                           b + layer * state_numbers + d * PITCH, of_unit, is.of_step);
         }
         continue;
       }
@@ -513,7 +517,7 @@ private:
           const int at = layer * projected() + (chunk * s.M + m + k * other) * PITCH;
           MNO_UNROLL for (int a = 0; a < TENSORS; a++) factors.of[a][k].read(x[a] + at);
         }
-        const int from = layer * height + chunk * HEIGHT * PITCH;
+        const int from = layer * state_numbers + chunk * PADDED_D * PITCH;
         int d = begin;
         for (; d + COORDINATES <= end; d += COORDINATES)
           update_some<COORDINATES>(unit + d, other * UNIT, both, h + from + d * PITCH, b + from + d * PITCH, factors,

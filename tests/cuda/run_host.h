@@ -13,15 +13,15 @@
 
 namespace mno {
 
-template <class Block, class Optimizer, class T, int HEIGHT, int... MORE>
+template <class Block, class Optimizer, class T, int PADDED_D, int... MORE>
 void run_lanes(HostTeam &team, const mno_train_args &args) {
-  if (args.shape.height == HEIGHT) return LaneTrainer<T, HostTeam, Block, Optimizer, HEIGHT>(team, args).run();
+  if (args.shape.padded_D == PADDED_D) return LaneTrainer<T, HostTeam, Block, Optimizer, PADDED_D>(team, args).run();
   if constexpr (sizeof...(MORE) > 0) run_lanes<Block, Optimizer, T, MORE...>(team, args);
 }
 
 template <class Block, class Optimizer, class T> void run_trainer(HostTeam &team, const mno_train_args &args) {
   if (args.shape.kernel == MNO_KERNEL_LANES)
-    run_lanes<Block, Optimizer, T, MNO_HEIGHTS>(team, args);
+    run_lanes<Block, Optimizer, T, MNO_PADDED_D>(team, args);
   else
     Trainer<T, HostTeam, Block, Optimizer>(team, args).run();
 }

@@ -37,10 +37,10 @@ static void divisions_are_exact(void **state) {
 static void check_lanes(const mno_shape *s, const mno_dimensions *n) {
   assert_true(s->group >= 1 && s->group <= MNO_GROUP_MOST && s->group * s->N <= s->lanes && s->layers_per_transfer >= 1 &&
               s->layers_per_transfer <= s->L);
-  assert_true(s->tiles == 1 && s->tile == s->M && s->height >= s->D && s->row == s->height);
+  assert_true(s->tiles == 1 && s->tile == s->M && s->padded_D >= s->D && s->row == s->padded_D);
   assert_true(s->by_samples.d == (uint32_t)s->N && s->by_share.d == (uint32_t)(s->lanes / s->group));
-  assert_true(s->tile_bytes % 16 == 0 && s->tile_bytes >= (uint32_t)(2 * s->M * s->height * s->bytes) && s->H % 16 == 0);
-  const uint32_t state = (uint32_t)(s->chunks * s->height * s->pitch * s->bytes),
+  assert_true(s->tile_bytes % 16 == 0 && s->tile_bytes >= (uint32_t)(2 * s->M * s->padded_D * s->bytes) && s->H % 16 == 0);
+  const uint32_t state = (uint32_t)(s->chunks * s->padded_D * s->pitch * s->bytes),
                  projections = (uint32_t)(s->layers_per_transfer * s->chunks * s->M * s->pitch * s->bytes);
   assert_true(s->h_bytes == state && s->H >= 32 && s->B >= s->H + state && s->P >= s->B + state &&
               s->p_bytes == projections);
@@ -83,7 +83,7 @@ static void check(const mno_shape *s, const mno_dimensions *n) {
   assert_true(s->d_slices * s->d_length >= s->D && (s->m_slices * s->m_length >= s->tile || s->kernel == MNO_KERNEL_LANES));
   assert_true((size_t)(s->chunks * MNO_CHUNK) >= n->N && s->row >= s->D);
   if (s->kernel == MNO_KERNEL_LANES) return check_lanes(s, n);
-  assert_true(s->row % 2 == 1 && s->group == 1 && s->layers_per_transfer == 1 && s->height == s->D);
+  assert_true(s->row % 2 == 1 && s->group == 1 && s->layers_per_transfer == 1 && s->padded_D == s->D);
   assert_true(s->weights_stride == s->tile_bytes && s->states_stride == s->h_bytes);
   /* alignment of everything that is copied in sixteen bytes */
   assert_true(s->pitch >= MNO_CHUNK && s->pitch * s->bytes % 16 == 0);
