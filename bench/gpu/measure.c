@@ -114,8 +114,8 @@ static int floors(const request *r) {
          "\"lanes\": %d, \"ranks\": %d, \"stages\": %d, \"slots\": %zu, \"floor_bytes\": %.6g, \"floor_flops\": %.6g, "
          "\"modelled_seconds\": %.4g, \"modelled_memory\": %.4g, "
          "\"modelled_issue\": %.4g, \"modelled_latency\": %.4g}\n",
-         D, M, L, N, count, mno_precision_name(precision), mno_kernel_name(&s), s.lanes, s.ranks, fit.stages, fit.teams,
-         bytes * count, 14 * (double)N * w * count, fit.seconds, model.memory * count, model.issue * count,
+         D, M, L, N, count, mno_precision_name(precision), mno_kernel_name(&s), s.lanes, s.blocks_per_team, fit.stages,
+         fit.teams, bytes * count, 14 * (double)N * w * count, fit.seconds, model.memory * count, model.issue * count,
          model.latency * count);
   return 0;
 }

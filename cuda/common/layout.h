@@ -58,7 +58,7 @@ typedef struct mno_shape {
   int32_t bytes;   /* of a number: 4 or 8 */
   int32_t D, M, N, L, d_out;
   int32_t chunks, pitch, row;         /* samples / MNO_CHUNK, elements of a state row, elements of a weight row */
-  int32_t ranks, lanes;               /* blocks of a team: 1 or `portions`, which changes no number; lanes of a rank */
+  int32_t blocks_per_team, lanes;     /* blocks of a team: 1 or `portions`, which changes no number; lanes of a rank */
   int32_t group, layers_per_transfer; /* instances of a team, layers of a transfer: 1 unless W0 (group also: G) */
   int32_t padded_D;                   /* rows of a chunk of a state: D, or what D is padded to */
   int32_t nominal, kept;      /* G: instances that algorithms are chosen for; are the projections of all layers kept? */
@@ -176,9 +176,10 @@ MNO_LAYOUT size_t mno_round_up(size_t n, size_t to) { return mno_ceil_div(n, to)
 MNO_LAYOUT int mno_number_bytes(mno_precision precision) { return precision == MNO_F64 ? 8 : 4; }
 MNO_LAYOUT int mno_pitch(int bytes) { return bytes == 4 ? MNO_PITCH_F32 : MNO_PITCH_F64; }
 
-/* Who waits for what, in one word so that a single write says it: spin, kernel, ranks, rank a byte each, team above. */
+/* Who waits for what, in one word so that a single write says it: spin, kernel, blocks of the team, rank a byte each, team
+ * above. */
 MNO_LAYOUT uint64_t mno_stuck(mno_spin spin, const mno_shape *s, int rank, int team) {
-  const uint32_t low = (uint32_t)rank << 24 | (uint32_t)s->ranks << 16 | (uint32_t)s->kernel << 8 | (uint32_t)spin;
+  const uint32_t low = (uint32_t)rank << 24 | (uint32_t)s->blocks_per_team << 16 | (uint32_t)s->kernel << 8 | (uint32_t)spin;
   return (uint64_t)(uint32_t)team << 32 | low;
 }
 
@@ -191,7 +192,7 @@ MNO_LAYOUT mno_slot_layout mno_slot(const mno_shape *s) {
   at.readout = at.states + pieces * s->states_stride;
   at.readout_each = (2 * N * (size_t)s->d_out + N) * sizeof(double);
   at.region = mno_round_up(at.readout + group * at.readout_each, 256);
-  at.bytes = mno_round_up(at.region + (size_t)s->ranks * s->state_bytes, 256);
+  at.bytes = mno_round_up(at.region + (size_t)s->blocks_per_team * s->state_bytes, 256);
   return at;
 }
 
@@ -214,7 +215,9 @@ MNO_LAYOUT size_t mno_setting_bytes(const mno_shape *s, size_t knobs) {
 }
 
 /* Portions and tiles of a rank and layer. */
-MNO_LAYOUT int mno_portions_of_rank(const mno_shape *s) { return s->ranks > 1 ? s->portions / s->ranks : s->portions; }
+MNO_LAYOUT int mno_portions_of_rank(const mno_shape *s) {
+  return s->blocks_per_team > 1 ? s->portions / s->blocks_per_team : s->portions;
+}
 MNO_LAYOUT int mno_tiles_of_rank(const mno_shape *s) { return mno_portions_of_rank(s) * s->tiles; }
 
 /* W, C, X: on the way down the state of a layer comes with the layer's first tile, into H or into one of the places behind

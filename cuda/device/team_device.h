@@ -101,8 +101,8 @@ public:
     const mno_shape &s = args.shape;
     lane_ = (int)threadIdx.x;
     lanes_ = (int)blockDim.x;
-    place_.rank = several_ranks ? (int)blockIdx.x % s.ranks : 0;
-    team_index = several_ranks ? (int)blockIdx.x / s.ranks : (int)blockIdx.x;
+    place_.rank = several_ranks ? (int)blockIdx.x % s.blocks_per_team : 0;
+    team_index = several_ranks ? (int)blockIdx.x / s.blocks_per_team : (int)blockIdx.x;
     place_.shared = dynamic;
     stages_ = args.stages;
     state_bytes_ = (int)s.state_bytes;

@@ -13,7 +13,7 @@ enum {
 static size_t held(const mno_shape *s, const mno_device_info *info, size_t shared_bytes) {
   size_t blocks = info->shared_processor / (shared_bytes + SHARED_RESERVED);
   if (blocks * (size_t)s->lanes > LANES_MOST) blocks = LANES_MOST / (size_t)s->lanes;
-  size_t teams = blocks * (size_t)info->processors / (size_t)s->ranks;
+  size_t teams = blocks * (size_t)info->processors / (size_t)s->blocks_per_team;
   if (info->memory_free && teams > info->memory_free / mno_slot(s).bytes) teams = info->memory_free / mno_slot(s).bytes;
   return blocks && teams == 0 ? 1 : teams;
 }

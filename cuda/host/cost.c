@@ -74,7 +74,7 @@ static mno_step_model batch_model(const mno_shape *s) {
                           .latency = L * calls * 2e-6 / (2 * s->group)};
 }
 
-static double warps_of(const mno_shape *s) { return s->lanes / 32.0 * s->ranks; }
+static double warps_of(const mno_shape *s) { return s->lanes / 32.0 * s->blocks_per_team; }
 
 double mno_transfers(const mno_shape *s) { return (double)mno_ceil_div((size_t)s->L, (size_t)s->layers_per_transfer); }
 /* W, C, X, W0: of a lane in a step. */
@@ -82,7 +82,7 @@ static double instructions_of(const mno_shape *s) {
   return s->kernel == MNO_KERNEL_LANES ? mno_transfers(s) * mno_transfer_instructions(s) : s->L * layer_instructions(s);
 }
 double mno_chain_cycles(const mno_shape *s) {
-  const double barrier = warps_of(s) <= 1 ? 30 : 60, cluster = s->ranks > 1 ? 700 : 0;
+  const double barrier = warps_of(s) <= 1 ? 30 : 60, cluster = s->blocks_per_team > 1 ? 700 : 0;
   return s->kernel == MNO_KERNEL_LANES
              ? 1.6 * instructions_of(s) + mno_transfers(s) * (3 * barrier + 300)
              : 2 * instructions_of(s) + s->L * (2 * mno_tiles_of_rank(s) * (3 * barrier + 150) + 2 * (barrier + cluster));
@@ -105,7 +105,7 @@ mno_step_model mno_shape_model(const mno_shape *s) {
   const int in_memory = modelled_bytes(s, 0) > (size_t)mno_rates.shared;
   const double of_processor = (double)modelled_bytes(s, in_memory);
   /* teams in flight: by shared memory, by registers (16 warps), by the card's memory */
-  double teams = mno_rates.processors * mno_rates.shared / of_processor / s->ranks;
+  double teams = mno_rates.processors * mno_rates.shared / of_processor / s->blocks_per_team;
   if (teams > mno_rates.processors * 16 / warps) teams = mno_rates.processors * 16 / warps;
   if (teams > mno_rates.memory / (double)mno_slot(s).bytes) teams = mno_rates.memory / (double)mno_slot(s).bytes;
   if (teams < 1) teams = 1;

@@ -27,7 +27,7 @@ static size_t best_slices(const mno_shape *s, size_t items, size_t length) {
 
 bool mno_place_state(mno_shape *s) {
   const size_t a_row = (size_t)s->chunks * (size_t)(s->pitch * s->bytes);
-  const int buffers = s->ranks > 1 ? 2 : 1, sums = mno_portions_of_rank(s) > 1;
+  const int buffers = s->blocks_per_team > 1 ? 2 : 1, sums = mno_portions_of_rank(s) > 1;
   if (a_row * (size_t)s->D * (size_t)(2 + buffers * s->m_slices + sums) +
           a_row * (size_t)(s->tensors * s->d_slices) * (size_t)s->tile >
       INT32_MAX)

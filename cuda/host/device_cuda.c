@@ -132,14 +132,14 @@ static mno_status prepare(int index, const mno_shape *shape, const mno_fit_on_ca
 static cudaLaunchConfig_t configuration(const mno_shape *shape, const mno_fit_on_card *fit, int teams, cudaStream_t stream,
                                         cudaLaunchAttribute *cluster) {
   cluster->id = cudaLaunchAttributeClusterDimension;
-  cluster->val.clusterDim.x = (unsigned)shape->ranks;
+  cluster->val.clusterDim.x = (unsigned)shape->blocks_per_team;
   cluster->val.clusterDim.y = cluster->val.clusterDim.z = 1;
-  return (cudaLaunchConfig_t){.gridDim = {(unsigned)(teams * shape->ranks), 1, 1},
+  return (cudaLaunchConfig_t){.gridDim = {(unsigned)(teams * shape->blocks_per_team), 1, 1},
                               .blockDim = {(unsigned)shape->lanes, 1, 1},
                               .dynamicSmemBytes = fit->shared,
                               .stream = stream,
                               .attrs = cluster,
-                              .numAttrs = shape->ranks > 1};
+                              .numAttrs = shape->blocks_per_team > 1};
 }
 
 static mno_status device_resident(int index, const mno_shape *shape, const mno_fit_on_card *fit, int *teams,
@@ -149,7 +149,7 @@ static mno_status device_resident(int index, const mno_shape *shape, const mno_f
   cudaLaunchAttribute cluster;
   cudaLaunchConfig_t launch = configuration(shape, fit, 1, 0, &cluster);
   mno_status status = prepare(index, shape, fit, &kernel, err);
-  if (status == MNO_OK && shape->ranks > 1) {
+  if (status == MNO_OK && shape->blocks_per_team > 1) {
     status = MNO_CUDA(err, cudaOccupancyMaxActiveClusters(&blocks, kernel, &launch));
   } else if (status == MNO_OK) {
     status = MNO_CUDA(err, cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, shape->lanes, fit->shared));

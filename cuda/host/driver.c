@@ -156,7 +156,7 @@ static mno_status fit(const worker *w, const mno_device_info *info, double work,
   if (status == MNO_OK && g->wanted < 1)
     status = mno_fail(err, MNO_ERR_BACKEND,
                       "%s holds no team of %d x %d lanes with %zu bytes of shared memory: use --backend cpu", info->name,
-                      g->shape.ranks, g->shape.lanes, g->fit.shared);
+                      g->shape.blocks_per_team, g->shape.lanes, g->fit.shared);
   return status;
 }
 
@@ -411,7 +411,7 @@ static void name_stuck(worker *w, mno_error *err) {
       [MNO_SPIN_TRANSFER] = "a transfer that never came", [MNO_SPIN_MAILBOX] = "the host to free a mailbox, in vain"};
   const uint64_t stuck = __atomic_load_n(&signals_of(w)->stuck, __ATOMIC_ACQUIRE);
   const unsigned spin = stuck & 0xff, rank = stuck >> 24 & 0xff;
-  const mno_shape shape = {.kernel = stuck >> 8 & 0xff, .ranks = stuck >> 16 & 0xff};
+  const mno_shape shape = {.kernel = stuck >> 8 & 0xff, .blocks_per_team = stuck >> 16 & 0xff};
   if (spin == MNO_SPIN_NONE || spin > MNO_SPIN_MAILBOX || shape.kernel > MNO_KERNEL_GEMM)
     return; /* after a fault: anything */
   const mno_error device = *err;

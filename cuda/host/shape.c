@@ -27,7 +27,7 @@ mno_status mno_candidate_at(int index, const mno_candidate **candidate, mno_erro
 
 const char *mno_kernel_name(const mno_shape *s) {
   static const char *const names[] = {"W", "C", "W0", "G"};
-  return s->ranks > 1 ? "X" : names[s->kernel];
+  return s->blocks_per_team > 1 ? "X" : names[s->kernel];
 }
 
 enum {
@@ -43,7 +43,7 @@ static const double PORTION_COST = 0.0125;
 
 mno_shape mno_shape_spread(const mno_shape *s, bool all) {
   mno_shape spread = *s;
-  spread.ranks = all ? s->portions : 1;
+  spread.blocks_per_team = all ? s->portions : 1;
   if (s->portions > 1) mno_place_state(&spread); /* smaller than what `cut` tried */
   return spread;
 }
@@ -82,7 +82,7 @@ mno_status mno_shape_make(const mno_dimensions *n, mno_precision precision, cons
   mno_shape s = {.kernel = candidate->kernel,
                  .lanes = candidate->lanes,
                  .portions = candidate->portions,
-                 .ranks = 1,
+                 .blocks_per_team = 1,
                  .group = 1,
                  .layers_per_transfer = 1};
   const mno_trainer *trainer = mno_trainer_at(n->trainer);

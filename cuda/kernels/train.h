@@ -69,7 +69,7 @@ public:
   }
 
 private:
-  MNO_DEVICE int ranks() const { return Team::several_ranks ? s.ranks : 1; }
+  MNO_DEVICE int blocks_per_team() const { return Team::several_ranks ? s.blocks_per_team : 1; }
   MNO_DEVICE T *stage_tile(const Place &place) const { return (T *)(place.shared + stage_offset(tail.stage)); }
   /* Of one tensor: before activation those of the inputs and of the output, p_a and q; after it t and g_a. */
   MNO_DEVICE T *projections(const Place &place, int which) const { return state(place, s.P + (uint32_t)which * s.p_bytes); }
@@ -473,7 +473,7 @@ private:
       T old[ADVANCED];
       MNO_UNROLL for (int i = 0; i < ADVANCED; i++) old[i] = sums.is[i] ? x[sums.k[i]] : (T)0;
       if (portions() > 1) add_sums(state(place, s.S), sums);
-      for (int rank = 0; rank < ranks(); rank++) add_slices((const T *)team.peer(place, rank, acc_offset), sums);
+      for (int rank = 0; rank < blocks_per_team(); rank++) add_slices((const T *)team.peer(place, rank, acc_offset), sums);
       MNO_UNROLL for (int i = 0; i < ADVANCED; i++) if (sums.is[i]) {
         if (before && place.rank == 0) before[sums.k[i]] = old[i];
         x[sums.k[i]] = fma_(step, sums.sum[i], old[i]);
@@ -482,7 +482,7 @@ private:
   }
 
   /* Ranks read each other's sums while the next layer is on its way: two buffers, in turn. */
-  MNO_DEVICE uint32_t acc_offset(int layer) const { return s.A + (ranks() > 1 && (layer & 1) ? s.a_bytes : 0); }
+  MNO_DEVICE uint32_t acc_offset(int layer) const { return s.A + (blocks_per_team() > 1 && (layer & 1) ? s.a_bytes : 0); }
 
   /* The tiles of a layer: f(portion of the rank, tile, is it the layer's last). */
   template <class F> MNO_DEVICE void each_tile(F f) {

@@ -233,7 +233,7 @@ typedef struct way {
 static const mno_candidate *candidate_of(way w) { return &mno_candidates[w.candidate]; }
 static int ranks_of(way w) { return w.spread ? candidate_of(w)->portions : 1; }
 static const char *name_of(way w) {
-  const mno_shape s = {.kernel = candidate_of(w)->kernel, .ranks = ranks_of(w)};
+  const mno_shape s = {.kernel = candidate_of(w)->kernel, .blocks_per_team = ranks_of(w)};
   return mno_kernel_name(&s);
 }
 static mno_shape_options options_of(way w) {

@@ -92,7 +92,7 @@ mno_status device_launch(mno_device *device, int, const mno_train_args *args, co
     return mno_fail(err, MNO_ERR_BACKEND, "twin: launch failed");
   device->running += teams;
   __atomic_add_fetch(&mno_twin_state.started, teams, __ATOMIC_SEQ_CST);
-  if (args->shape.ranks > 1) __atomic_add_fetch(&mno_twin_state.spread, teams, __ATOMIC_SEQ_CST);
+  if (args->shape.blocks_per_team > 1) __atomic_add_fetch(&mno_twin_state.spread, teams, __ATOMIC_SEQ_CST);
   mno_train_args given = *args;
   if (mno_twin_state.lose_mailboxes) {
     device->lost.emplace_back(2 * (size_t)(teams * args->shape.group) * args->mailbox_bytes);

@@ -131,7 +131,7 @@ static void golden_bits(void **state) {
     for (int precision = 0; precision < 2; precision++) {
       const configuration *c = &configurations[i];
       const mno_candidate *k = &mno_candidates[c->candidate];
-      const mno_shape of = {.kernel = k->kernel, .ranks = 1};
+      const mno_shape of = {.kernel = k->kernel, .blocks_per_team = 1};
       const uint64_t hash = hash_of(c, (mno_precision)precision, MNO_SPREAD_ONE);
       char line[200], found[200];
       snprintf(line, sizeof line, "%s,%d,%d,%zu,%lld,%lld,%zu,%s,%s,%016llx\n", mno_kernel_name(&of), k->lanes, k->portions,

@@ -79,7 +79,7 @@ static void check(const mno_shape *s, const mno_dimensions *n) {
   assert_true((size_t)s->portions * (size_t)s->portion >= n->M &&
               (size_t)(s->portions - 1) * (size_t)s->portion < n->M + (size_t)s->portions);
   assert_true(s->tile * s->tiles >= s->portion && s->tile * (s->tiles - 1) < s->portion);
-  assert_true(s->ranks == 1 || s->ranks == s->portions);
+  assert_true(s->blocks_per_team == 1 || s->blocks_per_team == s->portions);
   assert_true(s->d_slices * s->d_length >= s->D && (s->m_slices * s->m_length >= s->tile || s->kernel == MNO_KERNEL_LANES));
   assert_true((size_t)(s->chunks * MNO_CHUNK) >= n->N && s->row >= s->D);
   if (s->kernel == MNO_KERNEL_LANES) return check_lanes(s, n);
@@ -93,13 +93,14 @@ static void check(const mno_shape *s, const mno_dimensions *n) {
                  projection = (uint32_t)(s->chunks * s->d_slices * s->tile * s->pitch * s->bytes);
   assert_true(s->h_bytes == state && s->B >= s->H + state && s->P >= s->B + state && s->p_bytes == projection);
   assert_true(s->A >= s->P + 2 * projection && s->a_bytes == state * (uint32_t)s->m_slices);
-  assert_true(s->S >= s->A + (s->ranks > 1 ? 2 : 1) * s->a_bytes && s->state_bytes % 16 == 0);
-  assert_true(s->state_bytes >= s->S + (s->portions > s->ranks ? state : 0));
+  assert_true(s->S >= s->A + (s->blocks_per_team > 1 ? 2 : 1) * s->a_bytes && s->state_bytes % 16 == 0);
+  assert_true(s->state_bytes >= s->S + (s->portions > s->blocks_per_team ? state : 0));
   const mno_slot_layout at = mno_slot(s);
   assert_true(at.weights >= sizeof(mno_control) && at.weights % 16 == 0 && at.states % 16 == 0 && at.readout % 16 == 0);
   assert_true(at.region % 256 == 0 && at.bytes % 256 == 0);
   assert_true(at.states - at.weights >= 2 * n->L * n->M * n->D * (size_t)s->bytes);
-  assert_true(at.readout - at.states >= n->L * s->h_bytes && at.bytes >= at.region + (size_t)s->ranks * s->state_bytes);
+  assert_true(at.readout - at.states >= n->L * s->h_bytes &&
+              at.bytes >= at.region + (size_t)s->blocks_per_team * s->state_bytes);
   const mno_step_model model = mno_shape_model(s);
   assert_true(model.memory > 0 && model.issue > 0 && model.latency > 0 && mno_shape_seconds(s) >= model.memory);
 }
@@ -124,7 +125,7 @@ static void shapes_are_consistent(void **state) {
         assert_ok(status);
         check(&s, &dims[i]);
         const mno_shape all = mno_shape_spread(&s, true), one = mno_shape_spread(&all, false);
-        assert_int_equal(all.ranks, s.portions);
+        assert_int_equal(all.blocks_per_team, s.portions);
         check(&all, &dims[i]);
         assert_memory_equal(&one, &s, sizeof s);
       }
@@ -157,7 +158,7 @@ static void every_card_takes_the_choice(void **state) {
         const size_t count = 1 + 997 * c;
         assert_ok(
             mno_shape_fit(&s, &info, (mno_most_teams){SIZE_MAX, cards[c].major < 9 ? 0 : SIZE_MAX}, count, &fit, &err));
-        if (cards[c].major < 9) assert_int_equal(s.ranks, 1);
+        if (cards[c].major < 9) assert_int_equal(s.blocks_per_team, 1);
         check_same_sums(&s, &again);
         assert_true(fit.stages >= MNO_STAGES_LEAST && fit.stages <= MNO_STAGES_MOST);
         assert_true(fit.shared == mno_shared_bytes(&s, fit.stages, fit.state_in_memory) && fit.shared <= info.shared_block);
@@ -210,12 +211,12 @@ static size_t waves(const mno_dimensions *n, mno_precision precision, size_t cou
   mno_error err = {0};
   assert_ok(mno_shape_choose(n, precision, false, NULL, s, &err));
   assert_ok(mno_shape_fit(s, &mno_reference_card, mno_reference_teams(s), count, fit, &err));
-  const size_t blocks = mno_reference_card.shared_processor / (fit->shared + 1024) * 132 / (size_t)s->ranks;
+  const size_t blocks = mno_reference_card.shared_processor / (fit->shared + 1024) * 132 / (size_t)s->blocks_per_team;
   assert_true(fit->teams >= 1 && fit->teams <= blocks && fit->seconds > 0);
   const size_t batches = (count + (size_t)s->group - 1) / (size_t)s->group, w = (batches + fit->teams - 1) / fit->teams;
   printf("%4zu x D %d M %d L %d f%d: kernel %s, %d at a time, %d ranks of %d portions, %d stages, %zu B; %zu batches on %zu "
          "slots: %.3g ms\n",
-         count, s->D, s->M, s->L, 8 * s->bytes, mno_kernel_name(s), s->group, s->ranks, s->portions, fit->stages,
+         count, s->D, s->M, s->L, 8 * s->bytes, mno_kernel_name(s), s->group, s->blocks_per_team, s->portions, fit->stages,
          fit->shared, batches, fit->teams, 1e3 * fit->seconds);
   return w;
 }
@@ -259,14 +260,14 @@ static void few_large_networks_fill_the_card(void **state) {
       mno_fit_on_card fit, alone;
       mno_error err = {0};
       waves(&expected[i].n, (mno_precision)precision, expected[i].count, &s, &fit);
-      assert_int_equal(s.ranks, expected[i].spread ? s.portions : 1);
+      assert_int_equal(s.blocks_per_team, expected[i].spread ? s.portions : 1);
       if (!expected[i].spread) continue;
       assert_true(s.portions > 1);
       one = s;
       const mno_most_teams most = {mno_reference_teams(&s).one, 0}; /* a card without clusters */
       assert_ok(mno_shape_fit(&one, &mno_reference_card, most, expected[i].count, &alone, &err));
       printf("     with one rank: %.3g ms\n", 1e3 * alone.seconds);
-      assert_true(one.ranks == 1 && alone.seconds > 1.5 * fit.seconds);
+      assert_true(one.blocks_per_team == 1 && alone.seconds > 1.5 * fit.seconds);
     }
 }
 

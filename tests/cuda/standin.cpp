@@ -127,7 +127,7 @@ cudaError_t launch(const char *name, const void *function, dim3 grid, dim3 block
   }
   if (k->kind == Kernel::TRAIN) {
     const mno_train_args args = *(const mno_train_args *)parameters[0];
-    const int ranks = args.shape.ranks, teams = (int)grid.x / ranks;
+    const int ranks = args.shape.blocks_per_team, teams = (int)grid.x / ranks;
     const int in_memory = shared == mno_shared_bytes(&args.shape, args.stages, 1);
     if ((int)block.x != args.shape.lanes || (int)cluster != ranks || args.shape.bytes != k->bytes ||
         (!in_memory && shared != mno_shared_bytes(&args.shape, args.stages, 0)))
@@ -193,7 +193,7 @@ void mno_standin_multiply(void *stream, int device, const mno_product *p) {
 /* ---- The kernels */
 
 const void *mno_train_kernel(const mno_shape *shape, int) {
-  return &kernels[(shape->kernel == MNO_KERNEL_WARP ? 0 : shape->ranks > 1 ? 4 : 2) + (shape->bytes == 8)];
+  return &kernels[(shape->kernel == MNO_KERNEL_WARP ? 0 : shape->blocks_per_team > 1 ? 4 : 2) + (shape->bytes == 8)];
 }
 const void *mno_lanes_kernel(const mno_shape *shape) { return &kernels[shape->bytes == 8]; }
 const void *mno_elementwise_kernel(const mno_shape *shape) { return &kernels[6 + (shape->bytes == 8)]; }

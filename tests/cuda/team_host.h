@@ -29,8 +29,8 @@ public:
         eager_(eager), signals_(args.signals), begun_((size_t)args.stages) {
     size_t bytes = mno_shared_bytes(&shape, stages, state_in_memory);
     char *slot = args.slots + (size_t)index * args.slot_bytes;
-    memory_.resize((size_t)shape.ranks);
-    for (int r = 0; r < shape.ranks; r++) {
+    memory_.resize((size_t)shape.blocks_per_team);
+    for (int r = 0; r < shape.blocks_per_team; r++) {
       memory_[r].assign(bytes / 16 + 1, Block{});
       memset(memory_[r].data(), 0xff, bytes);
       char *shared = memory_[r].front().byte;
@@ -48,7 +48,7 @@ public:
   uint32_t patience = MAILBOX_TICKS; /* for a mailbox, in ticks */
 
   template <class F> void phase(F f) {
-    for (int r = 0; r < shape.ranks; r++)
+    for (int r = 0; r < shape.blocks_per_team; r++)
       for (int i = 0; i < shape.lanes; i++) f(place_[r], lane_at(i));
     order = order * 1664525u + 1013904223u;
   }
