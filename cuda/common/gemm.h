@@ -35,7 +35,7 @@ MNO_LAYOUT mno_gemm_layout mno_gemm_place(const mno_shape *s) {
   at.weights = 0;
   at.states = at.weights + L * (size_t)s->rows * weights;
   at.p = at.states + (L + 1) * state;
-  at.t = at.p + (s->kept ? L : 1) * inputs * projection;
+  at.t = at.p + (s->projections_stored ? L : 1) * inputs * projection;
   at.g = at.t + projection;
   at.b = at.g + inputs * projection;
   at.f = mno_round_up(at.b + state, 256);
@@ -96,7 +96,7 @@ MNO_LAYOUT size_t mno_elementwise_size(mno_elementwise operation, const mno_gemm
 /* to = scale op(A) op(B) + add, for each of `count` instances; matrices by columns, as BLAS has them. add may be `to` or
  * NULL (zero). op(A) is rows x inner, op(B) inner x columns. */
 typedef struct mno_product {
-  int bytes, count, nominal; /* of a number; instances; the number that the algorithm is chosen for */
+  int bytes, count, tuning_count; /* of a number; instances; the number that the algorithm is chosen for */
   int transpose_a, transpose_b, rows, columns, inner;
   int lead_a, lead_b, lead_to; /* elements between columns */
   size_t stride;               /* elements between instances */

@@ -61,7 +61,8 @@ typedef struct mno_shape {
   int32_t blocks_per_team, lanes;     /* blocks of a team: 1 or `portions`, which changes no number; lanes of a rank */
   int32_t group, layers_per_transfer; /* instances of a team, layers of a transfer: 1 unless W0 (group also: G) */
   int32_t padded_D;                   /* rows of a chunk of a state: D, or what D is padded to */
-  int32_t nominal, kept;      /* G: instances that algorithms are chosen for; are the projections of all layers kept? */
+  int32_t tuning_count,
+      projections_stored;     /* G: instances that algorithms are chosen for; are the projections of all layers kept? */
   int32_t fused;              /* G: are updates products onto the weights? */
   int32_t portions, portion;  /* into which the units of a layer are cut; units of one */
   int32_t tile, tiles;        /* units of a tile; tiles of a portion */

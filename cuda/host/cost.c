@@ -64,8 +64,8 @@ double mno_transfer_instructions(const mno_shape *s) {
  * calls of 2 us, 2 batches in flight. Products: one forward and two backward for each tensor. */
 static mno_step_model batch_model(const mno_shape *s) {
   const double D = s->D, M = s->M, N = s->N, L = s->L, e = s->bytes, tensors = s->tensors, inputs = tensors - 1;
-  const double products = 3 * tensors + (s->kept ? 0 : inputs), calls = products + (s->fused ? 2 : 3);
-  const double outer = (tensors + 2 * s->rows) * D * M + 2 * N * D + (s->kept ? 2 * inputs * N * M : 0);
+  const double products = 3 * tensors + (s->projections_stored ? 0 : inputs), calls = products + (s->fused ? 2 : 3);
+  const double outer = (tensors + 2 * s->rows) * D * M + 2 * N * D + (s->projections_stored ? 2 * inputs * N * M : 0);
   const double inner = (s->fused ? 4 : 6) * tensors * D * M + tensors * (4 * N * D + 6 * N * M);
   const double edge_m = M / (128.0 * (double)mno_ceil_div((size_t)s->M, 128)),
                edge_n = N / (128.0 * (double)mno_ceil_div((size_t)s->N, 128));

@@ -4,7 +4,7 @@
  * cuBLASLt is loaded when it is first asked for: the program runs without it. Algorithms may use neither TF32 nor any
  * emulation (pedantic compute types; in f32 only those made of fma), nor split a sum among blocks (no workspace, no
  * reduction): then an element is one block's sum over the inner index, whatever its place in the batch. The algorithm is the
- * heuristics' first choice for the product's sizes and its nominal count, so it depends on the version of the library and
+ * heuristics' first choice for the product's sizes and its tuning count, so it depends on the version of the library and
  * the card, but on no other instance. */
 #include "common/kernels.h"
 #include "core/memory.h"
@@ -265,7 +265,7 @@ static mno_status search(mno_gemm *gemm, const mno_product *p, const description
 
 /* Is the algorithm for one of them that for the other? */
 static int alike(const mno_product *a, const mno_product *b) {
-  return a->bytes == b->bytes && a->nominal == b->nominal && a->transpose_a == b->transpose_a &&
+  return a->bytes == b->bytes && a->tuning_count == b->tuning_count && a->transpose_a == b->transpose_a &&
          a->transpose_b == b->transpose_b && a->rows == b->rows && a->columns == b->columns && a->inner == b->inner &&
          a->lead_a == b->lead_a && a->lead_b == b->lead_b && a->lead_to == b->lead_to;
 }
@@ -281,7 +281,7 @@ static mno_status choose(mno_gemm *gemm, const mno_product *p, const cublasLtMat
   made->of = *p;
   description d;
   cublasLtMatmulPreference_t preference = NULL;
-  mno_status status = describe(&d, p, p->nominal, err);
+  mno_status status = describe(&d, p, p->tuning_count, err);
   if (status == MNO_OK) status = LT(err, cublasLtMatmulPreferenceCreate(&preference));
   if (status == MNO_OK) status = search(gemm, p, &d, preference, &made->algorithm, err);
   if (preference)

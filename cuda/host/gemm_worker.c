@@ -59,7 +59,7 @@ void mno_gemm_products(const mno_shape *s, mno_product product[MNO_PRODUCTS]) {
   const mno_gemm_layout at = mno_gemm_place(s);
   const mno_product all = {.bytes = s->bytes,
                            .count = s->group,
-                           .nominal = s->nominal,
+                           .tuning_count = s->tuning_count,
                            .lead_a = at.ld_d,
                            .lead_b = at.ld_m,
                            .lead_to = at.ld_d,
@@ -115,7 +115,7 @@ static char *units_of(const work *w, size_t at, size_t index) {
   return array_of(w, at, w->args.shape.N, w->args.at.ld_m, index);
 }
 static char *projection_of(const work *w, int l, int input) {
-  const size_t layers = w->args.shape.kept ? (size_t)l : 0;
+  const size_t layers = w->args.shape.projections_stored ? (size_t)l : 0;
   return units_of(w, w->args.at.p, layers * (size_t)output_of(w) + (size_t)input);
 }
 static char *t_of(const work *w) { return units_of(w, w->args.at.t, 0); }
@@ -161,7 +161,7 @@ static void gradient(work *w, int l, int tensor, const char *field, const char *
  * this one, so b need not move. */
 static void layer_backward(work *w, int l, bool last) {
   const int output = output_of(w);
-  if (!w->args.shape.kept) project_inputs(w, l);
+  if (!w->args.shape.projections_stored) project_inputs(w, l);
   project(w, weights_of(w, l, output), b_of(w), g_of(w, 0));
   elementwise_at(w, MNO_ELEMENTWISE_BACK, l, 0);
   gradient(w, l, output, b_of(w), t_of(w));

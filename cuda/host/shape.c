@@ -54,11 +54,11 @@ static void cut_batch(mno_shape *s) {
   s->row = s->padded_D = s->D;
   s->tile = s->portion = s->M;
   s->tiles = 1;
-  s->kept = 1;
-  s->nominal = 1;
-  while (s->nominal < BATCH_MOST && (size_t)s->nominal * tiles < 264) s->nominal *= 2;
+  s->projections_stored = 1;
+  s->tuning_count = 1;
+  while (s->tuning_count < BATCH_MOST && (size_t)s->tuning_count * tiles < 264) s->tuning_count *= 2;
   const size_t each = mno_gemm_place(s).each;
-  s->group = s->nominal;
+  s->group = s->tuning_count;
   while (s->group > 1 && (size_t)s->group * each > BATCH_BYTES) s->group /= 2;
 }
 
@@ -67,8 +67,8 @@ size_t mno_slot_bytes(const mno_shape *s) {
 }
 
 int mno_shape_shrink(mno_shape *s) {
-  if (s->kernel == MNO_KERNEL_GEMM && s->kept && s->L > 1) {
-    s->kept = 0;
+  if (s->kernel == MNO_KERNEL_GEMM && s->projections_stored && s->L > 1) {
+    s->projections_stored = 0;
     return 1;
   }
   if (s->group == 1) return 0;

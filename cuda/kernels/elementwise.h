@@ -49,7 +49,7 @@ private:
   MNO_DEVICE T *numbers(size_t offset) const { return (T *)(at + offset); }
   MNO_DEVICE T *state(int layer) const { return numbers(a.at.states) + (size_t)layer * s.N * a.at.ld_d; }
   MNO_DEVICE T *projection(int input) const {
-    return numbers(a.at.p) + ((s.kept ? (size_t)a.layer : 0) * INPUTS + input) * (size_t)s.N * a.at.ld_m;
+    return numbers(a.at.p) + ((s.projections_stored ? (size_t)a.layer : 0) * INPUTS + input) * (size_t)s.N * a.at.ld_m;
   }
   MNO_DEVICE int64_t *step() const { return (int64_t *)(at + a.at.step); }
   MNO_DEVICE double *f() const { return (double *)(at + a.at.f); }

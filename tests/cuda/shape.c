@@ -64,14 +64,15 @@ static void check_batch(const mno_shape *s, const mno_dimensions *n) {
   assert_true(at.t - at.p == n->L * projection && at.g - at.t == projection && at.b - at.g == projection &&
               at.f >= at.b + state);
   assert_true(at.each >= at.f + (2 * n->N * n->d_out + n->N) * sizeof(double) && at.each % 256 == 0 && at.f % 8 == 0);
-  assert_true(s->group >= 1 && s->group <= s->nominal && mno_slot_bytes(s) == (size_t)s->group * at.each);
+  assert_true(s->group >= 1 && s->group <= s->tuning_count && mno_slot_bytes(s) == (size_t)s->group * at.each);
   mno_shape less = *s;
   size_t steps = 0;
   for (size_t before = mno_slot_bytes(&less); mno_shape_shrink(&less); steps++) {
     assert_true(mno_slot_bytes(&less) < before);
     before = mno_slot_bytes(&less);
   }
-  assert_true(less.group == 1 && (!less.kept || n->L == 1) && less.nominal == s->nominal && (steps >= 1 || n->L == 1));
+  assert_true(less.group == 1 && (!less.projections_stored || n->L == 1) && less.tuning_count == s->tuning_count &&
+              (steps >= 1 || n->L == 1));
 }
 
 static void check(const mno_shape *s, const mno_dimensions *n) {
