@@ -69,9 +69,9 @@ typedef struct mno_shape {
   int32_t d_slices, d_length; /* slices of the coordinates in a projection */
   int32_t m_slices, m_length; /* slices of a tile's units in a combination */
   mno_divisor by_tile, by_D;
-  mno_divisor by_samples, by_share, by_parts, by_pairs; /* W0: lanes of an instance when they are samples and when they are
-                                                         units, parts of a pair of units, pairs of a layer */
-  uint32_t tile_bytes, h_bytes;                         /* of a tile in memory; of a state */
+  mno_divisor by_samples, by_instance_lanes, by_parts, by_pairs; /* W0: lanes of an instance when they are samples and when
+                                                         they are units, parts of a pair of units, pairs of a layer */
+  uint32_t tile_bytes, h_bytes;                                  /* of a tile in memory; of a state */
   uint32_t weights_bytes, p_bytes;        /* of a tile less the optimiser's states; of the projections of one tensor */
   uint32_t weights_stride, states_stride; /* from one instance to the next in a transfer; W0: with padding */
   /* Offsets in an instance's state region: h, b, projections [tensor], accumulators (W0: b of the transfer's layers), the

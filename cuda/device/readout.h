@@ -8,18 +8,18 @@
 
 namespace mno {
 
-/* The share of sample n of N in the loss; gradient [N][d_out] receives dloss/df of the sample. f, y: [N][d_out] */
+/* The part of sample n of N in the loss; gradient [N][d_out] receives dloss/df of the sample. f, y: [N][d_out] */
 MNO_DEVICE double sample_loss(int loss, int N, int d_out, int n, const double *f, const double *y, double *gradient) {
   f += (size_t)n * d_out, y += (size_t)n * d_out, gradient += (size_t)n * d_out;
   double sum = 0;
   if (loss == MNO_SQUARED) {
-    const double share = 1.0 / ((double)N * d_out);
+    const double weight = 1.0 / ((double)N * d_out);
     for (int o = 0; o < d_out; o++) {
       const double r = f[o] - y[o];
       sum = fma_(r, r, sum);
-      gradient[o] = r * share;
+      gradient[o] = r * weight;
     }
-    return sum * (0.5 * share);
+    return sum * (0.5 * weight);
   }
   const double each = 1.0 / N;
   double top = f[0], total = 0;

@@ -52,7 +52,7 @@ double mno_pass_instructions(const mno_shape *s) {
   return s->M * unit + 120 + 3 * s->padded_D;
 }
 int mno_update_rounds(const mno_shape *s) {
-  return (int)mno_ceil_div((size_t)(s->layers_per_transfer * s->d_slices) * s->by_pairs.d, s->by_share.d);
+  return (int)mno_ceil_div((size_t)(s->layers_per_transfer * s->d_slices) * s->by_pairs.d, s->by_instance_lanes.d);
 }
 double mno_transfer_instructions(const mno_shape *s) {
   const double row = s->bytes == 8 ? 28.5 : 15.5;

@@ -60,7 +60,7 @@ static int wavefronts(const int32_t at[WARP], int bytes) {
  * and coordinates as given, in bytes. */
 static void update_addresses(const mno_shape *s, int e, int stride, int layer_bytes, int unit_bytes, int coordinate_bytes,
                              int32_t at[WARP]) {
-  const int lanes = (int)s->by_share.d, pairs = (int)s->by_pairs.d;
+  const int lanes = (int)s->by_instance_lanes.d, pairs = (int)s->by_pairs.d;
   for (int lane = 0; lane < WARP; lane++) {
     const int g = lane / lanes, item = e + lane % lanes, pair = item / s->d_slices;
     at[lane] = IDLE;
@@ -82,7 +82,7 @@ static double weights_wavefronts(const mno_shape *s, int stride) {
   int32_t at[WARP];
   double update = 0;
   for (int r = 0; r < rounds_like(s); r++) {
-    update_addresses(s, r * (int)s->by_share.d, stride, (int)s->tile_bytes, unit, s->bytes, at);
+    update_addresses(s, r * (int)s->by_instance_lanes.d, stride, (int)s->tile_bytes, unit, s->bytes, at);
     update += wavefronts(at, MNO_TOGETHER);
   }
   for (int lane = 0; lane < WARP; lane++) at[lane] = lane / s->N < s->group ? lane / s->N * stride : IDLE;
@@ -97,7 +97,7 @@ static double states_wavefronts(const mno_shape *s, int stride) {
   int32_t at[WARP];
   double update = 0;
   for (int r = 0; r < rounds_like(s); r++) {
-    update_addresses(s, r * (int)s->by_share.d, stride, (int)s->h_bytes, 0, row, at);
+    update_addresses(s, r * (int)s->by_instance_lanes.d, stride, (int)s->h_bytes, 0, row, at);
     update += MNO_CHUNK * s->bytes / 16 * wavefronts(at, 16) + (s->bytes == 4 ? wavefronts(at, 8) : 0);
   }
   for (int lane = 0; lane < WARP; lane++) {
@@ -142,7 +142,7 @@ bool mno_cut_lanes(mno_shape *s, int most) {
   for (;;) {
     s->group = group;
     s->layers_per_transfer = layers;
-    s->by_share = mno_divide_by((uint32_t)(s->lanes / group));
+    s->by_instance_lanes = mno_divide_by((uint32_t)(s->lanes / group));
     cut_update(s);
     s->weights_stride = spaced(s, (uint32_t)layers * s->tile_bytes, weights_wavefronts, 3);
     s->states_stride = spaced(s, (uint32_t)layers * s->h_bytes, states_wavefronts, 1);

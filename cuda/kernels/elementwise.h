@@ -54,7 +54,7 @@ private:
   MNO_DEVICE int64_t *step() const { return (int64_t *)(at + a.at.step); }
   MNO_DEVICE double *f() const { return (double *)(at + a.at.f); }
   MNO_DEVICE double *gradient() const { return f() + (size_t)s.N * s.d_out; }
-  MNO_DEVICE double *shares() const { return gradient() + (size_t)s.N * s.d_out; }
+  MNO_DEVICE double *sample_losses() const { return gradient() + (size_t)s.N * s.d_out; }
   /* A tensor of a unit; units count over all layers. */
   MNO_DEVICE T *row(uint64_t unit, int tensor) const {
     const uint64_t layer = unit / (uint32_t)s.M, m = unit - layer * (uint32_t)s.M;
@@ -130,11 +130,11 @@ private:
     f()[e] = sum * (1.0 / s.D);
   }
   MNO_DEVICE void sample(int n) const {
-    shares()[n] = sample_loss(problem.loss, s.N, s.d_out, n, f(), problem.y, gradient());
+    sample_losses()[n] = sample_loss(problem.loss, s.N, s.d_out, n, f(), problem.y, gradient());
   }
   MNO_DEVICE void loss() const {
     double sum = 0;
-    for (int n = 0; n < s.N; n++) sum += shares()[n];
+    for (int n = 0; n < s.N; n++) sum += sample_losses()[n];
     a.loss[instance] = sum;
   }
   MNO_DEVICE void adjoint(uint32_t e) const {

@@ -483,7 +483,7 @@ private:
 
   /* The inputs w_a move by sum_i h_i g_a, the output v by sum_i b_i t; a part of the coordinates of two units at a time. */
   MNO_DEVICE void update(const Place &place, int lane, int transfer) {
-    const int g = (int)divide((uint32_t)lane, s.by_share), share = (int)s.by_share.d;
+    const int g = (int)divide((uint32_t)lane, s.by_instance_lanes), lanes_each = (int)s.by_instance_lanes.d;
     if (g >= s.group) return;
     const Setting is = *setting(place, g);
     const int first = transfer * s.layers_per_transfer, layers = end_of(transfer, is.L) - first,
@@ -494,7 +494,7 @@ private:
     MNO_UNROLL for (int a = 0; a < TENSORS; a++) x[a] = projections(place, g, a < INPUTS ? 1 + a : 0);
     T *const u = stage_weights(place, g);
     const int pairs = (int)s.by_pairs.d;
-    for (int e = lane - g * share; e < layers * pairs * s.d_slices; e += share) {
+    for (int e = lane - g * lanes_each; e < layers * pairs * s.d_slices; e += lanes_each) {
       const int pair = (int)divide((uint32_t)e, s.by_parts), begin = (e - pair * s.d_slices) * s.d_length;
       const int end = begin + s.d_length < s.D ? begin + s.d_length : s.D;
       const int layer = (int)divide((uint32_t)pair, s.by_pairs), m = pair - layer * pairs;

@@ -38,7 +38,7 @@ static void check_lanes(const mno_shape *s, const mno_dimensions *n) {
   assert_true(s->group >= 1 && s->group <= MNO_GROUP_MOST && s->group * s->N <= s->lanes && s->layers_per_transfer >= 1 &&
               s->layers_per_transfer <= s->L);
   assert_true(s->tiles == 1 && s->tile == s->M && s->padded_D >= s->D && s->row == s->padded_D);
-  assert_true(s->by_samples.d == (uint32_t)s->N && s->by_share.d == (uint32_t)(s->lanes / s->group));
+  assert_true(s->by_samples.d == (uint32_t)s->N && s->by_instance_lanes.d == (uint32_t)(s->lanes / s->group));
   assert_true(s->tile_bytes % 16 == 0 && s->tile_bytes >= (uint32_t)(2 * s->M * s->padded_D * s->bytes) && s->H % 16 == 0);
   const uint32_t state = (uint32_t)(s->chunks * s->padded_D * s->pitch * s->bytes),
                  projections = (uint32_t)(s->layers_per_transfer * s->chunks * s->M * s->pitch * s->bytes);
