@@ -136,7 +136,7 @@ typedef struct mno_control {
   uint32_t live;  /* instances still being trained */
   uint32_t depth; /* their largest L */
   double start;   /* when they were begun */
-  double looked;  /* when the stop word was last polled */
+  double polled;  /* when the stop word was last polled */
   struct mno_progress_of {
     double loss;
     uint32_t filled, outcome;

@@ -61,7 +61,7 @@ template <class T> MNO_DEVICE void Row<T>::write(T *to) const {
 }
 #endif
 
-static constexpr double LOOK_SECONDS = 1e-3; /* between looks at the word that asks for a stop */
+static constexpr double POLL_SECONDS = 1e-3; /* between polls of the word that asks for a stop */
 
 /* One team and its instances; `g` counts them. LANES: the layout of kernel W0. */
 template <class T, class Team, class Block, class Optimizer, bool LANES> class Instances {
@@ -175,9 +175,9 @@ protected:
       for (int n = 0; n < s.N; n++) sum += part[n];
       control->of[g].loss = sum;
       const double now = team.now();
-      if (now - control->looked > LOOK_SECONDS) { /* the word lies in the host's memory: a look takes microseconds */
-        control->looked = now;
-        control->go_on = !team.look(&args.signals->stop);
+      if (now - control->polled > POLL_SECONDS) { /* the word lies in the host's memory: a poll takes microseconds */
+        control->polled = now;
+        control->go_on = !team.poll(&args.signals->stop);
       }
       if (loss) *loss = sum;
     });

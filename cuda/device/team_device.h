@@ -232,15 +232,15 @@ public:
 
   /* Called by one lane. */
   __device__ __forceinline__ uint32_t take(uint32_t *next, uint32_t count) { return atomicAdd(next, count); }
-  __device__ __forceinline__ uint32_t look(const volatile uint32_t *word) {
+  __device__ __forceinline__ uint32_t poll(const volatile uint32_t *word) {
     const uint32_t value = *word;
     __threadfence_system();
     return value;
   }
   /* Waits until the host has freed a mailbox, or asks to stop. */
   __device__ __forceinline__ void until_free(const mno_mailbox *mailbox) {
-    const auto pending = [&] { return look(&mailbox->state) != 0; };
-    const auto stopped = [&] { return look(&args_.signals->stop) != 0; };
+    const auto pending = [&] { return poll(&mailbox->state) != 0; };
+    const auto stopped = [&] { return poll(&args_.signals->stop) != 0; };
     spin(*this, MNO_SPIN_MAILBOX, MAILBOX_TICKS, pending, stopped, [] { __nanosleep(1000); });
   }
   /* The name of the wait must be with the host before the kernel ends: what a kernel prints is lost with it. */

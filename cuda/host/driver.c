@@ -24,7 +24,7 @@ static const size_t PINNED_MOST = (size_t)4 << 30;        /* results in flight *
 static const size_t PINNED_LEAST = (size_t)64 << 20;      /* 20 ms */
 static const double PINNED_SECONDS = 0.3 / 0x1p30;        /* for a byte of it: an estimate, no benchmark times it alone */
 static const size_t EMIT_QUEUE_BYTES = (size_t)512 << 20; /* records that wait to be emitted */
-static const struct timespec NAP = {.tv_nsec = 200000L};  /* between looks at the mailboxes */
+static const struct timespec NAP = {.tv_nsec = 200000L};  /* between polls of the mailboxes */
 
 /* A thread that trains batches of a group by calls of the device. */
 typedef struct gemm_worker {
@@ -357,7 +357,7 @@ static mno_status upload_round(worker *w, int round, mno_error *err) {
 
 /* Starts the groups of a round. */
 static mno_status launch(worker *w, int round, mno_error *err) {
-  begin_round(w, round); /* whatever fails from here on: mailboxes are looked at */
+  begin_round(w, round); /* whatever fails from here on: mailboxes are polled */
   mno_status status = upload_round(w, round, err);
   int queue = 0;
   for (size_t i = 0; i < w->groups.count && status == MNO_OK; i++) {
@@ -429,7 +429,7 @@ static mno_status run_round(worker *w, int round, mno_error *err) {
       __atomic_store_n(stop, 1, __ATOMIC_RELEASE);
     }
     int idle = 0;
-    const int workers_ended = atomic_load(&w->running) == 0; /* before the last look at the mailboxes */
+    const int workers_ended = atomic_load(&w->running) == 0; /* before the last poll of the mailboxes */
     mno_error fault;
     mno_status state = w->api->idle(w->device, &idle, &fault);
     size_t found = collect(w, round);

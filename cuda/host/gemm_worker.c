@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <time.h>
 
-static const struct timespec NAP = {.tv_nsec = 100000L}; /* between looks at the mailboxes */
+static const struct timespec NAP = {.tv_nsec = 100000L}; /* between polls of the mailboxes */
 
 size_t mno_batches_make(const mno_item *item, size_t count, size_t group, mno_batch *batch) {
   size_t batches = 0;
@@ -278,7 +278,7 @@ static bool train(work *w, const mno_batch *batch, char *mailboxes) {
   take_batch(w, batch, mailboxes);
   const double start = mno_now();
   if (!mailboxes_free(w)) return false;
-  for (int i = 0; i < count; i++) { /* but for the state: the host is looking at it */
+  for (int i = 0; i < count; i++) { /* but for the state: the host polls it */
     mno_mailbox *p = mailbox_of(w, i);
     p->row = c->item[batch->first + (size_t)i].row;
     p->outcome = MNO_DONE;

@@ -94,9 +94,9 @@ public:
       team.cluster_phase([&](const Place &, int lane) {
         if (lane) return;
         for (int g = 0; g < s.group; g++) team.until_free((mno_mailbox *)(mailboxes + g * args.mailbox_bytes));
-        control->go_on = !team.look(&args.signals->stop);
+        control->go_on = !team.poll(&args.signals->stop);
         control->index = team.take(args.next, (uint32_t)s.group);
-        control->start = control->looked = team.now();
+        control->start = control->polled = team.now();
       });
       if (!control->go_on || control->index >= args.count) return;
       if (!train(control->index, mailboxes)) return;

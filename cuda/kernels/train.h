@@ -59,9 +59,9 @@ public:
       team.cluster_phase([&](const Place &place, int lane) {
         if (place.rank || lane) return;
         team.until_free(mailbox);
-        control->go_on = !team.look(&args.signals->stop);
+        control->go_on = !team.poll(&args.signals->stop);
         control->index = team.take(args.next, 1);
-        control->start = control->looked = team.now();
+        control->start = control->polled = team.now();
       });
       if (!control->go_on || control->index >= args.count) return;
       if (!train(args.item[control->index], mailbox)) return;

@@ -19,7 +19,7 @@ typedef struct mno_twin {
   int opens, launches, polls, live;                       /* counted; live: devices and streams of products open now */
   int started, ended, spread;                             /* teams; of those started, of several ranks */
   uint32_t patience;                                      /* of a wait for a mailbox, in ticks; 0: as on a card */
-  int lose_mailboxes;                                     /* not 0: mailboxes lie where the host does not look */
+  int lose_mailboxes;                                     /* not 0: mailboxes lie where the host does not poll */
   uint32_t field_teams, permutation;                      /* of a pass over particles; field_teams 0: as asked */
   int fail_send, fail_wait;                               /* the n-th copy or wait of a pass over particles fails */
   int sends, waits;

@@ -94,13 +94,13 @@ public:
   uint32_t take(uint32_t *next, uint32_t count) {
     return reinterpret_cast<std::atomic<uint32_t> *>(next)->fetch_add(count, std::memory_order_relaxed);
   }
-  uint32_t look(const volatile uint32_t *word) {
+  uint32_t poll(const volatile uint32_t *word) {
     return reinterpret_cast<const std::atomic<uint32_t> *>(const_cast<const uint32_t *>(word))
         ->load(std::memory_order_acquire);
   }
   void until_free(const mno_mailbox *mailbox) {
-    const auto pending = [&] { return look(&mailbox->state) != 0; };
-    const auto stopped = [&] { return look(&signals_->stop) != 0; };
+    const auto pending = [&] { return poll(&mailbox->state) != 0; };
+    const auto stopped = [&] { return poll(&signals_->stop) != 0; };
     spin(*this, MNO_SPIN_MAILBOX, patience, pending, stopped, [] { std::this_thread::yield(); });
   }
   /* Throws Stuck. The host runs all ranks at once: the first has the blame. */
