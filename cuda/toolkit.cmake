@@ -64,4 +64,4 @@ endif()
 # The host side of the backend; the tests build it without a toolkit, all but what calls the CUDA libraries.
 set(MEANODE_CUDA_PORTABLE trainers.c cost.c cut.c cut_lanes.c shape.c card_fit.c rounds.c upload.c unpack.c driver.c
   gemm_worker.c emit_queue.c particles.c field_shape.c)
-set(MEANODE_CUDA_HOST ${MEANODE_CUDA_PORTABLE} backend.c device_cuda.c gemm_cuda.c)
+set(MEANODE_CUDA_HOST ${MEANODE_CUDA_PORTABLE} backend_cuda.c device_cuda.c gemm_cuda.c)

@@ -12,7 +12,7 @@
 #ifndef MNO_CUDA_FIELD_LAYOUT_H
 #define MNO_CUDA_FIELD_LAYOUT_H
 
-#include "common/layout.h"
+#include "common/device_layout.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -11,7 +11,7 @@
 #ifndef MNO_CUDA_GEMM_H
 #define MNO_CUDA_GEMM_H
 
-#include "common/layout.h"
+#include "common/device_layout.h"
 #include "meanode/status.h"
 
 #ifdef __cplusplus

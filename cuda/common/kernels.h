@@ -3,8 +3,8 @@
 #ifndef MNO_CUDA_KERNELS_H
 #define MNO_CUDA_KERNELS_H
 
+#include "common/device_layout.h"
 #include "common/field_layout.h"
-#include "common/layout.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -3,7 +3,7 @@
 #ifndef MNO_CUDA_BLOCK_DEVICE_H
 #define MNO_CUDA_BLOCK_DEVICE_H
 
-#include "device/team.h"
+#include "device/team_types.h"
 
 namespace mno {
 

@@ -5,7 +5,7 @@
 #define MNO_CUDA_FORMULAS_H
 
 #include "block/trainers.h"
-#include "common/layout.h"
+#include "common/device_layout.h"
 #include "device/elementary.h"
 #include "optimizer/list.h"
 

@@ -5,8 +5,8 @@
 
 #include "device/formulas.h"
 #include "device/philox.h"
-#include "device/readout.h"
-#include "device/team.h"
+#include "device/readout_device.h"
+#include "device/team_types.h"
 
 namespace mno {
 

@@ -6,7 +6,7 @@
 #ifndef MNO_CUDA_SPIN_H
 #define MNO_CUDA_SPIN_H
 
-#include "common/layout.h"
+#include "common/device_layout.h"
 #include "device/portable.h"
 
 namespace mno {

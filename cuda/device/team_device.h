@@ -5,7 +5,7 @@
 #define MNO_CUDA_TEAM_DEVICE_H
 
 #include "device/spin.h"
-#include "device/team.h"
+#include "device/team_types.h"
 
 namespace mno {
 

@@ -3,7 +3,7 @@
 #ifndef MNO_CUDA_CUT_H
 #define MNO_CUDA_CUT_H
 
-#include "common/layout.h"
+#include "common/device_layout.h"
 
 #include <stdbool.h>
 #include <stddef.h>

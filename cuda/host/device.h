@@ -4,9 +4,9 @@
 #ifndef MNO_CUDA_DEVICE_H
 #define MNO_CUDA_DEVICE_H
 
+#include "common/device_layout.h"
 #include "common/field_layout.h"
 #include "common/gemm.h"
-#include "common/layout.h"
 #include "meanode/status.h"
 
 #include <stddef.h>

@@ -3,7 +3,7 @@
 #ifndef MNO_CUDA_SHAPE_H
 #define MNO_CUDA_SHAPE_H
 
-#include "common/layout.h"
+#include "common/device_layout.h"
 #include "host/device.h"
 #include "meanode/model.h"
 #include "meanode/status.h"

@@ -3,7 +3,7 @@
 #ifndef MNO_CUDA_UNPACK_H
 #define MNO_CUDA_UNPACK_H
 
-#include "common/layout.h"
+#include "common/device_layout.h"
 #include "meanode/record.h"
 
 /* Bytes of a mailbox of this instance. */

@@ -7,7 +7,7 @@
 #include "common/gemm.h"
 #include "device/formulas.h"
 #include "device/philox.h"
-#include "device/readout.h"
+#include "device/readout_device.h"
 
 namespace mno {
 

@@ -12,7 +12,7 @@
 #include "common/field_layout.h"
 #include "device/instance.h"
 #include "device/philox.h"
-#include "device/team.h"
+#include "device/team_types.h"
 #include "math/normal_map.h"
 #include "math/sobol.h"
 #include "meanode/random.h"

@@ -4,7 +4,7 @@
 #ifndef MNO_CUDA_BLOCK_HOST_H
 #define MNO_CUDA_BLOCK_HOST_H
 
-#include "device/team.h"
+#include "device/team_types.h"
 
 #include <vector>
 

@@ -8,7 +8,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/field.h"
 #include "kernels/lanes.h"
-#include "kernels/train.h"
+#include "kernels/train_kernel.h"
 #include "team_host.h"
 
 namespace mno {

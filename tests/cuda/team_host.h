@@ -6,7 +6,7 @@
 #define MNO_CUDA_TEAM_HOST_H
 
 #include "device/spin.h"
-#include "device/team.h"
+#include "device/team_types.h"
 
 #include <atomic>
 #include <chrono>

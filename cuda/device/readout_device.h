@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The loss of one sample, in double precision. */
-#ifndef MNO_CUDA_READOUT_H
-#define MNO_CUDA_READOUT_H
+#ifndef MNO_CUDA_READOUT_DEVICE_H
+#define MNO_CUDA_READOUT_DEVICE_H
 
-#include "common/layout.h"
+#include "common/device_layout.h"
 #include "device/elementary.h"
 
 namespace mno {

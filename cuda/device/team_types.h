@@ -6,10 +6,10 @@
  *
  * Transfers between memory and the ring in shared memory are asynchronous: load() starts one, ready() waits for it; store()
  * starts one, reusable() waits until its source may be overwritten, drain() until it is done. */
-#ifndef MNO_CUDA_TEAM_H
-#define MNO_CUDA_TEAM_H
+#ifndef MNO_CUDA_TEAM_TYPES_H
+#define MNO_CUDA_TEAM_TYPES_H
 
-#include "common/layout.h"
+#include "common/device_layout.h"
 #include "device/portable.h"
 
 namespace mno {

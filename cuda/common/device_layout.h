@@ -14,8 +14,8 @@
  * Every sum has a fixed order: coordinates in `slices` of a projection <u,h>, units in `slices` of a combination sum v rho,
  * then the slices in order, then the portions. All of that depends on D, M, N, L and the precision only, never on the batch,
  * the number of ranks or teams or the size of the card: so an instance has the same bits wherever it runs. */
-#ifndef MNO_CUDA_LAYOUT_H
-#define MNO_CUDA_LAYOUT_H
+#ifndef MNO_CUDA_DEVICE_LAYOUT_H
+#define MNO_CUDA_DEVICE_LAYOUT_H
 
 #include "meanode/plan.h"
 

@@ -6,8 +6,8 @@
  * updates of w_a by sum_i h_i g_a, of v by sum_i b_i t; b += alpha/(L M) sum. Weights stream through the ring, each read
  * once forward, read and written once backward; the states h of all layers are kept from the forward pass. Readout and loss
  * are in double. */
-#ifndef MNO_CUDA_TRAIN_H
-#define MNO_CUDA_TRAIN_H
+#ifndef MNO_CUDA_TRAIN_KERNEL_H
+#define MNO_CUDA_TRAIN_KERNEL_H
 
 #include "device/instance.h"
 
