@@ -382,7 +382,7 @@ def journal_grows(lab, output):
     """(a callback that never wants a signal, a function that says how large the journal of a run became)."""
     most, path = [0], lab.path(output + ".journal")
 
-    def poll(_):
+    def look(_):
         with contextlib.suppress(OSError):
             most[0] = max(most[0], path.stat().st_size)
         return False
@@ -394,7 +394,7 @@ def journal_reaches(lab, name, bytes_):
     """A callback: is the journal of this run at least so large?"""
     path = lab.path(file_of(name) + ".journal")
 
-    def poll(_):
+    def look(_):
         with contextlib.suppress(OSError):
             return path.stat().st_size >= bytes_
         return False
