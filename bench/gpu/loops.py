@@ -229,7 +229,7 @@ def classify(kernel, element, padded_D, code):
 
 
 def kernel_of(name):
-    """(kernel, precision, bytes of a number, padded_D) from a mangled name; None for those that have no place in the table."""
+    """(kernel, precision, bytes of a number, padded_D) from a mangled name; None for those without a place in the table."""
     compiled_for = r"(?:N3mno5block10perceptronENS\d*_9optimizer2gdE)?"  # none in builds before kernels knew others
     found = re.search(r"(train|lanes|field)I" + compiled_for + r"([fd])((?:L[bi]\d+E)+)E", name)
     if not found:

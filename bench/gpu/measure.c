@@ -167,9 +167,11 @@ static int time_kernel(const request *r, int candidate) {
   double seconds[2] = {INFINITY, INFINITY}, took, last = 0;
   size_t steps = r->K;
   int repeats = 0;
+  mno_shape_options options = {0};
   mno_error err;
+  if (mno_candidate_at(candidate, &options.candidate, &err) != MNO_OK) return report(&err);
   if (setting_make(&t, r, 0) != 0) return 1;
-  if (mno_candidate_at(candidate, &t.options.candidate, &err) != MNO_OK) return report(&err);
+  t.options = options;
   int bad = run_once(&t, is_once ? r->K : 1, &s, &took); /* the card starts, kernels are loaded */
   const double start = mno_now();
   if (!bad && !is_once) {

@@ -61,19 +61,19 @@ typedef struct mno_shape {
   int32_t blocks_per_team, lanes;     /* blocks of a team: 1 or `portions`, which changes no number; lanes of a rank */
   int32_t group, layers_per_transfer; /* instances of a team, layers of a transfer: 1 unless W0 (group also: G) */
   int32_t padded_D;                   /* rows of a chunk of a state: D, or what D is padded to */
-  int32_t tuning_count,
-      projections_stored;     /* G: instances that algorithms are chosen for; are the projections of all layers kept? */
-  int32_t fused;              /* G: are updates products onto the weights? */
-  int32_t portions, portion;  /* into which the units of a layer are cut; units of one */
-  int32_t tile, tiles;        /* units of a tile; tiles of a portion */
-  int32_t d_slices, d_length; /* slices of the coordinates in a projection */
-  int32_t m_slices, m_length; /* slices of a tile's units in a combination */
+  int32_t tuning_count;               /* G: instances that algorithms are chosen for */
+  int32_t projections_stored;         /* G: those of all layers? */
+  int32_t fused;                      /* G: are updates products onto the weights? */
+  int32_t portions, portion;          /* into which the units of a layer are cut; units of one */
+  int32_t tile, tiles;                /* units of a tile; tiles of a portion */
+  int32_t d_slices, d_length;         /* slices of the coordinates in a projection */
+  int32_t m_slices, m_length;         /* slices of a tile's units in a combination */
   mno_divisor by_tile, by_D;
-  mno_divisor by_samples, by_instance_lanes, by_parts, by_pairs; /* W0: lanes of an instance when they are samples and when
-                                                         they are units, parts of a pair of units, pairs of a layer */
-  uint32_t tile_bytes, h_bytes;                                  /* of a tile in memory; of a state */
-  uint32_t weights_bytes, p_bytes;        /* of a tile less the optimiser's states; of the projections of one tensor */
-  uint32_t weights_stride, states_stride; /* from one instance to the next in a transfer; W0: with padding */
+  mno_divisor by_samples, by_instance_lanes; /* W0: lanes of an instance when they are samples and when they are units */
+  mno_divisor by_parts, by_pairs;            /* W0: parts of a pair of units, pairs of a layer */
+  uint32_t tile_bytes, h_bytes;              /* of a tile in memory; of a state */
+  uint32_t weights_bytes, p_bytes;           /* of a tile less the optimiser's states; of the projections of one tensor */
+  uint32_t weights_stride, states_stride;    /* from one instance to the next in a transfer; W0: with padding */
   /* Offsets in an instance's state region: h, b, projections [tensor], accumulators (W0: b of the transfer's layers), the
    * sum of the portions that a rank has behind it. */
   uint32_t H, B, P, A, S;

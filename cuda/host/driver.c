@@ -254,7 +254,6 @@ static void *run(void *argument) {
 
 /* Starts the workers of a group of kernel G. */
 static mno_status start_gemm_workers(worker *w, const mno_group *g, launched *o, mno_error *err) {
-  const mno_plan *plan = w->job->plan;
   o->batch = mno_alloc(g->count, sizeof *o->batch);
   if (!o->batch) return mno_fail_memory(err, g->count * sizeof *o->batch, "the list of batches");
   const size_t batches = mno_batches_make(o->item, g->count, (size_t)g->shape.group, o->batch);
@@ -268,22 +267,15 @@ static mno_status start_gemm_workers(worker *w, const mno_group *g, launched *o,
     c->halt = w->halt;
     c->run = (mno_gemm_run){.api = w->api->gemm,
                             .device = w->device,
-                            .shape = g->shape,
+                            .plan = w->job->plan,
+                            .args = &o->args,
+                            .item = o->item,
                             .batch = o->batch,
                             .batches = batches,
                             .next = &o->next,
-                            .item = o->item,
-                            .item_at = o->args.item,
-                            .problem = plan->problem,
-                            .problem_at = w->problem,
-                            .step = plan->step,
-                            .steps = plan->step_count,
                             .slot = o->args.slots + i * g->slot_bytes,
                             .mailboxes = o->args.mailboxes + i * mailboxes_bytes,
-                            .loss = (double *)(losses + i * loss_bytes),
-                            .mailbox_bytes = g->mailbox_bytes,
-                            .weights = (uint32_t)plan->recording.weights,
-                            .stop = &signals_of(w)->stop};
+                            .loss = (double *)(losses + i * loss_bytes)};
     atomic_fetch_add(&w->running, 1);
     const int why = pthread_create(&c->thread, NULL, run, c);
     if (why) {
@@ -423,7 +415,7 @@ static mno_status run_round(worker *w, int round, mno_error *err) {
   uint32_t *stop = &signals_of(w)->stop;
   mno_status status = launch(w, round, err);
   for (;;) { /* also after a failure: what was launched must end before its memory goes */
-    if (status != MNO_OK || atomic_load(w->halt) || mno_emit_queue_status(w->emit_queue, NULL) != MNO_OK ||
+    if (status != MNO_OK || atomic_load(w->halt) || mno_emit_queue_failed(w->emit_queue) ||
         (w->job->stop && atomic_load(w->job->stop))) {
       atomic_store(w->halt, 1);
       __atomic_store_n(stop, 1, __ATOMIC_RELEASE);

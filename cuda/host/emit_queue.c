@@ -101,12 +101,11 @@ mno_status mno_emit_queue_put(mno_emit_queue *o, mno_record *record, mno_error *
   return status;
 }
 
-mno_status mno_emit_queue_status(mno_emit_queue *o, mno_error *err) {
+bool mno_emit_queue_failed(mno_emit_queue *o) {
   pthread_mutex_lock(&o->lock);
-  const mno_status status = o->status;
-  if (status != MNO_OK && err) *err = o->err;
+  const bool failed = o->status != MNO_OK;
   pthread_mutex_unlock(&o->lock);
-  return status;
+  return failed;
 }
 
 mno_status mno_emit_queue_close(mno_emit_queue *o, size_t *emitted, mno_error *err) {

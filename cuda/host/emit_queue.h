@@ -7,6 +7,7 @@
 
 #include "meanode/backend.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct mno_emit_queue mno_emit_queue;
@@ -17,8 +18,8 @@ mno_status mno_emit_queue_open(mno_emit_queue **queue, const mno_job *job, int t
 /* Takes ownership of a record. Errors: what emitting another one returned; the record is then dropped. */
 mno_status mno_emit_queue_put(mno_emit_queue *queue, mno_record *record, mno_error *err);
 
-/* The first failure so far, MNO_OK if there was none. */
-mno_status mno_emit_queue_status(mno_emit_queue *queue, mno_error *err);
+/* Has something failed? close() says what. */
+bool mno_emit_queue_failed(mno_emit_queue *queue);
 
 /* Emits what waits, ends the threads; *emitted receives how many records were emitted. NULL is fine. */
 mno_status mno_emit_queue_close(mno_emit_queue *queue, size_t *emitted, mno_error *err);

@@ -216,7 +216,7 @@ static void alone(void (*prepare)(work *), work *w) {
   pthread_mutex_unlock(&turn);
 }
 
-static bool stopped(const mno_gemm_run *c) { return __atomic_load_n(c->stop, __ATOMIC_ACQUIRE) != 0; }
+static bool stopped(const mno_gemm_run *c) { return __atomic_load_n(&c->args->signals->stop, __ATOMIC_ACQUIRE) != 0; }
 
 static mno_mailbox *mailbox_of(const work *w, int i) {
   return (mno_mailbox *)(w->args.mailboxes + (size_t)i * w->args.mailbox_bytes);
@@ -240,15 +240,15 @@ static void take_batch(work *w, const mno_batch *batch, char *mailboxes) {
   w->captured =
       w->captured && w->problem_index == item->problem && a->shape.L == item->L && a->shape.group == (int)batch->count;
   w->problem_index = item->problem;
-  w->problem = &c->problem[item->problem];
-  *a = (mno_gemm_args){.shape = c->shape,
-                       .problem = c->problem_at,
-                       .item = c->item_at + batch->first,
+  w->problem = &c->plan->problem[item->problem];
+  *a = (mno_gemm_args){.shape = c->args->shape,
+                       .problem = c->args->problem,
+                       .item = c->args->item + batch->first,
                        .batch = c->slot,
                        .mailboxes = mailboxes,
-                       .mailbox_bytes = c->mailbox_bytes,
+                       .mailbox_bytes = c->args->mailbox_bytes,
                        .loss = c->loss,
-                       .weights = c->weights};
+                       .weights = c->args->weights};
   a->shape.L = item->L;
   a->shape.group = (int)batch->count;
   a->at = mno_gemm_place(&a->shape);
@@ -295,7 +295,7 @@ static bool train(work *w, const mno_batch *batch, char *mailboxes) {
   size_t filled = 0;
   int live = count;
   for (int64_t k = 0;; k++) {
-    const bool recorded = filled < c->steps && c->step[filled] == k;
+    const bool recorded = filled < c->plan->step_count && c->plan->step[filled] == k;
     play(w, MNO_GRAPH_FORWARD);
     if (recorded) elementwise_at(w, MNO_ELEMENTWISE_RECORD, 0, (int)filled);
     wait_for_all(w);
@@ -306,7 +306,7 @@ static bool train(work *w, const mno_batch *batch, char *mailboxes) {
     if (stopped(c)) return false;
     play(w, MNO_GRAPH_BACKWARD);
   }
-  if (live && (c->weights & MNO_WEIGHTS_FINAL)) {
+  if (live && (c->args->weights & MNO_WEIGHTS_FINAL)) {
     elementwise(w, MNO_ELEMENTWISE_WEIGHTS);
     wait_for_all(w);
     if (w->status != MNO_OK) return false;
@@ -328,7 +328,7 @@ mno_status mno_gemm_train(const mno_gemm_run *c, mno_error *err) {
   for (size_t serial = 0; go_on; serial++) {
     const size_t next = atomic_fetch_add(c->next, 1);
     if (next >= c->batches) break;
-    go_on = train(&w, &c->batch[next], c->mailboxes + (serial & 1) * (size_t)c->shape.group * c->mailbox_bytes);
+    go_on = train(&w, &c->batch[next], c->mailboxes + (serial & 1) * (size_t)c->args->shape.group * c->args->mailbox_bytes);
   }
   if (!w.gemm) return w.status;
   const mno_status closed = c->api->close(w.gemm, w.status == MNO_OK ? err : NULL);

@@ -14,25 +14,19 @@ typedef struct mno_batch {
   size_t first, count; /* of the items */
 } mno_batch;
 
+/* What a worker is given. The arguments of the launch have the largest L of the items, and the most instances of a batch. */
 typedef struct mno_gemm_run {
   const mno_gemm_api *api;
   mno_device *device;
-  mno_shape shape; /* L: the largest of the items; group: the most instances of a batch */
-  const mno_batch *batch;
+  const mno_plan *plan;
+  const mno_train_args *args;
+  const mno_item *item;   /* of args, host copy */
+  const mno_batch *batch; /* [batches] */
   size_t batches;
-  atomic_size_t *next;     /* batch to take */
-  const mno_item *item;    /* host copy */
-  const mno_item *item_at; /* on the device */
-  const mno_problem *problem;
-  const mno_device_problem *problem_at; /* on the device */
-  const int64_t *step;                  /* [steps] recorded steps, host copy */
-  size_t steps;
-  char *slot;      /* device memory of this worker */
-  char *mailboxes; /* [2][group][mailbox_bytes], pinned */
-  double *loss;    /* [group], pinned */
-  size_t mailbox_bytes;
-  uint32_t weights;
-  const uint32_t *stop; /* nonzero: drop what is in flight */
+  atomic_size_t *next; /* batch to take */
+  char *slot;          /* device memory of this worker */
+  char *mailboxes;     /* [2][group][mailbox_bytes], pinned */
+  double *loss;        /* [group], pinned */
 } mno_gemm_run;
 
 /* Batches of at most `group` items, which are sorted so that those of one problem and L follow each other; those of one
@@ -51,7 +45,8 @@ typedef enum mno_product_kind {
 /* They for this shape, without scale and pointers. */
 void mno_gemm_products(const mno_shape *shape, mno_product product[MNO_PRODUCTS]);
 
-/* Trains batches until none is left or stop is set. Mailboxes are handed over as the kernels of the device do. */
+/* Trains batches until none is left or the host's signal to stop is set. Mailboxes are handed over as the kernels of the
+ * device do. */
 mno_status mno_gemm_train(const mno_gemm_run *run, mno_error *err);
 
 #endif
