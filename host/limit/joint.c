@@ -5,7 +5,7 @@
  * combinations of states. As D grows these products tend to those of their law, W_E' W_E/D -> I/d_in, W_U' W_U/D -> d_out I,
  * W_E' W_U/D -> 0. A problem of dimension d_in + d_out whose embeddings have exactly these products is therefore the limit D
  * -> infinity. */
-#include "limit/solvers.h"
+#include "limit/methods.h"
 
 #include "core/memory.h"
 #include "limit/fields.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "limit/solvers.h"
+#include "limit/methods.h"
 
 #include "block/block.h"
 #include "limit/reduction.h"

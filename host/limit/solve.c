@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* From the kind of a limit to what solves it. */
 #include "core/memory.h"
-#include "limit/solvers.h"
+#include "limit/methods.h"
 #include "limit/watch.h"
 
 mno_status mno_limit_check(const mno_plan *plan, mno_error *err) {

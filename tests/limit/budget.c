@@ -4,7 +4,7 @@
 #include "limit/problems.h"
 
 #include "limit/engine.h"
-#include "limit/solvers.h"
+#include "limit/methods.h"
 #include "limit/stop.h"
 #include "limit/watch.h"
 

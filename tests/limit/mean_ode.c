@@ -4,7 +4,7 @@
 
 #include "block/block.h"
 #include "limit/ensemble.h"
-#include "limit/solvers.h"
+#include "limit/methods.h"
 #include "limit/trajectory.h"
 #include "optimizer/optimizer.h"
 

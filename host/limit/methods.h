@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What solves a limit: its kinds, and the methods of the Mean ODE. A budget that ends a search is no error
  * (meanode/limit.h); all have the errors MNO_ERR_MEMORY and MNO_INTERRUPTED. */
-#ifndef MNO_LIMIT_SOLVERS_H
-#define MNO_LIMIT_SOLVERS_H
+#ifndef MNO_LIMIT_METHODS_H
+#define MNO_LIMIT_METHODS_H
 
 #include "block/solvers.h"
 #include "limit/reduction.h"
