@@ -15,6 +15,7 @@ static const double largest_gap = 0.5; /* between fields and what their values a
 /* Every how many steps the contraction of the corrections is measured, by a pass more: 2 to 15 take the same time
  * (bench/choices.py measure-every). */
 enum { MOST_CORRECTIONS = 30, MEASURE_EVERY = 5 };
+_Static_assert(MEASURE_EVERY > 1, "steps 1, 1 + MEASURE_EVERY, ... are measured");
 
 mno_status mno_trajectory_new(const mno_problem *problem, size_t r, size_t m, mno_trajectory *trajectory, mno_error *err) {
   size_t steps = problem->K + 1, fields = steps * m * problem->N * r, ends = steps * problem->N * r;

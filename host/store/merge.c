@@ -92,8 +92,9 @@ static mno_status same_limits(const mno_result *a, const mno_result *b, mno_erro
       for (size_t j = 0; j < y->limit_count; j++) {
         const mno_limit *l = x->limit[i], *m = y->limit[j];
         if (l->kind != m->kind) continue;
-        size_t size = (l->K + 1) * l->N * l->d_out;
-        if (l->K != m->K || memcmp(l->output, m->output, size * sizeof *l->output) != 0)
+        const size_t size = (l->K + 1) * l->N * l->d_out;
+        if (l->K != m->K || l->N != m->N || l->d_out != m->d_out ||
+            memcmp(l->output, m->output, size * sizeof *l->output) != 0)
           return mno_fail(
               err, MNO_ERR_INPUT,
               "%s and %s hold different solutions of the %s limit of %s; compute limits once and give them to all "
