@@ -7,7 +7,7 @@
 #ifndef MNO_CUDA_ELEMENTARY_H
 #define MNO_CUDA_ELEMENTARY_H
 
-#include "device/coefficients.h"
+#include "device/elementary_coefficients.h"
 #include "device/portable.h"
 #include "meanode/model.h"
 

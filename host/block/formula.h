@@ -26,7 +26,7 @@ static inline double mno_formula_rho(mno_activation activation, double p, double
   return d[0];
 }
 
-/* What mno_block.unit asks for, by the formula of one unit. Inlined where the formula is known, so that what is not asked
+/* What mno_block.units asks for, by the formula of one unit. Inlined where the formula is known, so that what is not asked
  * for is not computed either. */
 typedef void mno_formula_unit(mno_activation activation, const double *p, double *s, double *slope);
 static inline __attribute__((always_inline)) void mno_formula_values(mno_formula_unit *formula, size_t inputs,

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Writes the coefficients of both families of elementary functions (needs mpmath):
 
-    coefficients.py cpu      host/cpu/coefficients.h, for cpu/vmath.h: fast on vectors of any width
-    coefficients.py cuda     cuda/device/coefficients.h, for elementary.h: the same bits on host and device
+    coefficients.py cpu      host/cpu/vmath_coefficients.h, for cpu/vmath.h: fast on vectors of any width
+    coefficients.py cuda     cuda/device/elementary_coefficients.h, for elementary.h: the same bits on host and device
     coefficients.py FAMILY --check FILE     fails unless FILE is what would be written
 
 A polynomial is the Chebyshev interpolant of its function at 60 digits, turned into powers and rounded. Each digit of it is
@@ -150,7 +150,7 @@ def tables(family, fits, digits, falling):
 def header(family):
     """The lines of a family's header."""
     cpu = family == "cpu"
-    guard = "MNO_CPU_COEFFICIENTS_H" if cpu else "MNO_CUDA_COEFFICIENTS_H"
+    guard = "MNO_CPU_VMATH_COEFFICIENTS_H" if cpu else "MNO_CUDA_ELEMENTARY_COEFFICIENTS_H"
     yield "/* SPDX-License-Identifier: BSD-3-Clause */"
     yield f"/* Written by host/core/coefficients.py {family}: do not edit. {'Lowest' if cpu else 'Highest'} power first. */"
     yield f"#ifndef {guard}\n#define {guard}\n\n/* clang-format off */"

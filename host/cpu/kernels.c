@@ -2,7 +2,7 @@
 /* Training of one block: compiled once per instruction set (compiler flags), precision (MNO_SIMD_F32) and block, under the
  * name MNO_CPU_KERNELS. MNO_BLOCK names the block; its formula is MNO_BLOCK_UNIT, what its layers do MNO_BLOCK_BODY:
  * cpu/unit_block.h, or a file of the block's own over the same arrangements. MNO_CPU_NUMBERS are those of numbers.c. */
-#include "cpu/formula.h"
+#include "cpu/vector_formula.h"
 
 #include MNO_BLOCK_UNIT
 

@@ -2,7 +2,7 @@
 /* What the kernels compute with, number by number: compiled once per instruction set and precision, under the name
  * MNO_CPU_NUMBERS. */
 #include "cpu/cpu.h"
-#include "cpu/formula.h"
+#include "cpu/vector_formula.h"
 #include "cpu/vrandom.h"
 
 #include "core/memory.h"

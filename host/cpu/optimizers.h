@@ -3,7 +3,7 @@
 #ifndef MNO_CPU_OPTIMIZERS_H
 #define MNO_CPU_OPTIMIZERS_H
 
-#include "cpu/formula.h"
+#include "cpu/vector_formula.h"
 
 #include "optimizer/formulas.h"
 #include "optimizer/list.h"

@@ -11,7 +11,7 @@
 #ifndef MNO_CPU_VMATH_H
 #define MNO_CPU_VMATH_H
 
-#include "cpu/coefficients.h"
+#include "cpu/vmath_coefficients.h"
 #include "cpu/simd.h"
 
 #ifdef MNO_SIMD_F32

@@ -3,7 +3,7 @@
  * block, MNO_BLOCK_UNIT its formula). Register tile: TILE vectors of particles times PAIR samples. */
 #include "limit/pass.h"
 
-#include "cpu/formula.h"
+#include "cpu/vector_formula.h"
 #include "cpu/optimizers.h"
 #include "limit/stop.h"
 

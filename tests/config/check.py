@@ -90,7 +90,8 @@ def main():
     expect(code == 0 and "f32, 1 thread\n" in out, code, out)
     for record in ("{steps: [7]}", "{embedding: true}", "{weights: both}", "{path: true, coupling: true, features: true}"):
         for precision in ("f64", "f32"):
-            settings = GOOD.replace("steps: [0, 7]", record[1:-1]) + "limit: {kind: mean-ode, tolerance: 0.1, nodes: 4}\n"
+            settings = GOOD.replace("steps: [0, 7]", record[1:-1]) + "limit: {kind: mean-ode, tolerance: 0.1, nodes: 4, " \
+                       "particles: 64, randomisations: 2}\n"
             said, there = size_of_the_file(settings, "--precision", precision)
             expect(0.8 < said / there < 1.25, record, precision, said, there)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Written by host/core/coefficients.py cpu: do not edit. Lowest power first. */
-#ifndef MNO_CPU_COEFFICIENTS_H
-#define MNO_CPU_COEFFICIENTS_H
+#ifndef MNO_CPU_VMATH_COEFFICIENTS_H
+#define MNO_CPU_VMATH_COEFFICIENTS_H
 
 /* clang-format off */
 /* EXP: error 6.8e-8 before rounding */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Written by host/core/coefficients.py cuda: do not edit. Highest power first. */
-#ifndef MNO_CUDA_COEFFICIENTS_H
-#define MNO_CUDA_COEFFICIENTS_H
+#ifndef MNO_CUDA_ELEMENTARY_COEFFICIENTS_H
+#define MNO_CUDA_ELEMENTARY_COEFFICIENTS_H
 
 /* clang-format off */
 /* EXP: error 1.5e-9 before rounding */

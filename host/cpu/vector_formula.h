@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Formulas of blocks and optimisers (block/formula.h) for vectors of the kernels. */
-#ifndef MNO_CPU_FORMULA_H
-#define MNO_CPU_FORMULA_H
+#ifndef MNO_CPU_VECTOR_FORMULA_H
+#define MNO_CPU_VECTOR_FORMULA_H
 
 #include "cpu/vmath.h"
 #include "meanode/model.h"
