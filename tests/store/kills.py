@@ -78,12 +78,12 @@ def main():
     parser.add_argument("--depth", type=int, default=300, help="smallest L; scales how long a run takes")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    if options.spread and not shutil.which("mpirun"):
+    if options.ranks and not shutil.which("mpirun"):
         print("no mpirun")
         sys.exit(77)
     which = getattr(signal, "SIG" + options.signal)
     random.seed(options.seed)
-    launcher = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", str(options.spread)] if options.spread else []
+    launcher = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", str(options.ranks)] if options.ranks else []
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         with open("sweep.yaml", "w") as file:
@@ -102,11 +102,11 @@ def main():
             time.sleep(random.uniform(0, 1.1 * duration))
             told = there(output)  # what was there once stays there
             assert told >= had, (told, had)
-            ranks = ranks_of(output) if options.spread else []
+            ranks = ranks_of(output) if options.ranks else []
             if ranks:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(random.choice(ranks), which)
-            elif not options.spread and run.poll() is None:
+            elif not options.ranks and run.poll() is None:
                 run.send_signal(which)
             out, err, hung = end(run, output, bool(ranks))
             launchers += hung
@@ -121,7 +121,7 @@ def main():
                 os.unlink(output)
                 had = 0
                 continue
-            if options.signal == "TERM" and not options.spread:
+            if options.signal == "TERM" and not options.ranks:
                 assert run.returncode in (75, -signal.SIGTERM), (run.returncode, err)  # before the handler, or after
             kept = there(output)
             assert kept >= told, (kept, told)
@@ -132,7 +132,7 @@ def main():
         assert contents(output) == expected
         leftovers = [name for name in os.listdir(".") if name.startswith("killed.h5.")]
         assert not leftovers, leftovers
-        ranks = f" on one of {options.spread} ranks ({launchers} launchers hung after their ranks)" if options.spread else ""
+        ranks = f" on one of {options.ranks} ranks ({launchers} launchers hung after their ranks)" if options.ranks else ""
         print(f"{kills} x SIG{options.signal}{ranks}, {grew} of them left more rows than the one before, "
               f"{torn} journals cut in the middle of an entry, {completed + 1} completions; "
               f"a run of {options.instances} instances takes {duration:.2f} s; all {len(expected)} arrays bitwise equal")
