@@ -20,7 +20,7 @@ void mno_result_data_free(mno_problem *problem) {
 
 /* What a file names and this program does not know; free() the name. */
 typedef struct unknown_name {
-  const char *parameter;
+  mno_parameter parameter;
   char *name;
 } unknown_name;
 
@@ -36,7 +36,7 @@ static bool read_parameter(hid_t group, mno_problem *problem, const mno_paramete
     free(text);
     return true;
   }
-  *unknown = (unknown_name){parameter->name, text};
+  *unknown = (unknown_name){*parameter, text};
   return false;
 }
 
@@ -83,7 +83,7 @@ mno_status mno_result_data(const mno_result *result, size_t problem, mno_problem
   if (why) return mno_fail(err, MNO_ERR_IO, "cannot read %s: %s", result->path, strerror(why));
   if (named)
     return mno_fail(err, MNO_ERR_INPUT, "%s: /%s: its %s %s is none of this meanode's", result->path, from->name,
-                    unknown.parameter, quoted);
+                    unknown.parameter.name, quoted);
   return mno_fail(err, MNO_ERR_INPUT,
                   "%s: %s does not hold all that defines its problem: it was changed, or not written by this meanode",
                   result->path, from->name);
